@@ -1,0 +1,2 @@
+//! The `soma` binary.
+fn main() {}

@@ -1,0 +1,26 @@
+//! The vocabulary of SOMA: amounts, time, ids, embeddings, transactions, receipts and stored objects,
+//! with one canonical codec (borsh) and one JSON form. No I/O.
+//!
+//! Types carry proofs: a value that exists has passed its checks, wherever it came from.
+#![forbid(unsafe_code)]
+
+pub mod amount;
+pub mod architecture;
+pub mod bounded;
+pub mod embedding;
+pub mod hash;
+pub mod id;
+pub mod keys;
+mod text;
+pub mod time;
+
+pub use amount::Shannons;
+pub use architecture::Architecture;
+pub use bounded::Url;
+pub use embedding::Embedding;
+pub use id::{
+    Address, BlockHash, ChainId, Commitment, ContentHash, ModelId, Seed, StateRoot, SubmissionId, TargetId,
+    TransactionHash, Transcript,
+};
+pub use keys::{Keypair, PublicKey, Signature};
+pub use time::{Epoch, Height};
