@@ -127,6 +127,14 @@ id! {
     /// A block: the hash of its encoding.
     BlockHash, "a block hash"
 }
+id! {
+    /// 32 random bytes that hide a commitment until it is revealed.
+    Salt, "a salt"
+}
+id! {
+    /// The AES-256 key of encrypted weights, public once revealed.
+    DecryptionKey, "a decryption key"
+}
 
 impl ContentHash {
     /// The plain BLAKE3 of `bytes`, as any tool computes it.

@@ -19,6 +19,9 @@ pub enum KeyError {
     /// Not 32 hex-coded bytes.
     #[error("a key is 0x and 64 hex digits")]
     Encoding,
+    /// Not 64 hex-coded bytes.
+    #[error("a signature is 0x and 128 hex digits")]
+    Signature,
 }
 
 /// A secret key. Its `Debug` form reveals nothing.
@@ -151,6 +154,36 @@ impl<'de> Deserialize<'de> for PublicKey {
 /// An Ed25519 signature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, BorshSerialize, BorshDeserialize)]
 pub struct Signature(pub [u8; 64]);
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0x{}", hex::encode(self.0))
+    }
+}
+
+impl FromStr for Signature {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 64];
+        text.strip_prefix("0x")
+            .and_then(|digits| hex::decode_to_slice(digits, &mut bytes).ok())
+            .ok_or(KeyError::Signature)?;
+        Ok(Self(bytes))
+    }
+}
+
+impl Serialize for Signature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        crate::text::parsed(deserializer)
+    }
+}
 
 impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

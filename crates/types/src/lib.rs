@@ -8,19 +8,30 @@ pub mod amount;
 pub mod architecture;
 pub mod bounded;
 pub mod embedding;
+pub mod event;
+pub mod genesis;
 pub mod hash;
 pub mod id;
 pub mod keys;
+pub mod list;
+pub mod objects;
+pub mod params;
+pub mod receipt;
+pub mod rejection;
 mod text;
 pub mod time;
+pub mod transaction;
 
 pub use amount::Shannons;
 pub use architecture::Architecture;
 pub use bounded::Url;
 pub use embedding::Embedding;
 pub use id::{
-    Address, BlockHash, ChainId, Commitment, ContentHash, ModelId, Seed, StateRoot, SubmissionId, TargetId,
-    TransactionHash, Transcript,
+    Address, BlockHash, ChainId, Commitment, ContentHash, DecryptionKey, ModelId, Salt, Seed, StateRoot,
+    SubmissionId, TargetId, TransactionHash, Transcript,
 };
 pub use keys::{Keypair, PublicKey, Signature};
+pub use receipt::Receipt;
+pub use rejection::Rejection;
 pub use time::{Epoch, Height};
+pub use transaction::{SignedTransaction, Transaction, TransactionKind, VerifiedTransaction};

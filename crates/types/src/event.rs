@@ -1,0 +1,205 @@
+//! What changed, for those who follow along. Events are derived from the ledger, never read by it.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Address, Epoch, Height, ModelId, Seed, Shannons, SubmissionId, TargetId,
+    objects::{Inactivity, SubmissionStatus},
+    transaction::{ModelFault, PoolId, Verdict},
+};
+
+/// One change of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Money went from one account to another.
+    Paid {
+        /// The payer.
+        from: Address,
+        /// The payee.
+        to: Address,
+        /// How much.
+        amount: Shannons,
+    },
+    /// Stake was added and counts from the next epoch.
+    StakeAdded {
+        /// The pool.
+        pool: PoolId,
+        /// Whose.
+        staker: Address,
+        /// How much.
+        amount: Shannons,
+    },
+    /// Stake was taken out.
+    StakeWithdrawn {
+        /// The pool.
+        pool: PoolId,
+        /// Whose.
+        staker: Address,
+        /// What unbonds.
+        unbonding: Shannons,
+        /// What had not counted yet and came back at once.
+        returned: Shannons,
+    },
+    /// Unbonded stake reached its owner's balance.
+    Unbonded {
+        /// Whose.
+        staker: Address,
+        /// How much.
+        amount: Shannons,
+    },
+    /// A model was created.
+    ModelCreated {
+        /// The model.
+        model: ModelId,
+        /// Its owner.
+        owner: Address,
+    },
+    /// Weights were committed.
+    ModelCommitted {
+        /// The model.
+        model: ModelId,
+        /// The rent paid.
+        rent: Shannons,
+    },
+    /// Weights were revealed and take over at the next boundary.
+    ModelRevealed {
+        /// The model.
+        model: ModelId,
+    },
+    /// New weights took over.
+    ModelActivated {
+        /// The model.
+        model: ModelId,
+    },
+    /// A commitment was not revealed in time.
+    ModelLapsed {
+        /// The model.
+        model: ModelId,
+        /// What its owner lost.
+        slashed: Shannons,
+    },
+    /// A committee member reported unusable weights.
+    ModelReported {
+        /// The model.
+        model: ModelId,
+        /// Who.
+        validator: Address,
+        /// Why.
+        fault: ModelFault,
+    },
+    /// More than two thirds of the committee's stake reported unusable weights.
+    ModelFaulted {
+        /// The model.
+        model: ModelId,
+        /// What its owner lost.
+        slashed: Shannons,
+    },
+    /// A model stopped competing.
+    ModelInactive {
+        /// The model.
+        model: ModelId,
+        /// Why.
+        reason: Inactivity,
+    },
+    /// A target opened.
+    TargetOpened {
+        /// The target.
+        target: TargetId,
+        /// Its models, in order.
+        models: Vec<ModelId>,
+    },
+    /// A target was filled.
+    TargetFilled {
+        /// The target.
+        target: TargetId,
+        /// The winner.
+        submission: SubmissionId,
+        /// The winning model.
+        model: ModelId,
+    },
+    /// A submission was committed.
+    SubmissionCommitted {
+        /// The submission.
+        submission: SubmissionId,
+        /// Its target.
+        target: TargetId,
+    },
+    /// A submission was revealed and valid; its target settles at `settles_at`.
+    SubmissionRevealed {
+        /// The submission.
+        submission: SubmissionId,
+        /// Its target.
+        target: TargetId,
+        /// When the target settles.
+        settles_at: Height,
+    },
+    /// A submission came to an end, or was settled after its audit.
+    SubmissionEnded {
+        /// The submission.
+        submission: SubmissionId,
+        /// How.
+        status: SubmissionStatus,
+    },
+    /// An auditor committed to a verdict.
+    AuditCommitted {
+        /// The winner under audit.
+        submission: SubmissionId,
+        /// Who.
+        auditor: Address,
+    },
+    /// An auditor revealed its verdict.
+    AuditRevealed {
+        /// The winner under audit.
+        submission: SubmissionId,
+        /// Who.
+        auditor: Address,
+        /// Its finding.
+        verdict: Verdict,
+    },
+    /// A validator was paid for an epoch.
+    ValidatorPaid {
+        /// The validator.
+        validator: Address,
+        /// For which epoch.
+        epoch: Epoch,
+        /// What it and its pool earned.
+        amount: Shannons,
+        /// What it forfeited.
+        forfeited: Shannons,
+    },
+    /// A validator registered.
+    ValidatorRegistered {
+        /// The validator.
+        validator: Address,
+    },
+    /// A validator leaves at the next boundary.
+    ValidatorLeft {
+        /// The validator.
+        validator: Address,
+    },
+    /// An epoch began.
+    EpochStarted {
+        /// The epoch.
+        epoch: Epoch,
+        /// Its first block.
+        height: Height,
+        /// Its first block's seed.
+        seed: Seed,
+        /// Models in the routing table.
+        models: u64,
+        /// Members of the committee.
+        committee: u32,
+    },
+    /// All of an epoch's rewards are paid.
+    EpochSettled {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// The difficulty was adjusted.
+    DifficultyAdjusted {
+        /// The new z, in 1/65536.
+        z_q16: i64,
+    },
+}
