@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod amount;
+pub mod api;
 pub mod architecture;
 pub mod bounded;
 pub mod embedding;

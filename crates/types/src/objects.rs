@@ -173,6 +173,8 @@ pub struct Seat {
     pub network_key: PublicKey,
     /// Its stake, frozen for the epoch.
     pub stake: Shannons,
+    /// Its share of its pool's rewards, frozen for the epoch.
+    pub commission: BasisPoints,
 }
 
 /// Those who decide in an epoch, largest stake first.
@@ -281,6 +283,14 @@ pub struct Model {
     pub hits_total: u64,
     /// Rewards ever: its owner's commission and its pool's part.
     pub rewards_total: Shannons,
+}
+
+impl Model {
+    /// Whether it takes stake and weights: not retired, nor about to be.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.status != ModelStatus::Retired && self.retiring.is_none()
+    }
 }
 
 /// How a target stands.
@@ -425,6 +435,8 @@ pub struct Found {
     pub cross_entropy_nano: u64,
     /// The winning model.
     pub model: ModelId,
+    /// Its owner's share, frozen for the epoch.
+    pub commission: BasisPoints,
     /// The dot product of embedding and target, in Q30.
     pub dot_q30: i32,
     /// Its place among the epoch's winners, once it has won.
@@ -517,6 +529,10 @@ pub struct EpochState {
     pub fee_multiplier_q16: u64,
     /// Rent, in shannons per MiB and epoch.
     pub rent_per_mib_epoch: Shannons,
+    /// Share of the last epoch's winners that is audited in this one.
+    pub audit_rate: BasisPoints,
+    /// Auditors of each; 0 is the whole committee.
+    pub auditors: u32,
     /// How hard targets are.
     pub difficulty: Difficulty,
     /// Targets opened.
