@@ -1,0 +1,292 @@
+//! What must outlive a crash between commit and reveal.
+//!
+//! A commit binds its sender to secrets that only the sender has: the decryption key of the weights, the
+//! salt and body of a submission. Lost, they cost the stake or the deposit. So they are on disk before the
+//! commit is sent, and stay until the reveal is final or can no longer happen.
+//!
+//! # Layout
+//!
+//! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json`; CHAIN
+//! is the first 16 hex digits of the network's id. Files are mode 600 and not encrypted: the secrets are
+//! published by the reveal anyway, within an epoch.
+//!
+//! # Failures
+//!
+//! A file that does not read back is reported by name; the others are still returned.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use soma_types::transaction::SubmissionReveal;
+use soma_types::{
+    Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, ModelId, Salt, SubmissionId,
+    TargetId,
+};
+
+use crate::files::{self, At, FileError};
+
+/// Longest entry that is read, in bytes.
+const LENGTH_BYTES_MAX: u64 = 1 << 20;
+
+/// Weights committed and not yet revealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingModel {
+    /// The network.
+    pub chain: ChainId,
+    /// Who committed and must reveal.
+    pub owner: Address,
+    /// The model.
+    pub model: ModelId,
+    /// BLAKE3 of the encrypted weights, as committed.
+    pub hash: ContentHash,
+    /// Opens them.
+    pub key: DecryptionKey,
+    /// Where the model specialises, to be revealed with the key.
+    pub embedding: Embedding,
+}
+
+/// A submission committed and not yet revealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingSubmission {
+    /// The network.
+    pub chain: ChainId,
+    /// Who committed and must reveal.
+    pub submitter: Address,
+    /// The target.
+    pub target: TargetId,
+    /// Hides the commitment.
+    pub salt: Salt,
+    /// What was committed to.
+    pub reveal: SubmissionReveal,
+    /// The submission's name, once its commit was sent.
+    pub submission: Option<SubmissionId>,
+}
+
+impl PendingSubmission {
+    /// The commitment that salt and reveal open.
+    pub fn commitment(&self) -> Commitment {
+        self.reveal.commitment(&self.submitter, &self.salt)
+    }
+}
+
+/// Entries of one kind, and the files that could not be read as one.
+#[derive(Debug)]
+pub struct Entries<T> {
+    /// The entries, in the order of their names.
+    pub entries: Vec<T>,
+    /// Files that are damaged, with what is wrong.
+    pub damaged: Vec<FileError>,
+}
+
+/// A folder of pending secrets. All methods block on the disk.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    directory: PathBuf,
+}
+
+impl Journal {
+    /// The journal in `directory`, which is made when needed.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+        }
+    }
+
+    /// Keeps an entry, replacing an earlier one for the same weights.
+    pub fn put_model(&self, entry: &PendingModel) -> Result<(), FileError> {
+        self.put(&entry.chain, &model_name(&entry.hash), entry)
+    }
+
+    /// The entry for committed weights, by the hash that the chain knows.
+    pub fn model(&self, chain: &ChainId, hash: &ContentHash) -> Result<Option<PendingModel>, FileError> {
+        read(&self.path(chain, &model_name(hash)))
+    }
+
+    /// All weights waiting to be revealed on `chain`.
+    pub fn models(&self, chain: &ChainId) -> Result<Entries<PendingModel>, FileError> {
+        self.entries(chain, "model-")
+    }
+
+    /// Forgets weights; whether they were known.
+    pub fn remove_model(&self, chain: &ChainId, hash: &ContentHash) -> Result<bool, FileError> {
+        files::remove(&self.path(chain, &model_name(hash)))
+    }
+
+    /// Keeps an entry, replacing an earlier one for the same commitment.
+    pub fn put_submission(&self, entry: &PendingSubmission) -> Result<(), FileError> {
+        self.put(&entry.chain, &submission_name(&entry.commitment()), entry)
+    }
+
+    /// The entry for a commitment.
+    pub fn submission(
+        &self,
+        chain: &ChainId,
+        commitment: &Commitment,
+    ) -> Result<Option<PendingSubmission>, FileError> {
+        read(&self.path(chain, &submission_name(commitment)))
+    }
+
+    /// All submissions waiting to be revealed on `chain`.
+    pub fn submissions(&self, chain: &ChainId) -> Result<Entries<PendingSubmission>, FileError> {
+        self.entries(chain, "submission-")
+    }
+
+    /// Forgets a submission; whether it was known.
+    pub fn remove_submission(&self, chain: &ChainId, commitment: &Commitment) -> Result<bool, FileError> {
+        files::remove(&self.path(chain, &submission_name(commitment)))
+    }
+
+    fn folder(&self, chain: &ChainId) -> PathBuf {
+        self.directory.join(hex::encode(&chain.as_bytes()[..8]))
+    }
+
+    fn path(&self, chain: &ChainId, name: &str) -> PathBuf {
+        self.folder(chain).join(name)
+    }
+
+    fn put(&self, chain: &ChainId, name: &str, entry: &impl Serialize) -> Result<(), FileError> {
+        files::create_private_directory(&self.folder(chain))?;
+        let bytes = serde_json::to_vec(entry).expect("entries are plain data with string keys");
+        files::write_private(&self.path(chain, name), &bytes)
+    }
+
+    fn entries<T: DeserializeOwned>(&self, chain: &ChainId, prefix: &str) -> Result<Entries<T>, FileError> {
+        let folder = self.folder(chain);
+        let mut found = Entries {
+            entries: Vec::new(),
+            damaged: Vec::new(),
+        };
+        if !folder.is_dir() {
+            return Ok(found);
+        }
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(&folder).at("list", &folder)? {
+            let entry = entry.at("list", &folder)?;
+            if entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(prefix))
+            {
+                paths.push(entry.path());
+            }
+        }
+        paths.sort();
+        for path in paths {
+            match read(&path) {
+                Ok(entry) => found.entries.extend(entry),
+                Err(error) => found.damaged.push(error),
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn model_name(hash: &ContentHash) -> String {
+    format!("model-{}.json", hex::encode(hash.as_bytes()))
+}
+
+fn submission_name(commitment: &Commitment) -> String {
+    format!("submission-{}.json", hex::encode(commitment.as_bytes()))
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    let Some(bytes) = files::read_bounded(path, LENGTH_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(std::io::Error::other)
+        .at("understand", path)
+}
+
+#[cfg(test)]
+mod tests {
+    use soma_types::list::List;
+
+    use super::*;
+
+    const CHAIN: ChainId = ChainId([3; 32]);
+
+    fn embedding() -> Embedding {
+        Embedding::from_direction(&(0..128).map(|i| i * 7 - 300).collect::<Vec<i64>>()).unwrap()
+    }
+
+    fn model(number: u8) -> PendingModel {
+        PendingModel {
+            chain: CHAIN,
+            owner: Address([1; 32]),
+            model: ModelId([2; 32]),
+            hash: ContentHash([number; 32]),
+            key: DecryptionKey([9; 32]),
+            embedding: embedding(),
+        }
+    }
+
+    fn submission(salt: u8) -> PendingSubmission {
+        PendingSubmission {
+            chain: CHAIN,
+            submitter: Address([1; 32]),
+            target: TargetId([4; 32]),
+            salt: Salt([salt; 32]),
+            reveal: SubmissionReveal {
+                data_url: "soma:0xab".parse().unwrap(),
+                data_size_bytes: 100,
+                data_hash: ContentHash([5; 32]),
+                losses_nano: List::new(vec![1, u64::MAX]).unwrap(),
+                cross_entropy_nano: 1,
+                embedding: embedding(),
+            },
+            submission: None,
+        }
+    }
+
+    #[test]
+    fn entries_outlive_the_process_and_can_be_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path().join("pending"));
+        assert!(journal.models(&CHAIN).unwrap().entries.is_empty());
+        for number in [2, 1] {
+            journal.put_model(&model(number)).unwrap();
+            journal.put_submission(&submission(number)).unwrap();
+        }
+        let journal = Journal::new(directory.path().join("pending"));
+        assert_eq!(journal.models(&CHAIN).unwrap().entries, [model(1), model(2)]);
+        assert_eq!(
+            journal.model(&CHAIN, &ContentHash([2; 32])).unwrap(),
+            Some(model(2))
+        );
+        assert_eq!(journal.submissions(&CHAIN).unwrap().entries.len(), 2);
+        let mut named = submission(1);
+        named.submission = Some(SubmissionId([8; 32]));
+        journal.put_submission(&named).unwrap();
+        assert_eq!(
+            journal.submission(&CHAIN, &named.commitment()).unwrap(),
+            Some(named.clone())
+        );
+        assert!(journal.remove_submission(&CHAIN, &named.commitment()).unwrap());
+        assert!(!journal.remove_submission(&CHAIN, &named.commitment()).unwrap());
+        assert!(journal.remove_model(&CHAIN, &ContentHash([1; 32])).unwrap());
+        assert_eq!(journal.models(&CHAIN).unwrap().entries, [model(2)]);
+        // Another network's entries are its own.
+        assert!(journal.models(&ChainId([4; 32])).unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn one_damaged_file_hides_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path());
+        journal.put_model(&model(1)).unwrap();
+        journal.put_model(&model(2)).unwrap();
+        fs::write(
+            journal.path(&CHAIN, &model_name(&ContentHash([1; 32]))),
+            b"{\"chain\":",
+        )
+        .unwrap();
+        let found = journal.models(&CHAIN).unwrap();
+        assert_eq!(found.entries, [model(2)]);
+        assert_eq!(found.damaged.len(), 1);
+        assert!(journal.model(&CHAIN, &ContentHash([1; 32])).is_err());
+    }
+}

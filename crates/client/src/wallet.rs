@@ -1,0 +1,492 @@
+//! A folder of keys: `~/.soma` unless told otherwise.
+//!
+//! # Layout
+//!
+//! `wallets/NAME.json` holds one key ([`crate::keyfile`]), mode 600. `current` holds the name of the wallet
+//! that commands use when none is named. `pending/` holds what a crash between commit and reveal must not
+//! lose ([`crate::journal`]).
+//!
+//! # Persistence
+//!
+//! Files are replaced whole. Changes are made under `lock`, so that two processes never overwrite each
+//! other's wallet; a wallet is never overwritten at all.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use soma_types::{Address, Keypair};
+use zeroize::Zeroizing;
+
+use crate::files::{self, At, FileError};
+use crate::journal::Journal;
+use crate::keyfile::{self, KeyFile, KeyFileError, Secret};
+use crate::mnemonic::{Mnemonic, MnemonicError, generate_keypair};
+
+/// Longest wallet name, in bytes.
+pub const NAME_LENGTH_BYTES_MAX: usize = 64;
+/// Environment variable that names another folder than `~/.soma`.
+pub const DIRECTORY_VARIABLE: &str = "SOMA_HOME";
+
+/// Why the wallets' folder did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    /// Neither `SOMA_HOME` nor a home folder.
+    #[error("there is no home folder to keep wallets in; set {DIRECTORY_VARIABLE} to a folder")]
+    NoHome,
+    /// A name that cannot be a file's.
+    #[error("'{name}' cannot name a wallet: use 1 to {NAME_LENGTH_BYTES_MAX} of a-z, A-Z, 0-9, - and _")]
+    BadName {
+        /// The name given.
+        name: String,
+    },
+    /// The name is taken.
+    #[error("there is already a wallet '{name}'; choose another name")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// No such wallet.
+    #[error("there is no wallet '{name}'; `soma wallet list` shows those there are")]
+    Missing {
+        /// The name.
+        name: String,
+    },
+    /// No wallet was chosen, or there is none.
+    #[error("no wallet is in use; make one with `soma wallet new`, or choose one with `soma wallet use`")]
+    NoneInUse,
+    /// The secret key is not one.
+    #[error("a secret key is 64 hex digits, with or without 0x")]
+    BadSecretKey,
+    /// The file has a problem.
+    #[error("wallet '{name}': {source}")]
+    KeyFile {
+        /// The wallet.
+        name: String,
+        /// Its problem.
+        source: KeyFileError,
+    },
+    /// The words have a problem.
+    #[error(transparent)]
+    Mnemonic(#[from] MnemonicError),
+    /// The operating system refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// A wallet as listed: nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct WalletInfo {
+    /// Its name.
+    pub name: String,
+    /// Its account.
+    pub address: Address,
+    /// Whether a password is needed.
+    pub encrypted: bool,
+    /// Whether commands use it when none is named.
+    pub current: bool,
+}
+
+/// The folder of wallets.
+#[derive(Clone, Debug)]
+pub struct Wallets {
+    directory: PathBuf,
+}
+
+impl Wallets {
+    /// The wallets in `directory`, which is made when the first is.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+        }
+    }
+
+    /// `$SOMA_HOME`, or `~/.soma`.
+    pub fn default_directory() -> Result<PathBuf, WalletError> {
+        if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE).filter(|value| !value.is_empty()) {
+            return Ok(directory.into());
+        }
+        std::env::home_dir()
+            .filter(|home| !home.as_os_str().is_empty())
+            .map(|home| home.join(".soma"))
+            .ok_or(WalletError::NoHome)
+    }
+
+    /// The folder.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Where secrets between commit and reveal are kept.
+    pub fn journal(&self) -> Journal {
+        Journal::new(self.directory.join("pending"))
+    }
+
+    /// A fresh wallet and the words that restore it. The first becomes the current one.
+    pub fn create(&self, name: &str, password: Option<&str>) -> Result<(WalletInfo, Mnemonic), WalletError> {
+        let mnemonic = Mnemonic::generate()?;
+        let info = self.import_mnemonic(name, &mnemonic, 0, password)?;
+        Ok((info, mnemonic))
+    }
+
+    /// A fresh wallet without words, quickly: for tests and localnets.
+    pub fn create_plain(&self, name: &str) -> Result<WalletInfo, WalletError> {
+        self.add(name, &Secret::new(&generate_keypair()?, None), None)
+    }
+
+    /// Restores account `account` of a mnemonic.
+    pub fn import_mnemonic(
+        &self,
+        name: &str,
+        mnemonic: &Mnemonic,
+        account: u32,
+        password: Option<&str>,
+    ) -> Result<WalletInfo, WalletError> {
+        let keys = mnemonic.keypair(account)?;
+        self.add(name, &Secret::new(&keys, Some(mnemonic)), password)
+    }
+
+    /// Restores a wallet from an exported secret key.
+    pub fn import_secret_key(
+        &self,
+        name: &str,
+        secret_key: &str,
+        password: Option<&str>,
+    ) -> Result<WalletInfo, WalletError> {
+        let digits = secret_key.trim();
+        let mut secret = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), secret.as_mut())
+            .map_err(|_| WalletError::BadSecretKey)?;
+        self.add(
+            name,
+            &Secret::new(&Keypair::from_secret_bytes(*secret), None),
+            password,
+        )
+    }
+
+    /// All wallets by name. A file that is no wallet is an error that names it.
+    pub fn list(&self) -> Result<Vec<WalletInfo>, WalletError> {
+        let directory = self.directory.join("wallets");
+        let current = self.current()?;
+        let mut wallets = Vec::new();
+        if !directory.is_dir() {
+            return Ok(wallets);
+        }
+        for entry in fs::read_dir(&directory).at("list", &directory)? {
+            let path = entry.at("list", &directory)?.path();
+            let name = path.file_stem().and_then(|name| name.to_str());
+            if let (Some(name), Some("json")) = (name, path.extension().and_then(|text| text.to_str())) {
+                let file = self.read(name)?;
+                wallets.push(info(name, &file, current.as_deref() == Some(name)));
+            }
+        }
+        wallets.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(wallets)
+    }
+
+    /// One wallet, without its secret.
+    pub fn info(&self, name: &str) -> Result<WalletInfo, WalletError> {
+        let file = self.read(name)?;
+        Ok(info(name, &file, self.current()?.as_deref() == Some(name)))
+    }
+
+    /// The name of the current wallet, if one was ever made or chosen.
+    pub fn current(&self) -> Result<Option<String>, WalletError> {
+        let bytes = files::read_bounded(&self.directory.join("current"), NAME_LENGTH_BYTES_MAX as u64)?;
+        Ok(bytes
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .filter(|name| check_name(name).is_ok()))
+    }
+
+    /// `name`, or the current wallet where that is `None`.
+    pub fn resolve(&self, name: Option<&str>) -> Result<String, WalletError> {
+        match name {
+            Some(name) => check_name(name).map(|()| name.to_owned()),
+            None => self.current()?.ok_or(WalletError::NoneInUse),
+        }
+    }
+
+    /// Makes `name` the current wallet.
+    pub fn use_wallet(&self, name: &str) -> Result<WalletInfo, WalletError> {
+        let file = self.read(name)?;
+        let _lock = self.lock()?;
+        files::write_private(&self.directory.join("current"), name.as_bytes())?;
+        Ok(info(name, &file, true))
+    }
+
+    /// The keys of a wallet. Slow by design (about a second) where a password is set.
+    pub fn unlock(&self, name: &str, password: Option<&str>) -> Result<Keypair, WalletError> {
+        Ok(self.export(name, password)?.keypair())
+    }
+
+    /// The secrets of a wallet, to be written down.
+    pub fn export(&self, name: &str, password: Option<&str>) -> Result<Secret, WalletError> {
+        self.read(name)?
+            .open(password)
+            .map_err(|source| WalletError::KeyFile {
+                name: name.to_owned(),
+                source,
+            })
+    }
+
+    fn add(&self, name: &str, secret: &Secret, password: Option<&str>) -> Result<WalletInfo, WalletError> {
+        check_name(name)?;
+        let at_fault = |source| WalletError::KeyFile {
+            name: name.to_owned(),
+            source,
+        };
+        let file = KeyFile::seal(secret, password).map_err(at_fault)?;
+        let path = self.path(name);
+        let _lock = self.lock()?;
+        files::create_private_directory(&self.directory.join("wallets"))?;
+        if path.try_exists().at("inspect", &path)? {
+            return Err(WalletError::Exists {
+                name: name.to_owned(),
+            });
+        }
+        files::write_private(&path, &file.encode())?;
+        // What stands in the file is read back before anyone sends money to it.
+        let back = self.read(name)?;
+        let is_first = self.current()?.is_none();
+        if is_first {
+            files::write_private(&self.directory.join("current"), name.as_bytes())?;
+        }
+        Ok(info(name, &back, is_first))
+    }
+
+    fn read(&self, name: &str) -> Result<KeyFile, WalletError> {
+        check_name(name)?;
+        let path = self.path(name);
+        let bytes =
+            files::read_bounded(&path, keyfile::LENGTH_BYTES_MAX)?.ok_or_else(|| WalletError::Missing {
+                name: name.to_owned(),
+            })?;
+        let at_fault = |source| WalletError::KeyFile {
+            name: name.to_owned(),
+            source,
+        };
+        let file = KeyFile::decode(&bytes).map_err(at_fault)?;
+        if !file.is_encrypted() {
+            refuse_exposed(&path).map_err(at_fault)?;
+        }
+        Ok(file)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join("wallets").join(format!("{name}.json"))
+    }
+
+    /// Held for the length of a change; released by dropping.
+    fn lock(&self) -> Result<File, WalletError> {
+        files::create_private_directory(&self.directory)?;
+        let path = self.directory.join("lock");
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .at("create", &path)?;
+        file.lock().at("lock", &path)?;
+        Ok(file)
+    }
+}
+
+fn info(name: &str, file: &KeyFile, current: bool) -> WalletInfo {
+    WalletInfo {
+        name: name.to_owned(),
+        address: file.address(),
+        encrypted: file.is_encrypted(),
+        current,
+    }
+}
+
+fn check_name(name: &str) -> Result<(), WalletError> {
+    let characters = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if name.is_empty() || name.len() > NAME_LENGTH_BYTES_MAX || !characters {
+        return Err(WalletError::BadName {
+            name: name.chars().take(NAME_LENGTH_BYTES_MAX).collect(),
+        });
+    }
+    Ok(())
+}
+
+/// A bare key that others on the machine can read is not used until its owner has seen to it.
+fn refuse_exposed(path: &Path) -> Result<(), KeyFileError> {
+    #[cfg(unix)]
+    if let Ok(metadata) = fs::metadata(path) {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions());
+        if mode & 0o077 != 0 {
+            return Err(KeyFileError::Exposed {
+                path: path.to_owned(),
+                mode: mode & 0o777,
+            });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wallets() -> (tempfile::TempDir, Wallets) {
+        let directory = tempfile::tempdir().unwrap();
+        let wallets = Wallets::new(directory.path().join("home"));
+        (directory, wallets)
+    }
+
+    #[test]
+    fn wallets_are_made_listed_chosen_and_unlocked() {
+        let (_directory, wallets) = wallets();
+        assert_eq!(
+            (wallets.list().unwrap(), wallets.current().unwrap()),
+            (vec![], None)
+        );
+        assert!(matches!(wallets.resolve(None), Err(WalletError::NoneInUse)));
+        let (first, mnemonic) = wallets.create("first", None).unwrap();
+        assert!(first.current && !first.encrypted);
+        assert_eq!(wallets.unlock("first", None).unwrap().address(), first.address);
+        let second = wallets.create_plain("second").unwrap();
+        assert!(!second.current);
+        assert_eq!(wallets.list().unwrap(), vec![first.clone(), second.clone()]);
+        wallets.use_wallet("second").unwrap();
+        assert_eq!(wallets.resolve(None).unwrap(), "second");
+        assert!(wallets.info("second").unwrap().current);
+        let restored = wallets.import_mnemonic("restored", &mnemonic, 0, None).unwrap();
+        assert_eq!(restored.address, first.address);
+        let exported = wallets.export("second", None).unwrap();
+        assert!(exported.mnemonic().is_none());
+        let again = wallets
+            .import_secret_key("again", &exported.secret_key(), None)
+            .unwrap();
+        assert_eq!(again.address, second.address);
+        assert_eq!(
+            *wallets.export("first", None).unwrap().mnemonic().unwrap(),
+            mnemonic
+        );
+    }
+
+    #[test]
+    fn passwords_guard() {
+        let (_directory, wallets) = wallets();
+        let (made, mnemonic) = wallets.create("guarded", Some("correct horse")).unwrap();
+        assert!(made.encrypted);
+        assert_eq!(
+            wallets
+                .unlock("guarded", Some("correct horse"))
+                .unwrap()
+                .address(),
+            made.address
+        );
+        let fault = |password| match wallets.unlock("guarded", password) {
+            Err(WalletError::KeyFile { source, .. }) => source,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(fault(Some("wrong")), KeyFileError::WrongPassword));
+        assert!(matches!(fault(None), KeyFileError::PasswordNeeded));
+        let text = fs::read_to_string(wallets.path("guarded")).unwrap();
+        assert!(!text.contains(mnemonic.words().split(' ').next().unwrap()));
+        // Listing needs no password.
+        assert_eq!(wallets.list().unwrap(), vec![made]);
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_names_stay_inside() {
+        let (_directory, wallets) = wallets();
+        let made = wallets.create_plain("mine").unwrap();
+        assert!(matches!(
+            wallets.create_plain("mine"),
+            Err(WalletError::Exists { .. })
+        ));
+        assert_eq!(wallets.info("mine").unwrap(), made);
+        for name in ["", "../mine", "a/b", "a b", "é", &"x".repeat(65)] {
+            assert!(
+                matches!(wallets.create_plain(name), Err(WalletError::BadName { .. })),
+                "{name}"
+            );
+            assert!(
+                matches!(wallets.unlock(name, None), Err(WalletError::BadName { .. })),
+                "{name}"
+            );
+        }
+        assert!(matches!(
+            wallets.unlock("other", None),
+            Err(WalletError::Missing { .. })
+        ));
+        assert!(matches!(
+            wallets.use_wallet("other"),
+            Err(WalletError::Missing { .. })
+        ));
+        assert!(matches!(
+            wallets.import_secret_key("k", "0x12", None),
+            Err(WalletError::BadSecretKey)
+        ));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bare_keys_stay_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_directory, wallets) = wallets();
+        wallets.create_plain("mine").unwrap();
+        let path = wallets.path("mine");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(wallets.directory()).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let error = wallets.unlock("mine", None).unwrap_err().to_string();
+        assert!(error.contains("chmod 600"), "{error}");
+    }
+
+    #[test]
+    fn damaged_wallets_are_named() {
+        let (_directory, wallets) = wallets();
+        wallets.create_plain("mine").unwrap();
+        let path = wallets.path("mine");
+        let good = fs::read(&path).unwrap();
+        for bad in [
+            &b""[..],
+            b"{}",
+            b"null",
+            &good[..good.len() / 2],
+            &[b'x'; 100_000],
+        ] {
+            fs::write(&path, bad).unwrap();
+            assert!(wallets.unlock("mine", None).is_err());
+            assert!(wallets.list().is_err());
+        }
+    }
+
+    #[test]
+    fn processes_race_without_loss() {
+        let (_directory, wallets) = wallets();
+        std::thread::scope(|scope| {
+            let made: Vec<_> = (0..8)
+                .map(|thread| {
+                    let wallets = wallets.clone();
+                    scope.spawn(move || {
+                        let own = wallets.create_plain(&format!("own-{thread}")).unwrap();
+                        (own, wallets.create_plain("shared").ok())
+                    })
+                })
+                .collect();
+            let made: Vec<_> = made.into_iter().map(|thread| thread.join().unwrap()).collect();
+            assert_eq!(made.iter().filter(|(_, shared)| shared.is_some()).count(), 1);
+            for (own, _) in made {
+                assert_eq!(wallets.info(&own.name).unwrap().address, own.address);
+            }
+        });
+        assert_eq!(
+            wallets
+                .list()
+                .unwrap()
+                .iter()
+                .filter(|wallet| wallet.current)
+                .count(),
+            1
+        );
+    }
+}
