@@ -1,0 +1,306 @@
+//! The application under consensus: builds, verifies and applies blocks with one execution function.
+//!
+//! Upon being asked to propose on parent `p`:
+//! * wait for a certificate of `p`'s round, which carries the seed;
+//! * wait until [`BLOCK_TIME_MS`] after `p`'s timestamp;
+//! * execute the pool's candidates, leaving out what may not enter a block.
+//!
+//! Upon receiving a candidate block on parent `p`:
+//! * reject it if its timestamp is less than [`BLOCK_TIME_MS`] or more than
+//!   [`TIMESTAMP_STEP_MS_MAX`] after `p`'s, if its seed is not the network's signature of `p`'s round, or if any
+//!   transaction may not enter a block;
+//! * if its timestamp lies ahead of the local clock, delay the verdict until then, at most
+//!   [`TIMESTAMP_STEP_MS_MAX`]. A clock never decides a verdict;
+//! * execute it. The engine compares the resulting state root with the block's.
+//!
+//! Failures: a node whose storage fails stops. It recovers by restarting.
+
+use std::{collections::BTreeMap, marker::PhantomData, sync::Arc, time::Duration};
+
+use commonware_consensus::{Heightable as _, marshal::ancestry::Ancestry};
+use commonware_cryptography::Digestible as _;
+use commonware_glue::stateful::{
+    Application, Finality, Input, Proposed,
+    db::{DatabaseSet, Merkleized as _, Unmerkleized as _},
+};
+use commonware_storage::qmdb::sync::Target;
+use commonware_utils::{non_empty_range, sync::Mutex};
+use futures::StreamExt as _;
+use tracing::{debug, warn};
+
+use crate::{
+    block::{BLOCK_TIME_MS, Block, TIMESTAMP_STEP_MS_MAX},
+    consensus::{Context, Digest, Scheme},
+    execution::{
+        Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, StateValue, state_key,
+    },
+    machine::{BlockContext, Executed, Inadmissible, Machine, Observer, Pool},
+    runtime::{Runtime, now_ms},
+    seeds::{Seeds, execution_seed},
+};
+
+/// Outcomes of blocks that are executed and not yet final, by height and digest.
+type Pending<O> = Arc<Mutex<BTreeMap<(u64, Digest), O>>>;
+
+/// The application. Clones share the pending outcomes.
+pub struct App<E, M: Machine, P, O> {
+    genesis: Block,
+    machine: M,
+    scheme: Scheme,
+    seeds: Seeds,
+    observer: O,
+    pending: Pending<M::Outcome>,
+    marker: PhantomData<fn() -> (E, P)>,
+}
+
+impl<E, M: Machine, P, O: Clone> Clone for App<E, M, P, O> {
+    fn clone(&self) -> Self {
+        Self {
+            genesis: self.genesis.clone(),
+            machine: self.machine.clone(),
+            scheme: self.scheme.clone(),
+            seeds: self.seeds.clone(),
+            observer: self.observer.clone(),
+            pending: self.pending.clone(),
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
+    /// An application that starts from `genesis`.
+    pub fn new(genesis: Block, machine: M, scheme: Scheme, seeds: Seeds, observer: O) -> Self {
+        Self {
+            genesis,
+            machine,
+            scheme,
+            seeds,
+            observer,
+            pending: Pending::default(),
+            marker: PhantomData,
+        }
+    }
+
+    /// What execution knows about a block.
+    fn context(
+        &self,
+        consensus: &Context,
+        height: u64,
+        timestamp_ms: u64,
+        seed: Option<&crate::block::SeedSignature>,
+    ) -> BlockContext {
+        BlockContext {
+            height,
+            timestamp_ms,
+            seed: execution_seed(seed, self.genesis.digest().as_ref()),
+            proposer: consensus.leader.clone(),
+        }
+    }
+
+    /// Executes and seals: the one function behind proposing, verifying and replaying.
+    async fn execute(
+        &self,
+        block: &BlockContext,
+        transactions: &[Vec<u8>],
+        inadmissible: Inadmissible,
+        batch: Batch<E>,
+    ) -> Option<(Executed<M::Outcome>, Sealed<E>)> {
+        let (executed, changes) = {
+            let mut bridge = Bridge::new(BatchSource::<E>(&batch));
+            let executed = match self
+                .machine
+                .execute(&mut bridge, block, transactions, inadmissible)
+                .await
+            {
+                Ok(executed) => executed,
+                Err(invalid) => {
+                    warn!(height = block.height, %invalid, "rejected a block");
+                    return None;
+                }
+            };
+            (executed, bridge.into_changes())
+        };
+        let mut batch = batch;
+        for (key, value) in changes {
+            batch = batch.write(state_key(&key), value.map(StateValue));
+        }
+        let sealed = batch
+            .merkleize()
+            .await
+            .unwrap_or_else(|error| panic!("cannot seal the state: {error}"));
+        Some((executed, sealed))
+    }
+
+    /// Whether `block` obeys the rules that need no execution.
+    fn follows(&self, block: &Block, parent: &Block) -> Result<(), &'static str> {
+        if !block.timestamp_follows(parent) {
+            return Err("its timestamp does not follow its parent's");
+        }
+        match (Block::seed_round(&block.context), &block.seed) {
+            (None, None) => Ok(()),
+            (Some(round), Some(seed)) if self.seeds.verify(&self.scheme, round, seed) => Ok(()),
+            _ => Err("its seed is not the network's signature of its parent's round"),
+        }
+    }
+
+    /// Executes a finalized block whose outcome is not at hand, on the state before it.
+    async fn replay<S: Source + Send>(&self, block: &Block, source: S) -> M::Outcome {
+        let context = self.context(
+            &block.context,
+            block.height.get(),
+            block.timestamp_ms,
+            block.seed.as_ref(),
+        );
+        let mut bridge = Bridge::new(source);
+        let executed = self
+            .machine
+            .execute(&mut bridge, &context, &block.transactions, Inadmissible::Reject)
+            .await;
+        executed
+            .unwrap_or_else(|invalid| panic!("finalized block {} is invalid: {invalid}", block.height))
+            .outcome
+    }
+}
+
+impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> Application<E> for App<E, M, P, O>
+where
+    O: Sync,
+{
+    type SigningScheme = Scheme;
+    type Context = Context;
+    type Block = Block;
+    type Databases = Databases<E>;
+    type Captured = M::Outcome;
+    type Provider = P;
+    type Input = ();
+
+    fn sync_targets(block: &Block) -> <Self::Databases as DatabaseSet<E>>::SyncTargets {
+        Target::new(block.state_root, block.range.clone())
+    }
+
+    async fn genesis(&mut self) -> Block {
+        self.genesis.clone()
+    }
+
+    async fn propose(
+        &mut self,
+        (clock, consensus): (E, Context),
+        ancestry: impl Ancestry<Block>,
+        batches: Batch<E>,
+        input: Input<(), P>,
+    ) -> Option<Proposed<Self, E>> {
+        let mut ancestry = Box::pin(ancestry);
+        let parent = ancestry.next().await?;
+        let parent = parent.inner();
+
+        let seed = match Block::seed_round(&consensus) {
+            Some(round) => Some(self.seeds.wait(round).await),
+            None => None,
+        };
+        let earliest_ms = parent.timestamp_ms.saturating_add(BLOCK_TIME_MS);
+        let early_ms = earliest_ms.saturating_sub(now_ms(&clock));
+        if early_ms > 0 {
+            clock.sleep(Duration::from_millis(early_ms)).await;
+        }
+        let latest_ms = parent.timestamp_ms.saturating_add(TIMESTAMP_STEP_MS_MAX);
+        let timestamp_ms = now_ms(&clock).clamp(earliest_ms, latest_ms);
+
+        let height = parent.height.next();
+        let context = self.context(&consensus, height.get(), timestamp_ms, seed.as_ref());
+        let candidates = input.provider.candidates();
+        let (executed, merkleized) = self
+            .execute(&context, &candidates, Inadmissible::Drop, batches)
+            .await?;
+        let bounds = merkleized.bounds();
+        let block = Block {
+            context: consensus,
+            parent: parent.digest(),
+            height,
+            timestamp_ms,
+            seed,
+            transactions: executed.transactions,
+            state_root: merkleized.root(),
+            range: non_empty_range!(bounds.inactivity_floor, bounds.tip.size),
+        };
+        debug!(%height, transactions = block.transactions.len(), "proposing");
+        self.pending
+            .lock()
+            .insert((height.get(), block.digest()), executed.outcome);
+        self.observer.seen(&block, now_ms(&clock));
+        Some(Proposed { block, merkleized })
+    }
+
+    async fn process(
+        &mut self,
+        (clock, _): (E, Context),
+        ancestry: impl Ancestry<Block>,
+        batches: Batch<E>,
+        finality: Finality,
+    ) -> Option<Sealed<E>> {
+        let mut ancestry = Box::pin(ancestry);
+        let block = ancestry.next().await?;
+        let digest = block.digest();
+        let block = block.inner_shared();
+        if finality == Finality::Candidate {
+            let parent = ancestry.next().await?;
+            if let Err(reason) = self.follows(&block, parent.inner()) {
+                warn!(height = %block.height, reason, "rejected a block");
+                return None;
+            }
+            let ahead_ms = block.timestamp_ms.saturating_sub(now_ms(&clock));
+            if ahead_ms > 0 {
+                clock.sleep(Duration::from_millis(ahead_ms)).await;
+            }
+        }
+        let context = self.context(
+            &block.context,
+            block.height.get(),
+            block.timestamp_ms,
+            block.seed.as_ref(),
+        );
+        let (executed, sealed) = self
+            .execute(&context, &block.transactions, Inadmissible::Reject, batches)
+            .await?;
+        self.pending
+            .lock()
+            .insert((block.height.get(), digest), executed.outcome);
+        self.observer.seen(&block, now_ms(&clock));
+        Some(sealed)
+    }
+
+    async fn capture(
+        &mut self,
+        _: (E, Context),
+        block: &Block,
+        _: &Sealed<E>,
+        readers: <Self::Databases as DatabaseSet<E>>::Readers,
+    ) -> M::Outcome {
+        let key = (block.height().get(), block.digest());
+        let known = self.pending.lock().remove(&key);
+        match known {
+            Some(outcome) => outcome,
+            None => {
+                let database = readers.read().await;
+                self.replay(block, DatabaseSource::<E>(&database)).await
+            }
+        }
+    }
+
+    async fn finalized(
+        &mut self,
+        (clock, _): (E, Context),
+        block: &Block,
+        outcome: M::Outcome,
+        _: <Self::Databases as DatabaseSet<E>>::Readers,
+    ) {
+        // Outcomes of this height's losers and of anything older will not be asked for again.
+        let next = block.height.get() + 1;
+        {
+            let mut pending = self.pending.lock();
+            *pending = pending.split_off(&(next, Digest::from([0; 32])));
+        }
+        self.observer
+            .finalized(block, block.digest(), outcome, now_ms(&clock))
+            .await;
+    }
+}

@@ -1,0 +1,237 @@
+//! A block: the consensus context, the seed, transactions, and the state they lead to.
+//!
+//! The digest covers the header and a hash of the transactions, so a header alone proves a state root.
+//! The encoding is canonical and every length in it is bounded.
+
+use commonware_codec::{
+    Buf, Encode as _, EncodeSize, Error as CodecError, FixedSize as _, MaxEncodeSize as _, RangeCfg, Read,
+    ReadExt as _, Write,
+};
+use commonware_consensus::{
+    Block as ConsensusBlock, BoundedBlock, CertifiableBlock, Heightable,
+    types::{Epoch, Height, Round, View},
+};
+use commonware_cryptography::{Digest as _, Digestible, Hasher as _, Signer as _, ed25519};
+use commonware_runtime::BufMut;
+use commonware_storage::mmr::Location;
+use commonware_utils::range::NonEmptyRange;
+
+use soma_types::transaction::TRANSACTION_BYTES_MAX;
+
+use crate::consensus::{Context, Digest, Hasher, SEED_SIGNATURE_BYTES};
+
+/// Most transactions in a block.
+pub const BLOCK_TRANSACTIONS_MAX: usize = 512;
+/// Most bytes of transactions in a block.
+pub const BLOCK_BYTES_MAX: usize = 512 * 1024;
+/// Shortest time between a block and its parent (PROTOCOL.md, section 1), in milliseconds.
+pub const BLOCK_TIME_MS: u64 = 250;
+/// Furthest a block's timestamp may lie after its parent's, in milliseconds. It bounds how long a
+/// validator whose clock is behind delays its verdict. A network that stood still catches up by this
+/// much in each block.
+pub const TIMESTAMP_STEP_MS_MAX: u64 = 10_000;
+
+const BLOCK_DOMAIN: &[u8] = b"soma 2026 block";
+const TRANSACTIONS_DOMAIN: &[u8] = b"soma 2026 block transactions";
+
+const _: () = assert!(
+    TRANSACTION_BYTES_MAX <= BLOCK_BYTES_MAX,
+    "every transaction fits in some block"
+);
+const _: () = assert!(BLOCK_TIME_MS <= TIMESTAMP_STEP_MS_MAX, "a timely block exists");
+
+/// The threshold signature of a round, as bytes. Whoever relies on it verifies it first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SeedSignature(pub [u8; SEED_SIGNATURE_BYTES]);
+
+impl std::fmt::Debug for SeedSignature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SeedSignature(0x{})", hex::encode(&self.0[..8]))
+    }
+}
+
+/// A block of the SOMA chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Round, leader and parent, as consensus sees them.
+    pub context: Context,
+    /// Digest of the parent.
+    pub parent: Digest,
+    /// Number of ancestors.
+    pub height: Height,
+    /// When the leader proposed it: milliseconds since 1970, at least [`BLOCK_TIME_MS`] after the parent.
+    pub timestamp_ms: u64,
+    /// The seed signature of the parent's round; none if the parent is genesis. Its own round's seed
+    /// does not exist yet when a block is proposed.
+    pub seed: Option<SeedSignature>,
+    /// Encoded signed transactions, in order.
+    pub transactions: Vec<Vec<u8>>,
+    /// State root after execution.
+    pub state_root: Digest,
+    /// Operations of the state's log that are still active, and its end.
+    pub range: NonEmptyRange<Location>,
+}
+
+impl Block {
+    /// The block everyone starts from: `chain` (a hash of the genesis document), the time it was made,
+    /// and empty state. The first block after it installs the genesis state.
+    #[must_use]
+    pub fn genesis(
+        chain: [u8; 32],
+        timestamp_ms: u64,
+        state_root: Digest,
+        range: NonEmptyRange<Location>,
+    ) -> Self {
+        Self {
+            context: Context {
+                round: Round::new(Epoch::zero(), View::zero()),
+                leader: ed25519::PrivateKey::from_seed(0).public_key(),
+                parent: (View::zero(), Digest::EMPTY),
+            },
+            parent: Digest::from(chain),
+            height: Height::zero(),
+            timestamp_ms,
+            seed: None,
+            transactions: Vec::new(),
+            state_root,
+            range,
+        }
+    }
+
+    /// The round whose certificate carries this block's seed; `None` if the parent is genesis.
+    #[must_use]
+    pub fn seed_round(context: &Context) -> Option<Round> {
+        let view = context.parent.0;
+        (!view.is_zero()).then(|| Round::new(context.round.epoch(), view))
+    }
+
+    /// Whether the timestamp may follow the parent's.
+    #[must_use]
+    pub fn timestamp_follows(&self, parent: &Self) -> bool {
+        self.timestamp_ms
+            .checked_sub(parent.timestamp_ms)
+            .is_some_and(|step| (BLOCK_TIME_MS..=TIMESTAMP_STEP_MS_MAX).contains(&step))
+    }
+
+    fn write_header(&self, buf: &mut impl BufMut) {
+        self.context.write(buf);
+        self.parent.write(buf);
+        self.height.write(buf);
+        self.timestamp_ms.write(buf);
+        self.seed.is_some().write(buf);
+        if let Some(SeedSignature(bytes)) = &self.seed {
+            bytes.write(buf);
+        }
+        self.state_root.write(buf);
+        self.range.write(buf);
+    }
+}
+
+impl Write for Block {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.write_header(buf);
+        self.transactions.write(buf);
+    }
+}
+
+impl EncodeSize for Block {
+    fn encode_size(&self) -> usize {
+        self.context.encode_size()
+            + self.parent.encode_size()
+            + self.height.encode_size()
+            + self.timestamp_ms.encode_size()
+            + 1
+            + self.seed.map_or(0, |_| SEED_SIGNATURE_BYTES)
+            + self.state_root.encode_size()
+            + self.range.encode_size()
+            + self.transactions.encode_size()
+    }
+}
+
+impl Read for Block {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &Self::Cfg) -> Result<Self, CodecError> {
+        let context = Context::read(buf)?;
+        let parent = Digest::read(buf)?;
+        let height = Height::read(buf)?;
+        let timestamp_ms = u64::read(buf)?;
+        let seed = if bool::read(buf)? {
+            Some(SeedSignature(<[u8; SEED_SIGNATURE_BYTES]>::read(buf)?))
+        } else {
+            None
+        };
+        let state_root = Digest::read(buf)?;
+        let range = NonEmptyRange::read(buf)?;
+        let transactions = Vec::<Vec<u8>>::read_cfg(
+            buf,
+            &(
+                RangeCfg::from(0..=BLOCK_TRANSACTIONS_MAX),
+                (RangeCfg::from(0..=TRANSACTION_BYTES_MAX), ()),
+            ),
+        )?;
+        if transactions.iter().map(Vec::len).sum::<usize>() > BLOCK_BYTES_MAX {
+            return Err(CodecError::Invalid(
+                "block",
+                "its transactions exceed BLOCK_BYTES_MAX",
+            ));
+        }
+        Ok(Self {
+            context,
+            parent,
+            height,
+            timestamp_ms,
+            seed,
+            transactions,
+            state_root,
+            range,
+        })
+    }
+}
+
+impl Digestible for Block {
+    type Digest = Digest;
+
+    fn digest(&self) -> Digest {
+        let mut header = Vec::new();
+        self.write_header(&mut header);
+        let transactions = Hasher::hash(&[TRANSACTIONS_DOMAIN, &self.transactions.encode()]);
+        Hasher::hash(&[BLOCK_DOMAIN, &header, transactions.as_ref()])
+    }
+}
+
+impl Heightable for Block {
+    fn height(&self) -> Height {
+        self.height
+    }
+}
+
+impl ConsensusBlock for Block {
+    fn parent(&self) -> Digest {
+        self.parent
+    }
+}
+
+impl CertifiableBlock for Block {
+    type Context = Context;
+
+    fn context(&self) -> Context {
+        self.context.clone()
+    }
+}
+
+impl BoundedBlock for Block {
+    fn max_encode_size((): &Self::Cfg) -> usize {
+        const LENGTH_BYTES_MAX: usize = 5; // a varint of a length
+        Context::MAX_ENCODE_SIZE
+            + Digest::SIZE
+            + Height::MAX_ENCODE_SIZE
+            + u64::SIZE
+            + 1
+            + SEED_SIGNATURE_BYTES
+            + Digest::SIZE
+            + NonEmptyRange::<Location>::MAX_ENCODE_SIZE
+            + LENGTH_BYTES_MAX * (1 + BLOCK_TRANSACTIONS_MAX)
+            + BLOCK_BYTES_MAX
+    }
+}

@@ -1,0 +1,22 @@
+//! A SOMA node: consensus and storage on commonware, mempool, execution, and the HTTP API.
+//!
+//! ```text
+//! API -> mempool -> application -> execution bridge -> ledger
+//!          |            |                 |
+//!        gossip      simplex, marshal   QMDB (state root)
+//! ```
+//!
+//! [`engine`] wires one validator. It is generic over the runtime and the network, so the same code runs
+//! on sockets and in simulation.
+#![forbid(unsafe_code)]
+
+pub mod application;
+pub mod block;
+pub mod consensus;
+pub mod dealer;
+pub mod engine;
+pub mod execution;
+pub mod machine;
+pub mod runtime;
+pub mod seeds;
+pub mod state_sync;

@@ -1,0 +1,92 @@
+//! What the engine asks of the state machine it replicates, and of those who feed and watch it.
+
+use std::future::Future;
+
+use crate::{
+    block::Block,
+    consensus::{Digest, Identity},
+    execution::{Bridge, Source},
+};
+
+/// What execution may know about the block it executes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockContext {
+    /// Number of ancestors; the first executed block has 1 and installs the genesis state.
+    pub height: u64,
+    /// Milliseconds since 1970, by the proposer's clock. Information only: rules count blocks.
+    pub timestamp_ms: u64,
+    /// Unforeseeable bytes.
+    pub seed: [u8; 32],
+    /// Who proposed the block.
+    pub proposer: Identity,
+}
+
+/// What to do with a transaction that may not enter a block at all (undecodable, wrong signature,
+/// stale nonce, expired, underfunded). One that enters and then fails in execution is no such case:
+/// it pays its fee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inadmissible {
+    /// Leave it out: we are building the block.
+    Drop,
+    /// The block is invalid: its proposer knew better.
+    Reject,
+}
+
+/// A block was executed.
+pub struct Executed<O> {
+    /// The transactions that are in the block.
+    pub transactions: Vec<Vec<u8>>,
+    /// What they led to.
+    pub outcome: O,
+}
+
+/// Why a block may never be accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("transaction {index} may not enter a block: {reason}")]
+pub struct Invalid {
+    /// Position of the offending transaction.
+    pub index: usize,
+    /// Name of the ledger's refusal.
+    pub reason: String,
+}
+
+/// A deterministic state machine. Proposing, verifying and replaying a block all run this one function.
+pub trait Machine: Clone + Send + Sync + 'static {
+    /// Receipts and events of one block.
+    type Outcome: Clone + Send + Sync + 'static;
+
+    /// Executes `transactions` as block `block` on the state behind `bridge`.
+    ///
+    /// # Errors
+    /// [`Invalid`] under [`Inadmissible::Reject`] only.
+    fn execute<S: Source + Send>(
+        &self,
+        bridge: &mut Bridge<S>,
+        block: &BlockContext,
+        transactions: &[Vec<u8>],
+        inadmissible: Inadmissible,
+    ) -> impl Future<Output = Result<Executed<Self::Outcome>, Invalid>> + Send;
+}
+
+/// Supplies transactions to a proposer.
+pub trait Pool: Clone + Send + Sync + 'static {
+    /// Candidates for the next block, at most [`BLOCK_TRANSACTIONS_MAX`](crate::block::BLOCK_TRANSACTIONS_MAX)
+    /// and [`BLOCK_BYTES_MAX`](crate::block::BLOCK_BYTES_MAX), best first and each sender's in order of nonce.
+    fn candidates(&self) -> Vec<Vec<u8>>;
+}
+
+/// Watches the chain.
+pub trait Observer<O>: Clone + Send + 'static {
+    /// A block was proposed by this node, or arrived and was found valid, at local time `now_ms`.
+    fn seen(&self, block: &Block, now_ms: u64);
+
+    /// `block` is final and its state applied. May be called again for the same block after a crash.
+    /// What it must keep is durable when it returns.
+    fn finalized(
+        &self,
+        block: &Block,
+        digest: Digest,
+        outcome: O,
+        now_ms: u64,
+    ) -> impl Future<Output = ()> + Send;
+}
