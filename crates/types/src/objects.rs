@@ -273,6 +273,8 @@ pub struct Model {
     pub retiring: Option<Inactivity>,
     /// The weights it competes with.
     pub weights: Option<Weights>,
+    /// The weights it competed with before those took over: audits of the epoch before need them.
+    pub previous: Option<Weights>,
     /// Revealed weights that take over at the next boundary.
     pub revealed: Option<Weights>,
     /// Committed weights that wait for their reveal.
@@ -290,6 +292,14 @@ impl Model {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.status != ModelStatus::Retired && self.retiring.is_none()
+    }
+}
+
+impl Model {
+    /// The weights it competed with in `epoch`, where that is this epoch or the one before.
+    #[must_use]
+    pub fn weights_in(&self, epoch: Epoch) -> Option<&Weights> {
+        [&self.weights, &self.previous].into_iter().flatten().find(|weights| weights.active_from <= epoch)
     }
 }
 
@@ -508,8 +518,6 @@ pub struct Difficulty {
     pub window: u32,
     /// Hits in it so far.
     pub window_hits: u64,
-    /// Whether any target was open in it.
-    pub window_open: bool,
 }
 
 /// The epoch in progress.
