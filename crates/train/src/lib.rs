@@ -1,0 +1,31 @@
+//! Trains V1 models.
+//!
+//! [`dataset`] reads text, [`split`] holds a part of it out, [`train`] fits a model, [`evaluate`] measures one. The model
+//! ([`model`]) is a burn module, differentiated by burn's autodiff. Its operations ([`ops`]) come in two forms: fused
+//! kernels of this crate for the CPU ([`kernels`]), and compositions of burn's own operations, which run on any backend and
+//! define what the fused ones must equal.
+//!
+//! A step's passes run on several threads, each with its own copy of the weights, and their gradients are added in a fixed
+//! order: results do not depend on the number of threads. Weights and moments stay in main memory between steps; a backend
+//! with its own memory will want to keep them there.
+
+pub mod checkpoint;
+pub mod chunk;
+pub mod dataset;
+pub mod engine;
+mod evaluate;
+pub mod kernels;
+pub mod model;
+pub mod ops;
+pub mod optimizer;
+pub mod random;
+pub mod sampler;
+pub mod split;
+mod trainer;
+#[cfg(test)]
+mod vectors;
+pub mod weights;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use ops::Engine;
+pub use trainer::{Progress, Stop, TrainConfig, TrainError, Trained, train};

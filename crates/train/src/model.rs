@@ -1,0 +1,228 @@
+//! The V1 model as a burn module (SCORING, section 1). Its field names, joined by dots, are the names of the weights
+//! (section 2), so that walking the module walks the file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use soma_types::Architecture;
+
+use crate::chunk::Batch;
+use crate::kernels::attention::{Rotary, Sizes};
+use crate::ops::Engine;
+use crate::weights::{Named, Weights, WeightsError};
+
+/// A table of token vectors.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    weight: Param<Tensor<2>>,
+}
+
+/// Scale and shift of a layer norm.
+#[derive(Module, Debug)]
+pub struct Norm {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+}
+
+/// `x weight + bias`; the weight is `[in, out]`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    weight: Param<Tensor<2>>,
+    bias: Param<Tensor<1>>,
+}
+
+/// Multi-head causal attention.
+#[derive(Module, Debug)]
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+}
+
+/// The position-wise feed-forward network.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    linear_inner: Linear,
+    linear_outer: Linear,
+}
+
+/// One transformer layer.
+#[derive(Module, Debug)]
+pub struct Layer {
+    norm_1: Norm,
+    attention: Attention,
+    norm_2: Norm,
+    pwff: FeedForward,
+}
+
+/// The stack of layers.
+#[derive(Module, Debug)]
+pub struct Encoder {
+    layers: Vec<Layer>,
+}
+
+/// The whole model.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    embedding: Embedding,
+    encoder: Encoder,
+    final_norm: Norm,
+    predictor: Linear,
+}
+
+/// What the forward pass needs besides weights: the engine, the sizes and the rotary tables. Shared by all threads.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The form of the operations.
+    pub engine: Engine,
+    /// The dimensions.
+    pub architecture: Architecture,
+    rotary: Arc<Rotary>,
+}
+
+impl Context {
+    /// Builds the rotary tables.
+    #[must_use]
+    pub fn new(engine: Engine, architecture: Architecture) -> Self {
+        let a = &architecture;
+        let rotary = Rotary::new(a.max_seq_len as usize, a.head_dim() as usize, f64::from(a.rope_wavelength));
+        Self { engine, architecture, rotary: Arc::new(rotary) }
+    }
+}
+
+impl Transformer {
+    /// The model of checked weights, on a device with autodiff.
+    #[must_use]
+    pub fn new(architecture: &Architecture, weights: &Weights, device: &Device) -> Self {
+        let load = Loader { weights, device };
+        let layer = |i: u32| {
+            let name = |part: &str| format!("encoder.layers.{i}.{part}");
+            Layer {
+                norm_1: load.norm(&name("norm_1")),
+                attention: Attention {
+                    query: load.linear(&name("attention.query")),
+                    key: load.linear(&name("attention.key")),
+                    value: load.linear(&name("attention.value")),
+                    output: load.linear(&name("attention.output")),
+                },
+                norm_2: load.norm(&name("norm_2")),
+                pwff: FeedForward {
+                    linear_inner: load.linear(&name("pwff.linear_inner")),
+                    linear_outer: load.linear(&name("pwff.linear_outer")),
+                },
+            }
+        };
+        Self {
+            embedding: Embedding { weight: load.parameter("embedding.weight") },
+            encoder: Encoder { layers: (0..architecture.layers).map(layer).collect() },
+            final_norm: load.norm("final_norm"),
+            predictor: load.linear("predictor"),
+        }
+    }
+
+    /// The weights, copied out of the model.
+    ///
+    /// # Errors
+    /// If training drove one to a NaN or an infinity.
+    pub fn weights(&self, architecture: &Architecture) -> Result<Weights, WeightsError> {
+        let mut copy = Copier::default();
+        self.visit(&mut copy);
+        Weights::new(architecture, copy.tensors)
+    }
+
+    /// The representations `[tokens, d]` of a batch.
+    #[must_use]
+    pub fn represent(&self, context: &Context, batch: &Batch) -> Tensor<2> {
+        let engine = context.engine;
+        let sizes = Sizes {
+            batch: batch.chunks(),
+            sequence: context.architecture.max_seq_len as usize,
+            heads: context.architecture.heads as usize,
+            head_dim: context.architecture.head_dim() as usize,
+        };
+        let mut x = engine.embed(self.embedding.weight.val(), batch.tokens());
+        for layer in &self.encoder.layers {
+            let normal = layer.norm_1.forward(engine, x.clone());
+            let heads = [&layer.attention.query, &layer.attention.key, &layer.attention.value]
+                .map(|linear| linear.forward(engine, normal.clone()));
+            let mixed = engine.attention(heads, &context.rotary, sizes);
+            x = x + layer.attention.output.forward(engine, mixed);
+            let normal = layer.norm_2.forward(engine, x.clone());
+            let inner = engine.gelu(layer.pwff.linear_inner.forward(engine, normal));
+            x = x + layer.pwff.linear_outer.forward(engine, inner);
+        }
+        self.final_norm.forward(engine, x)
+    }
+
+    /// The logits `[tokens, vocab]` of representations.
+    #[must_use]
+    pub fn predict(&self, context: &Context, representations: Tensor<2>) -> Tensor<2> {
+        self.predictor.forward(context.engine, representations)
+    }
+}
+
+/// Turns named tensors into parameters.
+struct Loader<'a> {
+    weights: &'a Weights,
+    device: &'a Device,
+}
+
+impl Loader<'_> {
+    fn parameter<const D: usize>(&self, name: &str) -> Param<Tensor<D>> {
+        let named = &self.weights.tensors()[name];
+        let data = TensorData::new(named.data.clone(), named.shape.clone());
+        Param::from_tensor(Tensor::from_data(data, self.device))
+    }
+
+    fn linear(&self, name: &str) -> Linear {
+        Linear {
+            weight: self.parameter(&format!("{name}.weight")),
+            bias: self.parameter(&format!("{name}.bias")),
+        }
+    }
+
+    fn norm(&self, name: &str) -> Norm {
+        Norm { gamma: self.parameter(&format!("{name}.gamma")), beta: self.parameter(&format!("{name}.beta")) }
+    }
+}
+
+/// Walks the module and copies every parameter, under the path of its fields.
+#[derive(Default)]
+struct Copier {
+    path: Vec<String>,
+    tensors: BTreeMap<String, Named>,
+}
+
+impl ModuleVisitor for Copier {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = param.val();
+        let named = Named {
+            shape: tensor.dims().to_vec(),
+            data: tensor.into_data().try_into_vec().expect("parameters are f32 tensors"),
+        };
+        self.tensors.insert(self.path.join("."), named);
+    }
+}
+
+impl Norm {
+    fn forward(&self, engine: Engine, x: Tensor<2>) -> Tensor<2> {
+        engine.layer_norm(x, self.gamma.val(), self.beta.val())
+    }
+}
+
+impl Linear {
+    fn forward(&self, engine: Engine, x: Tensor<2>) -> Tensor<2> {
+        engine.linear(x, self.weight.val(), self.bias.val())
+    }
+}

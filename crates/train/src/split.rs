@@ -1,0 +1,111 @@
+//! The held-out split: a rule without randomness, so that everyone holds out the same text.
+//!
+//! Texts are cut, one after the other, into pieces: at the first line end at or after [`PIECE_BYTES_MIN`] bytes, or, if the
+//! line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Every tenth piece is held out; the text
+//! between two held-out pieces stays together as one training document.
+
+use crate::dataset::{Dataset, DatasetError, Document};
+
+/// A piece is at least this long, but for the last of a text.
+pub const PIECE_BYTES_MIN: usize = 1024;
+/// A piece is never longer.
+pub const PIECE_BYTES_MAX: usize = 2048;
+/// One piece in this many is held out.
+pub const HELD_OUT_EVERY: usize = 10;
+
+/// A data set in two parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// To train on.
+    pub train: Dataset,
+    /// To measure and to submit.
+    pub held_out: Dataset,
+}
+
+/// Cuts a data set in two.
+///
+/// # Errors
+/// [`DatasetError::Empty`] if the data set has fewer than [`HELD_OUT_EVERY`] pieces, that is, too little text to hold out any.
+pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DatasetError> {
+    let (mut train, mut held_out, mut count) = (Vec::new(), Vec::new(), 0);
+    for document in dataset.documents() {
+        let mut start = 0;
+        let part = |from: usize, to: usize| Document {
+            name: format!("{}#{from}", document.name),
+            data: document.data[from..to].to_vec(),
+        };
+        let mut at = 0;
+        while at < document.data.len() {
+            let end = at + piece(&document.data[at..]);
+            count += 1;
+            if count % HELD_OUT_EVERY == 0 {
+                train.push(part(start, at));
+                held_out.push(part(at, end));
+                start = end;
+            }
+            at = end;
+        }
+        train.push(part(start, at));
+    }
+    let short = format!("{name} (at least {HELD_OUT_EVERY} KiB are needed to hold out a tenth)");
+    Ok(Split { train: Dataset::new(&short, train)?, held_out: Dataset::new(&short, held_out)? })
+}
+
+/// The length of the first piece of a text that is not empty.
+fn piece(text: &[u8]) -> usize {
+    if text.len() <= PIECE_BYTES_MIN {
+        return text.len();
+    }
+    let limit = text.len().min(PIECE_BYTES_MAX);
+    if let Some(at) = text[PIECE_BYTES_MIN - 1..limit].iter().position(|b| *b == b'\n') {
+        return PIECE_BYTES_MIN + at;
+    }
+    if limit == text.len() {
+        return limit;
+    }
+    // Not inside a UTF-8 character: step back over at most three continuation bytes.
+    (limit - 3..=limit).rev().find(|at| text[*at] & 0xc0 != 0x80).unwrap_or(limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn nothing_is_lost_and_pieces_are_bounded(lines in prop::collection::vec("[a-zäß ]{0,400}", 1..200)) {
+            let text = lines.join("\n");
+            let set = Dataset::new("t", [Document { name: "t".into(), data: text.clone().into_bytes() }]);
+            prop_assume!(set.is_ok());
+            let Ok(split) = split("t", &set.unwrap()) else {
+                prop_assert!(text.len() < HELD_OUT_EVERY * PIECE_BYTES_MAX);
+                return Ok(());
+            };
+            let mut all: Vec<_> = split.train.documents().iter().chain(split.held_out.documents()).collect();
+            all.sort_by_key(|d| d.name.rsplit_once('#').unwrap().1.parse::<usize>().unwrap());
+            let joined: Vec<u8> = all.iter().flat_map(|d| d.data.clone()).collect();
+            prop_assert_eq!(joined, text.into_bytes());
+            for piece in split.held_out.documents() {
+                prop_assert!(piece.data.len() <= PIECE_BYTES_MAX);
+                prop_assert!(std::str::from_utf8(&piece.data).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_tenth_is_held_out_at_line_ends() {
+        let line = "0123456789abcde\n".repeat(64 * 20);
+        let set = Dataset::new("t", [Document { name: "t".into(), data: line.into_bytes() }]).unwrap();
+        let split = split("t", &set).unwrap();
+        assert_eq!(split.held_out.documents().len(), 2);
+        assert_eq!(split.held_out.documents()[0].name, "t#9216");
+        assert!(split.held_out.documents().iter().all(|d| d.data.len() == 1024 && d.data.ends_with(b"\n")));
+    }
+
+    #[test]
+    fn too_little_text_is_an_error() {
+        let set = Dataset::new("t", [Document { name: "t".into(), data: vec![b'a'; 5000] }]).unwrap();
+        assert!(matches!(split("t", &set), Err(DatasetError::Empty(_))));
+    }
+}
