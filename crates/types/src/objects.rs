@@ -299,7 +299,10 @@ impl Model {
     /// The weights it competed with in `epoch`, where that is this epoch or the one before.
     #[must_use]
     pub fn weights_in(&self, epoch: Epoch) -> Option<&Weights> {
-        [&self.weights, &self.previous].into_iter().flatten().find(|weights| weights.active_from <= epoch)
+        [&self.weights, &self.previous]
+            .into_iter()
+            .flatten()
+            .find(|weights| weights.active_from <= epoch)
     }
 }
 

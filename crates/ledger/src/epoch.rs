@@ -1,0 +1,88 @@
+//! The boundary between epochs (PROTOCOL.md, section 1). It belongs to the first block of the new
+//! epoch: everything that changes at a boundary has changed before that block's transactions.
+
+use soma_types::{Epoch, Shannons, event::Event, objects::EpochState};
+
+use crate::{
+    bank::Ledger,
+    error::Stop,
+    tables::{COMMITTEES, DUTIES},
+};
+
+impl Ledger<'_> {
+    /// The first block of all starts epoch 0 with its seed.
+    pub(crate) fn start_first_epoch(&mut self) {
+        self.hot.now.seed = self.block.seed;
+        self.hot.now.started_ms = self.block.timestamp_ms;
+        self.announce();
+    }
+
+    /// Closes the epoch and starts the next with this block's seed. Returns what each hit of the
+    /// closed epoch earns.
+    pub(crate) fn close_epoch(&mut self) -> Result<Shannons, Stop> {
+        self.end_window()?;
+        let closed = self.hot.now;
+        let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
+        let record = self.close_rewards(burned, recycled)?;
+        let params = self.hot.params.clone();
+        let mut difficulty = self.hot.now.difficulty;
+        difficulty.window = 0;
+        self.hot.now = EpochState {
+            epoch: closed.epoch.next(),
+            first_height: self.block.height,
+            length_blocks: params.epoch_blocks,
+            seed: self.block.seed,
+            started_ms: self.block.timestamp_ms,
+            fee_multiplier_q16,
+            rent_per_mib_epoch: closed.rent_per_mib_epoch,
+            audit_rate: params.audit_rate,
+            auditors: params.auditors,
+            difficulty,
+            targets_opened: 0,
+            submissions_committed: 0,
+            submissions_revealed: 0,
+            hits: 0,
+            models: 0,
+            committee: 0,
+            transactions: 0,
+            fees: Shannons::ZERO,
+            rent: Shannons::ZERO,
+            forfeits: Shannons::ZERO,
+        };
+        Ok(record.reward_per_hit)
+    }
+
+    /// Seats the new epoch's committee and takes over its rent.
+    pub(crate) fn seat_committee(&mut self) -> Result<(), Stop> {
+        let (committee, rent) = self.roll_validators()?;
+        let epoch: Epoch = self.epoch();
+        self.hot.now.committee = committee.seats.len() as u32;
+        self.hot.now.rent_per_mib_epoch = rent;
+        self.set(&COMMITTEES, &epoch, &committee);
+        Ok(())
+    }
+
+    /// Tells those who follow that an epoch began.
+    pub(crate) fn announce(&mut self) {
+        let now = self.hot.now;
+        self.emit(Event::EpochStarted {
+            epoch: now.epoch,
+            height: self.block.height,
+            seed: now.seed,
+            models: now.models,
+            committee: now.committee,
+        });
+    }
+
+    /// Counts the block for its proposer.
+    pub(crate) fn credit_proposer(&mut self) -> Result<(), Stop> {
+        let Some(proposer) = self.block.proposer else {
+            return Ok(());
+        };
+        let key = (self.epoch(), proposer);
+        let mut duty = self.get(&DUTIES, &key)?.unwrap_or_default();
+        duty.blocks_proposed += 1;
+        self.set(&DUTIES, &key, &duty);
+        Ok(())
+    }
+}

@@ -1,0 +1,615 @@
+//! Executing blocks: one entry point for proposing, verifying and replaying.
+//!
+//! A part of a block is a sequence of *steps*. Each runs on an overlay and is kept as a whole when it
+//! completes; when a read is missing it leaves nothing behind, and the next call runs it again. So a
+//! call that returns [`Error::Missing`] can simply be repeated once the keys are loaded, and what was done
+//! stays done.
+
+use soma_types::{
+    Address, Epoch, Height, Receipt, Rejection, Seed, Shannons, VerifiedTransaction,
+    event::Event,
+    receipt::{Created, Outcome},
+    transaction::TransactionKind,
+};
+
+use crate::{
+    bank::{Bucket, Hot, Ledger},
+    error::{Broken, Error, OrBroken, Stop},
+    fees::fee,
+    routing::RoutingCache,
+    state::{Overlay, State},
+    tables::ACCOUNTS,
+};
+
+/// Targets opened in one step of a boundary: their embeddings pass over the table together.
+const TARGETS_PER_STEP: u32 = 16;
+
+/// What the ledger is told about a block besides its transactions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// Its height; the first block's is 1.
+    pub height: Height,
+    /// The threshold VRF's output that was fixed before its leader could choose anything.
+    pub seed: Seed,
+    /// Its time in milliseconds since 1970. Stored and shown, never decided by.
+    pub timestamp_ms: u64,
+    /// The validator who proposed it.
+    pub proposer: Option<Address>,
+}
+
+/// What became of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockOutcome {
+    /// The epoch it belongs to.
+    pub epoch: Epoch,
+    /// Whether it is its epoch's first.
+    pub boundary: bool,
+    /// One for each transaction.
+    pub receipts: Vec<Receipt>,
+    /// What changed before the transactions.
+    pub events: Vec<Event>,
+}
+
+/// The next thing to do at a block's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Load,
+    /// Races queued for `at`; at a boundary up to `last`, the latest that can be under way.
+    Settle {
+        at: Height,
+        last: Height,
+        index: u32,
+    },
+    Refill {
+        at: Height,
+        last: Height,
+        index: u32,
+        slot: u32,
+    },
+    Expire {
+        index: u32,
+    },
+    Window,
+    Close,
+    Models {
+        left: u64,
+        reward_per_hit: Shannons,
+    },
+    Committee,
+    Table,
+    Open {
+        slot: u32,
+    },
+    Duties,
+    Pay {
+        left: u32,
+    },
+    Ready,
+}
+
+/// One block in the making.
+#[derive(Debug)]
+pub struct Executor {
+    block: Block,
+    step: Step,
+    hot: Option<Hot>,
+    boundary: bool,
+    events: Vec<Event>,
+    receipts: Vec<Receipt>,
+}
+
+impl Executor {
+    /// A block about to be executed. Use one executor for one block.
+    #[must_use]
+    pub const fn new(block: Block) -> Self {
+        Self {
+            block,
+            step: Step::Load,
+            hot: None,
+            boundary: false,
+            events: Vec::new(),
+            receipts: Vec::new(),
+        }
+    }
+
+    /// Does what earlier blocks decided. Call it again after [`Error::Missing`].
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::OutOfOrder`], or [`Error::Broken`].
+    pub fn begin(&mut self, state: &mut dyn State, cache: &mut RoutingCache) -> Result<(), Error> {
+        while self.step != Step::Ready {
+            self.step = self.advance(state, cache)?;
+        }
+        Ok(())
+    }
+
+    /// Executes a transaction. `Ok(Err(..))`: it must not be in the block, and nothing changed.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] or [`Error::Broken`]; nothing changed.
+    pub fn apply(
+        &mut self,
+        state: &mut dyn State,
+        transaction: &VerifiedTransaction,
+    ) -> Result<Result<&Receipt, Rejection>, Error> {
+        if self.step != Step::Ready {
+            return Err(Broken("a transaction before the block's beginning was done").into());
+        }
+        let hot = self.hot.clone().ok_or(Broken("a block that was not begun"))?;
+        let index = u32::try_from(self.receipts.len())
+            .ok()
+            .or_broken("too many transactions")?;
+        match apply(state, &self.block, hot, transaction, index) {
+            Ok((hot, receipt)) => {
+                self.hot = Some(hot);
+                self.receipts.push(receipt);
+                Ok(Ok(&self.receipts[index as usize]))
+            }
+            Err(Stop::Rejected(rejection)) => Ok(Err(*rejection)),
+            Err(stop) => Err(stop.expect_no_rejection()),
+        }
+    }
+
+    /// Checks the supply, writes what is left to write, and returns what became of the block.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] when the block was not begun or the supply identity does not hold.
+    pub fn end(self, state: &mut dyn State) -> Result<BlockOutcome, Error> {
+        let mut hot = self
+            .hot
+            .filter(|_| self.step == Step::Ready)
+            .ok_or(Broken("a block that was not begun"))?;
+        hot.counters.height = self.block.height;
+        hot.counters.timestamp_ms = self.block.timestamp_ms;
+        hot.check_supply()?;
+        hot.store(state);
+        Ok(BlockOutcome {
+            epoch: hot.now.epoch,
+            boundary: self.boundary,
+            receipts: self.receipts,
+            events: self.events,
+        })
+    }
+
+    /// Runs the current step and returns the next.
+    // A method's path names one lifetime of `Ledger`, a step must work for any.
+    #[allow(clippy::redundant_closure_for_method_calls)]
+    fn advance(&mut self, state: &mut dyn State, cache: &mut RoutingCache) -> Result<Step, Error> {
+        let height = self.block.height;
+        Ok(match self.step {
+            Step::Load => self.load(state)?,
+            Step::Settle { at, last, index } => {
+                match self.run(state, |ledger| ledger.settle(at, index))? {
+                    // Whatever is freed at a boundary is filled with the new epoch's targets.
+                    Some(Some(slot)) if !self.boundary => Step::Refill {
+                        at,
+                        last,
+                        index: index + 1,
+                        slot,
+                    },
+                    Some(_) => Step::Settle {
+                        at,
+                        last,
+                        index: index + 1,
+                    },
+                    None if at < last => Step::Settle {
+                        at: at.next(),
+                        last,
+                        index: 0,
+                    },
+                    None => Step::Expire { index: 0 },
+                }
+            }
+            Step::Refill {
+                at,
+                last,
+                index,
+                slot,
+            } => {
+                let table = self.run(state, |ledger| {
+                    let table = ledger.table(cache)?;
+                    ledger.open_targets(slot..slot + 1, &table)?;
+                    Ok(table)
+                })?;
+                cache.keep(table);
+                Step::Settle { at, last, index }
+            }
+            Step::Expire { index } => match self.run(state, |ledger| ledger.expire(index))? {
+                true => Step::Expire { index: index + 1 },
+                false if self.boundary => Step::Close,
+                false => Step::Window,
+            },
+            Step::Window => {
+                self.run(state, |ledger| {
+                    if height == Height(1) {
+                        ledger.start_first_epoch();
+                    }
+                    ledger.roll_difficulty()
+                })?;
+                Step::Duties
+            }
+            Step::Close => {
+                let reward_per_hit = self.run(state, |ledger| ledger.close_epoch())?;
+                let left = self.hot.as_ref().map_or(0, |hot| hot.counters.live_models);
+                Step::Models { left, reward_per_hit }
+            }
+            Step::Models { left: 0, .. } => Step::Committee,
+            Step::Models { left, reward_per_hit } => {
+                self.run(state, |ledger| ledger.roll_model(left - 1, reward_per_hit))?;
+                Step::Models {
+                    left: left - 1,
+                    reward_per_hit,
+                }
+            }
+            Step::Committee => {
+                self.run(state, |ledger| ledger.seat_committee())?;
+                Step::Table
+            }
+            Step::Table => {
+                let table = self.run(state, |ledger| {
+                    let table = ledger.renew_table()?;
+                    ledger.announce();
+                    Ok(table)
+                })?;
+                cache.keep(table);
+                Step::Open { slot: 0 }
+            }
+            Step::Open { slot } => {
+                let slots = self.hot.as_ref().map_or(0, |hot| hot.params.open_targets);
+                let end = slots.min(slot + TARGETS_PER_STEP);
+                self.run(state, |ledger| {
+                    let table = ledger.table(cache)?;
+                    ledger.open_targets(slot..end, &table)
+                })?;
+                if end < slots {
+                    Step::Open { slot: end }
+                } else {
+                    Step::Duties
+                }
+            }
+            Step::Duties => {
+                self.run(state, |ledger| {
+                    ledger.credit_proposer()?;
+                    ledger.release_unbonded()
+                })?;
+                Step::Pay {
+                    left: self.hot.as_ref().map_or(0, |hot| hot.params.payouts_per_block),
+                }
+            }
+            Step::Pay { left: 0 } => Step::Ready,
+            Step::Pay { left } => match self.run(state, |ledger| ledger.pay_next())? {
+                true => Step::Pay { left: left - 1 },
+                false => Step::Ready,
+            },
+            Step::Ready => Step::Ready,
+        })
+    }
+
+    fn load(&mut self, state: &mut dyn State) -> Result<Step, Error> {
+        let hot = Hot::load(state).map_err(Stop::expect_no_rejection)?;
+        let (given, last) = (self.block.height.0, hot.counters.height.0);
+        if Some(given) != last.checked_add(1) {
+            return Err(Error::OutOfOrder { given, last });
+        }
+        let height = self.block.height;
+        self.boundary = hot.epoch_offset(&self.block) >= hot.now.length_blocks;
+        // A race begun in the last block settles this much later, had the epoch gone on.
+        let ahead = if self.boundary {
+            hot.params.settlement_blocks - 1
+        } else {
+            0
+        };
+        self.hot = Some(hot);
+        Ok(Step::Settle {
+            at: height,
+            last: height.plus(ahead),
+            index: 0,
+        })
+    }
+
+    /// Runs one step; keeps it if it completes.
+    fn run<T>(
+        &mut self,
+        state: &mut dyn State,
+        step: impl FnOnce(&mut Ledger<'_>) -> Result<T, Stop>,
+    ) -> Result<T, Error> {
+        let hot = self.hot.clone().ok_or(Broken("a block that was not begun"))?;
+        let mut overlay = Overlay::new(state);
+        let mut ledger = Ledger {
+            state: &mut overlay,
+            block: &self.block,
+            hot,
+            events: Vec::new(),
+        };
+        let value = step(&mut ledger).map_err(Stop::expect_no_rejection)?;
+        let Ledger { hot, events, .. } = ledger;
+        debug_assert_eq!(hot.check_supply(), Ok(()), "{:?}", self.step);
+        overlay.commit();
+        self.hot = Some(hot);
+        self.events.extend(events);
+        Ok(value)
+    }
+}
+
+/// Why a transaction would be refused, in order of precedence; else its fee.
+fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<Shannons, Stop> {
+    let body = transaction.transaction();
+    let size_bytes = transaction.size_bytes();
+    let limit_bytes = soma_types::transaction::TRANSACTION_BYTES_MAX as u64;
+    if size_bytes > limit_bytes {
+        return Err(Rejection::TooLarge {
+            size_bytes,
+            limit_bytes,
+        }
+        .into());
+    }
+    let chain = ledger.hot.network.chain;
+    if body.chain != chain {
+        return Err(Rejection::WrongChain {
+            given: body.chain,
+            expected: chain,
+        }
+        .into());
+    }
+    let account = ledger.account(&transaction.sender())?;
+    let (given, expected) = (body.nonce, account.nonce);
+    if given < expected {
+        return Err(Rejection::NonceUsed { given, expected }.into());
+    }
+    if given > expected {
+        return Err(Rejection::NonceAhead { given, expected }.into());
+    }
+    if ledger.epoch() > body.expires {
+        return Err(Rejection::Expired {
+            expires: body.expires,
+            now: ledger.epoch(),
+        }
+        .into());
+    }
+    let fee = fee(&ledger.hot.params, &ledger.hot.now, size_bytes);
+    if fee > body.max_fee {
+        return Err(Rejection::FeeAboveLimit {
+            fee,
+            max_fee: body.max_fee,
+        }
+        .into());
+    }
+    if fee > account.balance {
+        return Err(Rejection::CannotPayFee {
+            balance: account.balance,
+            fee,
+        }
+        .into());
+    }
+    Ok(fee)
+}
+
+/// Executes one transaction on `state`, which is changed only when it is included.
+fn apply(
+    state: &mut dyn State,
+    block: &Block,
+    hot: Hot,
+    transaction: &VerifiedTransaction,
+    index: u32,
+) -> Result<(Hot, Receipt), Stop> {
+    let sender = transaction.sender();
+    let mut overlay = Overlay::new(state);
+    let mut ledger = Ledger {
+        state: &mut overlay,
+        block,
+        hot,
+        events: Vec::new(),
+    };
+    let fee = admit(&mut ledger, transaction)?;
+
+    // It is included: the fee is paid whatever happens.
+    ledger.debit(&sender, fee, Bucket::Fees)?;
+    let mut account = ledger.account(&sender)?;
+    account.nonce = account.nonce.checked_add(1).or_broken("a nonce overflowed")?;
+    ledger.set(&ACCOUNTS, &sender, &account);
+    ledger.hot.now.fees = ledger
+        .hot
+        .now
+        .fees
+        .checked_add(fee)
+        .or_broken("fees overflowed")?;
+    ledger.hot.now.transactions += 1;
+    let Ledger { hot: paid, .. } = ledger;
+
+    let mut inner = Overlay::new(&mut overlay);
+    let mut ledger = Ledger {
+        state: &mut inner,
+        block,
+        hot: paid.clone(),
+        events: Vec::new(),
+    };
+    let (hot, outcome, events) = match execute(&mut ledger, transaction) {
+        Ok(created) => {
+            let Ledger { hot, events, .. } = ledger;
+            inner.commit();
+            (hot, Outcome::Applied { created }, events)
+        }
+        Err(Stop::Rejected(rejection)) => (
+            paid,
+            Outcome::Failed {
+                rejection: *rejection,
+            },
+            Vec::new(),
+        ),
+        Err(stop) => return Err(stop),
+    };
+    debug_assert_eq!(
+        hot.check_supply(),
+        Ok(()),
+        "{}",
+        transaction.transaction().kind.name()
+    );
+    overlay.commit();
+    let hash = transaction.hash();
+    Ok((
+        hot,
+        Receipt {
+            transaction: hash,
+            sender,
+            height: block.height,
+            index,
+            fee,
+            outcome,
+            events,
+        },
+    ))
+}
+
+/// What the transaction asks for.
+fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<Option<Created>, Stop> {
+    use TransactionKind as Kind;
+    let (sender, hash) = (transaction.sender(), transaction.hash());
+    match &transaction.transaction().kind {
+        Kind::Transfer { payments } => ledger.transfer(&sender, payments)?,
+        Kind::AddStake { pool, amount } => ledger.add_stake(&sender, *pool, *amount)?,
+        Kind::WithdrawStake { pool, amount } => ledger.withdraw_stake(&sender, *pool, *amount)?,
+        Kind::CreateModel {
+            commission,
+            stake,
+            architecture,
+        } => {
+            let model = ledger.create_model(&sender, &hash, *commission, *stake, *architecture)?;
+            return Ok(Some(Created::Model(model)));
+        }
+        Kind::CommitModel {
+            model,
+            url,
+            size_bytes,
+            hash,
+        } => {
+            ledger.commit_model(&sender, model, url, *size_bytes, *hash)?;
+        }
+        Kind::RevealModel {
+            model,
+            key,
+            embedding,
+        } => {
+            ledger.reveal_model(&sender, model, *key, embedding)?;
+        }
+        Kind::SetModelCommission { model, commission } => {
+            ledger.set_model_commission(&sender, model, *commission)?;
+        }
+        Kind::DeactivateModel { model } => ledger.deactivate_model(&sender, model)?,
+        Kind::CommitSubmission { target, commitment } => {
+            let submission = ledger.commit_submission(&sender, &hash, target, *commitment)?;
+            return Ok(Some(Created::Submission(submission)));
+        }
+        Kind::RevealSubmission {
+            submission,
+            salt,
+            reveal,
+        } => {
+            ledger.reveal_submission(&sender, submission, salt, reveal)?;
+        }
+        Kind::CommitAudit {
+            submission,
+            commitment,
+        } => ledger.commit_audit(&sender, submission, *commitment)?,
+        Kind::RevealAudit {
+            submission,
+            salt,
+            verdict,
+            transcript,
+        } => {
+            ledger.reveal_audit(&sender, submission, salt, *verdict, *transcript)?;
+        }
+        Kind::ReportModel { model, fault } => ledger.report_model(&sender, model, *fault)?,
+        Kind::RegisterValidator {
+            network_key,
+            proof,
+            commission,
+            stake,
+        } => {
+            ledger.register_validator(&sender, *network_key, proof, *commission, *stake)?;
+        }
+        Kind::LeaveValidator => ledger.leave_validator(&sender)?,
+        Kind::SetValidatorCommission { commission } => {
+            ledger.set_validator_commission(&sender, *commission)?;
+        }
+        Kind::SetRentVote { rent_per_mib_epoch } => ledger.set_rent_vote(&sender, *rent_per_mib_epoch)?,
+    }
+    Ok(None)
+}
+
+/// The block that would follow, as far as it is known before it exists.
+fn next_block(hot: &Hot) -> Block {
+    Block {
+        height: hot.counters.height.next(),
+        seed: hot.now.seed,
+        timestamp_ms: hot.counters.timestamp_ms,
+        proposer: None,
+    }
+}
+
+/// Whether a transaction could be included now, for a mempool: its fee, or why it would be refused.
+/// [`Rejection::NonceAhead`] may resolve itself.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn check(
+    state: &mut dyn State,
+    transaction: &VerifiedTransaction,
+) -> Result<Result<Shannons, Rejection>, Error> {
+    let hot = Hot::load(state).map_err(Stop::expect_no_rejection)?;
+    let block = next_block(&hot);
+    match admit(
+        &mut Ledger {
+            state,
+            block: &block,
+            hot,
+            events: Vec::new(),
+        },
+        transaction,
+    ) {
+        Ok(fee) => Ok(Ok(fee)),
+        Err(Stop::Rejected(rejection)) => Ok(Err(*rejection)),
+        Err(stop) => Err(stop.expect_no_rejection()),
+    }
+}
+
+/// What the transaction would do if it were next. Changes nothing.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn simulate(
+    state: &mut dyn State,
+    transaction: &VerifiedTransaction,
+) -> Result<Result<Receipt, Rejection>, Error> {
+    let hot = Hot::load(state).map_err(Stop::expect_no_rejection)?;
+    let block = next_block(&hot);
+    let mut scratch = Overlay::new(state);
+    match apply(&mut scratch, &block, hot, transaction, 0) {
+        Ok((_, receipt)) => Ok(Ok(receipt)),
+        Err(Stop::Rejected(rejection)) => Ok(Err(*rejection)),
+        Err(stop) => Err(stop.expect_no_rejection()),
+    }
+}
+
+/// Executes a whole block on a state in which nothing is missing. On an error the state may hold a part
+/// of the block.
+///
+/// # Errors
+/// [`Error::Refused`] when a transaction must not be in the block, and those of [`Executor`]'s parts.
+pub fn execute_block(
+    state: &mut dyn State,
+    cache: &mut RoutingCache,
+    block: Block,
+    transactions: &[VerifiedTransaction],
+) -> Result<BlockOutcome, Error> {
+    let mut executor = Executor::new(block);
+    executor.begin(state, cache)?;
+    for (index, transaction) in transactions.iter().enumerate() {
+        if let Err(rejection) = executor.apply(state, transaction)? {
+            return Err(Error::Refused {
+                index: index as u32,
+                rejection,
+            });
+        }
+    }
+    executor.end(state)
+}

@@ -1,0 +1,349 @@
+//! Models (PROTOCOL.md, section 5): create, commit in epoch N, reveal in N + 1, compete from N + 2.
+//!
+//! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all
+//! commits, which later breaks ties between equal models. Upon *reveal* in the next epoch: key and
+//! embedding wait for the boundary. Upon a *boundary*: revealed weights take over, a commitment that
+//! was due lapses and costs a share of the owner's stake, weights past their refresh time stop
+//! competing, retiring models leave. Within an epoch, what a model competes with never changes.
+
+use soma_types::{
+    Address, Architecture, ContentHash, DecryptionKey, Embedding, ModelId, Rejection, Shannons,
+    TransactionHash, Url,
+    event::Event,
+    objects::{Commission, CommittedWeights, Inactivity, Model, ModelStatus, Pool, Weights},
+    transaction::{BasisPoints, ModelFault, PoolId},
+};
+
+use crate::{
+    bank::{Bucket, Ledger},
+    error::{OrBroken, Stop},
+    tables::{
+        COMMITTEES, EMBEDDINGS, LIVE_MODEL_AT, MODEL_AT, MODELS, POOLS, REPORTED_STAKE, REPORTS,
+        REVEALED_EMBEDDINGS,
+    },
+};
+
+/// Bytes in one MiB, the unit of rent.
+const MIB: u128 = 1 << 20;
+
+impl Ledger<'_> {
+    pub(crate) fn create_model(
+        &mut self,
+        sender: &Address,
+        transaction: &TransactionHash,
+        commission: BasisPoints,
+        stake: Shannons,
+        architecture: Architecture,
+    ) -> Result<ModelId, Stop> {
+        let minimum = self.hot.params.model_stake_min;
+        if stake < minimum {
+            return Err(Rejection::StakeTooSmall {
+                amount: stake,
+                minimum,
+            }
+            .into());
+        }
+        if architecture != self.hot.params.architecture {
+            return Err(Rejection::WrongArchitecture {}.into());
+        }
+        let id = ModelId::created_by(transaction);
+        self.add_pending(PoolId::Model(id), sender, stake)?;
+
+        // After this point it must succeed.
+        let model = Model {
+            id,
+            index: self.hot.counters.models,
+            owner: *sender,
+            commission: Commission::new(commission, self.epoch()),
+            architecture,
+            created: self.epoch(),
+            status: ModelStatus::Created,
+            retiring: None,
+            weights: None,
+            previous: None,
+            revealed: None,
+            committed: None,
+            hits: 0,
+            hits_total: 0,
+            rewards_total: Shannons::ZERO,
+        };
+        self.set(&MODELS, &id, &model);
+        self.set(&MODEL_AT, &self.hot.counters.models.clone(), &id);
+        self.set(&LIVE_MODEL_AT, &self.hot.counters.live_models.clone(), &id);
+        self.hot.counters.models += 1;
+        self.hot.counters.live_models += 1;
+        self.emit(Event::ModelCreated {
+            model: id,
+            owner: *sender,
+        });
+        Ok(id)
+    }
+
+    /// A live model of `sender`.
+    fn own_model(&mut self, sender: &Address, id: &ModelId) -> Result<Model, Stop> {
+        let model = self
+            .get(&MODELS, id)?
+            .ok_or(Rejection::NoSuchModel { model: *id })?;
+        if model.owner != *sender {
+            return Err(Rejection::NotOwner { owner: model.owner }.into());
+        }
+        if !model.is_live() {
+            return Err(Rejection::ModelRetired {}.into());
+        }
+        Ok(model)
+    }
+
+    pub(crate) fn commit_model(
+        &mut self,
+        sender: &Address,
+        id: &ModelId,
+        url: &Url,
+        size_bytes: u64,
+        hash: ContentHash,
+    ) -> Result<(), Stop> {
+        let mut model = self.own_model(sender, id)?;
+        if model.architecture != self.hot.params.architecture {
+            return Err(Rejection::WrongArchitecture {}.into());
+        }
+        if let Some(committed) = &model.committed {
+            return Err(Rejection::AlreadyCommitted {
+                epoch: committed.epoch,
+            }
+            .into());
+        }
+        let limit_bytes = self.hot.params.weights_size_max_bytes;
+        if size_bytes == 0 || size_bytes > limit_bytes {
+            return Err(Rejection::WeightsSize {
+                size_bytes,
+                limit_bytes,
+            }
+            .into());
+        }
+        let minimum = self.hot.params.model_stake_min;
+        let stake = self.staked(PoolId::Model(*id), sender)?;
+        if stake < minimum {
+            return Err(Rejection::SelfStakeTooSmall { stake, minimum }.into());
+        }
+        let rent = self.rent(size_bytes)?;
+        self.debit(sender, rent, Bucket::Rent)?;
+
+        // After this point it must succeed.
+        self.hot.now.rent = self.hot.now.rent.checked_add(rent).or_broken("rent overflowed")?;
+        // The same file again is not a later copy of itself.
+        let same = [&model.revealed, &model.weights]
+            .into_iter()
+            .flatten()
+            .find(|weights| weights.committed.hash == hash)
+            .map(|weights| weights.committed.sequence);
+        let sequence = match same {
+            Some(sequence) => sequence,
+            None => self.next_sequence()?,
+        };
+        model.committed = Some(CommittedWeights {
+            url: url.clone(),
+            size_bytes,
+            hash,
+            epoch: self.epoch(),
+            sequence,
+        });
+        self.set(&MODELS, id, &model);
+        self.emit(Event::ModelCommitted { model: *id, rent });
+        Ok(())
+    }
+
+    /// What storing `size_bytes` for the refresh time costs, rounded up.
+    fn rent(&self, size_bytes: u64) -> Result<Shannons, Stop> {
+        let rate = u128::from(self.hot.now.rent_per_mib_epoch.0);
+        // 2^30 * 2^40 * 2^24 is well below 2^128; a rent beyond u64 is beyond any balance.
+        let rent = (rate * u128::from(size_bytes) * u128::from(self.hot.params.refresh_epochs)).div_ceil(MIB);
+        Ok(Shannons(u64::try_from(rent).unwrap_or(u64::MAX)))
+    }
+
+    pub(crate) fn reveal_model(
+        &mut self,
+        sender: &Address,
+        id: &ModelId,
+        key: DecryptionKey,
+        embedding: &Embedding,
+    ) -> Result<(), Stop> {
+        let mut model = self.own_model(sender, id)?;
+        let Some(committed) = model.committed.take() else {
+            return Err(Rejection::NothingCommitted {}.into());
+        };
+        let due = committed.epoch.next();
+        if self.epoch() < due {
+            return Err(Rejection::RevealTooEarly { due }.into());
+        }
+        let expected = self.hot.params.architecture.embedding_dim;
+        if embedding.dim() != expected as usize {
+            return Err(Rejection::WrongDimension {
+                given: embedding.dim() as u32,
+                expected,
+            }
+            .into());
+        }
+
+        // After this point it must succeed.
+        model.revealed = Some(Weights {
+            committed,
+            key,
+            active_from: due.next(),
+        });
+        self.set(&MODELS, id, &model);
+        self.set(&REVEALED_EMBEDDINGS, id, embedding);
+        self.emit(Event::ModelRevealed { model: *id });
+        Ok(())
+    }
+
+    pub(crate) fn set_model_commission(
+        &mut self,
+        sender: &Address,
+        id: &ModelId,
+        commission: BasisPoints,
+    ) -> Result<(), Stop> {
+        let mut model = self.own_model(sender, id)?;
+        model.commission.set(commission, self.epoch());
+        self.set(&MODELS, id, &model);
+        Ok(())
+    }
+
+    pub(crate) fn deactivate_model(&mut self, sender: &Address, id: &ModelId) -> Result<(), Stop> {
+        let mut model = self.own_model(sender, id)?;
+        model.retiring = Some(Inactivity::Deactivated);
+        self.set(&MODELS, id, &model);
+        Ok(())
+    }
+
+    /// A committee member reports the newest revealed weights. Past two thirds of the committee's
+    /// stake in one epoch, the owner is slashed and the model retires at the next boundary.
+    pub(crate) fn report_model(
+        &mut self,
+        sender: &Address,
+        id: &ModelId,
+        fault: ModelFault,
+    ) -> Result<(), Stop> {
+        let epoch = self.epoch();
+        let committee = self.expect(&COMMITTEES, &epoch)?;
+        let Some(seat) = committee.seats.iter().find(|seat| seat.validator == *sender) else {
+            return Err(Rejection::NotInCommittee {}.into());
+        };
+        let mut model = self
+            .get(&MODELS, id)?
+            .ok_or(Rejection::NoSuchModel { model: *id })?;
+        if !model.is_live() {
+            return Err(Rejection::ModelRetired {}.into());
+        }
+        let Some(weights) = model.revealed.as_ref().or(model.weights.as_ref()) else {
+            return Err(Rejection::NothingToReport {}.into());
+        };
+        let sequence = weights.committed.sequence;
+        let key = (*id, sequence, epoch, *sender);
+        if self.get(&REPORTS, &key)?.is_some() {
+            return Err(Rejection::AlreadyReported {}.into());
+        }
+
+        // After this point it must succeed.
+        self.set(&REPORTS, &key, &());
+        let tally_key = (*id, sequence, epoch);
+        let tally = self.get(&REPORTED_STAKE, &tally_key)?.unwrap_or_default();
+        let tally = tally
+            .checked_add(seat.stake)
+            .or_broken("reported stake overflowed")?;
+        self.set(&REPORTED_STAKE, &tally_key, &tally);
+        self.emit(Event::ModelReported {
+            model: *id,
+            validator: *sender,
+            fault,
+        });
+        let total: u128 = committee.seats.iter().map(|seat| u128::from(seat.stake.0)).sum();
+        if 3 * u128::from(tally.0) > 2 * total {
+            let pool_id = PoolId::Model(*id);
+            let mut pool = self.expect(&POOLS, &pool_id)?;
+            let share = self.hot.params.fault_slash;
+            let slashed = self.slash_position(pool_id, &mut pool, &model.owner, share)?;
+            self.set(&POOLS, &pool_id, &pool);
+            model.retiring = Some(Inactivity::Faulted);
+            model.revealed = None;
+            self.remove(&REVEALED_EMBEDDINGS, id);
+            self.set(&MODELS, id, &model);
+            self.emit(Event::ModelFaulted { model: *id, slashed });
+        }
+        Ok(())
+    }
+
+    /// At the boundary into the current epoch: brings the live model at `index` up to date.
+    /// `reward_per_hit` is what each hit of the closed epoch earns. A retired model leaves its place to
+    /// the last of the list, so the list is walked from its end.
+    pub(crate) fn roll_model(&mut self, index: u64, reward_per_hit: Shannons) -> Result<(), Stop> {
+        let id = self.expect(&LIVE_MODEL_AT, &index)?;
+        let pool_id = PoolId::Model(id);
+        self.prefetch(&[MODELS.key(&id), POOLS.key(&pool_id), REVEALED_EMBEDDINGS.key(&id)])?;
+        let (mut model, mut pool) = (self.expect(&MODELS, &id)?, self.expect(&POOLS, &pool_id)?);
+        let epoch = self.epoch();
+        let closed = epoch.minus(1).or_broken("a boundary before the first epoch")?;
+
+        let (_, pool_part) = crate::rewards::model_parts(reward_per_hit, model.commission.at(closed));
+        let accrued = pool_part
+            .mul_div(model.hits, 1)
+            .or_broken("accrued rewards overflowed")?;
+        pool.accrued = pool
+            .accrued
+            .checked_add(accrued)
+            .or_broken("accrued rewards overflowed")?;
+        model.hits = 0;
+        self.roll_pool(pool_id, &mut pool)?;
+
+        let retiring = model.retiring;
+        if model
+            .committed
+            .as_ref()
+            .is_some_and(|committed| committed.epoch < closed || retiring.is_some())
+        {
+            self.lapse(&mut model, &mut pool)?;
+        }
+        if let Some(weights) = model.revealed.take() {
+            let embedding = self.expect(&REVEALED_EMBEDDINGS, &id)?;
+            self.remove(&REVEALED_EMBEDDINGS, &id);
+            self.set(&EMBEDDINGS, &id, &embedding);
+            model.previous = model.weights.replace(weights);
+            model.status = ModelStatus::Active;
+            self.emit(Event::ModelActivated { model: id });
+        }
+        let expires = model
+            .weights
+            .as_ref()
+            .map(|weights| weights.active_from.plus(self.hot.params.refresh_epochs));
+        if model.status == ModelStatus::Active && expires.is_some_and(|expires| expires <= epoch) {
+            model.status = ModelStatus::Stale;
+            self.emit(Event::ModelInactive {
+                model: id,
+                reason: Inactivity::Stale,
+            });
+        }
+        if let Some(reason) = retiring {
+            model.status = ModelStatus::Retired;
+            self.emit(Event::ModelInactive { model: id, reason });
+            let last = self.hot.counters.live_models - 1;
+            let moved = self.expect(&LIVE_MODEL_AT, &last)?;
+            self.set(&LIVE_MODEL_AT, &index, &moved);
+            self.remove(&LIVE_MODEL_AT, &last);
+            self.hot.counters.live_models = last;
+        }
+        self.set(&POOLS, &pool_id, &pool);
+        self.set(&MODELS, &id, &model);
+        Ok(())
+    }
+
+    /// A commitment was not opened in time.
+    fn lapse(&mut self, model: &mut Model, pool: &mut Pool) -> Result<(), Stop> {
+        model.committed = None;
+        let share = self.hot.params.lapse_slash;
+        let slashed = self.slash_position(PoolId::Model(model.id), pool, &model.owner, share)?;
+        pool.counted = pool.stake;
+        self.emit(Event::ModelLapsed {
+            model: model.id,
+            slashed,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! What lies under which key. A key is one byte for the table and the borsh encoding of the rest.
+//!
+//! There are no range scans: whatever must be walked has a dense index.
+
+use std::marker::PhantomData;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use soma_types::{
+    Address, ChainId, ContentHash, Embedding, Epoch, Height, ModelId, PublicKey, Shannons, SubmissionId,
+    TargetId,
+    genesis::{EmissionSchedule, GenesisWeights},
+    objects::{
+        Account, AuditOutcome, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState, Model, Pool,
+        PoolPrice, Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
+    },
+    params::Params,
+    transaction::PoolId,
+};
+
+use crate::{
+    error::{Broken, Stop},
+    state::State,
+};
+
+/// A typed region of the state.
+pub(crate) struct Table<K, V> {
+    prefix: u8,
+    name: &'static str,
+    types: PhantomData<(K, V)>,
+}
+
+impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
+    const fn new(prefix: u8, name: &'static str) -> Self {
+        Self {
+            prefix,
+            name,
+            types: PhantomData,
+        }
+    }
+
+    /// The bytes of a key.
+    pub(crate) fn key(&self, key: &K) -> Vec<u8> {
+        let mut bytes = vec![self.prefix];
+        key.serialize(&mut bytes)
+            .expect("encoding to memory does not fail");
+        bytes
+    }
+
+    pub(crate) fn get(&self, state: &mut dyn State, key: &K) -> Result<Option<V>, Stop> {
+        match state.get(&self.key(key))? {
+            None => Ok(None),
+            Some(bytes) => borsh::from_slice(&bytes)
+                .map(Some)
+                .map_err(|_| Stop::Broken(Broken(self.name))),
+        }
+    }
+
+    /// A value that must exist, or the state is broken.
+    pub(crate) fn expect(&self, state: &mut dyn State, key: &K) -> Result<V, Stop> {
+        self.get(state, key)?.ok_or(Stop::Broken(Broken(self.name)))
+    }
+
+    pub(crate) fn set(&self, state: &mut dyn State, key: &K, value: &V) {
+        state.set(
+            &self.key(key),
+            Some(borsh::to_vec(value).expect("encoding to memory does not fail")),
+        );
+    }
+
+    pub(crate) fn remove(&self, state: &mut dyn State, key: &K) {
+        state.set(&self.key(key), None);
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+}
+
+/// What never changes after genesis.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NetworkRecord {
+    /// The network's name in signatures.
+    pub chain: ChainId,
+    /// The network's name for people.
+    pub name: String,
+    /// How emission is spread.
+    pub emission: EmissionSchedule,
+    /// What existed at genesis.
+    pub genesis_supply: Shannons,
+    /// A common starting point for training.
+    pub weights: Option<GenesisWeights>,
+}
+
+/// Positions in queues and lengths of lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Counters {
+    /// The last block.
+    pub height: Height,
+    /// When it was made, in milliseconds since 1970.
+    pub timestamp_ms: u64,
+    /// Models ever created.
+    pub models: u64,
+    /// Models not retired.
+    pub live_models: u64,
+    /// Validators in the list.
+    pub validators: u64,
+    /// Those of them who are not leaving.
+    pub staying_validators: u64,
+    /// Commits of weights and of submissions so far: a total order of who was first.
+    pub sequence: u64,
+    /// Submissions ever committed.
+    pub submissions: u64,
+    /// First entry of the unbonding queue.
+    pub unbonding_head: u64,
+    /// One past its last entry.
+    pub unbonding_tail: u64,
+    /// The epoch whose rewards are being paid.
+    pub payout_epoch: Epoch,
+    /// Its next winner.
+    pub payout_winner: u64,
+    /// Its next seat, once all winners are paid.
+    pub payout_seat: u32,
+}
+
+/// The routing table in force, by its digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct RoutingRecord {
+    /// Number of models.
+    pub models: u64,
+    /// Digest of ids, stakes, order and embeddings.
+    pub digest: [u8; 32],
+}
+
+macro_rules! tables {
+    ($( $prefix:literal $name:ident: $key:ty => $value:ty, $what:literal; )*) => {
+        $( pub(crate) const $name: Table<$key, $value> = Table::new($prefix, $what); )*
+        #[cfg(test)]
+        const PREFIXES: &[u8] = &[$($prefix),*];
+    };
+}
+
+tables! {
+    1 NETWORK: () => NetworkRecord, "network";
+    2 PARAMS: () => Params, "parameters";
+    3 EPOCH: () => EpochState, "epoch state";
+    4 SUPPLY: () => SupplyBreakdown, "supply";
+    5 COUNTERS: () => Counters, "counters";
+    6 ACCOUNTS: Address => Account, "account";
+    7 POOLS: PoolId => Pool, "pool";
+    8 POSITIONS: (PoolId, Address) => Position, "position";
+    9 PRICES: (PoolId, Epoch) => PoolPrice, "pool price";
+    10 UNBONDING: u64 => Unbonding, "unbonding";
+    11 STAKES_LEN: Address => u64, "number of stakes";
+    12 STAKE_AT: (Address, u64) => PoolId, "stake by index";
+    13 VALIDATORS: Address => Validator, "validator";
+    14 VALIDATOR_AT: u64 => Address, "validator by index";
+    15 NETWORK_KEYS: PublicKey => Address, "network key";
+    16 COMMITTEES: Epoch => Committee, "committee";
+    17 DUTIES: (Epoch, Address) => Duty, "duty";
+    18 MODELS: ModelId => Model, "model";
+    19 MODEL_AT: u64 => ModelId, "model by index";
+    20 LIVE_MODEL_AT: u64 => ModelId, "live model by index";
+    21 EMBEDDINGS: ModelId => Embedding, "embedding";
+    22 REVEALED_EMBEDDINGS: ModelId => Embedding, "revealed embedding";
+    23 REPORTS: (ModelId, u64, Epoch, Address) => (), "report";
+    24 REPORTED_STAKE: (ModelId, u64, Epoch) => Shannons, "reported stake";
+    25 ROUTING: () => RoutingRecord, "routing";
+    26 TARGETS: TargetId => Target, "target";
+    27 TARGET_AT: (Epoch, u64) => TargetId, "target by index";
+    28 OPEN_TARGET_AT: u32 => TargetId, "open target by slot";
+    29 SETTLEMENTS_LEN: Height => u32, "number of settlements";
+    30 SETTLEMENT_AT: (Height, u32) => TargetId, "settlement by index";
+    31 SUBMISSIONS: SubmissionId => Submission, "submission";
+    32 SUBMISSION_AT: u64 => SubmissionId, "submission by index";
+    33 SUBMISSION_EMBEDDINGS: SubmissionId => Embedding, "submission embedding";
+    34 EXPIRIES_LEN: Height => u32, "number of expiries";
+    35 EXPIRY_AT: (Height, u32) => SubmissionId, "expiry by index";
+    36 CLAIMS: ContentHash => DataClaim, "data claim";
+    37 WINNER_AT: (Epoch, u64) => SubmissionId, "winner by index";
+    38 AUDIT_VOTES: (SubmissionId, Address) => AuditVote, "audit vote";
+    39 AUDIT_OUTCOMES: SubmissionId => AuditOutcome, "audit outcome";
+    40 EPOCHS: Epoch => EpochRecord, "epoch record";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_do_not_overlap() {
+        assert!(PREFIXES.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_ne!(
+            ACCOUNTS.key(&Address([1; 32])),
+            POOLS.key(&PoolId::Validator(Address([1; 32])))
+        );
+        assert_eq!(ACCOUNTS.prefix(), 6);
+    }
+}

@@ -1,0 +1,271 @@
+//! Reads, for the API and for nodes. They never change the state.
+//!
+//! Each returns `Ok(None)` where there is nothing under the name given, and [`Error::Missing`] where the
+//! state has not loaded what is needed: load and call again.
+
+use soma_types::{
+    Address, ContentHash, Embedding, Epoch, ModelId, Shannons, SubmissionId, TargetId,
+    objects::{
+        Account, AuditOutcome, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState, Model, Pool,
+        Shares, Submission, SupplyBreakdown, Target, TargetStatus, Validator,
+    },
+    params::Params,
+    transaction::PoolId,
+};
+
+use crate::{
+    audit::{auditors_of, is_sampled},
+    bank::{Hot, Ledger},
+    error::{Error, Stop},
+    execute::Block,
+    fees,
+    staking::worth,
+    state::State,
+    tables,
+};
+
+pub use crate::tables::{Counters, NetworkRecord};
+
+type Read<T> = Result<T, Error>;
+
+/// What one account holds in one pool, worked out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stake {
+    /// The pool.
+    pub pool: PoolId,
+    /// Shares that count.
+    pub shares: Shares,
+    /// What they are worth when given back now.
+    pub worth: Shannons,
+    /// Added in this epoch, counting from the next.
+    pub pending: Shannons,
+}
+
+/// A winner that is audited in the current epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditTask {
+    /// The winner.
+    pub submission: Submission,
+    /// Its target, with the models to score.
+    pub target: Target,
+    /// Who is to audit it.
+    pub auditors: Vec<Address>,
+}
+
+fn read<T>(result: Result<T, Stop>) -> Read<T> {
+    result.map_err(Stop::expect_no_rejection)
+}
+
+macro_rules! getters {
+    ($( $(#[$doc:meta])* $name:ident($($key:ident: $type:ty),*) -> $value:ty = $table:ident; )*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// [`Error::Missing`] or [`Error::Broken`].
+            pub fn $name(state: &mut dyn State, $($key: $type),*) -> Read<Option<$value>> {
+                #[allow(unused_parens)]
+                read(tables::$table.get(state, &($($key),*)))
+            }
+        )*
+    };
+}
+
+getters! {
+    /// The network's constants; `None` before genesis.
+    network() -> NetworkRecord = NETWORK;
+    /// The parameters in force; `None` before genesis.
+    params() -> Params = PARAMS;
+    /// The epoch in progress; `None` before genesis.
+    epoch() -> EpochState = EPOCH;
+    /// Where every shannon is; `None` before genesis.
+    supply() -> SupplyBreakdown = SUPPLY;
+    /// The ledger's counters: last height, lengths of lists; `None` before genesis.
+    counters() -> Counters = COUNTERS;
+    /// A closed epoch.
+    epoch_record(epoch: Epoch) -> EpochRecord = EPOCHS;
+    /// An epoch's committee, the current one's included.
+    committee(epoch: Epoch) -> Committee = COMMITTEES;
+    /// What a validator did in an epoch.
+    duty(epoch: Epoch, validator: Address) -> Duty = DUTIES;
+    /// A staking pool.
+    pool(pool: PoolId) -> Pool = POOLS;
+    /// A validator.
+    validator(validator: Address) -> Validator = VALIDATORS;
+    /// The validator at a position of the list, `0..counters.validators`.
+    validator_at(index: u64) -> Address = VALIDATOR_AT;
+    /// A model.
+    model(model: ModelId) -> Model = MODELS;
+    /// The model at a position of the list of all, `0..counters.models`.
+    model_at(index: u64) -> ModelId = MODEL_AT;
+    /// The model at a position of the list of those not retired, `0..counters.live_models`.
+    live_model_at(index: u64) -> ModelId = LIVE_MODEL_AT;
+    /// The embedding a model competes with.
+    model_embedding(model: ModelId) -> Embedding = EMBEDDINGS;
+    /// The embedding that takes over at the next boundary.
+    revealed_embedding(model: ModelId) -> Embedding = REVEALED_EMBEDDINGS;
+    /// A target.
+    target(target: TargetId) -> Target = TARGETS;
+    /// The target at a position of an epoch's list, `0..targets_opened`.
+    target_at(epoch: Epoch, index: u64) -> TargetId = TARGET_AT;
+    /// A submission.
+    submission(submission: SubmissionId) -> Submission = SUBMISSIONS;
+    /// The submission at a position of the list of all, `0..counters.submissions`.
+    submission_at(index: u64) -> SubmissionId = SUBMISSION_AT;
+    /// The embedding that a revealed submission claims.
+    submission_embedding(submission: SubmissionId) -> Embedding = SUBMISSION_EMBEDDINGS;
+    /// The winner at a position of an epoch's list, `0..hits`.
+    winner_at(epoch: Epoch, index: u64) -> SubmissionId = WINNER_AT;
+    /// Whose data a content hash is.
+    data_claim(hash: ContentHash) -> DataClaim = CLAIMS;
+    /// One auditor's work on one winner.
+    audit_vote(submission: SubmissionId, auditor: Address) -> AuditVote = AUDIT_VOTES;
+    /// How a winner's audit ended, once its epoch is settled.
+    audit_outcome(submission: SubmissionId) -> AuditOutcome = AUDIT_OUTCOMES;
+}
+
+/// An account, all zeros if it was never used.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn account(state: &mut dyn State, address: Address) -> Read<Account> {
+    Ok(read(tables::ACCOUNTS.get(state, &address))?.unwrap_or_default())
+}
+
+/// The fee of a transaction of `size_bytes` now.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn fee(state: &mut dyn State, size_bytes: u64) -> Read<Shannons> {
+    let hot = read(Hot::load(state))?;
+    Ok(fees::fee(&hot.params, &hot.now, size_bytes))
+}
+
+/// Runs `view` with a ledger that nothing is written through.
+fn with_ledger<T>(state: &mut dyn State, view: impl FnOnce(&mut Ledger<'_>) -> Result<T, Stop>) -> Read<T> {
+    let hot = read(Hot::load(state))?;
+    let block = Block {
+        height: hot.counters.height,
+        seed: hot.now.seed,
+        timestamp_ms: hot.counters.timestamp_ms,
+        proposer: None,
+    };
+    read(view(&mut Ledger {
+        state,
+        block: &block,
+        hot,
+        events: Vec::new(),
+    }))
+}
+
+/// What `owner` holds in `pool`.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn stake(state: &mut dyn State, pool: PoolId, owner: Address) -> Read<Stake> {
+    with_ledger(state, |ledger| {
+        let position = ledger.position(pool, &owner)?;
+        let record = ledger.get(&tables::POOLS, &pool)?.unwrap_or_default();
+        let worth = worth(&record, position.shares)?;
+        Ok(Stake {
+            pool,
+            shares: position.shares,
+            worth,
+            pending: position.pending,
+        })
+    })
+}
+
+/// Up to `limit` of an account's stakes, from position `start` of its list, and the list's length.
+/// Stakes that were withdrawn in full are listed with zeros.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn stakes(state: &mut dyn State, owner: Address, start: u64, limit: u64) -> Read<(Vec<Stake>, u64)> {
+    let count = read(tables::STAKES_LEN.get(state, &owner))?.unwrap_or(0);
+    let indices = start.min(count)..start.saturating_add(limit).min(count);
+    let keys: Vec<Vec<u8>> = indices
+        .clone()
+        .map(|index| tables::STAKE_AT.key(&(owner, index)))
+        .collect();
+    state.prefetch(&keys)?;
+    let mut list = Vec::new();
+    for index in indices {
+        let pool = read(tables::STAKE_AT.expect(state, &(owner, index)))?;
+        list.push(stake(state, pool, owner)?);
+    }
+    Ok((list, count))
+}
+
+/// The targets that are open, or being raced for, in the current epoch.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
+    let hot = read(Hot::load(state))?;
+    let slots = 0..hot.params.open_targets;
+    let keys: Vec<Vec<u8>> = slots
+        .clone()
+        .map(|slot| tables::OPEN_TARGET_AT.key(&slot))
+        .collect();
+    state.prefetch(&keys)?;
+    let mut ids = Vec::new();
+    for slot in slots {
+        ids.extend(read(tables::OPEN_TARGET_AT.get(state, &slot))?);
+    }
+    let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::TARGETS.key(id)).collect();
+    state.prefetch(&keys)?;
+    let mut open = Vec::new();
+    for id in ids {
+        let target = read(tables::TARGETS.expect(state, &id))?;
+        if target.epoch == hot.now.epoch && !matches!(target.status, TargetStatus::Filled { .. }) {
+            open.push(target);
+        }
+    }
+    Ok(open)
+}
+
+/// The winners of the last epoch at positions `start..end` of its list that are audited in this one.
+/// The list's length is the last epoch's `hits`.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<AuditTask>> {
+    with_ledger(state, |ledger| {
+        let Some(closed) = ledger.epoch().minus(1) else {
+            return Ok(Vec::new());
+        };
+        let hits = ledger.expect(&tables::EPOCHS, &closed)?.state.hits;
+        let now = ledger.hot.now;
+        let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
+        let indices: Vec<u64> = (start..end.min(hits))
+            .filter(|index| is_sampled(&now, *index))
+            .collect();
+        let keys: Vec<Vec<u8>> = indices
+            .iter()
+            .map(|index| tables::WINNER_AT.key(&(closed, *index)))
+            .collect();
+        ledger.prefetch(&keys)?;
+        let mut ids = Vec::new();
+        for index in &indices {
+            ids.push(ledger.expect(&tables::WINNER_AT, &(closed, *index))?);
+        }
+        let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::SUBMISSIONS.key(id)).collect();
+        ledger.prefetch(&keys)?;
+        let mut tasks = Vec::new();
+        for (id, index) in ids.iter().zip(indices) {
+            let submission = ledger.expect(&tables::SUBMISSIONS, id)?;
+            let target = ledger.expect(&tables::TARGETS, &submission.target)?;
+            let auditors = auditors_of(&now, &committee, index)
+                .into_iter()
+                .map(|seat| seat.validator)
+                .collect();
+            tasks.push(AuditTask {
+                submission,
+                target,
+                auditors,
+            });
+        }
+        Ok(tasks)
+    })
+}
