@@ -1,0 +1,222 @@
+//! The self-check: before a backend scores anything in a process, it computes every operation on small
+//! inputs that cover tile remainders, subnormals, large and tiny values, and must equal the reference.
+//! The reference in turn must equal a digest pinned here, so a machine whose arithmetic is not IEEE 754
+//! cannot agree with itself by mistake.
+
+use super::{BackendError, Kernels, POINTS, Rope, Simd, scalar::Scalar};
+use crate::matrix::Matrix;
+
+/// Reference results of [`operations`] on every machine.
+const PINNED: &str = "5115d0bfabedcc315802193038d8e48f";
+
+/// Runs the short conformance suite on `kernels`.
+pub fn self_check(simd: Simd, kernels: &dyn Kernels) -> Result<(), BackendError> {
+    floating_point_is_ieee()?;
+    let expected = operations(&Scalar);
+    if digest(&expected) != PINNED {
+        return Err(BackendError::FloatingPoint("the reference's digest differs"));
+    }
+    for ((operation, expected), (_, got)) in expected.into_iter().zip(operations(kernels)) {
+        if expected != got {
+            return Err(BackendError::Differs {
+                backend: simd,
+                operation,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn digest(results: &[(&'static str, Vec<u64>)]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, bits) in results {
+        hasher.update(name.as_bytes());
+        bits.iter().for_each(|bits| {
+            hasher.update(&bits.to_le_bytes());
+        });
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+/// Checks that this thread rounds to nearest and keeps subnormals. Cheap: call it per piece of work.
+///
+/// # Errors
+/// Names what is off.
+pub fn floating_point_is_ieee() -> Result<(), BackendError> {
+    let hide = std::hint::black_box::<f32>;
+    if hide(f32::MIN_POSITIVE) * hide(0.5) == 0.0 || hide(f32::from_bits(1)) + hide(0.0) == 0.0 {
+        return Err(BackendError::FloatingPoint("subnormals are flushed to zero"));
+    }
+    let half_ulp = f32::EPSILON / 2.0;
+    let up = hide(1.0 + f32::EPSILON) + hide(half_ulp) == 1.0 + 2.0 * f32::EPSILON;
+    let down = hide(1.0) + hide(half_ulp) == 1.0 && hide(-1.0) - hide(half_ulp) == -1.0;
+    if up && down {
+        Ok(())
+    } else {
+        Err(BackendError::FloatingPoint("rounding is not to nearest even"))
+    }
+}
+
+/// Values for tests: mostly ordinary, some subnormal, tiny or large.
+pub struct Values(u64);
+
+impl Values {
+    /// A stream fixed by `seed`.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in [-1, 1).
+    pub fn uniform(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / 8_388_608.0 - 1.0
+    }
+
+    /// Ordinary values with one in sixteen extreme.
+    pub fn take(&mut self, count: usize) -> Vec<f32> {
+        (0..count)
+            .map(|_| {
+                let x = self.uniform() * 2.0;
+                match self.next() % 64 {
+                    0 => x * 1e-40,
+                    1 => x * 1e-20,
+                    2 => x * 1e4,
+                    3 => 0.0 * x,
+                    _ => x,
+                }
+            })
+            .collect()
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u64> {
+    values.iter().map(|value| u64::from(value.to_bits())).collect()
+}
+
+/// Every operation once or a few times, on inputs that are the same everywhere.
+fn operations(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
+    let mut values = Values::new(2026);
+    let mut results = Vec::new();
+    for (rows, inputs, outputs) in [(1, 1, 1), (13, 37, 33), (18, 300, 40), (5, 64, 8)] {
+        let weight = Matrix::from_row_major(inputs, outputs, &values.take(inputs * outputs));
+        let (x, bias) = (values.take(rows * inputs), values.take(outputs));
+        let mut out = vec![0.0; rows * outputs];
+        for bias in [Some(&bias[..]), None] {
+            kernels.linear(&mut out, &x, &weight, bias);
+            results.push(("linear", bits(&out)));
+        }
+    }
+    for width in [1, 31, 32, 100] {
+        let (x, gamma, beta) = (values.take(3 * width), values.take(width), values.take(width));
+        let mut out = vec![0.0; 3 * width];
+        kernels.layer_norm(&mut out, &x, &gamma, &beta);
+        results.push(("layer_norm", bits(&out)));
+    }
+    let mut x = values.take(333);
+    kernels.gelu(&mut x);
+    results.push(("gelu", bits(&x)));
+    kernels.add(&mut x, &values.take(333));
+    results.push(("add", bits(&x)));
+    for (tokens, heads, d) in [(1, 1, 2), (37, 2, 10), (33, 1, 36)] {
+        let width = heads * d;
+        let mut q = values.take(tokens * width);
+        kernels.rope(&mut q, &Rope::new(tokens, d, 10_000), heads);
+        results.push(("rope", bits(&q)));
+        let (k, v) = (values.take(tokens * width), values.take(tokens * width));
+        let mut out = vec![0.0; tokens * width];
+        kernels.attention(&mut out, &q, &k, &v, heads, width);
+        results.push(("attention", bits(&out)));
+    }
+    let mut losses = vec![0.0; 5];
+    kernels.token_losses(&mut losses, &mut values.take(5 * 264), &[0, 263, 7, 256, 31]);
+    results.push(("token_losses", bits(&losses)));
+    let directions = 21;
+    let mut sums = vec![0; POINTS * 2 * directions];
+    kernels.characteristic(&mut sums, &values.take(20 * directions), directions);
+    results.push(("characteristic", sums.into_iter().map(|sum| sum as u64).collect()));
+    let mut sums = vec![0; 35];
+    kernels.sum_rows(&mut sums, &values.take(4 * 35));
+    results.push(("sum_rows", sums.into_iter().map(|sum| sum as u64).collect()));
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition is consensus: changing a bit of it is a protocol upgrade.
+    #[test]
+    fn the_reference_is_pinned() {
+        assert_eq!(digest(&operations(&Scalar)), PINNED);
+    }
+
+    #[test]
+    fn every_supported_backend_passes() {
+        for simd in Simd::supported() {
+            simd.kernels().unwrap_or_else(|error| panic!("{simd}: {error}"));
+        }
+    }
+
+    /// A backend that differs in one bit of one operation is caught and named.
+    #[test]
+    fn one_wrong_bit_is_caught() {
+        struct Wrong;
+        impl Kernels for Wrong {
+            fn name(&self) -> &'static str {
+                "wrong"
+            }
+            fn linear(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>) {
+                Scalar.linear(out, x, weight, bias);
+            }
+            fn layer_norm(&self, out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32]) {
+                Scalar.layer_norm(out, x, gamma, beta);
+            }
+            fn gelu(&self, x: &mut [f32]) {
+                Scalar.gelu(x);
+                x[100] = f32::from_bits(x[100].to_bits() ^ 1);
+            }
+            fn add(&self, x: &mut [f32], y: &[f32]) {
+                Scalar.add(x, y);
+            }
+            fn rope(&self, x: &mut [f32], table: &Rope, heads: usize) {
+                Scalar.rope(x, table, heads);
+            }
+            fn attention(
+                &self,
+                out: &mut [f32],
+                q: &[f32],
+                k: &[f32],
+                v: &[f32],
+                heads: usize,
+                width: usize,
+            ) {
+                Scalar.attention(out, q, k, v, heads, width);
+            }
+            fn token_losses(&self, out: &mut [f32], logits: &mut [f32], targets: &[u16]) {
+                Scalar.token_losses(out, logits, targets);
+            }
+            fn characteristic(&self, sums: &mut [i64], projections: &[f32], directions: usize) {
+                Scalar.characteristic(sums, projections, directions);
+            }
+            fn sum_rows(&self, sums: &mut [i64], x: &[f32]) {
+                Scalar.sum_rows(sums, x);
+            }
+        }
+        let error = self_check(Simd::Portable, &Wrong).unwrap_err();
+        assert_eq!(
+            error,
+            BackendError::Differs {
+                backend: Simd::Portable,
+                operation: "gelu"
+            }
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The V1 model: what scoring is, exactly (SCORING.md).
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`tokenizer`] | bytes to chunks of tokens and targets |
+//! | [`layout`], [`safetensors`], [`model`] | the weights file, every refusal by name, and the model in memory |
+//! | [`elementary`], [`elementary64`] | exp, log, erf, sin, cos of our own |
+//! | [`kernels`] | the operations: the scalar definition and backends that equal it bit for bit |
+//! | `forward` | the transformer, written once over the operations |
+//! | [`sigreg`] | directions, and distance from a Gaussian |
+//! | [`score`] | loss and embedding as integers; contests of several models |
+//! | [`mixture`] | experts mixed by Bayes |
+//!
+//! Start at [`Scorer`].
+
+pub mod elementary;
+pub mod elementary64;
+mod forward;
+pub mod kernels;
+pub mod layout;
+pub mod matrix;
+pub mod mixture;
+pub mod model;
+pub mod safetensors;
+pub mod score;
+pub mod sigreg;
+pub mod tokenizer;
+
+pub use kernels::{BackendError, Simd};
+pub use layout::{TensorSpec, layout};
+pub use mixture::{MixtureScore, Posterior};
+pub use model::Model;
+pub use safetensors::WeightsError;
+pub use score::{Contest, LOSS_NONE, ModelError, Score, ScoreError, Scorer};
+pub use sigreg::Directions;

@@ -1,0 +1,227 @@
+//! A model in memory: checked weights of one architecture.
+
+use std::{fs::File, path::Path};
+
+use soma_types::{Architecture, architecture::VOCAB};
+
+use crate::{
+    kernels::Rope,
+    layout::{TensorSpec, layout},
+    matrix::Matrix,
+    safetensors::{self, WeightsError},
+};
+
+/// Weight and bias of one linear map.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Linear {
+    pub weight: Matrix,
+    pub bias: Vec<f32>,
+}
+
+/// Scale and shift of one layer norm.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Norm {
+    pub gamma: Vec<f32>,
+    pub beta: Vec<f32>,
+}
+
+/// One transformer layer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layer {
+    pub norm_1: Norm,
+    pub query: Linear,
+    pub key: Linear,
+    pub value: Linear,
+    pub output: Linear,
+    pub norm_2: Norm,
+    pub linear_inner: Linear,
+    pub linear_outer: Linear,
+}
+
+/// Weights that fit their architecture; every value is finite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    architecture: Architecture,
+    pub(crate) embedding: Vec<f32>,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) final_norm: Norm,
+    pub(crate) predictor: Linear,
+    pub(crate) rope: Rope,
+}
+
+impl Model {
+    /// Loads a safetensors file, streaming it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is anything but exactly this architecture's weights.
+    pub fn load(path: impl AsRef<Path>, architecture: &Architecture) -> Result<Self, WeightsError> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        Self::read(file, size, architecture)
+    }
+
+    /// Loads safetensors from memory.
+    ///
+    /// # Errors
+    /// When the bytes are anything but exactly this architecture's weights.
+    pub fn from_bytes(bytes: &[u8], architecture: &Architecture) -> Result<Self, WeightsError> {
+        Self::read(bytes, bytes.len() as u64, architecture)
+    }
+
+    fn read(
+        source: impl std::io::Read,
+        size: u64,
+        architecture: &Architecture,
+    ) -> Result<Self, WeightsError> {
+        let architecture = architecture.validate()?;
+        let tensors = safetensors::read(source, size, &layout(&architecture))?;
+        Ok(Self::assemble(architecture, tensors))
+    }
+
+    /// Takes row-major tensors by name, in any order.
+    ///
+    /// # Errors
+    /// A missing, unknown, repeated or misshapen tensor, or a value that is not finite.
+    pub fn from_tensors(
+        architecture: &Architecture,
+        tensors: impl IntoIterator<Item = (String, Vec<f32>)>,
+    ) -> Result<Self, WeightsError> {
+        let architecture = architecture.validate()?;
+        let specs = layout(&architecture);
+        let mut ordered: Vec<Option<Vec<f32>>> = vec![None; specs.len()];
+        for (name, values) in tensors {
+            let Some(index) = specs.iter().position(|spec| spec.name == name) else {
+                return Err(WeightsError::Unknown { name });
+            };
+            if values.len() != specs[index].len() {
+                return Err(WeightsError::Length {
+                    name,
+                    expected: specs[index].len(),
+                    found: values.len(),
+                });
+            }
+            safetensors::check_finite(&name, &values)?;
+            if ordered[index].replace(values).is_some() {
+                return Err(WeightsError::Duplicate { name });
+            }
+        }
+        if let Some(index) = ordered.iter().position(Option::is_none) {
+            let TensorSpec { name, shape } = specs[index].clone();
+            return Err(WeightsError::Missing { name, shape });
+        }
+        Ok(Self::assemble(architecture, ordered.into_iter().flatten()))
+    }
+
+    /// Builds the model from checked tensors in the layout's order.
+    fn assemble(architecture: Architecture, tensors: impl IntoIterator<Item = Vec<f32>>) -> Self {
+        let (d, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
+        let mut tensors = tensors.into_iter();
+        let mut next = || {
+            tensors
+                .next()
+                .expect("the caller checked that every tensor is there")
+        };
+        let embedding = next();
+        let norm = |next: &mut dyn FnMut() -> Vec<f32>| Norm {
+            gamma: next(),
+            beta: next(),
+        };
+        let linear = |next: &mut dyn FnMut() -> Vec<f32>, inputs, outputs| Linear {
+            weight: Matrix::from_row_major(inputs, outputs, &next()),
+            bias: next(),
+        };
+        let layers = (0..architecture.layers)
+            .map(|_| Layer {
+                norm_1: norm(&mut next),
+                query: linear(&mut next, d, d),
+                key: linear(&mut next, d, d),
+                value: linear(&mut next, d, d),
+                output: linear(&mut next, d, d),
+                norm_2: norm(&mut next),
+                linear_inner: linear(&mut next, d, ffn),
+                linear_outer: linear(&mut next, ffn, d),
+            })
+            .collect();
+        let final_norm = norm(&mut next);
+        let predictor = linear(&mut next, d, VOCAB);
+        let rope = Rope::new(
+            architecture.max_seq_len as usize,
+            architecture.head_dim() as usize,
+            architecture.rope_wavelength,
+        );
+        Self {
+            architecture,
+            embedding,
+            layers,
+            final_norm,
+            predictor,
+            rope,
+        }
+    }
+
+    /// The dimensions.
+    #[must_use]
+    pub const fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Every tensor, row-major, in the layout's order.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<(TensorSpec, Vec<f32>)> {
+        fn norm(values: &mut Vec<Vec<f32>>, norm: &Norm) {
+            values.extend([norm.gamma.clone(), norm.beta.clone()]);
+        }
+        fn linear(values: &mut Vec<Vec<f32>>, linear: &Linear) {
+            values.extend([linear.weight.to_row_major(), linear.bias.clone()]);
+        }
+        let mut values = vec![self.embedding.clone()];
+        for layer in &self.layers {
+            norm(&mut values, &layer.norm_1);
+            for part in [&layer.query, &layer.key, &layer.value, &layer.output] {
+                linear(&mut values, part);
+            }
+            norm(&mut values, &layer.norm_2);
+            linear(&mut values, &layer.linear_inner);
+            linear(&mut values, &layer.linear_outer);
+        }
+        norm(&mut values, &self.final_norm);
+        linear(&mut values, &self.predictor);
+        layout(&self.architecture).into_iter().zip(values).collect()
+    }
+
+    /// The canonical safetensors file, F32. The same weights always give the same bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let tensors = self.tensors();
+        let borrowed: Vec<_> = tensors
+            .iter()
+            .map(|(spec, values)| (spec.clone(), values.as_slice()))
+            .collect();
+        safetensors::write(&borrowed).expect("a model's tensors are finite, distinct and of their shapes")
+    }
+
+    /// Random weights of ordinary size: for tests, never for training.
+    #[cfg(any(test, feature = "test-support"))]
+    #[must_use]
+    pub fn random(architecture: &Architecture, seed: u64) -> Self {
+        let mut stream = crate::kernels::Values::new(seed);
+        let tensors = layout(architecture).into_iter().map(|spec| {
+            let scale = if spec.shape.len() == 2 {
+                1.5 / (spec.shape[0] as f32).sqrt()
+            } else {
+                0.1
+            };
+            let scale = if spec.name.starts_with("embedding") {
+                1.0
+            } else {
+                scale
+            };
+            let centre = if spec.name.ends_with("gamma") { 1.0 } else { 0.0 };
+            let values = (0..spec.len())
+                .map(|_| centre + scale * stream.uniform())
+                .collect();
+            (spec.name, values)
+        });
+        Self::from_tensors(architecture, tensors).expect("the layout fits itself")
+    }
+}

@@ -1,0 +1,464 @@
+//! Reading and writing safetensors, trusting nothing a file says about itself.
+//!
+//! Form: 8 bytes little-endian header length; the header, a JSON object from tensor name to dtype, shape
+//! and byte range; then the values. Bounds: the header is at most [`HEADER_BYTES_MAX`] and within the
+//! file before a byte of it is allocated; values are allocated only for tensors that the architecture
+//! names, after their byte range was found to lie within the file and to fit shape and dtype.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Read},
+};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+
+use crate::layout::TensorSpec;
+
+/// Largest header taken. V1's is about 50 KB.
+pub const HEADER_BYTES_MAX: u64 = 4 << 20;
+
+/// Why a weights file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The file could not be read.
+    #[error("weights: cannot read: {0}")]
+    Io(#[from] io::Error),
+    /// The file ends before the header or the values it announces.
+    #[error("weights: truncated: {what} needs {needed} bytes, the file has {available}")]
+    Truncated {
+        /// What was being read.
+        what: String,
+        /// Bytes it takes, from the start of the file.
+        needed: u64,
+        /// Bytes there are.
+        available: u64,
+    },
+    /// The header claims to be larger than any real one.
+    #[error("weights: a header of {length} bytes is over the limit of {HEADER_BYTES_MAX}")]
+    HeaderTooLarge {
+        /// The claimed length.
+        length: u64,
+    },
+    /// The header is not the JSON the format asks for.
+    #[error("weights: the header is malformed: {0}")]
+    Header(String),
+    /// A name appears twice.
+    #[error("weights: tensor '{name}' appears twice")]
+    Duplicate {
+        /// The tensor.
+        name: String,
+    },
+    /// The architecture needs a tensor that the file lacks.
+    #[error("weights: tensor '{name}' of shape {shape:?} is missing")]
+    Missing {
+        /// The tensor.
+        name: String,
+        /// The shape it must have.
+        shape: Vec<usize>,
+    },
+    /// The file holds a tensor that the architecture does not know.
+    #[error("weights: unknown tensor '{name}': the architecture has no such part")]
+    Unknown {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor's shape does not fit the architecture.
+    #[error("weights: tensor '{name}' has shape {found:?}, the architecture needs {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// What the architecture needs.
+        expected: Vec<usize>,
+        /// What the file says.
+        found: Vec<u64>,
+    },
+    /// A tensor is stored in a type other than F32, BF16 or F16.
+    #[error("weights: tensor '{name}' has dtype {dtype}: store it as F32, BF16 or F16")]
+    Dtype {
+        /// The tensor.
+        name: String,
+        /// Its dtype.
+        dtype: String,
+    },
+    /// A tensor's byte range is backwards or does not fit its shape and dtype.
+    #[error("weights: tensor '{name}' takes {expected} bytes, but its range is {begin}..{end}")]
+    Range {
+        /// The tensor.
+        name: String,
+        /// Bytes its shape and dtype take.
+        expected: u64,
+        /// Start of its range.
+        begin: u64,
+        /// End of its range.
+        end: u64,
+    },
+    /// Two tensors share bytes, or there are bytes between them that belong to none.
+    #[error(
+        "weights: tensor '{name}' starts at byte {begin} of the values, but the one before ends at {end}"
+    )]
+    Gap {
+        /// The later tensor.
+        name: String,
+        /// Where it starts.
+        begin: u64,
+        /// Where the one before it ends.
+        end: u64,
+    },
+    /// Bytes follow the last tensor.
+    #[error("weights: {0} bytes follow the last tensor")]
+    Trailing(u64),
+    /// A value is NaN or infinite.
+    #[error("weights: tensor '{name}' holds {value} at index {index}: every weight must be finite")]
+    NotFinite {
+        /// The tensor.
+        name: String,
+        /// The first such value.
+        value: f32,
+        /// Its index in row-major order.
+        index: usize,
+    },
+    /// A tensor given in memory has another number of values than its shape.
+    #[error("weights: tensor '{name}' has {found} values, its shape takes {expected}")]
+    Length {
+        /// The tensor.
+        name: String,
+        /// Values its shape takes.
+        expected: usize,
+        /// Values given.
+        found: usize,
+    },
+    /// The architecture itself makes no sense.
+    #[error(transparent)]
+    Architecture(#[from] soma_types::architecture::ArchitectureError),
+}
+
+#[derive(Clone, Copy)]
+enum Dtype {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Dtype {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "F32" => Some(Self::F32),
+            "BF16" => Some(Self::Bf16),
+            "F16" => Some(Self::F16),
+            _ => None,
+        }
+    }
+
+    const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 | Self::F16 => 2,
+        }
+    }
+
+    /// Appends the values of little-endian `bytes`, widened exactly.
+    fn widen(self, bytes: &[u8], values: &mut Vec<f32>) {
+        let halves = || {
+            bytes
+                .chunks_exact(2)
+                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
+        };
+        match self {
+            Self::F32 => values.extend(
+                bytes
+                    .chunks_exact(4)
+                    .map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])),
+            ),
+            Self::Bf16 => values.extend(halves().map(|half| f32::from_bits(u32::from(half) << 16))),
+            Self::F16 => values.extend(halves().map(f16_to_f32)),
+        }
+    }
+}
+
+/// binary16 to binary32, exactly.
+fn f16_to_f32(half: u16) -> f32 {
+    let sign = u32::from(half >> 15) << 31;
+    let exponent = u32::from(half >> 10) & 31;
+    let mantissa = u32::from(half) & 1023;
+    match exponent {
+        // Zero and subnormals: mantissa * 2^-24.
+        0 => f32::from_bits(sign | (mantissa as f32 * f32::from_bits(0x3380_0000)).to_bits()),
+        31 => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
+        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    dtype: String,
+    shape: Vec<u64>,
+    data_offsets: (u64, u64),
+}
+
+/// The header's entries in file order; serde's maps would silently keep the last of two equal names.
+struct Header(Vec<(String, Entry)>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Header;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object from tensor names to dtype, shape and data_offsets")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
+                let mut entries = Vec::new();
+                let mut metadata = false;
+                while let Some(name) = map.next_key::<String>()? {
+                    if name == "__metadata__" {
+                        if metadata {
+                            return Err(serde::de::Error::custom("__metadata__ appears twice"));
+                        }
+                        metadata = true;
+                        map.next_value::<BTreeMap<String, String>>()?;
+                    } else {
+                        entries.push((name, map.next_value()?));
+                    }
+                }
+                Ok(Header(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// A tensor whose place in the file has been checked.
+struct Placed {
+    spec: usize,
+    dtype: Dtype,
+    begin: u64,
+    end: u64,
+}
+
+/// Reads exactly the tensors of `specs`, in the order of `specs`, from a source of `size` bytes.
+///
+/// # Errors
+/// Every deviation from the format or the specs, by name; see [`WeightsError`].
+pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Vec<Vec<f32>>, WeightsError> {
+    let truncated = |what: &str, needed| WeightsError::Truncated {
+        what: what.into(),
+        needed,
+        available: size,
+    };
+    if size < 8 {
+        return Err(truncated("the header's length", 8));
+    }
+    let mut length = [0; 8];
+    source.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > HEADER_BYTES_MAX {
+        return Err(WeightsError::HeaderTooLarge { length });
+    }
+    let values_start = 8 + length;
+    if values_start > size {
+        return Err(truncated("the header", values_start));
+    }
+    let mut header = vec![0; length as usize];
+    source.read_exact(&mut header)?;
+    let Header(entries) =
+        serde_json::from_slice(&header).map_err(|error| WeightsError::Header(error.to_string()))?;
+
+    let placed = place(&entries, specs, size - values_start, values_start)?;
+    let mut tensors: Vec<Vec<f32>> = specs.iter().map(|_| Vec::new()).collect();
+    let mut buffer = vec![0; 1 << 16];
+    for tensor in placed {
+        let spec = &specs[tensor.spec];
+        let values = &mut tensors[tensor.spec];
+        values.reserve_exact(spec.len());
+        let mut left = tensor.end - tensor.begin;
+        while left > 0 {
+            let piece = &mut buffer[..left.min(1 << 16) as usize];
+            source.read_exact(piece)?;
+            tensor.dtype.widen(piece, values);
+            left -= piece.len() as u64;
+        }
+        check_finite(&spec.name, values)?;
+    }
+    Ok(tensors)
+}
+
+/// Checks the header against the specs and the size of the values; returns the tensors in file order.
+fn place(
+    entries: &[(String, Entry)],
+    specs: &[TensorSpec],
+    values_bytes: u64,
+    values_start: u64,
+) -> Result<Vec<Placed>, WeightsError> {
+    let by_name: BTreeMap<&str, usize> = specs
+        .iter()
+        .enumerate()
+        .map(|(i, s)| (s.name.as_str(), i))
+        .collect();
+    let mut seen = vec![false; specs.len()];
+    let mut placed = Vec::with_capacity(specs.len());
+    for (name, entry) in entries {
+        let Some(&spec) = by_name.get(name.as_str()) else {
+            return Err(WeightsError::Unknown { name: shorten(name) });
+        };
+        let name = || specs[spec].name.clone();
+        if std::mem::replace(&mut seen[spec], true) {
+            return Err(WeightsError::Duplicate { name: name() });
+        }
+        let Some(dtype) = Dtype::parse(&entry.dtype) else {
+            return Err(WeightsError::Dtype {
+                name: name(),
+                dtype: shorten(&entry.dtype),
+            });
+        };
+        let shape = &specs[spec].shape;
+        if entry.shape.len() != shape.len() || entry.shape.iter().zip(shape).any(|(a, b)| *a != *b as u64) {
+            let found = entry.shape.iter().take(8).copied().collect();
+            return Err(WeightsError::Shape {
+                name: name(),
+                expected: shape.clone(),
+                found,
+            });
+        }
+        let (begin, end) = entry.data_offsets;
+        let expected = (specs[spec].len() * dtype.size()) as u64;
+        if end.checked_sub(begin) != Some(expected) {
+            return Err(WeightsError::Range {
+                name: name(),
+                expected,
+                begin,
+                end,
+            });
+        }
+        if end > values_bytes {
+            let needed = values_start.saturating_add(end);
+            let available = values_start + values_bytes;
+            return Err(WeightsError::Truncated {
+                what: format!("tensor '{}'", name()),
+                needed,
+                available,
+            });
+        }
+        placed.push(Placed {
+            spec,
+            dtype,
+            begin,
+            end,
+        });
+    }
+    if let Some(missing) = seen.iter().position(|seen| !seen) {
+        let TensorSpec { name, shape } = specs[missing].clone();
+        return Err(WeightsError::Missing { name, shape });
+    }
+    placed.sort_by_key(|tensor| tensor.begin);
+    let mut end = 0;
+    for tensor in &placed {
+        if tensor.begin != end {
+            let name = specs[tensor.spec].name.clone();
+            return Err(WeightsError::Gap {
+                name,
+                begin: tensor.begin,
+                end,
+            });
+        }
+        end = tensor.end;
+    }
+    if end != values_bytes {
+        return Err(WeightsError::Trailing(values_bytes - end));
+    }
+    Ok(placed)
+}
+
+/// Names in errors are bounded, whatever the file holds.
+fn shorten(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+/// Refuses NaN and infinities.
+pub(crate) fn check_finite(name: &str, values: &[f32]) -> Result<(), WeightsError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(WeightsError::NotFinite {
+            name: name.into(),
+            value: values[index],
+            index,
+        }),
+    }
+}
+
+/// Writes F32 tensors canonically: by name, without gaps, header padded with spaces to 8 bytes. The
+/// same tensors always give the same bytes.
+///
+/// # Errors
+/// A tensor given twice, holding a NaN or infinity, or with a wrong number of values.
+pub fn write(tensors: &[(TensorSpec, &[f32])]) -> Result<Vec<u8>, WeightsError> {
+    let mut sorted: Vec<_> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    let mut header = String::from("{");
+    let mut offset = 0;
+    for (index, (spec, values)) in sorted.iter().enumerate() {
+        if index > 0 && sorted[index - 1].0.name == spec.name {
+            return Err(WeightsError::Duplicate {
+                name: spec.name.clone(),
+            });
+        }
+        if values.len() != spec.len() {
+            let (name, expected, found) = (spec.name.clone(), spec.len(), values.len());
+            return Err(WeightsError::Length {
+                name,
+                expected,
+                found,
+            });
+        }
+        check_finite(&spec.name, values)?;
+        let name = serde_json::Value::from(spec.name.as_str());
+        let shape = serde_json::Value::from(spec.shape.clone());
+        let end = offset + 4 * values.len();
+        let comma = if index > 0 { "," } else { "" };
+        header +=
+            &format!(r#"{comma}{name}:{{"dtype":"F32","shape":{shape},"data_offsets":[{offset},{end}]}}"#);
+        offset = end;
+    }
+    header.push('}');
+    while header.len() % 8 != 0 {
+        header.push(' ');
+    }
+    let mut bytes = Vec::with_capacity(8 + header.len() + offset);
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for (_, values) in sorted {
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_widen_exactly() {
+        for half in 0..=u16::MAX {
+            let wide = f16_to_f32(half);
+            let (exponent, mantissa) = (i32::from(half >> 10 & 31), f64::from(half & 1023));
+            let magnitude = match exponent {
+                0 => mantissa * 2_f64.powi(-24),
+                31 if mantissa == 0.0 => f64::INFINITY,
+                31 => {
+                    assert!(wide.is_nan());
+                    continue;
+                }
+                _ => (1024.0 + mantissa) * 2_f64.powi(exponent - 25),
+            };
+            let sign = if half >> 15 == 1 { -1.0 } else { 1.0 };
+            assert_eq!(f64::from(wide), sign * magnitude);
+            assert_eq!(wide.is_sign_negative(), half >> 15 == 1);
+        }
+    }
+}
