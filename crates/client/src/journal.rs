@@ -6,8 +6,8 @@
 //!
 //! # Layout
 //!
-//! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json`; CHAIN
-//! is the first 16 hex digits of the network's id. Files are mode 600 and not encrypted: the secrets are
+//! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json` and the
+//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are mode 600 and not encrypted: the secrets are
 //! published by the reveal anyway, within an epoch.
 //!
 //! # Failures
@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use soma_types::transaction::SubmissionReveal;
 use soma_types::{
-    Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, ModelId, Salt, SubmissionId,
+    Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, SubmissionId,
     TargetId,
 };
 
@@ -29,6 +29,8 @@ use crate::files::{self, At, FileError};
 
 /// Longest entry that is read, in bytes.
 const LENGTH_BYTES_MAX: u64 = 1 << 20;
+/// Longest data that is read, in bytes: above any network's largest.
+const DATA_LENGTH_BYTES_MAX: u64 = 1 << 30;
 
 /// Weights committed and not yet revealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +45,10 @@ pub struct PendingModel {
     pub hash: ContentHash,
     /// Opens them.
     pub key: DecryptionKey,
-    /// Where the model specialises, to be revealed with the key.
-    pub embedding: Embedding,
+    /// Where the model specialises, to be revealed with the key; may also be given at the reveal.
+    pub embedding: Option<Embedding>,
+    /// After this epoch the commit can no longer happen, nor wait for its reveal.
+    pub keep_until: Epoch,
 }
 
 /// A submission committed and not yet revealed.
@@ -60,8 +64,10 @@ pub struct PendingSubmission {
     pub salt: Salt,
     /// What was committed to.
     pub reveal: SubmissionReveal,
-    /// The submission's name, once its commit was sent.
+    /// The submission's name, once its commit has happened.
     pub submission: Option<SubmissionId>,
+    /// After this epoch the commit can no longer happen.
+    pub keep_until: Epoch,
 }
 
 impl PendingSubmission {
@@ -138,6 +144,25 @@ impl Journal {
         files::remove(&self.path(chain, &submission_name(commitment)))
     }
 
+    /// Keeps submitted data until its reveal; its BLAKE3.
+    pub fn put_data(&self, chain: &ChainId, data: &[u8]) -> Result<ContentHash, FileError> {
+        let hash = ContentHash::of(data);
+        files::create_private_directory(&self.folder(chain))?;
+        files::write_private(&self.path(chain, &data_name(&hash)), data)?;
+        Ok(hash)
+    }
+
+    /// Data kept before; damaged data counts as none.
+    pub fn data(&self, chain: &ChainId, hash: &ContentHash) -> Result<Option<Vec<u8>>, FileError> {
+        let data = files::read_bounded(&self.path(chain, &data_name(hash)), DATA_LENGTH_BYTES_MAX)?;
+        Ok(data.filter(|data| ContentHash::of(data) == *hash))
+    }
+
+    /// Forgets data; whether it was known.
+    pub fn remove_data(&self, chain: &ChainId, hash: &ContentHash) -> Result<bool, FileError> {
+        files::remove(&self.path(chain, &data_name(hash)))
+    }
+
     fn folder(&self, chain: &ChainId) -> PathBuf {
         self.directory.join(hex::encode(&chain.as_bytes()[..8]))
     }
@@ -191,6 +216,10 @@ fn submission_name(commitment: &Commitment) -> String {
     format!("submission-{}.json", hex::encode(commitment.as_bytes()))
 }
 
+fn data_name(hash: &ContentHash) -> String {
+    format!("data-{}.bin", hex::encode(hash.as_bytes()))
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     let Some(bytes) = files::read_bounded(path, LENGTH_BYTES_MAX)? else {
         return Ok(None);
@@ -220,7 +249,8 @@ mod tests {
             model: ModelId([2; 32]),
             hash: ContentHash([number; 32]),
             key: DecryptionKey([9; 32]),
-            embedding: embedding(),
+            embedding: Some(embedding()),
+            keep_until: Epoch(3),
         }
     }
 
@@ -239,6 +269,7 @@ mod tests {
                 embedding: embedding(),
             },
             submission: None,
+            keep_until: Epoch(3),
         }
     }
 
@@ -271,6 +302,18 @@ mod tests {
         assert_eq!(journal.models(&CHAIN).unwrap().entries, [model(2)]);
         // Another network's entries are its own.
         assert!(journal.models(&ChainId([4; 32])).unwrap().entries.is_empty());
+    }
+
+    #[test]
+    fn data_is_kept_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::new(directory.path());
+        let hash = journal.put_data(&CHAIN, b"data").unwrap();
+        assert_eq!(journal.data(&CHAIN, &hash).unwrap().unwrap(), b"data");
+        fs::write(journal.path(&CHAIN, &data_name(&hash)), b"dat").unwrap();
+        assert_eq!(journal.data(&CHAIN, &hash).unwrap(), None);
+        assert!(journal.remove_data(&CHAIN, &hash).unwrap());
+        assert!(journal.submissions(&CHAIN).unwrap().entries.is_empty());
     }
 
     #[test]

@@ -1,9 +1,44 @@
-//! The Rust SDK: keys, wallets, transactions and the node's HTTP interface.
+//! The Rust SDK: keys, wallets, transactions, and a node's HTTP interface.
+//!
+//! - [`mnemonic`], [`keyfile`], [`wallet`]: words, keys, and the folder that keeps them.
+//! - [`node`], [`events`]: a node's HTTP interface, typed and bounded; [`sse`] decodes its event stream.
+//! - [`account`]: one key at one node: fees, nonces, signing, sending, waiting for receipts.
+//! - [`flows`], [`submissions`]: what participants do, in whole steps: pay, stake, publish models, submit.
+//! - [`journal`]: the secrets that a crash between commit and reveal must not lose.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use soma_client::{Account, NodeClient, Wallets};
+//!
+//! let wallets = Wallets::new(Wallets::default_directory()?);
+//! let keys = wallets.unlock(&wallets.resolve(None)?, None)?;
+//! let account = Account::new(NodeClient::new("local")?, keys, wallets.journal());
+//! println!("{} SOMA", account.balance().await?);
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod account;
+pub mod error;
+pub mod events;
 pub mod files;
+pub mod flows;
 pub mod journal;
 pub mod keyfile;
 pub mod mnemonic;
+pub mod node;
 pub mod sse;
+pub mod submissions;
 pub mod wallet;
+
+pub use account::{Account, Sent};
+pub use error::ClientError;
+pub use events::EventStream;
+pub use journal::Journal;
+pub use mnemonic::{Mnemonic, generate_keypair};
+pub use node::{
+    ModelFilter, NodeClient, NodeOptions, SubmissionFilter, SubmissionPhase, TargetFilter, TargetPhase,
+};
+pub use submissions::Scores;
+pub use wallet::{WalletError, Wallets};

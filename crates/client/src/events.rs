@@ -1,0 +1,125 @@
+//! The ledger's changes as they happen.
+//!
+//! Upon a broken connection: reconnect, ask again from the block of the last event, and leave out what was
+//! already given. So each event comes once and in order, as long as the node still has the block.
+//!
+//! # Failures
+//!
+//! A node that stays away for longer than the client's retry window ends the stream with the error; calling
+//! [`EventStream::next`] again tries again.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
+use soma_types::Height;
+use soma_types::api::EventView;
+
+use crate::error::ClientError;
+use crate::node::NodeClient;
+use crate::sse::Decoder;
+
+const PATH: &str = "/v1/events";
+/// A stream that is silent for longer is taken for dead. Nodes send comments more often than this.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+const RECONNECT_DELAY_FIRST: Duration = Duration::from_millis(100);
+const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// An endless stream of events.
+#[derive(Debug)]
+pub struct EventStream {
+    node: NodeClient,
+    from: Option<Height>,
+    last: Option<(Height, u32)>,
+    connection: Option<(Response, Decoder)>,
+    waiting: VecDeque<EventView>,
+}
+
+impl EventStream {
+    pub(crate) fn new(node: NodeClient, from: Option<Height>) -> Self {
+        Self {
+            node,
+            from,
+            last: None,
+            connection: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Connects, so that nothing from now on is missed. [`EventStream::next`] does it too.
+    pub async fn connect(&mut self) -> Result<(), ClientError> {
+        if self.connection.is_none() {
+            let from = self.last.map(|(height, _)| height).or(self.from);
+            let query: Vec<_> = from
+                .map(|height| ("from", height.to_string()))
+                .into_iter()
+                .collect();
+            let response = self.node.open_stream(PATH, &query, SILENCE_MAX).await?;
+            self.connection = Some((response, Decoder::default()));
+        }
+        Ok(())
+    }
+
+    /// The next event. Waits for as long as it takes.
+    pub async fn next(&mut self) -> Result<EventView, ClientError> {
+        let mut away_since: Option<Instant> = None;
+        let mut delay = RECONNECT_DELAY_FIRST;
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return Ok(event);
+            }
+            match self.receive().await {
+                Ok(()) => away_since = None,
+                Err(error) => {
+                    self.connection = None;
+                    let since = *away_since.get_or_insert_with(Instant::now);
+                    let passes = match &error {
+                        ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
+                        ClientError::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+                        _ => false,
+                    };
+                    if !passes || since.elapsed() + delay > self.node.options().retry_window {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(RECONNECT_DELAY_MAX);
+                }
+            }
+        }
+    }
+
+    /// Reads what comes next into `waiting`.
+    async fn receive(&mut self) -> Result<(), ClientError> {
+        self.connect().await?;
+        let Some((response, decoder)) = &mut self.connection else {
+            return Ok(());
+        };
+        let ended = |reason: &str| ClientError::Unreachable {
+            node: self.node.address().to_owned(),
+            reason: reason.to_owned(),
+        };
+        let chunk = match tokio::time::timeout(SILENCE_MAX, response.chunk()).await {
+            Ok(chunk) => chunk.map_err(|error| self.node.stream_failed(&error))?,
+            Err(_) => return Err(ended("its event stream fell silent")),
+        };
+        let Some(chunk) = chunk else {
+            return Err(ended("its event stream ended"));
+        };
+        for message in decoder.push(&chunk)? {
+            if message.data.is_empty() {
+                continue;
+            }
+            let event: EventView =
+                serde_json::from_str(&message.data).map_err(|error| ClientError::BadAnswer {
+                    request: format!("GET {PATH}"),
+                    reason: error.to_string(),
+                })?;
+            let place = (event.height, event.index);
+            if self.last.is_none_or(|last| place > last) {
+                self.last = Some(place);
+                self.waiting.push_back(event);
+            }
+        }
+        Ok(())
+    }
+}

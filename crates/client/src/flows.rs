@@ -1,0 +1,366 @@
+//! What participants do, in whole steps: pay, stake, publish models.
+//!
+//! A model is published in two steps, an epoch apart. [`Account::commit_model`] encrypts the weights, writes
+//! the key to the journal, hands the container to the node and commits to it; [`Account::reveal_model`]
+//! finds the key again and reveals it. A crash between the two, or in the middle of the first, loses
+//! nothing: [`Account::pending_models`] says what is still to be revealed.
+
+use std::time::{Duration, Instant};
+
+use soma_blobs::{container, location::Location};
+use soma_types::list::List;
+use soma_types::objects::Weights;
+use soma_types::receipt::{Created, Outcome};
+use soma_types::transaction::{BasisPoints, Payment, PoolId, Withdrawal};
+use soma_types::{
+    Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, TransactionKind,
+    Url,
+};
+
+use crate::account::{Account, LIFETIME_EPOCHS};
+use crate::error::ClientError;
+use crate::journal::{Journal, PendingModel};
+use crate::node::NodeClient;
+
+/// Weights that were committed.
+#[derive(Clone, Debug)]
+pub struct CommittedModel {
+    /// The model.
+    pub model: ModelId,
+    /// BLAKE3 of the encrypted weights.
+    pub hash: ContentHash,
+    /// Their length in bytes.
+    pub size_bytes: u64,
+    /// Where they can be fetched.
+    pub url: Url,
+    /// The epoch in which they must be revealed.
+    pub reveal_in: Epoch,
+    /// The commit's receipt.
+    pub receipt: Receipt,
+}
+
+/// Committed weights that wait for their reveal.
+#[derive(Clone, Debug)]
+pub struct DueModel {
+    /// Their secrets.
+    pub pending: PendingModel,
+    /// The epoch in which they must be revealed.
+    pub reveal_in: Epoch,
+}
+
+impl Account {
+    /// Pays others.
+    pub async fn transfer(&self, payments: Vec<Payment>) -> Result<Receipt, ClientError> {
+        let payments = List::new(payments).map_err(|error| ClientError::Argument(error.to_string()))?;
+        self.execute(TransactionKind::Transfer { payments }).await
+    }
+
+    /// Adds stake to a pool; it counts from the next epoch.
+    pub async fn add_stake(&self, pool: PoolId, amount: Shannons) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::AddStake { pool, amount }).await
+    }
+
+    /// Takes stake out of a pool; it unbonds first.
+    pub async fn withdraw_stake(&self, pool: PoolId, amount: Withdrawal) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::WithdrawStake { pool, amount })
+            .await
+    }
+
+    /// Creates a model of the network's architecture.
+    pub async fn create_model(
+        &self,
+        commission: BasisPoints,
+        stake: Shannons,
+    ) -> Result<ModelId, ClientError> {
+        let architecture = self.params().await?.architecture;
+        self.create_model_of(commission, stake, architecture).await
+    }
+
+    /// Creates a model of a given architecture, which the ledger compares with the network's.
+    pub async fn create_model_of(
+        &self,
+        commission: BasisPoints,
+        stake: Shannons,
+        architecture: Architecture,
+    ) -> Result<ModelId, ClientError> {
+        let receipt = self
+            .execute(TransactionKind::CreateModel {
+                commission,
+                stake,
+                architecture,
+            })
+            .await?;
+        match receipt.outcome {
+            Outcome::Applied {
+                created: Some(Created::Model(model)),
+            } => Ok(model),
+            _ => Err(unexpected("a created model")),
+        }
+    }
+
+    /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
+    /// node, commits. The embedding may be given now or at the reveal.
+    pub async fn commit_model(
+        &self,
+        model: ModelId,
+        weights: Vec<u8>,
+        embedding: Option<Embedding>,
+    ) -> Result<CommittedModel, ClientError> {
+        let (container, key) = blocking(move || container::encrypt(&weights)).await??;
+        let hash = ContentHash::of(&container);
+        let url = Location::Soma(hash)
+            .to_string()
+            .parse()
+            .expect("soma: and a hash make a short ASCII URL");
+        self.commit_container(model, url, container, (&key).into(), embedding, true)
+            .await
+    }
+
+    /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.
+    pub async fn commit_encrypted(
+        &self,
+        model: ModelId,
+        url: Url,
+        container: Vec<u8>,
+        key: DecryptionKey,
+        embedding: Option<Embedding>,
+    ) -> Result<CommittedModel, ClientError> {
+        Location::parse_public(url.as_str()).map_err(|error| ClientError::Argument(error.to_string()))?;
+        self.commit_container(model, url, container, key, embedding, false)
+            .await
+    }
+
+    async fn commit_container(
+        &self,
+        model: ModelId,
+        url: Url,
+        container: Vec<u8>,
+        key: DecryptionKey,
+        embedding: Option<Embedding>,
+        upload: bool,
+    ) -> Result<CommittedModel, ClientError> {
+        let chain = self.chain().await?;
+        let (hash, size_bytes) = (ContentHash::of(&container), container.len() as u64);
+        let pending = PendingModel {
+            chain,
+            owner: self.address(),
+            model,
+            hash,
+            key,
+            embedding,
+            keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
+        };
+        self.journaled(move |journal| journal.put_model(&pending)).await?;
+        let committed = async {
+            if upload {
+                self.node().put_blob(container).await?;
+            }
+            self.execute(TransactionKind::CommitModel {
+                model,
+                url: url.clone(),
+                size_bytes,
+                hash,
+            })
+            .await
+        };
+        let receipt = match committed.await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // Where the ledger said no, there is nothing to reveal. Otherwise it may yet happen.
+                if error.rejection_code().is_some() {
+                    self.journaled(move |journal| journal.remove_model(&chain, &hash))
+                        .await?;
+                }
+                return Err(error);
+            }
+        };
+        let view = self.node().model(&model).await?;
+        let committed = view.model.committed.filter(|committed| committed.hash == hash);
+        let epoch = committed
+            .ok_or_else(|| unexpected("the committed weights"))?
+            .epoch;
+        Ok(CommittedModel {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in: epoch.next(),
+            receipt,
+        })
+    }
+
+    /// Reveals the weights that `model` has committed, with the key from the journal. The embedding given
+    /// here, if any, takes precedence over the one given at the commit.
+    pub async fn reveal_model(
+        &self,
+        model: ModelId,
+        embedding: Option<Embedding>,
+    ) -> Result<Receipt, ClientError> {
+        let view = self.node().model(&model).await?;
+        let committed = view.model.committed.ok_or(ClientError::ModelLacks {
+            model,
+            what: "committed weights to reveal",
+        })?;
+        let (chain, hash) = (self.chain().await?, committed.hash);
+        let pending = self
+            .journaled(move |journal| journal.model(&chain, &hash))
+            .await?
+            .ok_or(ClientError::SecretMissing { model, hash })?;
+        let embedding = embedding.or(pending.embedding).ok_or(ClientError::ModelLacks {
+            model,
+            what: "embedding: give one for the reveal",
+        })?;
+        self.reveal_model_with(model, hash, pending.key, embedding).await
+    }
+
+    /// Reveals weights with a key that the caller kept.
+    pub async fn reveal_model_with(
+        &self,
+        model: ModelId,
+        hash: ContentHash,
+        key: DecryptionKey,
+        embedding: Embedding,
+    ) -> Result<Receipt, ClientError> {
+        let receipt = self
+            .execute(TransactionKind::RevealModel {
+                model,
+                key,
+                embedding,
+            })
+            .await?;
+        let chain = self.chain().await?;
+        self.journaled(move |journal| journal.remove_model(&chain, &hash))
+            .await?;
+        Ok(receipt)
+    }
+
+    /// Changes the owner's share of a model's rewards from the next epoch.
+    pub async fn set_model_commission(
+        &self,
+        model: ModelId,
+        commission: BasisPoints,
+    ) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::SetModelCommission { model, commission })
+            .await
+    }
+
+    /// Ends a model's competing at the next boundary, for good.
+    pub async fn deactivate_model(&self, model: ModelId) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::DeactivateModel { model }).await
+    }
+
+    /// This account's weights that are committed and not yet revealed, and drops the secrets of commits that
+    /// never happened or have lapsed. What a program asks when it starts.
+    pub async fn pending_models(&self) -> Result<Vec<DueModel>, ClientError> {
+        let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
+        let found = self.journaled(move |journal| journal.models(&chain)).await?;
+        let mut due = Vec::new();
+        for pending in found
+            .entries
+            .into_iter()
+            .filter(|entry| entry.owner == self.address())
+        {
+            let committed = match self.node().model(&pending.model).await {
+                Ok(view) => view
+                    .model
+                    .committed
+                    .filter(|committed| committed.hash == pending.hash),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            };
+            match committed {
+                Some(committed) => due.push(DueModel {
+                    pending,
+                    reveal_in: committed.epoch.next(),
+                }),
+                None if epoch > pending.keep_until => {
+                    self.journaled(move |journal| journal.remove_model(&chain, &pending.hash))
+                        .await?;
+                }
+                None => {}
+            }
+        }
+        Ok(due)
+    }
+
+    /// Runs a step of the journal off the executor, since it waits for the disk.
+    pub(crate) async fn journaled<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Journal) -> Result<T, crate::files::FileError> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let journal = self.journal().clone();
+        Ok(blocking(move || step(&journal)).await??)
+    }
+}
+
+impl NodeClient {
+    /// A model's weights, decrypted: those it competes with, or has revealed. Verified against the ledger.
+    pub async fn fetch_model(&self, model: &ModelId) -> Result<Vec<u8>, ClientError> {
+        let view = self.model(model).await?;
+        let weights = view.model.weights.or(view.model.revealed);
+        let weights = weights.ok_or(ClientError::ModelLacks {
+            model: *model,
+            what: "revealed weights",
+        })?;
+        self.fetch_weights(&weights).await
+    }
+
+    /// Given weights, decrypted, verified against their committed hash.
+    pub async fn fetch_weights(&self, weights: &Weights) -> Result<Vec<u8>, ClientError> {
+        let container = self.blob(&weights.committed.hash).await?;
+        let key = weights.key.into();
+        Ok(blocking(move || container::decrypt(&container, &key)).await??)
+    }
+
+    /// Waits until `epoch` is in progress (or over), at most `timeout`; the epoch then in progress.
+    pub async fn wait_for_epoch(&self, epoch: Epoch, timeout: Duration) -> Result<Epoch, ClientError> {
+        let start = Instant::now();
+        loop {
+            let status = self.status().await?;
+            if status.epoch >= epoch {
+                return Ok(status.epoch);
+            }
+            let waited = start.elapsed();
+            if waited >= timeout {
+                return Err(ClientError::GaveUp {
+                    what: format!("epoch {epoch}"),
+                    waited,
+                });
+            }
+            let next_height = status.epoch_first_height.plus(status.epoch_length_blocks);
+            let blocks = next_height.0.saturating_sub(status.height.0);
+            let expected = Duration::from_millis(blocks.saturating_mul(status.block_ms.p50) / 2);
+            let delay = expected.clamp(Duration::from_millis(100), Duration::from_secs(5));
+            tokio::time::sleep(delay.min(timeout - waited)).await;
+        }
+    }
+
+    /// Waits for the next boundary; the epoch that then begins.
+    pub async fn wait_for_next_epoch(&self, timeout: Duration) -> Result<Epoch, ClientError> {
+        let epoch = self.status().await?.epoch;
+        self.wait_for_epoch(epoch.next(), timeout).await
+    }
+}
+
+/// An answer that an honest node does not give.
+pub(crate) fn unexpected(missing: &str) -> ClientError {
+    ClientError::BadAnswer {
+        request: "a transaction that took effect".to_owned(),
+        reason: format!("{missing} is missing"),
+    }
+}
+
+/// Runs heavy or blocking work off the executor.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ClientError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(value) => Ok(value),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(error) => Err(ClientError::Argument(format!(
+                "the program is shutting down: {error}"
+            ))),
+        },
+    }
+}
