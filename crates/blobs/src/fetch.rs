@@ -116,8 +116,16 @@ pub enum FetchError {
         /// Size announced on chain.
         limit_bytes: u64,
     },
-    /// The host sent less than announced, or hung up.
-    #[error("the host sent {found_bytes} of {expected_bytes} bytes")]
+    /// The host has fewer bytes than announced.
+    #[error("the host has {found_bytes} bytes, not the {expected_bytes} announced")]
+    TooSmall {
+        /// Size announced on chain.
+        expected_bytes: u64,
+        /// Bytes that it has.
+        found_bytes: u64,
+    },
+    /// The host hung up before it was done.
+    #[error("the host hung up after {found_bytes} of {expected_bytes} bytes")]
     Truncated {
         /// Size announced on chain.
         expected_bytes: u64,
@@ -159,6 +167,17 @@ pub enum FetchError {
     /// The store took no more.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl FetchError {
+    /// Whether the host delivered, but something else than was announced: another size or other bytes.
+    /// Otherwise nothing is known of what it has.
+    pub fn is_mismatch(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. } | Self::TooSmall { .. } | Self::WrongHash { .. }
+        )
+    }
 }
 
 /// Refusals made inside `reqwest`, found again in its error's sources.
@@ -266,7 +285,7 @@ impl Fetcher {
                 });
             }
             if length_bytes < expected.size_bytes {
-                return Err(FetchError::Truncated {
+                return Err(FetchError::TooSmall {
                     expected_bytes: expected.size_bytes,
                     found_bytes: length_bytes,
                 });
@@ -360,7 +379,7 @@ impl Download {
     /// Whether what came is what was announced.
     fn finish(&self) -> Result<(), FetchError> {
         if self.found_bytes < self.expected.size_bytes {
-            return Err(FetchError::Truncated {
+            return Err(FetchError::TooSmall {
                 expected_bytes: self.expected.size_bytes,
                 found_bytes: self.found_bytes,
             });

@@ -251,23 +251,25 @@ async fn statuses_are_reported() {
 }
 
 #[tokio::test]
-async fn short_bodies_are_truncated() {
+async fn short_bodies_are_named() {
     let length = BLOB.len();
     let hung_up = canned(format!("200 OK\r\ncontent-length: {length}"), BLOB[..9].to_vec()).await;
-    let closed = canned("200 OK\r\nconnection: close".to_owned(), BLOB[..9].to_vec()).await;
-    for url in [hung_up, closed] {
-        let error = fetch(&url).await.unwrap_err();
-        assert!(
-            matches!(error, FetchError::Truncated { found_bytes: 9, .. }),
-            "{error}"
-        );
-    }
-    let announced = canned("200 OK\r\ncontent-length: 9".to_owned(), BLOB[..9].to_vec()).await;
-    let error = fetch(&announced).await.unwrap_err();
+    let error = fetch(&hung_up).await.unwrap_err();
     assert!(
         matches!(error, FetchError::Truncated { found_bytes: 9, .. }),
         "{error}"
     );
+    assert!(!error.is_mismatch());
+    let closed = canned("200 OK\r\nconnection: close".to_owned(), BLOB[..9].to_vec()).await;
+    let announced = canned("200 OK\r\ncontent-length: 9".to_owned(), BLOB[..9].to_vec()).await;
+    for url in [closed, announced] {
+        let error = fetch(&url).await.unwrap_err();
+        assert!(
+            matches!(error, FetchError::TooSmall { found_bytes: 9, .. }),
+            "{error}"
+        );
+        assert!(error.is_mismatch());
+    }
 }
 
 #[tokio::test]

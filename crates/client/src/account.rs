@@ -175,11 +175,8 @@ impl Account {
             };
             sequence.next_nonce = None;
             match error.rejection_code() {
-                // Also what a node says to a repetition of what it has included meanwhile.
-                Some(NONCE_USED) if self.node.transaction(&hash).await?.is_some() => {
-                    return Ok(Sent { hash, transaction });
-                }
-                Some(NONCE_USED | NONCE_AHEAD) if rebuilds < REBUILDS_MAX => {}
+                _ if error.is_conflict() && rebuilds < REBUILDS_MAX => {}
+                Some(NONCE_AHEAD) if rebuilds < REBUILDS_MAX => {}
                 Some(WRONG_CHAIN | EXPIRED | FEE_ABOVE_LIMIT) if rebuilds < REBUILDS_MAX => {
                     sequence.context = None;
                 }
@@ -261,8 +258,9 @@ impl Account {
             Err(error) => error,
         };
         let code = error.rejection_code();
-        // A transaction before it got lost too; whoever waits for that one hands it in again.
-        if code == Some(NONCE_AHEAD) {
+        // A transaction before it got lost too, and whoever waits for that one hands it in again; or one
+        // with its nonce waits, and inclusion decides between the two.
+        if code == Some(NONCE_AHEAD) || (error.is_conflict() && code != Some(NONCE_USED)) {
             return Ok(None);
         }
         // It may have been included between the two questions.

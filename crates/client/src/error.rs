@@ -143,9 +143,23 @@ impl ClientError {
         }
     }
 
+    /// The stable name of the ledger's rejection, if the ledger said no.
+    pub fn rejection_name(&self) -> Option<&str> {
+        match self {
+            Self::Problem(problem) => problem.name.as_deref(),
+            Self::Failed { rejection, .. } => Some(rejection.name()),
+            _ => None,
+        }
+    }
+
     /// Whether the node said that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 404)
+    }
+
+    /// Whether the node has this transaction, or another with its nonce.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(104))
     }
 
     /// What the user can do, where the message alone does not say.

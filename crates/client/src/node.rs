@@ -371,23 +371,25 @@ impl NodeClient {
 
     /// Hands a signed transaction in. Handing it in again is harmless.
     pub async fn submit(&self, transaction: &SignedTransaction) -> Result<TransactionHash, ClientError> {
-        let body = transaction.encode();
+        let (body, hash) = (transaction.encode(), transaction.hash());
         let request = Request::new(Method::POST, "/v1/transactions", true);
-        let submitted: Submitted = self
-            .json(&request, |builder| {
+        let submitted = self
+            .json::<Submitted>(&request, |builder| {
                 builder
                     .header("content-type", "application/octet-stream")
                     .body(body.clone())
             })
-            .await?;
-        let hash = transaction.hash();
-        if submitted.hash != hash {
-            return Err(request.bad(format!(
+            .await;
+        match submitted {
+            Ok(submitted) if submitted.hash == hash => Ok(hash),
+            Ok(submitted) => Err(request.bad(format!(
                 "it calls the transaction {}, it is {hash}",
                 submitted.hash
-            )));
+            ))),
+            // A repetition: it waits already, or has been included meanwhile.
+            Err(error) if error.is_conflict() && self.transaction(&hash).await?.is_some() => Ok(hash),
+            Err(error) => Err(error),
         }
-        Ok(hash)
     }
 
     /// What a signed transaction would lead to in the next block.

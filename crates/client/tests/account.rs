@@ -1,0 +1,333 @@
+//! Accounts and flows against a small ledger behind a real socket.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{CHAIN, Ledger, MODEL, embedding};
+use soma_client::{ClientError, Scores};
+use soma_types::transaction::{BasisPoints, Payment, TransactionKind};
+use soma_types::{Address, ContentHash, Epoch, Height, Rejection, Shannons, TargetId};
+
+const TARGET: TargetId = TargetId([8; 32]);
+
+fn payment() -> Vec<Payment> {
+    vec![Payment {
+        to: Address([4; 32]),
+        amount: Shannons(1),
+    }]
+}
+
+fn transfer() -> TransactionKind {
+    TransactionKind::Transfer {
+        payments: payment().try_into().unwrap(),
+    }
+}
+
+fn scores() -> Scores {
+    Scores {
+        losses_nano: vec![3, 2, 1],
+        cross_entropy_nano: 1,
+        embedding: embedding(),
+    }
+}
+
+#[tokio::test]
+async fn many_transactions_at_once_get_nonces_in_order() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    let tasks: Vec<_> = (0..20)
+        .map(|_| {
+            let account = account.clone();
+            tokio::spawn(async move { account.transfer(payment()).await })
+        })
+        .collect();
+    for task in tasks {
+        assert!(task.await.unwrap().unwrap().applied());
+    }
+    let nonces: Vec<_> =
+        ledger.with(|inner| inner.included.iter().map(|view| view.transaction.nonce).collect());
+    assert_eq!(nonces, (10..30).collect::<Vec<_>>());
+    // Chain, parameters, fees and nonce were asked for once, not twenty times.
+    let asked = ledger.with(|inner| {
+        inner
+            .log
+            .iter()
+            .filter(|line| line.contains("/v1/accounts"))
+            .count()
+    });
+    assert_eq!(asked, 1);
+}
+
+#[tokio::test]
+async fn another_program_with_the_same_key_is_no_obstacle() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    account.transfer(payment()).await.unwrap();
+    ledger.with(|inner| inner.nonce += 3);
+    account.transfer(payment()).await.unwrap();
+    ledger.with(|inner| inner.nonce -= 2);
+    account.transfer(payment()).await.unwrap();
+    let nonces: Vec<_> =
+        ledger.with(|inner| inner.included.iter().map(|view| view.transaction.nonce).collect());
+    assert_eq!(nonces, [10, 14, 13]);
+}
+
+#[tokio::test]
+async fn a_boundary_between_building_and_sending_is_no_obstacle() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    assert_eq!(account.current_epoch().await.unwrap(), Epoch(4));
+    ledger.with(|inner| inner.epoch = Epoch(9));
+    account.transfer(payment()).await.unwrap();
+    assert_eq!(
+        ledger.with(|inner| inner.included[0].transaction.expires),
+        Epoch(11)
+    );
+}
+
+#[tokio::test]
+async fn failures_are_errors_with_their_reason_and_receipt() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::NothingToDo {})));
+    match account.transfer(payment()).await.unwrap_err() {
+        ClientError::Failed {
+            rejection: Rejection::NothingToDo {},
+            receipt,
+        } => assert!(!receipt.applied()),
+        error => panic!("{error}"),
+    }
+    // It paid and took its nonce; the next one follows.
+    ledger.with(|inner| inner.judge = Box::new(|_, _| None));
+    account.transfer(payment()).await.unwrap();
+    assert_eq!(ledger.with(|inner| inner.nonce), 12);
+}
+
+/// A node that loses its mempool gets the same bytes again, and includes them once.
+#[tokio::test]
+async fn a_forgotten_transaction_is_handed_in_again() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.includes = false);
+    let sent = account.submit(transfer()).await.unwrap();
+    ledger.with(|inner| {
+        inner.waiting.clear();
+        inner.includes = true;
+    });
+    assert!(account.receipt(&sent).await.unwrap().applied());
+    assert_eq!(ledger.kinds(), ["transfer"]);
+}
+
+/// Where another transaction took the nonce, the old one can never happen, so a new one is made.
+#[tokio::test]
+async fn a_superseded_transaction_is_rebuilt_once() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.includes = false);
+    let task = tokio::spawn(async move { account.transfer(payment()).await });
+    while ledger.with(|inner| inner.waiting.is_empty()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ledger.with(|inner| {
+        inner.waiting.clear();
+        inner.nonce += 1;
+        inner.includes = true;
+    });
+    task.await.unwrap().unwrap();
+    let nonces: Vec<_> =
+        ledger.with(|inner| inner.included.iter().map(|view| view.transaction.nonce).collect());
+    assert_eq!(nonces, [11]);
+}
+
+#[tokio::test]
+async fn waiting_ends() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger
+        .account(home.path())
+        .await
+        .with_wait(Duration::from_millis(300));
+    ledger.with(|inner| inner.includes = false);
+    let error = account.transfer(payment()).await.unwrap_err();
+    assert!(matches!(error, ClientError::StillWaiting { .. }), "{error}");
+    let account = ledger.account(home.path()).await;
+    let sent = account.submit(transfer()).await.unwrap();
+    ledger.with(|inner| {
+        inner.waiting.pop();
+        inner.epoch = Epoch(100);
+    });
+    let error = account.receipt(&sent).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            ClientError::Expired {
+                expires: Epoch(6),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn models_are_committed_and_revealed_also_by_another_process() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    account
+        .create_model(BasisPoints::new(500).unwrap(), Shannons(10))
+        .await
+        .unwrap();
+    let weights = vec![42; 100_000];
+    let committed = account
+        .commit_model(MODEL, weights.clone(), Some(embedding()))
+        .await
+        .unwrap();
+    assert_eq!(committed.reveal_in, Epoch(5));
+    assert_eq!(committed.url.as_str(), format!("soma:{}", committed.hash));
+    let container = ledger.with(|inner| inner.blobs[0].clone());
+    assert_eq!(
+        (ContentHash::of(&container), container.len() as u64),
+        (committed.hash, committed.size_bytes)
+    );
+    drop(account);
+
+    // Another process, later.
+    ledger.with(|inner| inner.epoch = Epoch(5));
+    let account = ledger.account(home.path()).await;
+    let due = account.pending_models().await.unwrap();
+    assert_eq!(
+        (due.len(), due[0].reveal_in, due[0].pending.model),
+        (1, Epoch(5), MODEL)
+    );
+    account.reveal_model(MODEL, None).await.unwrap();
+    assert!(account.pending_models().await.unwrap().is_empty());
+    assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
+    assert_eq!(ledger.kinds(), ["create_model", "commit_model", "reveal_model"]);
+    assert!(account.node().fetch_model(&MODEL).await.unwrap() == weights);
+}
+
+#[tokio::test]
+async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger
+        .account(home.path())
+        .await
+        .with_wait(Duration::from_millis(300));
+    ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::ModelRetired {})));
+    let error = account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    assert_eq!(error.rejection_code(), Some(302));
+    assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
+
+    // The wait is given up, yet the commit happens: the secret is there, and is needed.
+    ledger.with(|inner| {
+        inner.judge = Box::new(|_, _| None);
+        inner.includes = false;
+    });
+    let error = account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    assert!(matches!(error, ClientError::StillWaiting { .. }), "{error}");
+    assert!(account.pending_models().await.unwrap().is_empty());
+    ledger.with(|inner| {
+        inner.include();
+        inner.includes = true;
+    });
+    assert_eq!(account.pending_models().await.unwrap().len(), 1);
+    let error = account.reveal_model(MODEL, None).await.unwrap_err();
+    assert!(error.to_string().contains("embedding"), "{error}");
+    account.reveal_model(MODEL, Some(embedding())).await.unwrap();
+
+    // A commit that never happened is forgotten once it no longer can.
+    ledger.with(|inner| inner.includes = false);
+    account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    ledger.with(|inner| {
+        inner.waiting.clear();
+        inner.epoch = Epoch(50);
+    });
+    let account = ledger.account(home.path()).await;
+    assert!(account.pending_models().await.unwrap().is_empty());
+    assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
+}
+
+#[tokio::test]
+async fn data_reaches_the_node_only_after_its_commitment_stands() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    let data = b"a document".to_vec();
+    let pending = account
+        .commit_submission(TARGET, data.clone(), scores())
+        .await
+        .unwrap();
+    assert!(ledger.with(|inner| inner.blobs.is_empty()));
+    let commitment = pending.commitment();
+    ledger.with(|inner| match &inner.included[0].transaction.kind {
+        TransactionKind::CommitSubmission {
+            target,
+            commitment: sent,
+        } => {
+            assert_eq!((*target, *sent), (TARGET, commitment));
+        }
+        kind => panic!("{kind:?}"),
+    });
+    // The block of the commit is too soon; the reveal is tried again.
+    ledger.with(|inner| {
+        inner.judge = Box::new(|_, inner| {
+            (inner.included.len() < 3).then_some(Rejection::RevealTooSoon { from: Height(2) })
+        });
+    });
+    let entry = account
+        .journal()
+        .submission(&CHAIN, &commitment)
+        .unwrap()
+        .unwrap();
+    assert_eq!(entry, pending);
+    account.reveal_submission(&entry).await.unwrap();
+    assert_eq!(
+        ledger.with(|inner| inner.blobs.clone()),
+        std::slice::from_ref(&data)
+    );
+    assert_eq!(ledger.kinds().last(), Some(&"reveal_submission"));
+    assert!(
+        account
+            .journal()
+            .submission(&CHAIN, &commitment)
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        account
+            .journal()
+            .data(&CHAIN, &ContentHash::of(&data))
+            .unwrap()
+            .is_none()
+    );
+    ledger.with(|inner| match &inner.included.last().unwrap().transaction.kind {
+        TransactionKind::RevealSubmission { salt, reveal, .. } => {
+            assert_eq!(reveal.commitment(&account.address(), salt), commitment);
+            assert_eq!(
+                (reveal.data_size_bytes, reveal.data_hash),
+                (10, ContentHash::of(&data))
+            );
+        }
+        kind => panic!("{kind:?}"),
+    });
+}
+
+#[tokio::test]
+async fn a_refused_submission_leaves_nothing() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::TargetClosed {})));
+    let error = account
+        .submit_data(TARGET, b"a document".to_vec(), scores())
+        .await
+        .unwrap_err();
+    assert_eq!(error.rejection_code(), Some(401));
+    assert!(account.journal().submissions(&CHAIN).unwrap().entries.is_empty());
+    assert!(
+        account
+            .journal()
+            .data(&CHAIN, &ContentHash::of(b"a document"))
+            .unwrap()
+            .is_none()
+    );
+    assert!(ledger.with(|inner| inner.blobs.is_empty()));
+}

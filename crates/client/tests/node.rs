@@ -1,0 +1,287 @@
+//! A node's answers, good and bad, over real sockets.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Answer, missing, ok, options, problem, serve, status};
+use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
+use soma_types::api::{EventView, Page, ValidatorView};
+use soma_types::event::Event;
+use soma_types::objects::ModelStatus;
+use soma_types::{Address, ContentHash, Epoch, Height, Shannons, TransactionHash};
+
+async fn node(answer: impl Fn(common::Request) -> Answer + Send + Sync + 'static) -> NodeClient {
+    NodeClient::with_options(&serve(answer).await, options()).unwrap()
+}
+
+#[tokio::test]
+async fn answers_decode() {
+    let node = node(|request| match request.path.as_str() {
+        "/v1/status" => ok(&status(Epoch(2), Height(170))),
+        "/v1/params" => ok(&soma_types::params::Params::std()),
+        "/v1/epochs/latest" => ok(&common::epoch_view(Epoch(2))),
+        "/v1/epochs/1" => ok(&common::epoch_view(Epoch(1))),
+        _ => missing(),
+    })
+    .await;
+    assert_eq!(node.status().await.unwrap(), status(Epoch(2), Height(170)));
+    assert_eq!(node.params().await.unwrap(), soma_types::params::Params::std());
+    assert_eq!(node.epoch(None).await.unwrap().epoch, Epoch(2));
+    assert_eq!(node.epoch(Some(Epoch(1))).await.unwrap().epoch, Epoch(1));
+    let error = node.block(None).await.unwrap_err();
+    assert!(error.is_not_found() && error.hint().is_some(), "{error}");
+    assert_eq!(node.transaction(&TransactionHash([1; 32])).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn filters_become_queries_and_lists_are_read_to_their_end() {
+    let node = node(|request| match request.path.as_str() {
+        "/v1/validators?limit=1000" => ok(&Page::<ValidatorView> {
+            items: vec![],
+            next: Some("would go on for ever".into()),
+        }),
+        path => problem(400, None, path),
+    })
+    .await;
+    assert!(node.validators().await.unwrap().is_empty());
+    let filter = ModelFilter {
+        status: Some(ModelStatus::Active),
+        owner: Some(Address([0xab; 32])),
+    };
+    let error = node.models(&filter).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("/v1/models?status=active&owner=0x{}&limit=1000", "ab".repeat(32))
+    );
+}
+
+#[tokio::test]
+async fn pages_join_up() {
+    let node = node(|request| {
+        let view = |number: u8| {
+            let mut view = serde_json::to_value(common::epoch_view(Epoch(0))).unwrap();
+            view["epoch"] = number.into();
+            view
+        };
+        // Models are listed as epochs here would not decode: so any list of JSON values does.
+        let page = match request.path.as_str() {
+            "/v1/things?limit=2" => serde_json::json!({"items": [view(1), view(2)], "next": "x/ y"}),
+            "/v1/things?limit=2&cursor=x%2F+y" => serde_json::json!({"items": [view(3)], "next": null}),
+            path => return problem(400, None, path),
+        };
+        ok(&page)
+    })
+    .await;
+    let first: Page<soma_types::api::EpochView> =
+        node.get("/v1/things", &[("limit", "2".into())]).await.unwrap();
+    let query = [("limit", "2".to_owned()), ("cursor", first.next.unwrap())];
+    let second: Page<soma_types::api::EpochView> = node.get("/v1/things", &query).await.unwrap();
+    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
+}
+
+#[tokio::test]
+async fn problems_carry_code_and_hint() {
+    let node = node(|_| problem(422, Some(108), "the balance is 0 SOMA")).await;
+    let error = node.status().await.unwrap_err();
+    assert_eq!(
+        (error.rejection_code(), error.to_string().as_str()),
+        (Some(108), "the balance is 0 SOMA")
+    );
+    assert!(error.hint().unwrap().contains("faucet"));
+}
+
+#[tokio::test]
+async fn answers_that_make_no_sense_are_named() {
+    let small = NodeOptions {
+        answer_bytes_max: 1000,
+        ..options()
+    };
+    for (raw, expected) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "makes no sense"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n<html>\r\n\r\n",
+            "makes no sense",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n",
+            "longer than 1000",
+        ),
+        (
+            "HTTP/1.1 500 Oops\r\ncontent-length: 9\r\n\r\nstack\nabc",
+            "500 Internal Server Error to GET /v1/status: stack",
+        ),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+            "302",
+        ),
+    ] {
+        let address = serve(move |_| Answer::Raw(raw.as_bytes().to_vec())).await;
+        let node = NodeClient::with_options(&address, small.clone()).unwrap();
+        let error = node.status().await.unwrap_err().to_string();
+        assert!(error.contains(expected), "{raw}: {error}");
+    }
+    let endless = serve(|_| Answer::Raw([&b"HTTP/1.1 200 OK\r\n\r\n"[..], &[b' '; 5000]].concat())).await;
+    let node = NodeClient::with_options(&endless, small).unwrap();
+    assert!(matches!(
+        node.status().await,
+        Err(ClientError::AnswerTooLarge {
+            limit_bytes: 1000,
+            ..
+        })
+    ));
+}
+
+#[tokio::test]
+async fn busy_nodes_are_asked_again_and_faucets_are_not() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let node = node(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => problem(503, None, "starting"),
+        1 => Answer::Raw(b"garbage".to_vec()),
+        2 => ok(&status(Epoch(0), Height(0))),
+        _ => problem(503, None, "busy"),
+    })
+    .await;
+    node.status().await.unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+    let error = node
+        .faucet(&Address([1; 32]), Some(Shannons(1)))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.to_string().as_str(), asked.load(Ordering::SeqCst)),
+        ("busy", 4)
+    );
+}
+
+#[tokio::test]
+async fn absent_and_silent_nodes_are_given_up_in_time() {
+    let start = Instant::now();
+    let absent = NodeClient::with_options("http://127.0.0.1:1", options()).unwrap();
+    let error = absent.status().await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreachable { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("soma localnet"));
+    let address = serve(|_| Answer::Silence).await;
+    let silent = NodeClient::with_options(
+        &address,
+        NodeOptions {
+            timeout: Duration::from_millis(300),
+            ..options()
+        },
+    )
+    .unwrap();
+    let error = silent.status().await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn addresses_are_checked() {
+    assert_eq!(
+        NodeClient::new("local").unwrap().address(),
+        "http://127.0.0.1:9000"
+    );
+    assert_eq!(
+        NodeClient::new("https://example.org/soma/").unwrap().address(),
+        "https://example.org/soma"
+    );
+    for text in [
+        "",
+        "localhost:9000",
+        "example.org",
+        "ftp://example.org",
+        "http://example.org/?a=1",
+    ] {
+        assert!(
+            matches!(NodeClient::new(text), Err(ClientError::BadUrl { .. })),
+            "{text}"
+        );
+    }
+    let address = serve(|request| problem(400, None, &request.path)).await;
+    let below = NodeClient::with_options(&format!("{address}/some/where/"), options()).unwrap();
+    assert_eq!(
+        below.status().await.unwrap_err().to_string(),
+        "/some/where/v1/status"
+    );
+}
+
+#[tokio::test]
+async fn blobs_are_verified() {
+    let node = node(|request| match request.method.as_str() {
+        "PUT" => ok(&soma_types::api::BlobView {
+            hash: ContentHash::of(&request.body),
+            size_bytes: 5,
+        }),
+        _ => Answer::Bytes(b"other".to_vec()),
+    })
+    .await;
+    let hash = node.put_blob(b"bytes".to_vec()).await.unwrap();
+    assert_eq!(hash, ContentHash::of(b"bytes"));
+    assert!(matches!(
+        node.blob(&hash).await,
+        Err(ClientError::WrongHash { .. })
+    ));
+    assert_eq!(node.blob(&ContentHash::of(b"other")).await.unwrap(), b"other");
+}
+
+fn event(height: u64, index: u32) -> EventView {
+    EventView {
+        height: Height(height),
+        index,
+        transaction: None,
+        event: Event::EpochSettled { epoch: Epoch(height) },
+    }
+}
+
+/// Connections break in the middle of a block; the next one starts that block over.
+#[tokio::test]
+async fn events_come_once_and_in_order_over_broken_connections() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    let node = node(move |request| {
+        let events: Vec<EventView> = match (count.fetch_add(1, Ordering::SeqCst), request.path.as_str()) {
+            (0, "/v1/events?from=5") => vec![event(5, 0), event(5, 1)],
+            (1, "/v1/events?from=5") => vec![event(5, 0), event(5, 1), event(5, 2), event(6, 0)],
+            (2, _) => return problem(503, None, "restarting"),
+            (3, "/v1/events?from=6") => vec![event(6, 0), event(9, 0)],
+            (_, path) => return problem(400, None, path),
+        };
+        let mut body = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: hello\n\n".to_owned();
+        for event in events {
+            body.push_str(&format!(
+                "event: ledger\ndata: {}\n\n",
+                serde_json::to_string(&event).unwrap()
+            ));
+        }
+        body.push_str("data: {\"cut off");
+        Answer::Raw(body.into_bytes())
+    })
+    .await;
+    let mut stream = node.events(Some(Height(5)));
+    for expected in [event(5, 0), event(5, 1), event(5, 2), event(6, 0), event(9, 0)] {
+        assert_eq!(stream.next().await.unwrap(), expected);
+    }
+    assert_eq!(stream.next().await.unwrap_err().to_string(), "/v1/events?from=9");
+}
+
+#[tokio::test]
+async fn waits_for_epochs_end() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let node = node(move |_| {
+        let count = asked.fetch_add(1, Ordering::SeqCst) as u64;
+        ok(&status(Epoch(count / 3), Height(count / 3 * 80)))
+    })
+    .await;
+    assert_eq!(
+        node.wait_for_next_epoch(Duration::from_secs(10)).await.unwrap(),
+        Epoch(1)
+    );
+    let error = node
+        .wait_for_epoch(Epoch(1000), Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ClientError::GaveUp { .. }), "{error}");
+}
