@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Answer, missing, ok, options, problem, serve, status};
+use common::{Answer, Ledger, missing, ok, options, problem, serve, status};
 use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
 use soma_types::api::{EventView, Page, ValidatorView};
 use soma_types::event::Event;
 use soma_types::objects::ModelStatus;
-use soma_types::{Address, ContentHash, Epoch, Height, Shannons, TransactionHash};
+use soma_types::{Address, ContentHash, Epoch, Height, ModelId, Shannons, TransactionHash};
 
 async fn node(answer: impl Fn(common::Request) -> Answer + Send + Sync + 'static) -> NodeClient {
     NodeClient::with_options(&serve(answer).await, options()).unwrap()
@@ -60,26 +60,27 @@ async fn filters_become_queries_and_lists_are_read_to_their_end() {
 
 #[tokio::test]
 async fn pages_join_up() {
-    let node = node(|request| {
-        let view = |number: u8| {
-            let mut view = serde_json::to_value(common::epoch_view(Epoch(0))).unwrap();
-            view["epoch"] = number.into();
-            view
-        };
-        // Models are listed as epochs here would not decode: so any list of JSON values does.
-        let page = match request.path.as_str() {
-            "/v1/things?limit=2" => serde_json::json!({"items": [view(1), view(2)], "next": "x/ y"}),
-            "/v1/things?limit=2&cursor=x%2F+y" => serde_json::json!({"items": [view(3)], "next": null}),
-            path => return problem(400, None, path),
-        };
-        ok(&page)
+    let view = |number: u8| {
+        let mut view = Ledger::new().with(|inner| inner.model());
+        view.model.id = ModelId([number; 32]);
+        // Past what a JSON number holds in other languages.
+        view.pool.stake = Shannons(u64::MAX);
+        view
+    };
+    let node = node(move |request| match request.path.as_str() {
+        "/v1/models?limit=1000" => ok(&Page {
+            items: vec![view(1), view(2)],
+            next: Some("x/ y".into()),
+        }),
+        "/v1/models?limit=1000&cursor=x%2F+y" => ok(&Page {
+            items: vec![view(3)],
+            next: None,
+        }),
+        path => problem(400, None, path),
     })
     .await;
-    let first: Page<soma_types::api::EpochView> =
-        node.get("/v1/things", &[("limit", "2".into())]).await.unwrap();
-    let query = [("limit", "2".to_owned()), ("cursor", first.next.unwrap())];
-    let second: Page<soma_types::api::EpochView> = node.get("/v1/things", &query).await.unwrap();
-    assert_eq!((first.items.len(), second.items.len(), second.next), (2, 1, None));
+    let models = node.models(&ModelFilter::default()).await.unwrap();
+    assert_eq!(models, [view(1), view(2), view(3)]);
 }
 
 #[tokio::test]

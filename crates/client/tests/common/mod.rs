@@ -440,7 +440,7 @@ impl Inner {
         }
     }
 
-    fn model(&self) -> ModelView {
+    pub fn model(&self) -> ModelView {
         ModelView {
             model: Model {
                 id: MODEL,
