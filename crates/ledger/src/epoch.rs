@@ -17,13 +17,12 @@ impl Ledger<'_> {
         self.announce();
     }
 
-    /// Closes the epoch and starts the next with this block's seed. Returns what each hit of the
-    /// closed epoch earns.
-    pub(crate) fn close_epoch(&mut self) -> Result<Shannons, Stop> {
+    /// Closes the epoch and starts the next with this block's seed.
+    pub(crate) fn close_epoch(&mut self) -> Result<(), Stop> {
         self.end_window()?;
         let closed = self.hot.now;
         let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
-        let record = self.close_rewards(burned, recycled)?;
+        self.close_rewards(burned, recycled)?;
         let params = self.hot.params.clone();
         let mut difficulty = self.hot.now.difficulty;
         difficulty.window = 0;
@@ -49,7 +48,7 @@ impl Ledger<'_> {
             rent: Shannons::ZERO,
             forfeits: Shannons::ZERO,
         };
-        Ok(record.reward_per_hit)
+        Ok(())
     }
 
     /// Seats the new epoch's committee and takes over its rent.

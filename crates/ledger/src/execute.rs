@@ -73,7 +73,6 @@ enum Step {
     Close,
     Models {
         left: u64,
-        reward_per_hit: Shannons,
     },
     Committee,
     Table,
@@ -229,17 +228,15 @@ impl Executor {
                 Step::Duties
             }
             Step::Close => {
-                let reward_per_hit = self.run(state, |ledger| ledger.close_epoch())?;
-                let left = self.hot.as_ref().map_or(0, |hot| hot.counters.live_models);
-                Step::Models { left, reward_per_hit }
-            }
-            Step::Models { left: 0, .. } => Step::Committee,
-            Step::Models { left, reward_per_hit } => {
-                self.run(state, |ledger| ledger.roll_model(left - 1, reward_per_hit))?;
+                self.run(state, |ledger| ledger.close_epoch())?;
                 Step::Models {
-                    left: left - 1,
-                    reward_per_hit,
+                    left: self.hot.as_ref().map_or(0, |hot| hot.counters.live_models),
                 }
+            }
+            Step::Models { left: 0 } => Step::Committee,
+            Step::Models { left } => {
+                self.run(state, |ledger| ledger.roll_model(left - 1))?;
+                Step::Models { left: left - 1 }
             }
             Step::Committee => {
                 self.run(state, |ledger| ledger.seat_committee())?;

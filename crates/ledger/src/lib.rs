@@ -43,6 +43,8 @@ pub mod state;
 mod submissions;
 mod tables;
 mod targets;
+#[cfg(test)]
+mod tests;
 mod validators;
 pub mod view;
 

@@ -17,6 +17,7 @@ use soma_types::{
 use crate::{
     bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
+    staking::{counting, is_mature},
     tables::{
         COMMITTEES, EMBEDDINGS, LIVE_MODEL_AT, MODEL_AT, MODELS, POOLS, REPORTED_STAKE, REPORTS,
         REVEALED_EMBEDDINGS,
@@ -272,28 +273,18 @@ impl Ledger<'_> {
     }
 
     /// At the boundary into the current epoch: brings the live model at `index` up to date.
-    /// `reward_per_hit` is what each hit of the closed epoch earns. A retired model leaves its place to
-    /// the last of the list, so the list is walked from its end.
-    pub(crate) fn roll_model(&mut self, index: u64, reward_per_hit: Shannons) -> Result<(), Stop> {
+    /// A retired model leaves its place to the last of the list, so the list is walked from its end.
+    pub(crate) fn roll_model(&mut self, index: u64) -> Result<(), Stop> {
         let id = self.expect(&LIVE_MODEL_AT, &index)?;
         let pool_id = PoolId::Model(id);
         self.prefetch(&[MODELS.key(&id), POOLS.key(&pool_id), REVEALED_EMBEDDINGS.key(&id)])?;
         let (mut model, mut pool) = (self.expect(&MODELS, &id)?, self.expect(&POOLS, &pool_id)?);
         let epoch = self.epoch();
         let closed = epoch.minus(1).or_broken("a boundary before the first epoch")?;
-
-        let (_, pool_part) = crate::rewards::model_parts(reward_per_hit, model.commission.at(closed));
-        let accrued = pool_part
-            .mul_div(model.hits, 1)
-            .or_broken("accrued rewards overflowed")?;
-        pool.accrued = pool
-            .accrued
-            .checked_add(accrued)
-            .or_broken("accrued rewards overflowed")?;
         model.hits = 0;
         self.roll_pool(pool_id, &mut pool)?;
+        let retiring = model.retiring.filter(|_| model.status != ModelStatus::Retired);
 
-        let retiring = model.retiring;
         if model
             .committed
             .as_ref()
@@ -323,6 +314,9 @@ impl Ledger<'_> {
         if let Some(reason) = retiring {
             model.status = ModelStatus::Retired;
             self.emit(Event::ModelInactive { model: id, reason });
+        }
+        // A retired model stays in the list until its pool needs no more boundaries.
+        if model.status == ModelStatus::Retired && is_mature(&pool) {
             let last = self.hot.counters.live_models - 1;
             let moved = self.expect(&LIVE_MODEL_AT, &last)?;
             self.set(&LIVE_MODEL_AT, &index, &moved);
@@ -339,7 +333,7 @@ impl Ledger<'_> {
         model.committed = None;
         let share = self.hot.params.lapse_slash;
         let slashed = self.slash_position(PoolId::Model(model.id), pool, &model.owner, share)?;
-        pool.counted = pool.stake;
+        pool.counted = counting(pool)?;
         self.emit(Event::ModelLapsed {
             model: model.id,
             slashed,

@@ -10,7 +10,7 @@
 use soma_types::{
     Shannons,
     event::Event,
-    objects::{AuditOutcome, Duty, EpochRecord, Seat, Submission, SubmissionStatus},
+    objects::{AuditOutcome, EpochRecord, Seat, Submission, SubmissionStatus},
     transaction::{BasisPoints, PoolId, Verdict},
 };
 
@@ -18,11 +18,11 @@ use crate::{
     bank::{Bucket, Ledger},
     error::{Broken, OrBroken, Stop},
     fixed::mul_div,
-    tables::{AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, POOLS, SUBMISSIONS, WINNER_AT},
+    tables::{AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSIONS, WINNER_AT},
 };
 
 /// What a hit's model earns: its owner's commission, and its pool's part.
-pub(crate) fn model_parts(reward_per_hit: Shannons, commission: BasisPoints) -> (Shannons, Shannons) {
+fn model_parts(reward_per_hit: Shannons, commission: BasisPoints) -> (Shannons, Shannons) {
     let half = Shannons(reward_per_hit.0 / 2);
     let owner = commission.of(half);
     (owner, half.saturating_sub(owner))
@@ -53,11 +53,7 @@ fn seat_reward(
 
 impl Ledger<'_> {
     /// Splits the closing epoch's pool and archives it. `burned` and `recycled` are its fees.
-    pub(crate) fn close_rewards(
-        &mut self,
-        burned: Shannons,
-        recycled: Shannons,
-    ) -> Result<EpochRecord, Stop> {
+    pub(crate) fn close_rewards(&mut self, burned: Shannons, recycled: Shannons) -> Result<(), Stop> {
         let state = self.hot.now;
         let params = self.hot.params.clone();
         let emission = self.hot.network.emission.emission(state.epoch);
@@ -94,40 +90,6 @@ impl Ledger<'_> {
             settled: false,
         };
         self.set(&EPOCHS, &state.epoch, &record);
-        self.accrue_seats(&record)?;
-        Ok(record)
-    }
-
-    /// Enters in each seat's pool what it can earn at most.
-    fn accrue_seats(&mut self, record: &EpochRecord) -> Result<(), Stop> {
-        let epoch = record.state.epoch;
-        let committee = self.expect(&COMMITTEES, &epoch)?;
-        let keys: Vec<Vec<u8>> = committee
-            .seats
-            .iter()
-            .flat_map(|seat| {
-                [
-                    DUTIES.key(&(epoch, seat.validator)),
-                    POOLS.key(&PoolId::Validator(seat.validator)),
-                ]
-            })
-            .collect();
-        self.prefetch(&keys)?;
-        let stake: u128 = committee.seats.iter().map(|seat| u128::from(seat.stake.0)).sum();
-        for seat in &committee.seats {
-            let key = (epoch, seat.validator);
-            let mut duty: Duty = self.get(&DUTIES, &key)?.unwrap_or_default();
-            let reward = seat_reward(record, seat, stake, duty.blocks_proposed)?;
-            duty.accrued = reward.saturating_sub(seat.commission.of(reward));
-            self.set(&DUTIES, &key, &duty);
-            let id = PoolId::Validator(seat.validator);
-            let mut pool = self.expect(&POOLS, &id)?;
-            pool.accrued = pool
-                .accrued
-                .checked_add(duty.accrued)
-                .or_broken("accrued rewards overflowed")?;
-            self.set(&POOLS, &id, &pool);
-        }
         Ok(())
     }
 
@@ -202,7 +164,7 @@ impl Ledger<'_> {
         self.credit(&submission.submitter, submission.bond, Bucket::Bonds)?;
         self.credit(&submission.submitter, half, Bucket::Reserved)?;
         self.credit(&model.owner, owner, Bucket::Reserved)?;
-        self.pay_pool(PoolId::Model(model.id), &model.owner, pool, pool)?;
+        self.pay_pool(PoolId::Model(model.id), &model.owner, pool)?;
         model.rewards_total = model
             .rewards_total
             .checked_add(half)
@@ -231,15 +193,8 @@ impl Ledger<'_> {
         verdict: Verdict,
         agreed: &[soma_types::Address],
     ) -> Result<SubmissionStatus, Stop> {
-        let found = submission
-            .found
-            .as_ref()
-            .or_broken("a winner that was not revealed")?;
-        let (_, pool) = model_parts(record.reward_per_hit, found.commission);
-        let model = self.expect(&MODELS, &found.model)?;
         self.split_bond(submission.bond, agreed)?;
         self.forfeit(record.reward_per_hit, Bucket::Reserved)?;
-        self.pay_pool(PoolId::Model(model.id), &model.owner, Shannons::ZERO, pool)?;
         record.found_false += 1;
         record.returned = record
             .returned
@@ -266,12 +221,7 @@ impl Ledger<'_> {
         let owner = seat.commission.of(amount);
         let pool = amount.saturating_sub(owner);
         self.credit(&seat.validator, owner, Bucket::Reserved)?;
-        self.pay_pool(
-            PoolId::Validator(seat.validator),
-            &seat.validator,
-            pool,
-            duty.accrued,
-        )?;
+        self.pay_pool(PoolId::Validator(seat.validator), &seat.validator, pool)?;
         record.paid_validators = record
             .paid_validators
             .checked_add(amount)

@@ -1,16 +1,19 @@
 //! Staking pools (PROTOCOL.md, section 4).
 //!
-//! A pool's stake is owned through shares; a reward raises what a share is worth. Stake added in
-//! epoch E waits as *pending* and becomes shares at the boundary into E + 1, at that boundary's price.
-//! The price of new shares counts rewards that are earned but not yet paid, so nobody can buy into
-//! rewards that others earned; the price of shares given back does not. Both are rounded against the
-//! caller. A virtual shannon with [`VIRTUAL_SHARES`] shares, owned by nobody, keeps the price of an empty
-//! pool sane, whatever its history.
+//! A pool's stake is owned through shares; a reward raises what a share is worth. Stake added in epoch E
+//! counts from E + 1, so the first rewards it earns are E + 1's, paid in E + 3's first blocks. It becomes
+//! shares at the boundary into E + 3, at that boundary's price; until then it stands beside the shares
+//! at its face value. So nobody can buy into rewards that others earned. Who withdraws leaves what is not yet paid
+//! to those who stay.
+//!
+//! Shares are bought and given back rounded against the caller. A virtual shannon with
+//! [`VIRTUAL_SHARES`] shares, owned by nobody, keeps the price of an empty pool sane, whatever its
+//! history.
 
 use soma_types::{
     Address, Epoch, Rejection, Shannons,
     event::Event,
-    objects::{ModelStatus, Pool, PoolPrice, Position, Shares, Unbonding},
+    objects::{AddedStake, ModelStatus, Pool, PoolPrice, Position, Shares, Unbonding},
     transaction::{BASIS_POINTS_ONE, BasisPoints, PoolId, Withdrawal},
 };
 
@@ -23,6 +26,10 @@ use crate::{
 
 /// Shares of one shannon in a pool that has earned nothing.
 pub(crate) const VIRTUAL_SHARES: u128 = 1_000;
+
+/// Boundaries from adding stake to its becoming shares: the rewards of the epoch in which it was added
+/// are paid before the third.
+const MATURING_EPOCHS: u64 = 3;
 
 /// Most releases of unbonded stake in one block.
 const RELEASES_PER_BLOCK: usize = 64;
@@ -38,6 +45,20 @@ pub(crate) fn worth(pool: &Pool, shares: Shares) -> Result<Shannons, Broken> {
     .or_broken("the worth of shares overflowed")?;
     // The virtual shannon is not there to be paid out.
     Ok(Shannons(value.min(pool.stake.0)))
+}
+
+/// What counts of a pool: its shares and what is past its first boundary.
+pub(crate) fn counting(pool: &Pool) -> Result<Shannons, Broken> {
+    let added = pool
+        .young
+        .checked_add(pool.maturing)
+        .or_broken("a pool overflowed")?;
+    pool.stake.checked_add(added).or_broken("a pool overflowed")
+}
+
+/// Whether all of a pool is shares, so that it needs no more boundaries while nobody adds to it.
+pub(crate) fn is_mature(pool: &Pool) -> bool {
+    pool.pending.is_zero() && pool.young.is_zero() && pool.maturing.is_zero()
 }
 
 /// The shares that must be given back for `amount`, rounded up.
@@ -58,33 +79,63 @@ fn bought(price: &PoolPrice, amount: Shannons) -> Result<Shares, Broken> {
         .or_broken("shares overflowed")
 }
 
+/// What of `position` is not shares: all of it, and the part that counts in epoch `now`.
+pub(crate) fn face_value(position: &Position, now: Epoch) -> Result<(Shannons, Shannons), Broken> {
+    let (mut all, mut counting) = (Shannons::ZERO, Shannons::ZERO);
+    for added in &position.added {
+        all = all.checked_add(added.amount).or_broken("a stake overflowed")?;
+        if added.epoch < now {
+            counting = counting
+                .checked_add(added.amount)
+                .or_broken("a stake overflowed")?;
+        }
+    }
+    Ok((all, counting))
+}
+
+/// Where a pool keeps the sum of what was added in `epoch`, while it is epoch `now`.
+fn added_in(pool: &mut Pool, epoch: Epoch, now: Epoch) -> Result<&mut Shannons, Broken> {
+    match now.0.checked_sub(epoch.0) {
+        Some(0) => Ok(&mut pool.pending),
+        Some(1) => Ok(&mut pool.young),
+        Some(2) => Ok(&mut pool.maturing),
+        _ => Err(Broken("stake that should be shares")),
+    }
+}
+
 impl Ledger<'_> {
-    /// The position of `owner`, with pending stake of earlier epochs turned into shares.
+    /// The position of `owner`, with what has matured turned into shares.
     pub(crate) fn position(&mut self, pool: PoolId, owner: &Address) -> Result<Position, Stop> {
         let mut position = self.get(&POSITIONS, &(pool, *owner))?.unwrap_or_default();
-        if !position.pending.is_zero() && position.pending_epoch < self.epoch() {
-            let price = self.expect(&PRICES, &(pool, position.pending_epoch.next()))?;
-            let shares = bought(&price, position.pending)?;
+        let now = self.epoch();
+        while let Some(first) = position
+            .added
+            .first()
+            .filter(|first| first.epoch.plus(MATURING_EPOCHS) <= now)
+        {
+            let price = self.expect(&PRICES, &(pool, first.epoch.plus(MATURING_EPOCHS)))?;
+            let shares = bought(&price, first.amount)?;
             position.shares.0 = position
                 .shares
                 .0
                 .checked_add(shares.0)
                 .or_broken("shares overflowed")?;
-            position.pending = Shannons::ZERO;
+            position.added.remove(0);
         }
         Ok(position)
     }
 
-    /// What `owner` has in `pool`, pending stake included.
+    /// What `owner` has in `id`, all of it.
     pub(crate) fn staked(&mut self, id: PoolId, owner: &Address) -> Result<Shannons, Stop> {
         let pool = self.expect(&POOLS, &id)?;
         let position = self.position(id, owner)?;
+        let (added, _) = face_value(&position, self.epoch())?;
         Ok(worth(&pool, position.shares)?
-            .checked_add(position.pending)
+            .checked_add(added)
             .or_broken("a stake overflowed")?)
     }
 
-    /// Moves `amount` from `owner`'s balance into `id` as pending stake. The pool exists.
+    /// Moves `amount` from `owner`'s balance into `id` as pending stake.
     pub(crate) fn add_pending(&mut self, id: PoolId, owner: &Address, amount: Shannons) -> Result<(), Stop> {
         self.debit(owner, amount, Bucket::Pending)?;
         let mut pool = self.get(&POOLS, &id)?.unwrap_or_default();
@@ -97,11 +148,16 @@ impl Ledger<'_> {
             self.index_position(id, owner)?;
         }
         let mut position = self.position(id, owner)?;
-        position.pending = position
-            .pending
-            .checked_add(amount)
-            .or_broken("pending stake overflowed")?;
-        position.pending_epoch = self.epoch();
+        let epoch = self.epoch();
+        match position.added.last_mut().filter(|last| last.epoch == epoch) {
+            Some(last) => {
+                last.amount = last
+                    .amount
+                    .checked_add(amount)
+                    .or_broken("pending stake overflowed")?;
+            }
+            None => position.added.push(AddedStake { epoch, amount }),
+        }
         self.set(&POSITIONS, &(id, *owner), &position);
         self.emit(Event::StakeAdded {
             pool: id,
@@ -147,8 +203,15 @@ impl Ledger<'_> {
             return Err(Rejection::NoSuchPool {}.into());
         };
         let mut position = self.position(id, sender)?;
-        let counting = worth(&pool, position.shares)?;
-        let (shares, amount, returned) = match withdrawal {
+        let now = self.epoch();
+        let (added, added_counting) = face_value(&position, now)?;
+        let in_shares = worth(&pool, position.shares)?;
+        let counting = in_shares
+            .checked_add(added_counting)
+            .or_broken("a stake overflowed")?;
+        let stake = in_shares.checked_add(added).or_broken("a stake overflowed")?;
+        // What unbonds, and what had not counted yet and comes back at once.
+        let (unbonding, returned) = match withdrawal {
             Withdrawal::Amount(amount) if amount.is_zero() => return Err(Rejection::NothingToDo {}.into()),
             Withdrawal::Amount(amount) if amount > counting => {
                 return Err(Rejection::InsufficientStake {
@@ -157,26 +220,38 @@ impl Ledger<'_> {
                 }
                 .into());
             }
-            Withdrawal::Amount(amount) => {
-                let shares = shares_for(&pool, amount)?;
-                (shares.min(position.shares), amount, Shannons::ZERO)
+            Withdrawal::All if stake.is_zero() => {
+                return Err(Rejection::InsufficientStake { stake, needed: stake }.into());
             }
-            Withdrawal::All if position.shares.0 == 0 && position.pending.is_zero() => {
-                return Err(Rejection::InsufficientStake {
-                    stake: Shannons::ZERO,
-                    needed: Shannons::ZERO,
-                }
-                .into());
-            }
-            Withdrawal::All => (position.shares, counting, position.pending),
+            Withdrawal::Amount(amount) => (amount, Shannons::ZERO),
+            Withdrawal::All => (counting, stake.saturating_sub(counting)),
         };
-        let remaining = self
-            .staked(id, sender)?
-            .saturating_sub(amount)
-            .saturating_sub(returned);
+        let remaining = stake.saturating_sub(unbonding).saturating_sub(returned);
         self.check_self_stake(sender, id, remaining)?;
 
-        // After this point it must succeed.
+        // After this point it must succeed. What has earned least goes first.
+        let mut left = unbonding;
+        for entry in position.added.iter_mut().rev() {
+            let taken = if entry.epoch == now {
+                returned
+            } else {
+                left.min(entry.amount)
+            };
+            if entry.epoch != now {
+                left = left.saturating_sub(taken);
+            }
+            entry.amount = entry
+                .amount
+                .checked_sub(taken)
+                .or_broken("a stake went below zero")?;
+            let sum = added_in(&mut pool, entry.epoch, now)?;
+            *sum = sum.checked_sub(taken).or_broken("a pool went below zero")?;
+        }
+        position.added.retain(|entry| !entry.amount.is_zero());
+        let shares = match withdrawal {
+            Withdrawal::All => position.shares,
+            Withdrawal::Amount(_) => shares_for(&pool, left)?.min(position.shares),
+        };
         position.shares.0 = position
             .shares
             .0
@@ -187,25 +262,15 @@ impl Ledger<'_> {
             .0
             .checked_sub(shares.0)
             .or_broken("shares went below zero")?;
-        pool.stake = pool
-            .stake
-            .checked_sub(amount)
-            .or_broken("a pool went below zero")?;
-        if !returned.is_zero() {
-            position.pending = Shannons::ZERO;
-            pool.pending = pool
-                .pending
-                .checked_sub(returned)
-                .or_broken("pending stake went below zero")?;
-            self.credit(sender, returned, Bucket::Pending)?;
-        }
+        pool.stake = pool.stake.checked_sub(left).or_broken("a pool went below zero")?;
         self.set(&POOLS, &id, &pool);
         self.set(&POSITIONS, &(id, *sender), &position);
-        self.begin_unbonding(sender, amount)?;
+        self.credit(sender, returned, Bucket::Pending)?;
+        self.begin_unbonding(sender, unbonding)?;
         self.emit(Event::StakeWithdrawn {
             pool: id,
             staker: *sender,
-            unbonding: amount,
+            unbonding,
             returned,
         });
         Ok(())
@@ -277,20 +342,15 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// At the boundary into the current epoch: pending stake starts to count, and what counts is frozen.
+    /// At the boundary into the current epoch: added stake grows older, and what counts is frozen.
     pub(crate) fn roll_pool(&mut self, id: PoolId, pool: &mut Pool) -> Result<(), Stop> {
-        if !pool.pending.is_zero() {
-            let worth = pool
-                .stake
-                .checked_add(pool.accrued)
-                .or_broken("a pool overflowed")?;
+        if !pool.maturing.is_zero() {
             let price = PoolPrice {
-                worth: Shannons(worth.0.checked_add(1).or_broken("a pool overflowed")?),
+                worth: Shannons(pool.stake.0.checked_add(1).or_broken("a pool overflowed")?),
                 shares: Shares(pool.shares.0 + VIRTUAL_SHARES),
             };
-            let minted = bought(&price, pool.pending)?;
+            let minted = bought(&price, pool.maturing)?;
             self.set(&PRICES, &(id, self.epoch()), &price);
-            self.shift(Bucket::Pending, Bucket::Pools, pool.pending)?;
             pool.shares.0 = pool
                 .shares
                 .0
@@ -298,30 +358,23 @@ impl Ledger<'_> {
                 .or_broken("shares overflowed")?;
             pool.stake = pool
                 .stake
-                .checked_add(pool.pending)
+                .checked_add(pool.maturing)
                 .or_broken("a pool overflowed")?;
-            pool.pending = Shannons::ZERO;
         }
-        pool.counted = pool.stake;
+        self.shift(Bucket::Pending, Bucket::Pools, pool.pending)?;
+        (pool.maturing, pool.young, pool.pending) = (pool.young, pool.pending, Shannons::ZERO);
+        pool.counted = counting(pool)?;
         Ok(())
     }
 
     /// Adds a reward to a pool's stake; to `owner` instead where no shares are left to earn it.
-    pub(crate) fn pay_pool(
-        &mut self,
-        id: PoolId,
-        owner: &Address,
-        amount: Shannons,
-        accrued: Shannons,
-    ) -> Result<(), Stop> {
+    pub(crate) fn pay_pool(&mut self, id: PoolId, owner: &Address, amount: Shannons) -> Result<(), Stop> {
         let mut pool = self.expect(&POOLS, &id)?;
-        pool.accrued = pool.accrued.saturating_sub(accrued);
         if pool.shares.0 == 0 {
-            self.credit(owner, amount, Bucket::Reserved)?;
-        } else {
-            pool.stake = pool.stake.checked_add(amount).or_broken("a pool overflowed")?;
-            self.shift(Bucket::Reserved, Bucket::Pools, amount)?;
+            return self.credit(owner, amount, Bucket::Reserved);
         }
+        pool.stake = pool.stake.checked_add(amount).or_broken("a pool overflowed")?;
+        self.shift(Bucket::Reserved, Bucket::Pools, amount)?;
         self.set(&POOLS, &id, &pool);
         Ok(())
     }
@@ -335,13 +388,14 @@ impl Ledger<'_> {
         share: BasisPoints,
     ) -> Result<Shannons, Stop> {
         let mut position = self.position(id, owner)?;
+        let now = self.epoch();
         let shares = mul_div_up(
             position.shares.0,
             u128::from(share.get()),
             u128::from(BASIS_POINTS_ONE),
         )
         .or_broken("shares overflowed")?;
-        let amount = worth(pool, Shares(shares))?;
+        let mut slashed = worth(pool, Shares(shares))?;
         position.shares.0 -= shares;
         pool.shares.0 = pool
             .shares
@@ -350,11 +404,18 @@ impl Ledger<'_> {
             .or_broken("shares went below zero")?;
         pool.stake = pool
             .stake
-            .checked_sub(amount)
+            .checked_sub(slashed)
             .or_broken("a pool went below zero")?;
+        for entry in position.added.iter_mut().filter(|entry| entry.epoch < now) {
+            let taken = share.of(entry.amount);
+            entry.amount = entry.amount.saturating_sub(taken);
+            let sum = added_in(pool, entry.epoch, now)?;
+            *sum = sum.checked_sub(taken).or_broken("a pool went below zero")?;
+            slashed = slashed.checked_add(taken).or_broken("a slash overflowed")?;
+        }
         self.set(&POSITIONS, &(id, *owner), &position);
-        self.forfeit(amount, Bucket::Pools)?;
-        Ok(amount)
+        self.forfeit(slashed, Bucket::Pools)?;
+        Ok(slashed)
     }
 
     /// Gives genesis stake to a validator: it counts from the first block.
@@ -374,8 +435,7 @@ impl Ledger<'_> {
         self.set(&POOLS, &id, &pool);
         let position = Position {
             shares,
-            pending: Shannons::ZERO,
-            pending_epoch: Epoch::ZERO,
+            added: Vec::new(),
         };
         self.set(&POSITIONS, &(id, *owner), &position);
         self.index_position(id, owner)

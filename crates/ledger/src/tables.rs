@@ -101,9 +101,9 @@ pub struct Counters {
     pub timestamp_ms: u64,
     /// Models ever created.
     pub models: u64,
-    /// Models not retired.
+    /// Models not retired, and retired ones whose pools still take part in boundaries.
     pub live_models: u64,
-    /// Validators in the list.
+    /// Validators in the list: also those that left and whose pools still take part in boundaries.
     pub validators: u64,
     /// Those of them who are not leaving.
     pub staying_validators: u64,

@@ -10,6 +10,7 @@ use soma_types::{
 use crate::{
     bank::Ledger,
     error::Stop,
+    staking::is_mature,
     tables::{NETWORK_KEYS, POOLS, VALIDATOR_AT, VALIDATORS},
 };
 
@@ -141,30 +142,35 @@ impl Ledger<'_> {
         self.prefetch(&keys)?;
 
         let epoch = self.epoch();
+        let mut listed = 0;
         let mut kept: Vec<(Validator, Shannons)> = Vec::new();
         for address in &addresses {
             let id = PoolId::Validator(*address);
             let (mut validator, mut pool) = (self.expect(&VALIDATORS, address)?, self.expect(&POOLS, &id)?);
             self.roll_pool(id, &mut pool)?;
             self.set(&POOLS, &id, &pool);
-            if validator.leaving {
+            // One that left stays in the list until its pool needs no more boundaries.
+            if validator.leaving && is_mature(&pool) {
                 validator.index = UNLISTED;
                 self.set(&VALIDATORS, address, &validator);
                 self.remove(&NETWORK_KEYS, &validator.network_key);
                 continue;
             }
-            let index = kept.len() as u64;
+            let index = listed;
+            listed += 1;
             if validator.index != index {
                 validator.index = index;
                 self.set(&VALIDATORS, address, &validator);
                 self.set(&VALIDATOR_AT, &index, address);
             }
-            kept.push((validator, pool.counted));
+            if !validator.leaving {
+                kept.push((validator, pool.counted));
+            }
         }
-        for index in kept.len() as u64..count {
+        for index in listed..count {
             self.remove(&VALIDATOR_AT, &index);
         }
-        self.hot.counters.validators = kept.len() as u64;
+        self.hot.counters.validators = listed;
 
         kept.sort_by_key(|(validator, stake)| (std::cmp::Reverse(*stake), validator.address));
         kept.retain(|(_, stake)| !stake.is_zero());

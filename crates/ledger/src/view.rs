@@ -16,10 +16,10 @@ use soma_types::{
 use crate::{
     audit::{auditors_of, is_sampled},
     bank::{Hot, Ledger},
-    error::{Error, Stop},
+    error::{Error, OrBroken, Stop},
     execute::Block,
     fees,
-    staking::worth,
+    staking::{face_value, worth},
     state::State,
     tables,
 };
@@ -33,10 +33,10 @@ type Read<T> = Result<T, Error>;
 pub struct Stake {
     /// The pool.
     pub pool: PoolId,
-    /// Shares that count.
+    /// Its shares.
     pub shares: Shares,
-    /// What they are worth when given back now.
-    pub worth: Shannons,
+    /// The stake that counts: what the shares are worth now, and what counts but is not shares yet.
+    pub counting: Shannons,
     /// Added in this epoch, counting from the next.
     pub pending: Shannons,
 }
@@ -98,7 +98,7 @@ getters! {
     model(model: ModelId) -> Model = MODELS;
     /// The model at a position of the list of all, `0..counters.models`.
     model_at(index: u64) -> ModelId = MODEL_AT;
-    /// The model at a position of the list of those not retired, `0..counters.live_models`.
+    /// The model at a position of the list of live ones, `0..counters.live_models`; some may be retired.
     live_model_at(index: u64) -> ModelId = LIVE_MODEL_AT;
     /// The embedding a model competes with.
     model_embedding(model: ModelId) -> Embedding = EMBEDDINGS;
@@ -166,12 +166,15 @@ pub fn stake(state: &mut dyn State, pool: PoolId, owner: Address) -> Read<Stake>
     with_ledger(state, |ledger| {
         let position = ledger.position(pool, &owner)?;
         let record = ledger.get(&tables::POOLS, &pool)?.unwrap_or_default();
-        let worth = worth(&record, position.shares)?;
+        let (added, added_counting) = face_value(&position, ledger.epoch())?;
+        let in_shares = worth(&record, position.shares)?;
         Ok(Stake {
             pool,
             shares: position.shares,
-            worth,
-            pending: position.pending,
+            counting: in_shares
+                .checked_add(added_counting)
+                .or_broken("a stake overflowed")?,
+            pending: added.saturating_sub(added_counting),
         })
     })
 }
@@ -267,5 +270,27 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
             });
         }
         Ok(tasks)
+    })
+}
+
+/// Who audits `submission` in the current epoch; empty unless it won in the one before and is in the sample.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn auditors(state: &mut dyn State, submission: &Submission) -> Read<Vec<Address>> {
+    with_ledger(state, |ledger| {
+        let Some(index) = submission.found.as_ref().and_then(|found| found.winner_index) else {
+            return Ok(Vec::new());
+        };
+        let target = ledger.expect(&tables::TARGETS, &submission.target)?;
+        let now = ledger.hot.now;
+        if target.epoch.next() != now.epoch || !is_sampled(&now, index) {
+            return Ok(Vec::new());
+        }
+        let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
+        Ok(auditors_of(&now, &committee, index)
+            .into_iter()
+            .map(|seat| seat.validator)
+            .collect())
     })
 }

@@ -53,6 +53,10 @@ impl<'de> Deserialize<'de> for Shares {
 }
 
 /// A staking pool.
+///
+/// Stake added in epoch E counts from E + 1 and earns E + 1's rewards, which are paid in E + 3. Until then
+/// it is *young*: it stands at its face value beside the shares, so that rewards of earlier epochs, which
+/// are paid in the meantime, go to those who earned them.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
 )]
@@ -61,32 +65,39 @@ pub struct Pool {
     pub stake: Shannons,
     /// Shares issued.
     pub shares: Shares,
-    /// Added since the last boundary; counts from the next.
+    /// Added in this epoch; counts from the next.
     pub pending: Shannons,
-    /// Rewards earned in closed epochs and not yet paid. Newcomers' shares are priced as if they
-    /// were, so that nobody can buy into rewards that others earned.
-    pub accrued: Shannons,
+    /// Added in the last epoch.
+    pub young: Shannons,
+    /// Added in the epoch before; becomes shares at the next boundary.
+    pub maturing: Shannons,
     /// The stake that counts in this epoch, frozen at its start.
     pub counted: Shannons,
 }
 
 /// What one account holds in one pool.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize,
-)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Position {
-    /// Shares that count.
+    /// Shares.
     pub shares: Shares,
-    /// Added in `pending_epoch`, turned into shares at the boundary after it.
-    pub pending: Shannons,
-    /// When `pending` was added.
-    pub pending_epoch: Epoch,
+    /// Stake that is not shares yet, by the epoch in which it was added, in order: at most one entry
+    /// for each of the last three epochs, as of when the position last changed.
+    pub added: Vec<AddedStake>,
 }
 
-/// The price at which a pool's pending stake became shares at a boundary.
+/// Stake on its way to become shares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct AddedStake {
+    /// When it was added.
+    pub epoch: Epoch,
+    /// How much.
+    pub amount: Shannons,
+}
+
+/// The price at which a pool's maturing stake became shares at a boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct PoolPrice {
-    /// Worth of the shares, with accrued rewards.
+    /// Worth of the shares.
     pub worth: Shannons,
     /// The shares.
     pub shares: Shares,
@@ -195,8 +206,6 @@ pub struct Duty {
     pub audits_assigned: u64,
     /// Audits in which it agreed with the majority.
     pub audits_done: u64,
-    /// Rewards reserved in its pool's `accrued` when the epoch closed.
-    pub accrued: Shannons,
 }
 
 /// Where a model stands.

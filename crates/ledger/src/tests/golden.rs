@@ -1,0 +1,46 @@
+//! One fixed history and the digest of its state: a change here is a change of the protocol.
+
+use soma_types::transaction::Verdict;
+
+use super::world::{World, audit_kinds, tiny};
+
+/// Four epochs with wins, an audit that finds one false, stake and fees.
+fn history() -> World {
+    let (mut world, _) = World::with_models(tiny(), 3);
+    let targets = world.open_targets();
+    let cheat = world.win(8, &targets[0], 1, 0);
+    world.win(9, &targets[1], 2, 1);
+    world.to_epoch(3);
+    let steps: Vec<_> = (0..4)
+        .map(|who| (who, audit_kinds(who, cheat, Verdict::FalseScore, 7)))
+        .collect();
+    world.block(
+        steps
+            .iter()
+            .map(|(who, (commit, _))| (*who, commit.clone()))
+            .collect(),
+    );
+    world.skip(8);
+    world.block(
+        steps
+            .iter()
+            .map(|(who, (_, reveal))| (*who, reveal.clone()))
+            .collect(),
+    );
+    world.to_epoch(5);
+    world
+}
+
+#[test]
+fn the_state_is_pinned() {
+    let (first, second) = (history(), history());
+    assert_eq!(first.state, second.state);
+    assert_eq!(first.history, second.history);
+    let digest: String = first
+        .state
+        .digest()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(digest, "85039790d045ec4b6f1a03ec25b7a12cf596818825a16f275bb54067f389e787");
+}

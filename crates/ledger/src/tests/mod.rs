@@ -1,0 +1,11 @@
+//! Scenarios and properties of the whole ledger. Unit tests stand beside what they test.
+
+mod boundaries;
+mod competition;
+mod golden;
+mod missing;
+mod models;
+mod properties;
+mod rejections;
+mod staking;
+mod world;

@@ -1,0 +1,385 @@
+//! Random histories: whatever is tried, nothing panics, and money is neither made nor lost (the world
+//! counts all of it after every block).
+
+use proptest::prelude::*;
+use soma_types::{
+    ContentHash, Embedding, ModelId, Rejection, Salt, Seed, Shannons, SubmissionId, TransactionKind as Kind,
+    amount::MAX_SUPPLY,
+    list::List,
+    params::Params,
+    receipt::{Created, Outcome},
+    transaction::{BasisPoints, ModelFault, Payment, PoolId, Verdict, Withdrawal},
+};
+
+use super::{
+    staking::register,
+    world::{DIM, Find, SOMA, World, address, audit_kinds, tiny},
+};
+use crate::view;
+
+/// Something tried, in terms of what exists when its turn comes.
+#[derive(Clone, Debug)]
+enum Try {
+    Pay {
+        who: u8,
+        to: u8,
+        amount: u64,
+    },
+    AddStake {
+        who: u8,
+        pool: u8,
+        amount: u64,
+    },
+    Withdraw {
+        who: u8,
+        pool: u8,
+        amount: Option<u64>,
+    },
+    Create {
+        who: u8,
+        stake: u64,
+    },
+    CommitModel {
+        model: u8,
+        content: u8,
+    },
+    RevealModel {
+        model: u8,
+        direction: u8,
+    },
+    Commission {
+        model: u8,
+        points: u16,
+    },
+    Deactivate {
+        model: u8,
+    },
+    Report {
+        who: u8,
+        model: u8,
+    },
+    Commit {
+        who: u8,
+        target: u8,
+        data: u8,
+        winner: u8,
+        away: bool,
+    },
+    Reveal {
+        pick: u8,
+    },
+    Audit {
+        who: u8,
+        pick: u8,
+        verdict: u8,
+        transcript: u8,
+    },
+    RevealAudit {
+        who: u8,
+        pick: u8,
+        verdict: u8,
+        transcript: u8,
+    },
+    Register {
+        who: u8,
+    },
+    Leave {
+        who: u8,
+    },
+    Rent {
+        who: u8,
+        rate: u64,
+    },
+    Blocks {
+        count: u8,
+    },
+    Epoch,
+}
+
+fn amounts() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        0..5_u64,
+        SOMA / 1_000..50 * SOMA,
+        Just(9_000 * SOMA),
+        Just(u64::MAX)
+    ]
+}
+
+fn tries() -> impl Strategy<Value = Try> {
+    let who = 0..10_u8;
+    prop_oneof![
+        2 => (who.clone(), who.clone(), amounts()).prop_map(|(who, to, amount)| Try::Pay { who, to, amount }),
+        3 => (who.clone(), any::<u8>(), amounts()).prop_map(|(who, pool, amount)| Try::AddStake { who, pool, amount }),
+        3 => (who.clone(), any::<u8>(), prop::option::of(amounts())).prop_map(|(who, pool, amount)| Try::Withdraw { who, pool, amount }),
+        1 => (who.clone(), amounts()).prop_map(|(who, stake)| Try::Create { who, stake }),
+        3 => (any::<u8>(), 0..4_u8).prop_map(|(model, content)| Try::CommitModel { model, content }),
+        4 => (any::<u8>(), any::<u8>()).prop_map(|(model, direction)| Try::RevealModel { model, direction }),
+        1 => (any::<u8>(), 0..=10_000_u16).prop_map(|(model, points)| Try::Commission { model, points }),
+        1 => any::<u8>().prop_map(|model| Try::Deactivate { model }),
+        1 => (0..5_u8, any::<u8>()).prop_map(|(who, model)| Try::Report { who, model }),
+        12 => (who.clone(), any::<u8>(), any::<u8>(), 0..3_u8, prop::bool::weighted(0.1)).prop_map(|(who, target, data, winner, away)| Try::Commit { who, target, data, winner, away }),
+        12 => any::<u8>().prop_map(|pick| Try::Reveal { pick }),
+        6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::Audit { who, pick, verdict, transcript }),
+        6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::RevealAudit { who, pick, verdict, transcript }),
+        1 => who.clone().prop_map(|who| Try::Register { who }),
+        1 => who.clone().prop_map(|who| Try::Leave { who }),
+        1 => (0..4_u8, amounts()).prop_map(|(who, rate)| Try::Rent { who, rate }),
+        8 => (1..6_u8).prop_map(|count| Try::Blocks { count }),
+        2 => Just(Try::Epoch),
+    ]
+}
+
+/// Turns tries into transactions.
+struct Driver {
+    world: World,
+    models: Vec<(u8, ModelId)>,
+    finds: Vec<(Find, SubmissionId)>,
+}
+
+fn verdict(number: u8) -> Verdict {
+    [
+        Verdict::Valid,
+        Verdict::DataUnavailable,
+        Verdict::HashMismatch,
+        Verdict::FalseScore,
+    ][number as usize % 4]
+}
+
+impl Driver {
+    fn model(&self, pick: u8) -> (u8, ModelId) {
+        self.models[pick as usize % self.models.len()]
+    }
+
+    fn pool(&self, pick: u8) -> PoolId {
+        match pick % 8 {
+            who @ 0..4 => PoolId::Validator(address(who)),
+            pick => PoolId::Model(self.model(pick).1),
+        }
+    }
+
+    /// A winner of the last epoch, if there is one.
+    fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
+        let tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
+        (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
+    }
+
+    fn run(&mut self, attempt: Try) {
+        let (who, kind) = match attempt {
+            Try::Pay { who, to, amount } => {
+                let payments = List::new(vec![Payment {
+                    to: address(to),
+                    amount: Shannons(amount),
+                }])
+                .unwrap();
+                (who, Kind::Transfer { payments })
+            }
+            Try::AddStake { who, pool, amount } => (
+                who,
+                Kind::AddStake {
+                    pool: self.pool(pool),
+                    amount: Shannons(amount),
+                },
+            ),
+            Try::Withdraw { who, pool, amount } => {
+                let amount = amount.map_or(Withdrawal::All, |amount| Withdrawal::Amount(Shannons(amount)));
+                (
+                    who,
+                    Kind::WithdrawStake {
+                        pool: self.pool(pool),
+                        amount,
+                    },
+                )
+            }
+            Try::Create { who, stake } => {
+                let architecture = self.world.genesis.params.architecture;
+                let commission = BasisPoints::new(2_500).unwrap();
+                (
+                    who,
+                    Kind::CreateModel {
+                        commission,
+                        stake: Shannons(stake),
+                        architecture,
+                    },
+                )
+            }
+            Try::CommitModel { model, content } => {
+                let (owner, model) = self.model(model);
+                (owner, World::commit_model_kind(model, content))
+            }
+            Try::RevealModel { model, direction } => {
+                let (owner, model) = self.model(model);
+                (owner, World::reveal_model_kind(model, direction))
+            }
+            Try::Commission { model, points } => {
+                let (owner, model) = self.model(model);
+                (
+                    owner,
+                    Kind::SetModelCommission {
+                        model,
+                        commission: BasisPoints::new(points).unwrap(),
+                    },
+                )
+            }
+            Try::Deactivate { model } => {
+                let (owner, model) = self.model(model);
+                (owner, Kind::DeactivateModel { model })
+            }
+            Try::Report { who, model } => (
+                who,
+                Kind::ReportModel {
+                    model: self.model(model).1,
+                    fault: ModelFault::Unavailable,
+                },
+            ),
+            Try::Commit {
+                who,
+                target,
+                data,
+                winner,
+                away,
+            } => {
+                let targets = self.world.open_targets();
+                if targets.is_empty() {
+                    return;
+                }
+                let target = &targets[target as usize % targets.len()];
+                let mut find = self
+                    .world
+                    .find(who, target, data, winner as usize % target.models.len());
+                find.salt = Salt([data; 32]);
+                find.reveal.data_hash = ContentHash([data % 64; 32]);
+                if away {
+                    find.reveal.embedding = Embedding::draw(&Seed([data; 32]), DIM as usize);
+                }
+                let commit = find.commit();
+                let receipt = self.world.one(who, commit);
+                if let Outcome::Applied {
+                    created: Some(Created::Submission(id)),
+                } = receipt.outcome
+                {
+                    self.finds.push((find, id));
+                }
+                return;
+            }
+            Try::Reveal { pick } => {
+                // Mostly the newest: older ones have had their chance.
+                let Some(index) = self.finds.len().checked_sub(1 + pick as usize % 4) else {
+                    return;
+                };
+                let (find, id) = &self.finds[index];
+                (find.who, find.reveal(*id))
+            }
+            Try::Audit {
+                who,
+                pick,
+                verdict: number,
+                transcript,
+            } => {
+                let Some(id) = self.audited(pick) else { return };
+                let transcript = if verdict(number).has_transcript() {
+                    transcript
+                } else {
+                    0
+                };
+                (who, audit_kinds(who, id, verdict(number), transcript).0)
+            }
+            Try::RevealAudit {
+                who,
+                pick,
+                verdict: number,
+                transcript,
+            } => {
+                let Some(id) = self.audited(pick) else { return };
+                let transcript = if verdict(number).has_transcript() {
+                    transcript
+                } else {
+                    0
+                };
+                (who, audit_kinds(who, id, verdict(number), transcript).1)
+            }
+            Try::Register { who } => (who, register(&self.world, who, 1_000 * SOMA)),
+            Try::Leave { who } => (who, Kind::LeaveValidator),
+            Try::Rent { who, rate } => (
+                who,
+                Kind::SetRentVote {
+                    rent_per_mib_epoch: Shannons(rate),
+                },
+            ),
+            Try::Blocks { count } => {
+                self.world.skip(u64::from(count));
+                return;
+            }
+            Try::Epoch => {
+                let next = self.world.epoch().0 + 1;
+                self.world.to_epoch(next);
+                return;
+            }
+        };
+        let balance = self.world.balance(who);
+        if balance < SOMA / 100 {
+            return; // It could not pay its fee, and would be refused.
+        }
+        let receipt = self.world.one(who, kind);
+        if let Outcome::Applied {
+            created: Some(Created::Model(model)),
+        } = receipt.outcome
+        {
+            self.models.push((who, model));
+        }
+        if let Outcome::Failed { rejection } = receipt.outcome {
+            assert!(!rejection.is_refusal(), "{rejection}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_conserves_money(tries in prop::collection::vec(tries(), 1..250), sampled: bool) {
+        let params = if sampled {
+            Params { audit_rate: BasisPoints::new(5_000).unwrap(), auditors: 2, payouts_per_block: 1, ..tiny() }
+        } else {
+            tiny()
+        };
+        let (world, models) = World::with_models(params, 4);
+        let models = models.into_iter().zip(4..).map(|(model, owner)| (owner, model)).collect();
+        let mut driver = Driver { world, models, finds: Vec::new() };
+        for attempt in tries {
+            driver.run(attempt);
+        }
+        // Whatever is under way comes to its end.
+        let end = driver.world.epoch().0 + 4;
+        driver.world.to_epoch(end);
+        let supply = driver.world.supply();
+        prop_assert_eq!(supply.total(), Some(MAX_SUPPLY));
+        prop_assert_eq!(supply.deposits, Shannons::ZERO);
+        prop_assert_eq!(supply.bonds, Shannons::ZERO);
+        prop_assert_eq!(supply.pending, Shannons::ZERO);
+        prop_assert_eq!(supply.unbonding, Shannons::ZERO);
+    }
+
+    /// Stake that comes and goes never takes out more than went in, whoever else is in the pool.
+    #[test]
+    fn rounding_never_favours_the_caller(
+        amounts in prop::collection::vec((0..2_u8, SOMA / 1_000..100 * SOMA, prop::bool::ANY), 1..30),
+        reward in 0..1_000 * SOMA,
+    ) {
+        use soma_types::objects::{Pool, PoolPrice, Shares};
+        let mut pool = Pool { stake: Shannons(7 * SOMA + 13), shares: Shares(7_000 * u128::from(SOMA)), ..Pool::default() };
+        pool.stake.0 += reward;
+        for (_, amount, _) in amounts {
+            let price = PoolPrice { worth: Shannons(pool.stake.0 + 1), shares: Shares(pool.shares.0 + crate::staking::VIRTUAL_SHARES) };
+            let shares = Shares(u128::from(amount) * price.shares.0 / u128::from(price.worth.0));
+            let before = pool;
+            pool.stake.0 += amount;
+            pool.shares.0 += shares.0;
+            let worth = crate::staking::worth(&pool, shares).unwrap();
+            prop_assert!(worth.0 <= amount);
+            // Nor do those who were there lose.
+            prop_assert!(crate::staking::worth(&pool, before.shares).unwrap() >= crate::staking::worth(&before, before.shares).unwrap());
+        }
+        let nothing: Rejection = Rejection::NothingToDo {};
+        prop_assert!(!nothing.is_refusal());
+    }
+}
