@@ -1,4 +1,4 @@
-//! How this project makes HTTP requests: TLS without C libraries, roots that are always there.
+//! How this project makes HTTP requests: one TLS set-up, with roots that are always there.
 //!
 //! The roots are Mozilla's, compiled in, and those of the machine where it has any, so that the same binary
 //! works in an empty container and behind a company's own authority.
@@ -23,10 +23,11 @@ pub fn client_builder() -> Result<reqwest::ClientBuilder, HttpError> {
     };
     // Unreadable or odd certificates of the machine are its own affair; the compiled-in roots remain.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let tls =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .user_agent(concat!("soma/", env!("CARGO_PKG_VERSION"))))
