@@ -1,9 +1,31 @@
 //! The forward pass of one chunk, written once over [`Kernels`].
 
+use std::cell::Cell;
+
 use crate::{
     kernels::Kernels,
     model::{Linear, Model, Norm},
 };
+
+/// Buffers of one forward pass, kept by the thread for its next one.
+#[derive(Default)]
+struct Workspace {
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    branch: Vec<f32>,
+    inner: Vec<f32>,
+}
+
+/// Workspaces of more values than this (32 MiB) are given back to the system.
+const WORKSPACE_VALUES_MAX: usize = 8 << 20;
+
+thread_local! {
+    /// Taken while in use: a thread that waits inside one pass may start another.
+    static WORKSPACE: Cell<Option<Workspace>> = const { Cell::new(None) };
+}
 
 /// The representations `[T, C]` of a chunk's tokens: the output of the final norm.
 pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, tokens: &[u16]) -> Vec<f32> {
@@ -12,33 +34,47 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, tokens: &[u1
     let heads = architecture.heads as usize;
     let rows = tokens.len();
 
-    let mut x: Vec<f32> = tokens
-        .iter()
-        .flat_map(|token| &model.embedding[usize::from(*token) * width..][..width])
-        .copied()
-        .collect();
-    let zeros = || vec![0.0; rows * width];
-    let (mut normed, mut q, mut k, mut v, mut branch) = (zeros(), zeros(), zeros(), zeros(), zeros());
-    let mut inner = vec![0.0; rows * ffn];
-    for layer in &model.layers {
-        norm(kernels, &mut normed, &x, &layer.norm_1);
-        linear(kernels, &mut q, &normed, &layer.query);
-        linear(kernels, &mut k, &normed, &layer.key);
-        linear(kernels, &mut v, &normed, &layer.value);
-        kernels.rope(&mut q, &model.rope, heads);
-        kernels.rope(&mut k, &model.rope, heads);
-        kernels.attention(&mut normed, &q, &k, &v, heads, width);
-        linear(kernels, &mut branch, &normed, &layer.output);
-        kernels.add(&mut x, &branch);
-
-        norm(kernels, &mut normed, &x, &layer.norm_2);
-        linear(kernels, &mut inner, &normed, &layer.linear_inner);
-        kernels.gelu(&mut inner);
-        linear(kernels, &mut branch, &inner, &layer.linear_outer);
-        kernels.add(&mut x, &branch);
+    let mut workspace = WORKSPACE.take().unwrap_or_default();
+    let Workspace {
+        x,
+        normed,
+        q,
+        k,
+        v,
+        branch,
+        inner,
+    } = &mut workspace;
+    for buffer in [&mut *normed, q, k, v, branch] {
+        buffer.resize(rows * width, 0.0);
     }
-    norm(kernels, &mut normed, &x, &model.final_norm);
-    normed
+    inner.resize(rows * ffn, 0.0);
+    x.clear();
+    for token in tokens {
+        x.extend_from_slice(&model.embedding[usize::from(*token) * width..][..width]);
+    }
+    for layer in &model.layers {
+        norm(kernels, normed, x, &layer.norm_1);
+        linear(kernels, q, normed, &layer.query);
+        linear(kernels, k, normed, &layer.key);
+        linear(kernels, v, normed, &layer.value);
+        kernels.rope(q, &model.rope, heads);
+        kernels.rope(k, &model.rope, heads);
+        kernels.attention(normed, q, k, v, heads, width);
+        linear(kernels, branch, normed, &layer.output);
+        kernels.add(x, branch);
+
+        norm(kernels, normed, x, &layer.norm_2);
+        linear(kernels, inner, normed, &layer.linear_inner);
+        kernels.gelu(inner);
+        linear(kernels, branch, inner, &layer.linear_outer);
+        kernels.add(x, branch);
+    }
+    let mut representations = vec![0.0; rows * width];
+    norm(kernels, &mut representations, x, &model.final_norm);
+    if inner.len() + 6 * x.len() <= WORKSPACE_VALUES_MAX {
+        WORKSPACE.set(Some(workspace));
+    }
+    representations
 }
 
 /// The loss in nats of predicting `targets` from the first representations, one each.

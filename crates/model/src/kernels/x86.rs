@@ -5,9 +5,12 @@
 //! pointer read lies within a slice, which `assert_tile_in_bounds` has checked.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::{
-    _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_storeu_ps, _mm512_fmadd_ps, _mm512_loadu_ps,
-    _mm512_set1_ps, _mm512_storeu_ps,
+use std::{
+    arch::x86_64::{
+        __m256, __m512, _mm_load_ss, _mm256_broadcastss_ps, _mm256_fmadd_ps, _mm256_setzero_ps,
+        _mm512_broadcastss_ps, _mm512_fmadd_ps, _mm512_setzero_ps,
+    },
+    mem::transmute,
 };
 
 use super::blocked::{Isa, assert_tile_in_bounds};
@@ -55,66 +58,66 @@ impl Isa for Avx2 {
         depth_stride: usize,
         panel: &[f32],
     ) {
-        let depth = assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
-        // SAFETY: this backend is handed out only after `detected()`; the operands' bounds were
-        // checked for all ROWS rows, and ROWS is a multiple of 4.
-        unsafe {
-            for first in (0..ROWS).step_by(4) {
-                let rows = acc.as_mut_ptr().add(first);
-                avx2_quarter::<4>(
-                    rows,
-                    a.as_ptr().add(first * row_stride),
-                    row_stride,
-                    depth_stride,
-                    panel,
-                    depth,
-                );
-            }
+        assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
+        for (first, acc) in acc.chunks_exact_mut(4).enumerate() {
+            let acc: &mut [[f32; PANEL]; 4] = acc.try_into().expect("chunks of 4; ROWS is a multiple of 4");
+            let a = &a[(4 * first * row_stride).min(a.len())..];
+            // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were checked.
+            unsafe {
+                match row_stride {
+                    1 => avx2_tile::<true>(acc, a.as_ptr(), 1, depth_stride, panel),
+                    _ => avx2_tile::<false>(acc, a.as_ptr(), row_stride, depth_stride, panel),
+                }
+            };
         }
     }
 }
 
-/// `ROWS` rows and 32 columns of a tile, in two halves of 16 columns: 8 accumulators.
+/// Four rows of a tile, 16 columns at a time: 8 accumulators. Rows that are `PACKED` are 1 apart.
 ///
 /// # Safety
-/// `acc` points to ROWS rows; `a` may be read at every (row, k) of the tile; `panel` has `depth` rows.
+/// `a` may be read at every (row, k) of the tile.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2_quarter<const ROWS: usize>(
-    acc: *mut [f32; PANEL],
+unsafe fn avx2_tile<const PACKED: bool>(
+    acc: &mut [[f32; PANEL]; 4],
     a: *const f32,
     row_stride: usize,
     depth_stride: usize,
     panel: &[f32],
-    depth: usize,
 ) {
-    for half in [0, 16] {
-        // SAFETY: the caller's guarantee; columns half..half + 16 lie within a row of PANEL.
-        unsafe {
-            let rows_at: [usize; ROWS] = std::array::from_fn(|row| row * row_stride);
-            let mut sums = [[_mm256_set1_ps(0.0); 2]; ROWS];
+    let row_stride = if PACKED { 1 } else { row_stride };
+    for half in [0, 2] {
+        let mut sums = [[_mm256_setzero_ps(); 2]; 4];
+        for (sums, acc) in sums.iter_mut().zip(acc.iter()) {
+            let acc = vectors_256(acc);
+            *sums = [acc[half], acc[half + 1]];
+        }
+        let mut x = a;
+        for weights in panel.as_chunks::<PANEL>().0 {
+            let weights = vectors_256(weights);
             for (row, sums) in sums.iter_mut().enumerate() {
-                let acc = (*acc.add(row)).as_ptr().add(half);
-                *sums = [_mm256_loadu_ps(acc), _mm256_loadu_ps(acc.add(8))];
+                // SAFETY: the caller's guarantee.
+                let x = _mm256_broadcastss_ps(unsafe {
+                    _mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride)))
+                });
+                sums[0] = _mm256_fmadd_ps(x, weights[half], sums[0]);
+                sums[1] = _mm256_fmadd_ps(x, weights[half + 1], sums[1]);
             }
-            let mut weights = panel.as_ptr().add(half);
-            let mut x = a;
-            for _ in 0..depth {
-                let (low, high) = (_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8)));
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let x = _mm256_set1_ps(*x.wrapping_add(rows_at[row]));
-                    sums[0] = _mm256_fmadd_ps(x, low, sums[0]);
-                    sums[1] = _mm256_fmadd_ps(x, high, sums[1]);
-                }
-                weights = weights.wrapping_add(PANEL);
-                x = x.wrapping_add(depth_stride);
-            }
-            for (row, sums) in sums.iter().enumerate() {
-                let acc = (*acc.add(row)).as_mut_ptr().add(half);
-                _mm256_storeu_ps(acc, sums[0]);
-                _mm256_storeu_ps(acc.add(8), sums[1]);
-            }
+            x = x.wrapping_add(depth_stride);
+        }
+        for (acc, sums) in acc.iter_mut().zip(sums) {
+            // SAFETY: plain numbers of the same size.
+            let sums: [f32; PANEL / 2] = unsafe { transmute(sums) };
+            acc[8 * half..8 * half + 16].copy_from_slice(&sums);
         }
     }
+}
+
+/// A row as vectors. (Not a load intrinsic: in debug builds those carry checks that cost registers.)
+#[inline(always)]
+fn vectors_256(row: &[f32; PANEL]) -> [__m256; 4] {
+    // SAFETY: plain numbers of the same size.
+    unsafe { transmute(*row) }
 }
 
 impl Isa for Avx512 {
@@ -137,50 +140,55 @@ impl Isa for Avx512 {
         depth_stride: usize,
         panel: &[f32],
     ) {
-        let depth = assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
-        // SAFETY: this backend is handed out only after `detected()`; bounds were checked.
-        unsafe { avx512_tile(acc, a.as_ptr(), row_stride, depth_stride, panel, depth) }
+        assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
+        // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were checked.
+        unsafe {
+            match row_stride {
+                1 => avx512_tile::<ROWS, true>(acc, a.as_ptr(), 1, depth_stride, panel),
+                _ => avx512_tile::<ROWS, false>(acc, a.as_ptr(), row_stride, depth_stride, panel),
+            }
+        }
     }
 }
 
-/// All of a tile: 2 accumulators per row.
+/// A whole tile: 2 accumulators per row. Rows that are `PACKED` are 1 apart.
 ///
 /// # Safety
-/// `a` may be read at every (row, k) of the tile; `panel` has `depth` rows.
+/// `a` may be read at every (row, k) of the tile.
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
-unsafe fn avx512_tile<const ROWS: usize>(
+unsafe fn avx512_tile<const ROWS: usize, const PACKED: bool>(
     acc: &mut [[f32; PANEL]; ROWS],
     a: *const f32,
     row_stride: usize,
     depth_stride: usize,
     panel: &[f32],
-    depth: usize,
 ) {
-    // SAFETY: the caller's guarantee; a row of `acc` and of the panel is 32 values.
-    unsafe {
-        let rows_at: [usize; ROWS] = std::array::from_fn(|row| row * row_stride);
-        let mut sums = [[_mm512_set1_ps(0.0); 2]; ROWS];
-        for (sums, acc) in sums.iter_mut().zip(acc.iter()) {
-            *sums = [
-                _mm512_loadu_ps(acc.as_ptr()),
-                _mm512_loadu_ps(acc.as_ptr().add(16)),
-            ];
-        }
-        let mut weights = panel.as_ptr();
-        let mut x = a;
-        for _ in 0..depth {
-            let (low, high) = (_mm512_loadu_ps(weights), _mm512_loadu_ps(weights.add(16)));
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let x = _mm512_set1_ps(*x.wrapping_add(rows_at[row]));
-                sums[0] = _mm512_fmadd_ps(x, low, sums[0]);
-                sums[1] = _mm512_fmadd_ps(x, high, sums[1]);
-            }
-            weights = weights.wrapping_add(PANEL);
-            x = x.wrapping_add(depth_stride);
-        }
-        for (sums, acc) in sums.iter().zip(acc.iter_mut()) {
-            _mm512_storeu_ps(acc.as_mut_ptr(), sums[0]);
-            _mm512_storeu_ps(acc.as_mut_ptr().add(16), sums[1]);
-        }
+    let row_stride = if PACKED { 1 } else { row_stride };
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    for (sums, acc) in sums.iter_mut().zip(acc.iter()) {
+        *sums = vectors_512(acc);
     }
+    let mut x = a;
+    for weights in panel.as_chunks::<PANEL>().0 {
+        let weights = vectors_512(weights);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: the caller's guarantee.
+            let x =
+                _mm512_broadcastss_ps(unsafe { _mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride))) });
+            sums[0] = _mm512_fmadd_ps(x, weights[0], sums[0]);
+            sums[1] = _mm512_fmadd_ps(x, weights[1], sums[1]);
+        }
+        x = x.wrapping_add(depth_stride);
+    }
+    for (acc, sums) in acc.iter_mut().zip(sums) {
+        // SAFETY: plain numbers of the same size.
+        *acc = unsafe { transmute::<[__m512; 2], [f32; PANEL]>(sums) };
+    }
+}
+
+/// A row as vectors. (Not a load intrinsic: in debug builds those carry checks that cost registers.)
+#[inline(always)]
+fn vectors_512(row: &[f32; PANEL]) -> [__m512; 2] {
+    // SAFETY: plain numbers of the same size.
+    unsafe { transmute(*row) }
 }

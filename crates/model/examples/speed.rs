@@ -1,0 +1,177 @@
+//! Measures exact scoring on this machine: tokens per second of every backend on `nano`, one layer of V1
+//! width on the fastest, and the share of the fused multiply-add peak measured in the same run.
+//!
+//! `cargo run --release -p soma-model --features test-support --example speed`
+#![allow(unsafe_code)] // the peak is measured with instructions that Rust cannot know the processor has
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use soma_model::{Directions, Model, Scorer, Simd};
+use soma_types::{Architecture, Seed, architecture::VOCAB};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let threads = rayon::current_num_threads();
+    let peak = peak_gflops(threads);
+    println!("{threads} threads, fused multiply-add peak {peak:.0} GFLOP/s");
+    println!(
+        "{:<22} {:>9} {:>10} {:>9} {:>7}",
+        "", "ms", "tokens/s", "GFLOP/s", "of peak"
+    );
+    let text: Vec<u8> = (0..1 << 17)
+        .map(|i: u32| b"the quick brown fox "[(i % 97 % 20) as usize])
+        .collect();
+
+    let nano = Model::random(&Architecture::NANO, 1);
+    for simd in Simd::supported() {
+        let bytes = if simd <= Simd::Portable { 2 * 256 } else { 64 * 256 };
+        report(&format!("nano, {simd}"), simd, &nano, &text[..bytes], peak)?;
+    }
+    let simd = Simd::chosen()?;
+    let wide = Model::random(
+        &Architecture {
+            layers: 1,
+            ..Architecture::V1
+        },
+        1,
+    );
+    for bytes in [256, 1024, 4096] {
+        report(
+            &format!("V1, 1 layer, {bytes} bytes"),
+            simd,
+            &wide,
+            &text[..bytes],
+            peak,
+        )?;
+    }
+    drop(wide);
+    let directions = Directions::draw(&Seed([0; 32]), &Architecture::NANO);
+    let models = [
+        nano.clone(),
+        Model::random(&Architecture::NANO, 2),
+        Model::random(&Architecture::NANO, 3),
+    ];
+    let models: Vec<&Model> = models.iter().collect();
+    let scorer = Scorer::new()?;
+    for bytes in [256, 2_048, 5_000] {
+        let time = best(|| scorer.score_all(&models, &text[..bytes], &directions).map(drop))?;
+        println!(
+            "three nano models, {bytes} bytes: {:.2} ms",
+            time.as_secs_f64() * 1e3
+        );
+    }
+    Ok(())
+}
+
+fn report(
+    name: &str,
+    simd: Simd,
+    model: &Model,
+    data: &[u8],
+    peak: f64,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let scorer = Scorer::with(simd)?;
+    let directions = Directions::draw(&Seed([0; 32]), model.architecture());
+    let time = best(|| scorer.score(model, data, &directions).map(drop))?.as_secs_f64();
+    let gflops = operations(model.architecture(), data.len()) / time / 1e9;
+    let tokens = data.len() as f64 / time;
+    println!(
+        "{name:<22} {:>9.2} {tokens:>10.0} {gflops:>9.1} {:>6.1}%",
+        time * 1e3,
+        100.0 * gflops / peak
+    );
+    Ok(())
+}
+
+/// Multiplications and additions of the linear maps, scores and values (masked ones do not count).
+fn operations(architecture: &Architecture, bytes: usize) -> f64 {
+    let (d, ffn) = (
+        f64::from(architecture.embedding_dim),
+        f64::from(architecture.ffn_dim),
+    );
+    let length = (architecture.max_seq_len as usize).min(bytes) as f64;
+    let layer = 4.0 * d * d + 2.0 * d * ffn + 2.0 * d * (length + 1.0) / 2.0;
+    2.0 * bytes as f64 * (f64::from(architecture.layers) * layer + d * (VOCAB + 256) as f64)
+}
+
+/// The best of runs that together take about a second, at least three.
+fn best<E>(mut work: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
+    work()?;
+    let started = Instant::now();
+    let mut best = Duration::MAX;
+    for run in 0.. {
+        if run >= 3 && started.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+        let start = Instant::now();
+        work()?;
+        best = best.min(start.elapsed());
+    }
+    Ok(best)
+}
+
+/// Independent chains of fused multiply-adds in registers, on all threads.
+fn peak_gflops(threads: usize) -> f64 {
+    const CHAINS: usize = 24;
+    const ROUNDS: usize = 20_000_000;
+    let mut fastest = 0.0_f64;
+    for _ in 0..3 {
+        let start = Instant::now();
+        let lanes = rayon::broadcast(|_| chains(ROUNDS))[0];
+        let operations = 2.0 * (lanes * CHAINS * ROUNDS * threads) as f64;
+        fastest = fastest.max(operations / start.elapsed().as_secs_f64() / 1e9);
+    }
+    fastest
+}
+
+/// Runs the chains; returns the lanes of one instruction.
+fn chains(rounds: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps};
+        #[target_feature(enable = "avx512f")]
+        fn avx512(rounds: usize) {
+            let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
+            let mut sums = black_box([_mm512_set1_ps(1.0); 24]);
+            for _ in 0..rounds {
+                for sum in &mut sums {
+                    *sum = _mm512_fmadd_ps(*sum, a, b);
+                }
+            }
+            black_box(sums);
+        }
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2(rounds: usize) {
+            let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
+            for _ in 0..2 {
+                let mut sums = black_box([_mm256_set1_ps(1.0); 12]);
+                for _ in 0..rounds {
+                    for sum in &mut sums {
+                        *sum = _mm256_fmadd_ps(*sum, a, b);
+                    }
+                }
+                black_box(sums);
+            }
+        }
+        if is_x86_feature_detected!("avx512f") {
+            // SAFETY: just detected.
+            unsafe { avx512(rounds) };
+            return 16;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: just detected.
+            unsafe { avx2(rounds) };
+            return 8;
+        }
+    }
+    let mut sums = black_box([1.0_f32; 24]);
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = sum.mul_add(0.999, 0.001);
+        }
+    }
+    black_box(sums);
+    1
+}

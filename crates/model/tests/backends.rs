@@ -1,0 +1,223 @@
+//! Every backend equals the scalar definition bit for bit: odd shapes, subnormals, large and tiny values,
+//! any number of threads, any batch.
+
+use proptest::prelude::*;
+use soma_model::{
+    Directions, Model, Scorer, Simd,
+    kernels::{Kernels, POINTS, Rope},
+    matrix::Matrix,
+};
+use soma_types::{Architecture, Seed};
+
+/// Values of a stream fixed by `seed`: ordinary ones, and of each 16 about one of an extreme `kind`.
+fn values(seed: u64, count: usize, kind: u8) -> Vec<f32> {
+    let stream = soma_types::hash::domain_xof("soma test values", &[&seed.to_le_bytes()]);
+    let mut bytes = vec![0; 8 * count];
+    { stream }.fill(&mut bytes);
+    let value = |word: &[u8]| {
+        let mantissa = f32::from(i16::from_le_bytes([word[0], word[1]])) / 8192.0
+            + f32::from(word[2]) / (8192.0 * 256.0);
+        match (word[3] % 16, kind % 6) {
+            (0, 1) => mantissa * 1e-39,
+            (0, 2) => mantissa * 1e-25,
+            (0, 3) => mantissa * 1e5,
+            (0, 4) => mantissa * 1e30,
+            (0, 5) => 0.0 * mantissa,
+            _ => mantissa,
+        }
+    };
+    bytes.chunks_exact(8).map(value).collect()
+}
+
+/// Bits, with all NaNs alike: which NaN results is the machine's choice, and no score comes of one.
+fn bits(values: &[f32]) -> Vec<u32> {
+    values
+        .iter()
+        .map(|v| {
+            if v.is_nan() {
+                f32::NAN.to_bits()
+            } else {
+                v.to_bits()
+            }
+        })
+        .collect()
+}
+
+/// Runs `operation` on every backend and compares with the scalar one's results.
+fn agree(operation: impl Fn(&dyn Kernels) -> Vec<f32>) {
+    let expected = bits(&operation(Simd::Scalar.kernels().unwrap()));
+    for simd in Simd::supported().skip(1) {
+        let got = bits(&operation(simd.kernels().unwrap()));
+        let differs = expected.iter().zip(&got).position(|(a, b)| a != b);
+        assert_eq!(
+            differs,
+            None,
+            "{simd} differs at this index of {}",
+            expected.len()
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn linear(seed: u64, kind: u8, rows in 1..60_usize, inputs in 1..600_usize, outputs in 1..100_usize, biased: bool) {
+        let weight = Matrix::from_row_major(inputs, outputs, &values(seed, inputs * outputs, kind));
+        let x = values(seed ^ 1, rows * inputs, kind / 6);
+        let bias = values(seed ^ 2, outputs, kind);
+        agree(|kernels| {
+            let mut out = vec![f32::NAN; rows * outputs];
+            kernels.linear(&mut out, &x, &weight, biased.then_some(&bias[..]));
+            out
+        });
+    }
+
+    #[test]
+    fn attention(seed: u64, kind: u8, tokens in 1..140_usize, heads in 1..4_usize, half in 1..40_usize) {
+        let width = heads * half * 2;
+        let rope = Rope::new(tokens, 2 * half, 10_000);
+        let [q, k, v] = [0, 1, 2].map(|i| values(seed ^ i, tokens * width, kind.wrapping_add(i as u8)));
+        agree(|kernels| {
+            let (mut q, mut k) = (q.clone(), k.clone());
+            kernels.rope(&mut q, &rope, heads);
+            kernels.rope(&mut k, &rope, heads);
+            let mut out = vec![f32::NAN; tokens * width];
+            kernels.attention(&mut out, &q, &k, &v, heads, width);
+            [q, k, out].concat()
+        });
+    }
+
+    #[test]
+    fn rows(seed: u64, kind: u8, rows in 1..12_usize, width in 1..400_usize) {
+        let x = values(seed, rows * width, kind);
+        let (gamma, beta) = (values(seed ^ 1, width, kind), values(seed ^ 2, width, kind));
+        let targets: Vec<u16> = (0..rows).map(|row| (row * 7 % width) as u16).collect();
+        agree(|kernels| {
+            let mut normed = vec![0.0; rows * width];
+            kernels.layer_norm(&mut normed, &x, &gamma, &beta);
+            let mut active = x.clone();
+            kernels.gelu(&mut active);
+            kernels.add(&mut active, &normed);
+            let mut losses = vec![0.0; rows];
+            kernels.token_losses(&mut losses, &mut x.clone(), &targets);
+            [normed, active, losses].concat()
+        });
+    }
+
+    #[test]
+    fn sums(seed: u64, kind in 0..4_u8, rows in 1..1200_usize, directions in 1..40_usize) {
+        let x = values(seed, rows * directions, kind);
+        let run = |kernels: &dyn Kernels| {
+            let mut sums = vec![3; POINTS * 2 * directions];
+            kernels.characteristic(&mut sums, &x, directions);
+            let mut rows = vec![5; directions];
+            let small: Vec<f32> = x.iter().map(|x| x.clamp(-32_767.0, 32_767.0)).collect();
+            kernels.sum_rows(&mut rows, &small);
+            (sums, rows)
+        };
+        let expected = run(Simd::Scalar.kernels().unwrap());
+        for simd in Simd::supported().skip(1) {
+            prop_assert_eq!(&run(simd.kernels().unwrap()), &expected, "{}", simd);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn whole_models(
+        seed: u64,
+        heads in 1..4_u32,
+        half in 1..12_u32,
+        layers in 1..3_u32,
+        ffn_dim in 1..90_u32,
+        max_seq_len in 2..50_u32,
+        data in prop::collection::vec(any::<u8>(), 1..300),
+    ) {
+        let embedding_dim = 2 * heads * half;
+        let architecture = Architecture { embedding_dim, heads, layers, ffn_dim, max_seq_len, rope_wavelength: 10_000 };
+        let model = random(&architecture, seed);
+        let directions = Directions::draw(&Seed([1; 32]), &architecture);
+        let expected = Scorer::with(Simd::Scalar).unwrap().score(&model, &data, &directions).unwrap();
+        for simd in Simd::supported() {
+            let scorer = Scorer::with(simd).unwrap();
+            for threads in [1, 2, 5] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let score = pool.install(|| scorer.score(&model, &data, &directions)).unwrap();
+                prop_assert_eq!(&score, &expected, "{} on {} threads", simd, threads);
+            }
+        }
+    }
+}
+
+/// Random weights of ordinary size.
+fn random(architecture: &Architecture, seed: u64) -> Model {
+    let tensors = soma_model::layout(architecture)
+        .into_iter()
+        .enumerate()
+        .map(|(index, spec)| {
+            let scale = 0.5 / (spec.shape[0] as f32).sqrt();
+            let values = values(seed ^ (index as u64) << 32, spec.len(), 0);
+            let centre = if spec.name.ends_with("gamma") { 1.0 } else { 0.0 };
+            (
+                spec.name,
+                values.into_iter().map(|v| centre + v * scale).collect(),
+            )
+        });
+    Model::from_tensors(architecture, tensors).unwrap()
+}
+
+/// A chunk's losses depend neither on what else is scored with it nor on what follows.
+#[test]
+fn chunks_are_independent() {
+    let architecture = Architecture {
+        max_seq_len: 48,
+        ..Architecture::NANO
+    };
+    let model = random(&architecture, 9);
+    let scorer = Scorer::new().unwrap();
+    let data: Vec<u8> = (0..48 * 5).map(|i| (i * i % 251) as u8).collect();
+    let all = scorer.token_losses(&model, &data).unwrap();
+    for (index, losses) in all.iter().enumerate() {
+        let alone = scorer
+            .token_losses(&model, &data[index * 48..(index + 1) * 48])
+            .unwrap();
+        assert_eq!(&alone[0], losses);
+        // Causality: a prefix predicts the same.
+        let prefix = scorer
+            .token_losses(&model, &data[index * 48..index * 48 + 20])
+            .unwrap();
+        assert_eq!(prefix[0][..19], losses[..19]);
+    }
+}
+
+/// One layer of V1's width: deep sums, many panels, blocked depth.
+#[test]
+fn wide_layers_agree() {
+    let architecture = Architecture {
+        layers: 1,
+        embedding_dim: 512,
+        ffn_dim: 1100,
+        heads: 2,
+        ..Architecture::V1
+    };
+    let model = random(&architecture, 3);
+    let data: Vec<u8> = (0..70).map(|i| (i * 37 % 251) as u8).collect();
+    let directions = Directions::draw(&Seed([2; 32]), &architecture);
+    let expected = Scorer::with(Simd::Scalar)
+        .unwrap()
+        .score(&model, &data, &directions)
+        .unwrap();
+    for simd in Simd::supported() {
+        assert_eq!(
+            Scorer::with(simd)
+                .unwrap()
+                .score(&model, &data, &directions)
+                .unwrap(),
+            expected,
+            "{simd}"
+        );
+    }
+}
