@@ -1,12 +1,11 @@
-//! The bridge between asynchronous, authenticated storage and a pure, synchronous state machine.
+//! The bridge between asynchronous, authenticated storage and the ledger, which is pure and synchronous.
 //!
-//! A machine executes a block as a series of *steps* (a transaction, a phase of the block). A step
-//! reads and writes raw keys through [`Overlay`], synchronously. When it needs a key that is not in
-//! memory, it stops with [`Missing`]; the bridge discards the step's writes, loads the key, and runs the
-//! step again. What one step loaded stays for the whole block, so few steps run twice.
+//! The ledger reads and writes raw keys through [`Overlay`]. When it needs a key that is not in memory it
+//! stops with [`Missing`], leaving behind only steps it has completed; the bridge loads the key and calls
+//! it again. What is loaded stays for the whole block, so little runs twice.
 //!
-//! Determinism: the writes of a block depend only on the state and the block, never on what happened to
-//! be loaded. Therefore every key a finished step has set is written, even with the value it had.
+//! Determinism: the writes of a block depend only on the state and the block, never on what happened to be
+//! loaded. Therefore every key that was set is written, even with the value it had.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -18,6 +17,8 @@ use commonware_glue::stateful::db::{DatabaseSet, Shared};
 use commonware_parallel::Sequential;
 use commonware_runtime::BufMut;
 use commonware_storage::{mmr, qmdb::any::unordered::variable, translator::EightCap};
+
+use soma_ledger::{Missing, State};
 
 use crate::{
     consensus::{Digest, Hasher},
@@ -71,11 +72,6 @@ pub fn state_key(key: &[u8]) -> Digest {
     )
 }
 
-/// A key was needed that is not in memory. The step that met it must return at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a state key is not loaded yet")]
-pub struct Missing;
-
 /// Where state comes from.
 pub trait Source: Sync {
     /// The values of `keys`, in their order.
@@ -125,28 +121,24 @@ impl<E: Runtime> Source for DatabaseSource<'_, E> {
     }
 }
 
-/// State in memory: what is loaded, what finished steps changed, what the running step changed.
+/// State in memory: what is loaded, and what the block changed.
 #[derive(Debug, Default)]
 pub struct Overlay {
     loaded: HashMap<Vec<u8>, Option<Vec<u8>>>,
-    block: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    step: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     missing: Vec<Vec<u8>>,
 }
 
 impl Overlay {
-    /// The value of `key`, or [`Missing`] if it must be loaded first.
-    ///
-    /// # Errors
-    /// [`Missing`]; return it at once.
-    pub fn get(&mut self, key: &[u8]) -> Result<Option<&[u8]>, Missing> {
-        let value = self
-            .step
-            .get(key)
-            .or_else(|| self.block.get(key))
-            .or_else(|| self.loaded.get(key));
-        match value {
-            Some(value) => Ok(value.as_deref()),
+    fn knows(&self, key: &[u8]) -> bool {
+        self.changes.contains_key(key) || self.loaded.contains_key(key)
+    }
+}
+
+impl State for Overlay {
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Missing> {
+        match self.changes.get(key).or_else(|| self.loaded.get(key)) {
+            Some(value) => Ok(value.clone()),
             None => {
                 self.missing.push(key.to_vec());
                 Err(Missing)
@@ -154,13 +146,19 @@ impl Overlay {
         }
     }
 
-    /// Sets or, with `None`, removes `key`.
-    pub fn set(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
-        self.step.insert(key, value);
+    fn set(&mut self, key: &[u8], value: Option<Vec<u8>>) {
+        self.changes.insert(key.to_vec(), value);
+    }
+
+    fn prefetch(&mut self, keys: &[Vec<u8>]) -> Result<(), Missing> {
+        let before = self.missing.len();
+        let missing: Vec<Vec<u8>> = keys.iter().filter(|key| !self.knows(key)).cloned().collect();
+        self.missing.extend(missing);
+        if self.missing.len() > before { Err(Missing) } else { Ok(()) }
     }
 }
 
-/// Runs steps over a [`Source`].
+/// Runs a synchronous machine over a [`Source`].
 pub struct Bridge<S> {
     source: S,
     overlay: Overlay,
@@ -169,72 +167,40 @@ pub struct Bridge<S> {
 impl<S: Source> Bridge<S> {
     /// A bridge with nothing loaded.
     pub fn new(source: S) -> Self {
-        Self {
-            source,
-            overlay: Overlay::default(),
+        Self { source, overlay: Overlay::default() }
+    }
+
+    /// Calls `step` until it misses nothing. After [`Missing`] its writes stay, so it must have written only
+    /// what it will not do again.
+    pub async fn run<T>(&mut self, mut step: impl FnMut(&mut Overlay) -> Result<T, Missing>) -> T {
+        loop {
+            match step(&mut self.overlay) {
+                Ok(value) => {
+                    self.overlay.missing.clear();
+                    return value;
+                }
+                Err(Missing) => self.load().await,
+            }
         }
     }
 
-    /// Loads `keys` in one read, ahead of steps that will need them.
-    pub async fn prefetch(&mut self, keys: impl IntoIterator<Item = Vec<u8>>) {
-        let overlay = &mut self.overlay;
-        overlay.missing.extend(keys);
-        overlay.missing.sort_unstable();
-        overlay.missing.dedup();
-        let (loaded, block) = (&overlay.loaded, &overlay.block);
-        overlay
-            .missing
-            .retain(|key| !loaded.contains_key(key) && !block.contains_key(key));
-        if overlay.missing.is_empty() {
-            return;
-        }
-        let keys = std::mem::take(&mut overlay.missing);
+    async fn load(&mut self) {
+        let mut keys = std::mem::take(&mut self.overlay.missing);
+        keys.sort_unstable();
+        keys.dedup();
+        assert!(!keys.is_empty(), "a step that misses a key has asked for it");
         let hashed: Vec<Digest> = keys.iter().map(|key| state_key(key)).collect();
         let values = self.source.load(&hashed).await;
         assert_eq!(values.len(), keys.len(), "a source answers every key");
         self.overlay.loaded.extend(keys.into_iter().zip(values));
     }
 
-    /// Runs `step` until it needs nothing more, then keeps its writes. `step` must be a pure function of
-    /// the overlay.
-    pub async fn step<T>(&mut self, step: impl FnMut(&mut Overlay) -> Result<T, Missing>) -> T {
-        self.attempt(step, |_| true).await
-    }
-
-    /// Like [`Self::step`], but keeps the writes only if `keep` approves the result.
-    pub async fn attempt<T>(
-        &mut self,
-        mut step: impl FnMut(&mut Overlay) -> Result<T, Missing>,
-        keep: impl Fn(&T) -> bool,
-    ) -> T {
-        loop {
-            let result = step(&mut self.overlay);
-            let mut changes = std::mem::take(&mut self.overlay.step);
-            match result {
-                Ok(value) => {
-                    if keep(&value) {
-                        self.overlay.block.append(&mut changes);
-                    }
-                    self.overlay.missing.clear();
-                    return value;
-                }
-                Err(Missing) => {
-                    assert!(
-                        !self.overlay.missing.is_empty(),
-                        "a step reports the key it misses"
-                    );
-                    self.prefetch([]).await;
-                }
-            }
-        }
-    }
-
-    /// Every change of the finished steps, in key order.
+    /// Every change, in key order.
     ///
     /// # Panics
     /// If a value is longer than [`STATE_VALUE_BYTES_MAX`]: the ledger bounds what it stores.
     pub fn into_changes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        for (key, value) in &self.overlay.block {
+        for (key, value) in &self.overlay.changes {
             let length = value.as_ref().map_or(0, Vec::len);
             assert!(
                 length <= STATE_VALUE_BYTES_MAX,
@@ -242,6 +208,52 @@ impl<S: Source> Bridge<S> {
                 hex::encode(key)
             );
         }
-        self.overlay.block
+        self.overlay.changes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    fn source() -> BTreeMap<Digest, Vec<u8>> {
+        (0u8..10).map(|n| (state_key(&[n]), vec![n])).collect()
+    }
+
+    #[test]
+    fn a_step_is_called_again_for_what_it_misses() {
+        let mut bridge = Bridge::new(source());
+        let mut calls = 0;
+        let sum = block_on(bridge.run(|state| {
+            calls += 1;
+            let (a, b) = (state.get(&[3])?, state.get(&[4])?);
+            assert_eq!(state.get(&[200])?, None);
+            Ok(a.unwrap()[0] + b.unwrap()[0])
+        }));
+        assert_eq!((sum, calls), (7, 4));
+        // What is loaded stays loaded; what is prefetched comes at once.
+        let mut calls = 0;
+        block_on(bridge.run(|state| {
+            calls += 1;
+            state.prefetch(&[vec![3], vec![5], vec![6]])?;
+            Ok((state.get(&[5])?, state.get(&[6])?))
+        }));
+        assert_eq!(calls, 2);
+    }
+
+    #[test]
+    fn every_key_set_is_a_change_even_to_its_own_value() {
+        let mut bridge = Bridge::new(source());
+        block_on(bridge.run(|state| {
+            state.set(&[1], Some(vec![1]));
+            state.set(&[2], Some(vec![9]));
+            state.set(&[2], None);
+            assert_eq!(state.get(&[2])?, None);
+            Ok(())
+        }));
+        let changes = bridge.into_changes();
+        assert_eq!(changes.into_iter().collect::<Vec<_>>(), vec![(vec![1], Some(vec![1])), (vec![2], None)]);
     }
 }

@@ -40,8 +40,8 @@ use crate::{
     StateRoot, SubmissionId, Transaction, TransactionHash,
     event::Event,
     objects::{
-        AuditOutcome, AuditVote, Duty, EpochRecord, EpochState, Model, Pool, Position, Seat, Submission,
-        SupplyBreakdown, Target, Unbonding, Validator,
+        AuditOutcome, AuditVote, Duty, EpochRecord, EpochState, Model, Pool, Seat, Shares, Submission,
+        SupplyBreakdown, Target, Validator,
     },
     transaction::PoolId,
 };
@@ -192,12 +192,15 @@ answers! {
         /// The pool.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub pool: PoolId,
-        /// Its shares and what waits to become shares.
-        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
-        pub position: Position,
-        /// What they are worth now, with what waits.
+        /// Its shares.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
-        pub worth: Shannons,
+        pub shares: Shares,
+        /// The stake that counts.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub counting: Shannons,
+        /// Added in this epoch, counting from the next.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub pending: Shannons,
     }
 
     /// An account.
@@ -214,9 +217,6 @@ answers! {
         pub nonce_pending: u64,
         /// Its stakes.
         pub stakes: Vec<StakeView>,
-        /// Withdrawn stake on its way.
-        #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
-        pub unbonding: Vec<Unbonding>,
     }
 
     /// A transaction: waiting, or included for ever.

@@ -1,0 +1,116 @@
+//! Accounts and validators.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::Deserialize;
+use soma_ledger::view;
+use soma_types::{
+    Address,
+    api::{AccountView, Page, Problem, StakeView, TransactionView, ValidatorView},
+    transaction::PoolId,
+};
+
+use super::{
+    Api, page_limit,
+    problem::{Error, parse},
+};
+
+/// Stakes shown with an account.
+const STAKES_MAX: u64 = 1_000;
+
+/// Which part of a list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// Where to go on: a page's `next`.
+    pub cursor: Option<String>,
+    /// Most items.
+    pub limit: Option<usize>,
+}
+
+/// An account. One that was never used is all zeros.
+#[utoipa::path(get, path = "/v1/accounts/{address}", params(("address" = String, Path)),
+    responses((status = 200, body = AccountView), (status = 400, body = Problem)))]
+pub async fn account(State(api): Api, Path(address): Path<String>) -> Result<Json<AccountView>, Error> {
+    let address: Address = parse(&address)?;
+    let read = api.query.view(|state| {
+        if view::epoch(state)?.is_none() {
+            return Ok(None);
+        }
+        let (stakes, _) = view::stakes(state, address, 0, STAKES_MAX)?;
+        Ok(Some((view::account(state, address)?, stakes)))
+    });
+    let (account, stakes) = read.await?.ok_or_else(Error::not_started)?;
+    let stakes = stakes
+        .into_iter()
+        .filter(|stake| !stake.counting.is_zero() || !stake.pending.is_zero())
+        .map(|stake| StakeView {
+            pool: stake.pool,
+            shares: stake.shares,
+            counting: stake.counting,
+            pending: stake.pending,
+        })
+        .collect();
+    let nonce_pending = api.query.mempool().next_nonce(&address, account.nonce);
+    Ok(Json(AccountView {
+        address,
+        balance: account.balance,
+        nonce: account.nonce,
+        nonce_pending,
+        stakes,
+    }))
+}
+
+/// The transactions an account sent, and those that paid it, latest first.
+#[utoipa::path(get, path = "/v1/accounts/{address}/transactions", params(("address" = String, Path), Part),
+    responses((status = 200, body = Page<TransactionView>), (status = 400, body = Problem)))]
+pub async fn account_transactions(
+    State(api): Api,
+    Path(address): Path<String>,
+    Query(part): Query<Part>,
+) -> Result<Json<Page<TransactionView>>, Error> {
+    let address: Address = parse(&address)?;
+    let end = part.cursor.as_deref().map(parse).transpose()?;
+    let (start, hashes) = api.query.index().account(&address, end, page_limit(part.limit));
+    let mut items = Vec::with_capacity(hashes.len());
+    for hash in hashes.iter().rev() {
+        items.extend(api.query.transaction(hash).await);
+    }
+    Ok(Json(Page { items, next: (start > 0).then(|| start.to_string()) }))
+}
+
+/// All validators.
+#[utoipa::path(get, path = "/v1/validators", params(Part),
+    responses((status = 200, body = Page<ValidatorView>), (status = 503, body = Problem)))]
+pub async fn validators(
+    State(api): Api,
+    Query(part): Query<Part>,
+) -> Result<Json<Page<ValidatorView>>, Error> {
+    let start: u64 = part.cursor.as_deref().map_or(Ok(0), parse)?;
+    let limit = page_limit(part.limit) as u64;
+    let page = api
+        .query
+        .view(|state| {
+            let (Some(counters), Some(epoch)) = (view::counters(state)?, view::epoch(state)?) else {
+                return Ok(None);
+            };
+            let committee = view::committee(state, epoch.epoch)?.unwrap_or_default();
+            let end = start.saturating_add(limit).min(counters.validators);
+            let mut items = Vec::new();
+            for index in start..end {
+                let Some(address) = view::validator_at(state, index)? else { continue };
+                let Some(validator) = view::validator(state, address)? else { continue };
+                items.push(ValidatorView {
+                    validator,
+                    pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
+                    seat: committee.seats.iter().find(|seat| seat.validator == address).copied(),
+                    duty: view::duty(state, epoch.epoch, address)?,
+                });
+            }
+            Ok(Some(Page { items, next: (end < counters.validators).then(|| end.to_string()) }))
+        })
+        .await?;
+    page.map(Json).ok_or_else(Error::not_started)
+}

@@ -1,0 +1,138 @@
+//! Content: stored and served under its BLAKE3.
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::StreamExt as _;
+use soma_blobs::{Expected, Location, Store, StoreError};
+use soma_ledger::view;
+use soma_types::{
+    ContentHash, ModelId, TargetId, Url,
+    api::{BlobView, Problem},
+    objects::TargetStatus,
+};
+
+use super::{
+    Api, Shared,
+    problem::{Error, parse},
+};
+
+fn octets(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
+}
+
+/// Runs disk work where it may block.
+async fn on_disk<T: Send + 'static>(
+    store: &Store,
+    work: impl FnOnce(Store) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Error> {
+    let store = store.clone();
+    let done = tokio::task::spawn_blocking(move || work(store)).await;
+    let done = done.map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "the content store failed"))?;
+    Ok(done?)
+}
+
+async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
+    match on_disk(&api.services.blobs, move |store| store.get(&hash)).await {
+        Err(error) => Err(error),
+        Ok(bytes) => Ok(bytes),
+    }
+}
+
+/// Content by its hash.
+#[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
+pub async fn blob(State(api): Api, Path(hash): Path<String>) -> Result<Response, Error> {
+    let hash: ContentHash = parse(&hash)?;
+    stored(&api, hash).await?.map(octets).ok_or_else(|| Error::not_found("content", hash))
+}
+
+/// Stores the body under its hash.
+#[utoipa::path(put, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, body = BlobView), (status = 422, body = Problem), (status = 507, body = Problem)))]
+pub async fn put_blob(
+    State(api): Api,
+    Path(hash): Path<String>,
+    request: axum::extract::Request,
+) -> Result<(StatusCode, Json<BlobView>), Error> {
+    let hash: ContentHash = parse(&hash)?;
+    let store = &api.services.blobs;
+    if let Some(size_bytes) = store.length_bytes(&hash) {
+        return Ok((StatusCode::CREATED, Json(BlobView { hash, size_bytes })));
+    }
+    // No blob of the protocol is longer than the longest weights.
+    let limit = api.query.genesis().params.weights_size_max_bytes;
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        .ok_or_else(|| Error::new(StatusCode::LENGTH_REQUIRED, "say how long the content is: Content-Length"))?;
+    if announced > limit {
+        let detail = format!("{announced} bytes are more than the longest weights of this network ({limit})");
+        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let mut writer = on_disk(store, move |store| store.writer(announced)).await?;
+    let mut body = Body::into_data_stream(request.into_body());
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(Error::bad_request)?;
+        writer = on_disk(store, move |_| writer.write(&chunk).map(|()| writer)).await?;
+    }
+    let size_bytes = writer.written_bytes();
+    on_disk(store, move |_| writer.finish_as(hash)).await?;
+    Ok((StatusCode::CREATED, Json(BlobView { hash, size_bytes })))
+}
+
+/// Content from the store, or else from where its owner says it is; then the store has it.
+async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response, Error> {
+    if let Some(bytes) = stored(api, expected.hash).await? {
+        return Ok(octets(bytes));
+    }
+    let remote = matches!(Location::parse_public(url.as_str()), Ok(Location::Http(_)));
+    let Some(fetcher) = api.fetcher.as_ref().filter(|_| remote) else {
+        let detail = format!("this node does not hold {} ({url})", expected.hash);
+        return Err(Error::new(StatusCode::NOT_FOUND, detail));
+    };
+    if let Location::Http(address) = Location::parse_public(url.as_str()).map_err(Error::bad_request)? {
+        fetcher
+            .fetch_into(&address, expected, &api.services.blobs)
+            .await
+            .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))?;
+    }
+    stored(api, expected.hash).await?.map(octets).ok_or_else(|| Error::not_found("content", expected.hash))
+}
+
+/// A model's encrypted weights: those it competes with, else those revealed, else those committed.
+#[utoipa::path(get, path = "/v1/models/{id}/weights", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
+pub async fn weights(State(api): Api, Path(id): Path<String>) -> Result<Response, Error> {
+    let id: ModelId = parse(&id)?;
+    let model = api.query.view(|state| view::model(state, id)).await?;
+    let model = model.ok_or_else(|| Error::not_found("model", id))?;
+    let committed = model
+        .weights
+        .map(|weights| weights.committed)
+        .or(model.revealed.map(|weights| weights.committed))
+        .or(model.committed)
+        .ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("model {id} has no weights yet")))?;
+    obtain(&api, &committed.url, Expected { hash: committed.hash, size_bytes: committed.size_bytes }).await
+}
+
+/// The data that filled a target.
+#[utoipa::path(get, path = "/v1/targets/{id}/data", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
+pub async fn target_data(State(api): Api, Path(id): Path<String>) -> Result<Response, Error> {
+    let id: TargetId = parse(&id)?;
+    let found = api.query.view(|state| {
+        let Some(target) = view::target(state, id)? else { return Ok(None) };
+        let TargetStatus::Filled { submission, .. } = target.status else { return Ok(Some(None)) };
+        Ok(Some(view::submission(state, submission)?.and_then(|submission| submission.found)))
+    });
+    let found = found.await?.ok_or_else(|| Error::not_found("target", id))?;
+    let found = found.ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("target {id} has no winner")))?;
+    obtain(&api, &found.data_url, Expected { hash: found.data_hash, size_bytes: found.data_size_bytes }).await
+}

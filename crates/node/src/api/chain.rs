@@ -1,0 +1,191 @@
+//! The chain: status, parameters, epochs, blocks, finality, metrics.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use commonware_codec::{Encode as _, EncodeSize as _};
+use commonware_consensus::Viewable as _;
+use commonware_cryptography::Digestible as _;
+use soma_ledger::view;
+use soma_types::{
+    BlockHash, Epoch, Height, PublicKey, Seed, SignedTransaction, StateRoot,
+    amount::MAX_SUPPLY,
+    api::{BlockView, EpochView, FinalityView, Problem, Status, Supply},
+    genesis::Genesis,
+    params::Params,
+};
+
+use super::{
+    Api,
+    problem::{Error, parse},
+};
+use crate::{
+    consensus::{Digest, Identity},
+    index::Tip,
+    seeds::execution_seed,
+};
+
+fn bytes_of(digest: &Digest) -> [u8; 32] {
+    digest.as_ref().try_into().expect("a digest has 32 bytes")
+}
+
+fn key_of(identity: &Identity) -> PublicKey {
+    PublicKey(identity.encode().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
+}
+
+fn hex_of(bytes: impl AsRef<[u8]>) -> String {
+    format!("0x{}", hex::encode(bytes))
+}
+
+/// Whether the node serves.
+#[utoipa::path(get, path = "/health", responses((status = 200, description = "The node serves", body = String)))]
+pub async fn health(State(_): Api) -> &'static str {
+    "ok\n"
+}
+
+/// Metrics in Prometheus' text form.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", body = String)))]
+pub async fn metrics(State(api): Api) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.query.metrics())
+}
+
+/// How the node stands.
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
+pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
+    let query = &api.query;
+    let Tip { height, digest, state_root, timestamp_ms } = query.tip().await.ok_or_else(Error::not_started)?;
+    let epoch = query.view(view::epoch).await?.ok_or_else(Error::not_started)?;
+    let (network_bytes_sent, network_bytes_received) = query.network_bytes();
+    let genesis = query.genesis();
+    Ok(Json(Status {
+        network: genesis.network.clone(),
+        chain: genesis.chain_id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        network_key: hex_of(query.network_key()),
+        height: Height(height),
+        block: BlockHash(bytes_of(&digest)),
+        state_root: StateRoot(bytes_of(&state_root)),
+        timestamp_ms,
+        epoch: epoch.epoch,
+        epoch_first_height: epoch.first_height,
+        epoch_length_blocks: epoch.length_blocks,
+        validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),
+        network_identity: Some(key_of(&query.identity)),
+        mempool_transactions: query.mempool().len() as u64,
+        finality_ms: query.index().finality(),
+        block_ms: query.index().block_times(),
+        network_bytes_sent,
+        network_bytes_received,
+    }))
+}
+
+/// The protocol's parameters.
+#[utoipa::path(get, path = "/v1/params", responses((status = 200, body = Object)))]
+pub async fn params(State(api): Api) -> Result<Json<Params>, Error> {
+    let params = api.query.view(view::params).await?;
+    Ok(Json(params.unwrap_or_else(|| api.query.genesis().params.clone())))
+}
+
+/// The genesis.
+#[utoipa::path(get, path = "/v1/genesis", responses((status = 200, body = Object)))]
+pub async fn genesis(State(api): Api) -> Json<Genesis> {
+    Json(api.query.genesis().clone())
+}
+
+/// Where every shannon is.
+#[utoipa::path(get, path = "/v1/supply", responses((status = 200, body = Supply), (status = 503, body = Problem)))]
+pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
+    let read = api.query.view(|state| {
+        Ok((view::network(state)?, view::supply(state)?, view::counters(state)?))
+    });
+    let (Some(network), Some(breakdown), Some(counters)) = read.await? else { return Err(Error::not_started()) };
+    Ok(Json(Supply {
+        initial: network.genesis_supply,
+        emitted: network.emission.total.saturating_sub(breakdown.emission),
+        burned: breakdown.burned,
+        expected: MAX_SUPPLY,
+        actual: breakdown.total().unwrap_or_default(),
+        breakdown,
+        height: counters.height,
+    }))
+}
+
+/// An epoch, by number or `latest`.
+#[utoipa::path(get, path = "/v1/epochs/{epoch}", params(("epoch" = String, Path, description = "A number, or latest")),
+    responses((status = 200, body = EpochView), (status = 404, body = Problem)))]
+pub async fn epoch(State(api): Api, Path(text): Path<String>) -> Result<Json<EpochView>, Error> {
+    let wanted: Option<Epoch> = if text == "latest" { None } else { Some(parse(&text)?) };
+    let (current, record) = api
+        .query
+        .view(|state| {
+            let record = wanted.map(|epoch| view::epoch_record(state, epoch)).transpose()?;
+            Ok((view::epoch(state)?, record.flatten()))
+        })
+        .await?;
+    let current = current.ok_or_else(Error::not_started)?;
+    match wanted {
+        Some(epoch) if epoch != current.epoch => {
+            let record = record.ok_or_else(|| Error::not_found("epoch", epoch))?;
+            Ok(Json(EpochView { epoch, current: false, state: record.state, record: Some(record) }))
+        }
+        _ => Ok(Json(EpochView { epoch: current.epoch, current: true, state: current, record: None })),
+    }
+}
+
+/// A height in a path: a number or `latest`.
+async fn height_of(api: &super::Shared, text: &str) -> Result<u64, Error> {
+    match text {
+        "latest" => Ok(api.query.tip().await.ok_or_else(Error::not_started)?.height),
+        number => parse(number),
+    }
+}
+
+/// A finalized block, by height or `latest`.
+#[utoipa::path(get, path = "/v1/blocks/{height}", params(("height" = String, Path, description = "A number, or latest")),
+    responses((status = 200, body = BlockView), (status = 404, body = Problem)))]
+pub async fn block(State(api): Api, Path(text): Path<String>) -> Result<Json<BlockView>, Error> {
+    let height = height_of(&api, &text).await?;
+    let block = api.query.block(height).await.ok_or_else(|| Error::not_found("finalized block", height))?;
+    let transactions = block
+        .transactions
+        .iter()
+        .filter_map(|encoded| borsh::from_slice::<SignedTransaction>(encoded).ok())
+        .map(|signed| signed.hash())
+        .collect();
+    Ok(Json(BlockView {
+        height: Height(height),
+        hash: BlockHash(bytes_of(&block.digest())),
+        parent: BlockHash(bytes_of(&block.parent)),
+        view: block.context.view().get(),
+        timestamp_ms: block.timestamp_ms,
+        proposer: key_of(&block.context.leader),
+        seed: Seed(execution_seed(block.seed.as_ref(), api.query.genesis_digest.as_ref())),
+        seed_signature: block.seed.map(|signature| hex_of(signature.0)),
+        state_root: StateRoot(bytes_of(&block.state_root)),
+        transactions,
+        size_bytes: block.encode_size() as u64,
+    }))
+}
+
+/// Proof that a block is final.
+#[utoipa::path(get, path = "/v1/finality/{height}", params(("height" = String, Path, description = "A number, or latest")),
+    responses((status = 200, body = FinalityView), (status = 404, body = Problem)))]
+pub async fn finality(State(api): Api, Path(text): Path<String>) -> Result<Json<FinalityView>, Error> {
+    let height = height_of(&api, &text).await?;
+    let finalization = api.query.finalization(height).await.ok_or_else(|| {
+        let detail = format!(
+            "there is no certificate of block {height}: it is not final yet, or final through a later block's"
+        );
+        Error::new(StatusCode::NOT_FOUND, detail)
+    })?;
+    Ok(Json(FinalityView {
+        height: Height(height),
+        hash: BlockHash(bytes_of(&finalization.proposal.payload)),
+        certificate: hex_of(finalization.encode()),
+        network_key: hex_of(api.query.network_key()),
+        latency_ms: api.query.index().finality_ms(height),
+    }))
+}

@@ -1,0 +1,270 @@
+//! Models, targets, submissions.
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+};
+use serde::Deserialize;
+use soma_ledger::{Error as LedgerError, State as LedgerState, view};
+use soma_types::{
+    Address, Embedding, Epoch, ModelId, SubmissionId, TargetId,
+    api::{AuditView, ModelView, Page, Problem, SubmissionView, TargetView},
+    objects::{Model, Submission, SubmissionStatus, Target, TargetStatus},
+    transaction::PoolId,
+};
+
+use super::{
+    Api, page_limit,
+    problem::{Error, parse},
+};
+
+/// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
+/// go on.
+const SCANNED_MAX: u64 = 10_000;
+
+type Read<T> = Result<T, LedgerError>;
+
+/// Which models.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ModelFilter {
+    /// created, active, stale or retired.
+    pub status: Option<String>,
+    /// An address.
+    pub owner: Option<String>,
+    /// Where to go on: a page's `next`.
+    pub cursor: Option<String>,
+    /// Most items.
+    pub limit: Option<usize>,
+}
+
+/// Which targets.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct TargetFilter {
+    /// open, settling or filled.
+    pub status: Option<String>,
+    /// An epoch; the current one where left out.
+    pub epoch: Option<u64>,
+    /// Where to go on: a page's `next`.
+    pub cursor: Option<String>,
+    /// Most items.
+    pub limit: Option<usize>,
+}
+
+/// Which submissions.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct SubmissionFilter {
+    /// An address.
+    pub submitter: Option<String>,
+    /// A target.
+    pub target: Option<String>,
+    /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
+    pub status: Option<String>,
+    /// Where to go on: a page's `next`.
+    pub cursor: Option<String>,
+    /// Most items.
+    pub limit: Option<usize>,
+}
+
+/// The name a status has in JSON.
+fn status_name(status: &impl serde::Serialize) -> String {
+    match serde_json::to_value(status) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(value) => value["status"].as_str().unwrap_or_default().to_owned(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Refuses a status that is none of `known`.
+fn check_status(status: Option<&String>, known: &[&str]) -> Result<(), Error> {
+    match status {
+        Some(status) if !known.contains(&status.as_str()) => {
+            Err(Error::bad_request(format!("'{status}' is no status: use {}", known.join(", "))))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
+    let pool = view::pool(state, PoolId::Model(model.id))?.unwrap_or_default();
+    let embedding = match view::model_embedding(state, model.id)? {
+        None => view::revealed_embedding(state, model.id)?,
+        some => some,
+    };
+    Ok(ModelView { model, pool, embedding })
+}
+
+/// All models, in the order of their creation.
+#[utoipa::path(get, path = "/v1/models", params(ModelFilter),
+    responses((status = 200, body = Page<ModelView>), (status = 400, body = Problem)))]
+pub async fn models(
+    State(api): Api,
+    Query(filter): Query<ModelFilter>,
+) -> Result<Json<Page<ModelView>>, Error> {
+    check_status(filter.status.as_ref(), &["created", "active", "stale", "retired"])?;
+    let owner: Option<Address> = filter.owner.as_deref().map(parse).transpose()?;
+    let start: u64 = filter.cursor.as_deref().map_or(Ok(0), parse)?;
+    let limit = page_limit(filter.limit);
+    let page = api.query.view(|state| {
+        let Some(counters) = view::counters(state)? else { return Ok(None) };
+        let end = counters.models.min(start.saturating_add(SCANNED_MAX));
+        let mut items = Vec::new();
+        let mut index = start;
+        while index < end && items.len() < limit {
+            let id = view::model_at(state, index)?;
+            index += 1;
+            let Some(model) = id.map(|id| view::model(state, id)).transpose()?.flatten() else { continue };
+            let matches = owner.is_none_or(|owner| model.owner == owner)
+                && filter.status.as_ref().is_none_or(|status| *status == status_name(&model.status));
+            if matches {
+                items.push(model_view(state, model)?);
+            }
+        }
+        Ok(Some(Page { items, next: (index < counters.models).then(|| index.to_string()) }))
+    });
+    page.await?.map(Json).ok_or_else(Error::not_started)
+}
+
+/// A model.
+#[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = ModelView), (status = 404, body = Problem)))]
+pub async fn model(State(api): Api, Path(id): Path<String>) -> Result<Json<ModelView>, Error> {
+    let id: ModelId = parse(&id)?;
+    let found = api.query.view(|state| match view::model(state, id)? {
+        Some(model) => model_view(state, model).map(Some),
+        None => Ok(None),
+    });
+    found.await?.map(Json).ok_or_else(|| Error::not_found("model", id))
+}
+
+fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> Read<Option<TargetView>> {
+    let Some(params) = view::params(state)? else { return Ok(None) };
+    let embedding = Embedding::draw(&target.seed, params.architecture.embedding_dim as usize);
+    Ok(Some(TargetView { current: target.epoch == current, target, embedding }))
+}
+
+/// An epoch's targets, latest first.
+#[utoipa::path(get, path = "/v1/targets", params(TargetFilter),
+    responses((status = 200, body = Page<TargetView>), (status = 400, body = Problem)))]
+pub async fn targets(
+    State(api): Api,
+    Query(filter): Query<TargetFilter>,
+) -> Result<Json<Page<TargetView>>, Error> {
+    check_status(filter.status.as_ref(), &["open", "settling", "filled"])?;
+    let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
+    let limit = page_limit(filter.limit);
+    let page = api.query.view(|state| {
+        let Some(current) = view::epoch(state)? else { return Ok(None) };
+        let epoch = filter.epoch.map_or(current.epoch, Epoch);
+        let count = if epoch == current.epoch {
+            current.targets_opened
+        } else {
+            view::epoch_record(state, epoch)?.map_or(0, |record| record.state.targets_opened)
+        };
+        let mut index = cursor.unwrap_or(count).min(count);
+        let stop = index.saturating_sub(SCANNED_MAX);
+        let mut items = Vec::new();
+        while index > stop && items.len() < limit {
+            index -= 1;
+            let Some(id) = view::target_at(state, epoch, index)? else { continue };
+            let Some(target) = view::target(state, id)? else { continue };
+            let status = match target.status {
+                TargetStatus::Open => "open",
+                TargetStatus::Settling { .. } => "settling",
+                TargetStatus::Filled { .. } => "filled",
+            };
+            if filter.status.as_ref().is_none_or(|wanted| wanted == status) {
+                items.extend(target_view(state, target, current.epoch)?);
+            }
+        }
+        Ok(Some(Page { items, next: (index > 0).then(|| index.to_string()) }))
+    });
+    page.await?.map(Json).ok_or_else(Error::not_started)
+}
+
+/// A target.
+#[utoipa::path(get, path = "/v1/targets/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = TargetView), (status = 404, body = Problem)))]
+pub async fn target(State(api): Api, Path(id): Path<String>) -> Result<Json<TargetView>, Error> {
+    let id: TargetId = parse(&id)?;
+    let found = api.query.view(|state| {
+        let (Some(target), Some(current)) = (view::target(state, id)?, view::epoch(state)?) else {
+            return Ok(None);
+        };
+        target_view(state, target, current.epoch)
+    });
+    found.await?.map(Json).ok_or_else(|| Error::not_found("target", id))
+}
+
+fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<SubmissionView> {
+    let embedding = match submission.found {
+        Some(_) => view::submission_embedding(state, submission.id)?,
+        None => None,
+    };
+    let audited = matches!(
+        submission.status,
+        SubmissionStatus::Won | SubmissionStatus::Paid { .. } | SubmissionStatus::FoundFalse { .. }
+    );
+    let (mut audits, mut audit_outcome) = (Vec::new(), None);
+    if audited && let Some(target) = view::target(state, submission.target)? {
+        // A winner is audited in the epoch after its own.
+        let committee = view::committee(state, target.epoch.next())?.unwrap_or_default();
+        for seat in committee.seats {
+            if let Some(vote) = view::audit_vote(state, submission.id, seat.validator)? {
+                audits.push(AuditView { auditor: seat.validator, vote });
+            }
+        }
+        audit_outcome = view::audit_outcome(state, submission.id)?;
+    }
+    let auditors = view::auditors(state, &submission)?;
+    Ok(SubmissionView { submission, embedding, auditors, audits, audit_outcome })
+}
+
+/// All submissions, latest first.
+#[utoipa::path(get, path = "/v1/submissions", params(SubmissionFilter),
+    responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
+pub async fn submissions(
+    State(api): Api,
+    Query(filter): Query<SubmissionFilter>,
+) -> Result<Json<Page<SubmissionView>>, Error> {
+    let known =
+        ["committed", "revealed", "won", "lost_race", "not_new", "expired", "paid", "found_false"];
+    check_status(filter.status.as_ref(), &known)?;
+    let submitter: Option<Address> = filter.submitter.as_deref().map(parse).transpose()?;
+    let target: Option<TargetId> = filter.target.as_deref().map(parse).transpose()?;
+    let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
+    let limit = page_limit(filter.limit);
+    let page = api.query.view(|state| {
+        let Some(counters) = view::counters(state)? else { return Ok(None) };
+        let mut index = cursor.unwrap_or(counters.submissions).min(counters.submissions);
+        let stop = index.saturating_sub(SCANNED_MAX);
+        let mut items = Vec::new();
+        while index > stop && items.len() < limit {
+            index -= 1;
+            let Some(id) = view::submission_at(state, index)? else { continue };
+            let Some(submission) = view::submission(state, id)? else { continue };
+            let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
+                && target.is_none_or(|target| submission.target == target)
+                && filter.status.as_ref().is_none_or(|status| *status == status_name(&submission.status));
+            if matches {
+                items.push(submission_view(state, submission)?);
+            }
+        }
+        Ok(Some(Page { items, next: (index > 0).then(|| index.to_string()) }))
+    });
+    page.await?.map(Json).ok_or_else(Error::not_started)
+}
+
+/// A submission.
+#[utoipa::path(get, path = "/v1/submissions/{id}", params(("id" = String, Path)),
+    responses((status = 200, body = SubmissionView), (status = 404, body = Problem)))]
+pub async fn submission(State(api): Api, Path(id): Path<String>) -> Result<Json<SubmissionView>, Error> {
+    let id: SubmissionId = parse(&id)?;
+    let found = api.query.view(|state| match view::submission(state, id)? {
+        Some(submission) => submission_view(state, submission).map(Some),
+        None => Ok(None),
+    });
+    found.await?.map(Json).ok_or_else(|| Error::not_found("submission", id))
+}

@@ -1,0 +1,126 @@
+//! The HTTP interface (INTERFACES.md). What it answers is defined in [`soma_types::api`].
+//!
+//! Upon a request: read finalized state or history, or hand a transaction to the mempool. Nothing here changes
+//! state. Every list, body and stream is bounded; every error is a [`Problem`](soma_types::api::Problem).
+
+mod accounts;
+mod blobs;
+mod chain;
+mod events;
+mod market;
+mod openapi;
+mod problem;
+mod transactions;
+
+use std::{future::IntoFuture as _, io, net::TcpListener, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use soma_blobs::{FetchPolicy, Fetcher, Store};
+use soma_types::{Keypair, transaction::TRANSACTION_BYTES_MAX};
+use tokio::sync::{Mutex, watch};
+
+use crate::localnet::LiveQuery;
+
+pub use openapi::document;
+pub use problem::Error;
+
+/// What a node offers besides its ledger.
+#[derive(Clone)]
+pub struct Services {
+    /// The content store.
+    pub blobs: Store,
+    /// On a localnet, the account that gives money away.
+    pub faucet: Option<Keypair>,
+}
+
+/// What handlers share.
+struct Shared {
+    query: LiveQuery,
+    services: Services,
+    fetcher: Option<Fetcher>,
+    /// One payment at a time, so that nonces follow each other.
+    faucet: Mutex<()>,
+    stopped: watch::Receiver<bool>,
+}
+
+type Api = axum::extract::State<Arc<Shared>>;
+
+/// Serves `query` on `listener` until `stopped` turns true.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    query: LiveQuery,
+    services: Services,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let policy = FetchPolicy {
+        size_bytes_max: query.genesis().params.weights_size_max_bytes.min(services.blobs.limit_bytes()),
+        timeout: std::time::Duration::from_secs(600),
+        private_addresses: services.faucet.is_some(),
+        ..FetchPolicy::default()
+    };
+    let shared = Arc::new(Shared {
+        query,
+        services,
+        fetcher: Fetcher::new(policy).ok(),
+        faucet: Mutex::new(()),
+        stopped: stopped.clone(),
+    });
+    let stop = async move {
+        // An error means that whoever could stop us is gone.
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    axum::serve(listener, router(shared)).with_graceful_shutdown(stop).into_future().await
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let blob_bytes_max = usize::try_from(shared.services.blobs.limit_bytes()).unwrap_or(usize::MAX);
+    let blobs = Router::new()
+        .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
+        .layer(DefaultBodyLimit::max(blob_bytes_max));
+    Router::new()
+        .route("/health", get(chain::health))
+        .route("/metrics", get(chain::metrics))
+        .route("/openapi.json", get(openapi::openapi))
+        .route("/v1/status", get(chain::status))
+        .route("/v1/params", get(chain::params))
+        .route("/v1/genesis", get(chain::genesis))
+        .route("/v1/supply", get(chain::supply))
+        .route("/v1/epochs/{epoch}", get(chain::epoch))
+        .route("/v1/blocks/{height}", get(chain::block))
+        .route("/v1/finality/{height}", get(chain::finality))
+        .route("/v1/events", get(events::events))
+        .route("/v1/accounts/{address}", get(accounts::account))
+        .route("/v1/accounts/{address}/transactions", get(accounts::account_transactions))
+        .route("/v1/validators", get(accounts::validators))
+        .route("/v1/models", get(market::models))
+        .route("/v1/models/{id}", get(market::model))
+        .route("/v1/models/{id}/weights", get(blobs::weights))
+        .route("/v1/targets", get(market::targets))
+        .route("/v1/targets/{id}", get(market::target))
+        .route("/v1/targets/{id}/data", get(blobs::target_data))
+        .route("/v1/submissions", get(market::submissions))
+        .route("/v1/submissions/{id}", get(market::submission))
+        .route("/v1/transactions", post(transactions::submit))
+        .route("/v1/transactions/simulate", post(transactions::simulate))
+        .route("/v1/transactions/{hash}", get(transactions::transaction))
+        .route("/v1/faucet", post(transactions::faucet))
+        .layer(DefaultBodyLimit::max(2 * TRANSACTION_BYTES_MAX))
+        .merge(blobs)
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .with_state(shared)
+}
+
+/// Reads `limit` of a list request.
+fn page_limit(limit: Option<usize>) -> usize {
+    limit.unwrap_or(soma_types::api::PAGE_ITEMS_DEFAULT).clamp(1, soma_types::api::PAGE_ITEMS_MAX)
+}

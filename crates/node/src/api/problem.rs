@@ -1,0 +1,115 @@
+//! Errors as RFC 9457 problem details.
+
+use std::str::FromStr;
+
+use axum::{
+    extract::Request,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use soma_types::{Rejection, api::Problem};
+
+use crate::{mempool::PoolError, query::SubmitError};
+
+/// An error of the interface.
+#[derive(Debug)]
+pub struct Error(Box<Problem>);
+
+impl Error {
+    /// An error with `status` that says `detail`.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or("Error").to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code: None,
+            name: None,
+        }))
+    }
+
+    /// There is no `what` named `name`.
+    pub fn not_found(what: &str, name: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no {what} {name}"))
+    }
+
+    /// The request is not understood.
+    pub fn bad_request(detail: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail.to_string())
+    }
+
+    /// The ledger says no.
+    pub fn rejection(rejection: &Rejection) -> Self {
+        let mut error = Self::new(StatusCode::UNPROCESSABLE_ENTITY, rejection.to_string());
+        error.0.kind = format!("urn:soma:rejection:{}", rejection.code());
+        error.0.title = "The ledger refuses the transaction".to_owned();
+        error.0.code = Some(rejection.code());
+        error.0.name = Some(rejection.name().to_owned());
+        error
+    }
+
+    /// Before the first block there is no state.
+    pub fn not_started() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the network has no block yet: try again in a second")
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).expect("plain data is JSON");
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<soma_ledger::Error> for Error {
+    fn from(error: soma_ledger::Error) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl From<soma_blobs::StoreError> for Error {
+    fn from(error: soma_blobs::StoreError) -> Self {
+        let status = match &error {
+            soma_blobs::StoreError::WrongHash { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            soma_blobs::StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            soma_blobs::StoreError::Damaged { .. } => StatusCode::NOT_FOUND,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<SubmitError> for Error {
+    fn from(error: SubmitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::Pool(PoolError::Rejected(rejection)) => Self::rejection(&rejection),
+            SubmitError::Pool(PoolError::Known(_) | PoolError::NonceTaken(_)) => {
+                Self::new(StatusCode::CONFLICT, detail)
+            }
+            SubmitError::Pool(PoolError::SenderFull(_)) => Self::new(StatusCode::TOO_MANY_REQUESTS, detail),
+            SubmitError::Pool(PoolError::Full) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            SubmitError::Ledger(error) => error.into(),
+        }
+    }
+}
+
+/// Reads a path segment or query value.
+///
+/// # Errors
+/// 400 with the reason.
+pub fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(Error::bad_request)
+}
+
+/// Answers requests for what does not exist.
+pub async fn no_such_path(request: Request) -> Error {
+    Error::not_found("resource", request.uri().path())
+}
+
+/// Answers requests with the wrong method.
+pub async fn no_such_method(request: Request) -> Error {
+    let detail = format!("{} does not take {}: see /openapi.json", request.uri().path(), request.method());
+    Error::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}

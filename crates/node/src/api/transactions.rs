@@ -1,0 +1,85 @@
+//! Transactions: submit, simulate, look up; and the localnet's faucet.
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use soma_ledger::view;
+use soma_types::{
+    Shannons, Transaction, TransactionHash, TransactionKind,
+    amount::SHANNONS_PER_SOMA,
+    api::{FaucetRequest, Problem, Simulated, Submitted, TransactionView},
+    list::List,
+    transaction::Payment,
+};
+
+use super::{
+    Api,
+    problem::{Error, parse},
+};
+
+/// What the faucet gives where no amount is named.
+const FAUCET_AMOUNT_DEFAULT: Shannons = Shannons(100 * SHANNONS_PER_SOMA);
+/// The most it gives at once.
+const FAUCET_AMOUNT_MAX: Shannons = Shannons(100_000 * SHANNONS_PER_SOMA);
+/// Epochs after which a faucet payment that was not included is void.
+const FAUCET_EXPIRY_EPOCHS: u64 = 10;
+
+/// Takes up a transaction.
+#[utoipa::path(post, path = "/v1/transactions",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
+    responses((status = 202, body = Submitted), (status = 422, body = Problem)))]
+pub async fn submit(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Submitted>), Error> {
+    let hash = api.query.submit(&body).await?;
+    Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
+}
+
+/// What a transaction would do if it were next.
+#[utoipa::path(post, path = "/v1/transactions/simulate",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
+    responses((status = 200, body = Simulated), (status = 422, body = Problem)))]
+pub async fn simulate(State(api): Api, body: Bytes) -> Result<Json<Simulated>, Error> {
+    Ok(Json(Simulated { receipt: api.query.simulate(&body).await? }))
+}
+
+/// A transaction, waiting or included.
+#[utoipa::path(get, path = "/v1/transactions/{hash}", params(("hash" = String, Path)),
+    responses((status = 200, body = TransactionView), (status = 404, body = Problem)))]
+pub async fn transaction(
+    State(api): Api,
+    Path(hash): Path<String>,
+) -> Result<Json<TransactionView>, Error> {
+    let hash: TransactionHash = parse(&hash)?;
+    api.query.transaction(&hash).await.map(Json).ok_or_else(|| Error::not_found("transaction", hash))
+}
+
+/// Money, on a localnet.
+#[utoipa::path(post, path = "/v1/faucet", request_body = FaucetRequest,
+    responses((status = 202, body = Submitted), (status = 400, body = Problem), (status = 404, body = Problem)))]
+pub async fn faucet(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Submitted>), Error> {
+    let Some(keys) = &api.services.faucet else {
+        return Err(Error::new(StatusCode::NOT_FOUND, "this network has no faucet"));
+    };
+    let request: FaucetRequest = serde_json::from_slice(&body).map_err(Error::bad_request)?;
+    let amount = request.amount.unwrap_or(FAUCET_AMOUNT_DEFAULT);
+    if amount.is_zero() || amount > FAUCET_AMOUNT_MAX {
+        let detail = format!("the faucet gives up to {FAUCET_AMOUNT_MAX} SOMA at once, not {amount}");
+        return Err(Error::bad_request(detail));
+    }
+    let _turn = api.faucet.lock().await;
+    let epoch = api.query.view(view::epoch).await?.ok_or_else(Error::not_started)?.epoch;
+    let (_, nonce) = api.query.nonces(&keys.address()).await?;
+    let payments = List::new(vec![Payment { to: request.address, amount }]).map_err(Error::bad_request)?;
+    let transaction = Transaction {
+        chain: api.query.genesis().chain_id(),
+        sender: keys.public_key(),
+        nonce,
+        expires: epoch.plus(FAUCET_EXPIRY_EPOCHS),
+        max_fee: Shannons(SHANNONS_PER_SOMA),
+        kind: TransactionKind::Transfer { payments },
+    };
+    let hash = api.query.submit(&transaction.sign(keys).encode()).await?;
+    Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
+}

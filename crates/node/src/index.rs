@@ -1,0 +1,324 @@
+//! What a node remembers of finalized blocks beyond their state: receipts, events, and how fast they came.
+//!
+//! Persistence: each block with receipts or events is one record, durable before the block is
+//! acknowledged, so a crash repeats a block rather than losing its record. Repeating changes nothing. The
+//! maps from names to records live in memory and are rebuilt from the records when the node starts.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use commonware_runtime::buffer::paged::CacheRef;
+use commonware_storage::{
+    archive::{Archive as _, Identifier, prunable},
+    translator::EightCap,
+};
+use commonware_utils::{NZU16, NZU64, NZUsize, sync::{AsyncMutex, RwLock}};
+use soma_ledger::BlockOutcome;
+use soma_types::{
+    Address, Epoch, Height, Receipt, SignedTransaction, TransactionHash,
+    api::{EventView, Percentiles},
+    event::Event,
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    block::{Block, TIMESTAMP_STEP_MS_MAX},
+    consensus::Digest,
+    machine::Observer,
+    mempool::Mempool,
+    runtime::Runtime,
+};
+
+/// Longest record of a block, in bytes.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+/// Blocks whose speed is remembered.
+const MEASURED_BLOCKS_MAX: usize = 4_096;
+/// Blocks a slow reader of events may fall behind.
+const EVENTS_BEHIND_MAX: usize = 1_024;
+
+type Archive<E> = prunable::Archive<EightCap, E, Digest, Vec<u8>>;
+
+/// What became of one block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Record {
+    /// Its height.
+    pub height: Height,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// When it was proposed, in milliseconds since 1970.
+    pub timestamp_ms: u64,
+    /// One for each transaction.
+    pub receipts: Vec<Receipt>,
+    /// What changed before the transactions.
+    pub events: Vec<Event>,
+}
+
+impl Record {
+    /// All its events, in order.
+    #[must_use]
+    pub fn event_views(&self) -> Vec<EventView> {
+        let before = self.events.iter().map(|event| (None, event));
+        let within = self
+            .receipts
+            .iter()
+            .flat_map(|receipt| receipt.events.iter().map(|event| (Some(receipt.transaction), event)));
+        before
+            .chain(within)
+            .enumerate()
+            .map(|(index, (transaction, event))| EventView {
+                height: self.height,
+                index: index as u32,
+                transaction,
+                event: event.clone(),
+            })
+            .collect()
+    }
+}
+
+/// The newest finalized block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Its height.
+    pub height: u64,
+    /// Its digest.
+    pub digest: Digest,
+    /// The state root after it.
+    pub state_root: Digest,
+    /// When it was proposed.
+    pub timestamp_ms: u64,
+}
+
+#[derive(Default)]
+struct Memory {
+    transactions: HashMap<TransactionHash, (u64, u32)>,
+    accounts: HashMap<Address, Vec<TransactionHash>>,
+    recorded: u64,
+    tip: Option<Tip>,
+    seen_ms: BTreeMap<(u64, Digest), u64>,
+    finality_ms: VecDeque<(u64, u64)>,
+    block_ms: VecDeque<u64>,
+}
+
+impl Memory {
+    fn learn(&mut self, record: &Record) {
+        for receipt in &record.receipts {
+            let hash = receipt.transaction;
+            self.transactions.insert(hash, (record.height.0, receipt.index));
+            let mut touched = vec![receipt.sender];
+            touched.extend(receipt.events.iter().filter_map(|event| match event {
+                Event::Paid { to, .. } => Some(*to),
+                _ => None,
+            }));
+            touched.sort_unstable();
+            touched.dedup();
+            for account in touched {
+                self.accounts.entry(account).or_default().push(hash);
+            }
+        }
+        self.recorded = record.height.0;
+    }
+}
+
+fn bounded<T>(queue: &mut VecDeque<T>, value: T) {
+    if queue.len() == MEASURED_BLOCKS_MAX {
+        queue.pop_front();
+    }
+    queue.push_back(value);
+}
+
+fn percentiles(values: impl Iterator<Item = u64>) -> Percentiles {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    let at = |percent: usize| values.get(values.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
+    Percentiles { p50: at(50), p95: at(95) }
+}
+
+/// The index. Clones share.
+pub struct Index<E: Runtime> {
+    archive: Arc<AsyncMutex<Option<Archive<E>>>>,
+    memory: Arc<RwLock<Memory>>,
+    mempool: Mempool,
+    records: broadcast::Sender<Arc<Record>>,
+}
+
+impl<E: Runtime> Clone for Index<E> {
+    fn clone(&self) -> Self {
+        Self {
+            archive: self.archive.clone(),
+            memory: self.memory.clone(),
+            mempool: self.mempool.clone(),
+            records: self.records.clone(),
+        }
+    }
+}
+
+impl<E: Runtime> Index<E> {
+    /// Opens the index in partitions that begin with `partition`, and drops from `mempool` what blocks include.
+    ///
+    /// # Panics
+    /// If storage fails, or a record is damaged.
+    pub async fn open(context: E, partition: &str, mempool: Mempool) -> Self {
+        let config = prunable::Config {
+            translator: EightCap,
+            metadata_partition: format!("{partition}-index-metadata"),
+            key_partition: format!("{partition}-index-key"),
+            key_page_cache: CacheRef::new(NZU16!(4_096), NZUsize!(256)),
+            value_partition: format!("{partition}-index-value"),
+            compression: Some(3),
+            codec_config: ((0..=RECORD_BYTES_MAX).into(), ()),
+            items_per_section: NZU64!(16_384),
+            key_write_buffer: NZUsize!(64 * 1024),
+            value_write_buffer: NZUsize!(64 * 1024),
+            replay_buffer: NZUsize!(64 * 1024),
+        };
+        let archive: Archive<E> = prunable::Archive::init(context, config)
+            .await
+            .unwrap_or_else(|error| panic!("cannot open the index of blocks: {error}"));
+        let mut memory = Memory::default();
+        let ranges: Vec<(u64, u64)> = archive.ranges().collect();
+        for height in ranges.into_iter().flat_map(|(first, last)| first..=last) {
+            let record = read(&archive, height).await.expect("a range holds every height in it");
+            memory.learn(&record);
+        }
+        Self {
+            archive: Arc::new(AsyncMutex::new(Some(archive))),
+            memory: Arc::new(RwLock::new(memory)),
+            mempool,
+            records: broadcast::Sender::new(EVENTS_BEHIND_MAX),
+        }
+    }
+
+    /// What became of block `height`; `None` if it is unknown or held nothing.
+    pub async fn record(&self, height: u64) -> Option<Record> {
+        let archive = self.archive.lock().await;
+        read(archive.as_ref()?, height).await
+    }
+
+    /// The heights from `from` on that have records, at most `limit`.
+    pub async fn recorded_from(&self, from: u64, limit: usize) -> Vec<u64> {
+        let archive = self.archive.lock().await;
+        let Some(archive) = archive.as_ref() else { return Vec::new() };
+        archive.ranges_from(from).flat_map(|(first, last)| first.max(from)..=last).take(limit).collect()
+    }
+
+    /// Where a transaction is: its block's height and its position there.
+    #[must_use]
+    pub fn transaction(&self, hash: &TransactionHash) -> Option<(u64, u32)> {
+        self.memory.read().transactions.get(hash).copied()
+    }
+
+    /// The transactions of an account, earliest first: those it sent and those that paid it. At most
+    /// `limit` before position `end`, with the position of the first.
+    #[must_use]
+    pub fn account(&self, account: &Address, end: Option<usize>, limit: usize) -> (usize, Vec<TransactionHash>) {
+        let memory = self.memory.read();
+        let all = memory.accounts.get(account).map_or(&[][..], Vec::as_slice);
+        let end = end.unwrap_or(all.len()).min(all.len());
+        let start = end.saturating_sub(limit);
+        (start, all[start..end].to_vec())
+    }
+
+    /// The newest finalized block since the node started.
+    #[must_use]
+    pub fn tip(&self) -> Option<Tip> {
+        self.memory.read().tip
+    }
+
+    /// Records of finalized blocks as they come.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Record>> {
+        self.records.subscribe()
+    }
+
+    /// From a recent block's proposal to its finality here.
+    #[must_use]
+    pub fn finality_ms(&self, height: u64) -> Option<u64> {
+        self.memory.read().finality_ms.iter().find(|(at, _)| *at == height).map(|(_, latency)| *latency)
+    }
+
+    /// Finality over recent blocks.
+    #[must_use]
+    pub fn finality(&self) -> Percentiles {
+        percentiles(self.memory.read().finality_ms.iter().map(|(_, latency)| *latency))
+    }
+
+    /// Time between recent blocks.
+    #[must_use]
+    pub fn block_times(&self) -> Percentiles {
+        percentiles(self.memory.read().block_ms.iter().copied())
+    }
+}
+
+async fn read<E: Runtime>(archive: &Archive<E>, height: u64) -> Option<Record> {
+    let bytes = archive
+        .get(Identifier::Index(height))
+        .await
+        .unwrap_or_else(|error| panic!("cannot read the index of blocks: {error}"))?;
+    Some(borsh::from_slice(&bytes).unwrap_or_else(|error| {
+        panic!("the index record of block {height} is damaged ({error}): restore the node's folder from a copy")
+    }))
+}
+
+impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
+    fn seen(&self, block: &Block, now_ms: u64) {
+        let key = (block.height.get(), commonware_cryptography::Digestible::digest(block));
+        // Proposed when its timestamp says, unless the network stood still and is catching up.
+        let lagging = now_ms.saturating_sub(block.timestamp_ms) > TIMESTAMP_STEP_MS_MAX;
+        let proposed_ms = if lagging { now_ms } else { block.timestamp_ms.min(now_ms) };
+        self.memory.write().seen_ms.entry(key).or_insert(proposed_ms);
+    }
+
+    async fn finalized(&self, block: &Block, digest: Digest, outcome: BlockOutcome, now_ms: u64) {
+        let height = block.height.get();
+        for encoded in &block.transactions {
+            if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded) {
+                self.mempool.included(&signed.transaction.sender.address(), signed.transaction.nonce);
+            }
+        }
+        if outcome.boundary {
+            self.mempool.expire(outcome.epoch);
+        }
+        let record = Record {
+            height: Height(height),
+            epoch: outcome.epoch,
+            timestamp_ms: block.timestamp_ms,
+            receipts: outcome.receipts,
+            events: outcome.events,
+        };
+        let empty = record.receipts.is_empty() && record.events.is_empty();
+        if !empty {
+            let bytes = borsh::to_vec(&record).expect("encoding to memory does not fail");
+            let mut slot = self.archive.lock().await;
+            let archive = slot.take().expect("a failed index stops the node");
+            let archive = archive
+                .put_sync(height, digest, &bytes)
+                .await
+                .unwrap_or_else(|error| panic!("cannot write the index of blocks: {error}"));
+            *slot = Some(archive);
+        }
+        {
+            let mut memory = self.memory.write();
+            if !empty && height > memory.recorded {
+                memory.learn(&record);
+            }
+            if let Some(parent) = memory.tip.filter(|tip| tip.height + 1 == height) {
+                bounded(&mut memory.block_ms, block.timestamp_ms.saturating_sub(parent.timestamp_ms));
+            }
+            if let Some(seen_ms) = memory.seen_ms.get(&(height, digest)).copied() {
+                bounded(&mut memory.finality_ms, (height, now_ms.saturating_sub(seen_ms)));
+            }
+            memory.seen_ms = memory.seen_ms.split_off(&(height + 1, Digest::from([0; 32])));
+            memory.tip = Some(Tip {
+                height,
+                digest,
+                state_root: block.state_root,
+                timestamp_ms: block.timestamp_ms,
+            });
+        }
+        // Nobody listening is no error.
+        let _ = self.records.send(Arc::new(record));
+    }
+}

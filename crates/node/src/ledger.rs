@@ -1,0 +1,125 @@
+//! The ledger as the machine that consensus replicates.
+
+use std::{collections::HashMap, sync::Arc};
+
+use commonware_codec::Encode as _;
+use commonware_utils::sync::Mutex;
+use soma_ledger::{Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, initialize};
+use soma_types::{Address, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis};
+
+use crate::{
+    execution::{Bridge, Source},
+    machine::{BlockContext, Executed, Inadmissible, Invalid, Machine},
+    mempool::Mempool,
+};
+
+/// Lets a step that only lacks a key be called again.
+///
+/// # Errors
+/// [`Missing`]; every other error is passed through as a value.
+pub fn retry<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Missing> {
+    match result {
+        Err(Error::Missing(missing)) => Err(missing),
+        other => Ok(other),
+    }
+}
+
+/// The SOMA ledger of one network.
+#[derive(Clone)]
+pub struct Ledger {
+    genesis: Arc<Genesis>,
+    proposers: Arc<HashMap<PublicKey, Address>>,
+    routing: Arc<Mutex<RoutingCache>>,
+    mempool: Mempool,
+}
+
+impl Ledger {
+    /// The ledger that starts from `genesis`. Signatures of transactions that wait in `mempool` are not
+    /// checked again.
+    #[must_use]
+    pub fn new(genesis: Arc<Genesis>, mempool: Mempool) -> Self {
+        let proposers = genesis.validators.iter().map(|v| (v.network_key, v.address)).collect();
+        Self { genesis, proposers: Arc::new(proposers), routing: Arc::default(), mempool }
+    }
+
+    fn verify(&self, encoded: &[u8]) -> Result<VerifiedTransaction, String> {
+        if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded)
+            && let Some(known) = self.mempool.get(&signed.hash())
+        {
+            return Ok(known);
+        }
+        self.mempool.decode(encoded).map_err(|rejection| rejection.to_string())
+    }
+
+    /// The state of block 0, written by block 1.
+    fn install(&self, overlay: &mut crate::execution::Overlay) -> Result<(), Missing> {
+        let mut state = MemoryState::new();
+        initialize(&mut state, &self.genesis)
+            .unwrap_or_else(|error| panic!("cannot make the first state: {error}"));
+        for (key, value) in state.iter() {
+            overlay.set(key, Some(value.to_vec()));
+        }
+        Ok(())
+    }
+}
+
+/// A ledger error other than a missing key or a refused transaction means that this node's state is
+/// unsound. It must stop rather than vote.
+fn sound<T>(result: Result<T, Error>) -> T {
+    result.unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl Machine for Ledger {
+    type Outcome = BlockOutcome;
+
+    async fn execute<S: Source + Send>(
+        &self,
+        bridge: &mut Bridge<S>,
+        block: &BlockContext,
+        transactions: &[Vec<u8>],
+        inadmissible: Inadmissible,
+    ) -> Result<Executed<BlockOutcome>, Invalid> {
+        if block.height == 1 {
+            bridge.run(|state| self.install(state)).await;
+        }
+        let proposer = block.proposer.encode();
+        let proposer = proposer.as_ref().try_into().ok().map(PublicKey);
+        let mut executor = Executor::new(Block {
+            height: Height(block.height),
+            seed: Seed(block.seed),
+            timestamp_ms: block.timestamp_ms,
+            proposer: proposer.and_then(|key| self.proposers.get(&key).copied()),
+        });
+
+        let mut routing = self.routing.lock().clone();
+        sound(bridge.run(|state| retry(executor.begin(state, &mut routing))).await);
+        *self.routing.lock() = routing;
+
+        let mut included = Vec::with_capacity(transactions.len());
+        for (index, encoded) in transactions.iter().enumerate() {
+            let refused = match self.verify(encoded) {
+                Err(reason) => Some(reason),
+                Ok(transaction) => {
+                    let applied = bridge
+                        .run(|state| retry(executor.apply(state, &transaction).map(|result| result.map(|_| ()))))
+                        .await;
+                    sound(applied).err().map(|rejection| rejection.to_string())
+                }
+            };
+            match (refused, inadmissible) {
+                (None, _) => included.push(encoded.clone()),
+                (Some(_), Inadmissible::Drop) => {}
+                (Some(reason), Inadmissible::Reject) => return Err(Invalid { index, reason }),
+            }
+        }
+
+        let mut executor = Some(executor);
+        let outcome = bridge
+            .run(|state| {
+                let executor = executor.take().expect("ending a block reads nothing, so it runs once");
+                retry(executor.end(state))
+            })
+            .await;
+        Ok(Executed { transactions: included, outcome: sound(outcome) })
+    }
+}

@@ -1,0 +1,89 @@
+//! Authenticated, encrypted connections between validators, on real sockets.
+
+use std::{net::SocketAddr, time::Duration};
+
+use commonware_cryptography::{ChaCha20Poly1305, ed25519};
+use commonware_p2p::{
+    Address, AddressableManager as _,
+    authenticated::lookup::{self, Oracle},
+};
+use commonware_runtime::{Network as Sockets, Quota, Resolver};
+use commonware_stream::{
+    cups::{self, Cups},
+    sake::{self, Sake},
+};
+use commonware_utils::{NZU32, NZUsize, ordered::Map};
+
+use crate::{
+    consensus::Identity,
+    engine::{self, Channel, Channels, channel_quota},
+    runtime::Runtime,
+};
+
+/// The channel that carries transactions between mempools.
+const GOSSIP_CHANNEL: u64 = engine::CHANNELS;
+/// Most peers of a committee, with a margin for one that is leaving.
+const PEERS_MAX: usize = 128;
+/// How far peers' clocks may differ when they connect.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
+/// How old a handshake may be.
+const HANDSHAKE_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// Sends to peers.
+pub type Sender<E> = lookup::Sender<Identity, E>;
+/// Receives from peers.
+pub type Receiver = lookup::Receiver<Identity>;
+
+/// A running network.
+pub struct Network<E: Runtime> {
+    /// The engine's channels.
+    pub channels: Channels<Sender<E>, Receiver>,
+    /// The mempool's channel.
+    pub gossip: Channel<Sender<E>, Receiver>,
+    /// Knows and blocks peers.
+    pub oracle: Oracle<Identity>,
+}
+
+/// Starts listening at `listen` and connecting to `peers` (which include this validator).
+///
+/// # Panics
+/// If the address cannot be bound.
+pub fn start<E: Runtime + Sockets + Resolver>(
+    context: &E,
+    identity: ed25519::PrivateKey,
+    chain: &[u8; 32],
+    listen: SocketAddr,
+    peers: Map<Identity, Address>,
+) -> Network<E> {
+    let handshake = Cups::<_, ChaCha20Poly1305>::new(
+        Sake {
+            signer: identity,
+            synchrony_bound: CLOCK_SKEW_MAX,
+            max_handshake_age: HANDSHAKE_AGE_MAX,
+            version: sake::Version::V1,
+        },
+        cups::Version::V1,
+    );
+    let namespace = [b"soma 2026 network ".as_slice(), chain].concat();
+    let validators = u32::try_from(peers.len()).unwrap_or(u32::MAX);
+    let mut config = lookup::Config::local(
+        handshake,
+        &namespace,
+        listen,
+        NZUsize!(PEERS_MAX),
+        engine::message_bytes_max(validators),
+        NZUsize!(4_096),
+    );
+    // Validators of a localnet share one address; a restart must not run into its own rate limit.
+    config.allowed_handshake_rate_per_ip = Quota::per_second(NZU32!(256));
+    config.allowed_handshake_rate_per_subnet = Quota::per_second(NZU32!(256));
+    config.peer_connection_cooldown = Duration::from_millis(250);
+    config.dial_frequency = Duration::from_millis(200);
+    config.tracked_peer_sets = NZUsize!(1);
+    let (mut network, mut oracle) = lookup::Network::new(context.child("network"), config);
+    oracle.track(0, peers);
+    let channels = Channels::register(|id, quota| network.register(id, quota));
+    let gossip = network.register(GOSSIP_CHANNEL, channel_quota());
+    network.start();
+    Network { channels, gossip, oracle }
+}

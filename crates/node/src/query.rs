@@ -1,0 +1,217 @@
+//! Reads of finalized state and history, for the API and for whoever shares the process.
+
+use std::sync::Arc;
+
+use commonware_consensus::{marshal::Identifier, types::Height as ConsensusHeight};
+use commonware_cryptography::Digestible as _;
+use soma_ledger::{Error, State, view};
+use soma_types::{
+    Rejection, SignedTransaction, TransactionHash, VerifiedTransaction, api::TransactionView, genesis::Genesis,
+    receipt::Receipt,
+};
+
+use crate::{
+    block::Block,
+    consensus::{Digest, Finalization, Identity},
+    engine::Marshal,
+    execution::{Bridge, DatabaseSource, Databases},
+    gossip::Gossip,
+    index::{Index, Tip},
+    ledger::retry,
+    mempool::{Mempool, PoolError},
+    runtime::Runtime,
+};
+
+/// Why a transaction was not taken up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The mempool says no.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The node cannot answer.
+    #[error(transparent)]
+    Ledger(#[from] Error),
+}
+
+impl From<Rejection> for SubmitError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Pool(PoolError::Rejected(rejection))
+    }
+}
+
+/// What a running validator offers to readers. Clones share.
+pub struct Query<E: Runtime> {
+    pub(crate) databases: Databases<E>,
+    pub(crate) marshal: Marshal,
+    pub(crate) index: Index<E>,
+    pub(crate) mempool: Mempool,
+    pub(crate) gossip: Gossip,
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) genesis_digest: Digest,
+    pub(crate) network_key: [u8; 48],
+    pub(crate) identity: Identity,
+    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+impl<E: Runtime> Clone for Query<E> {
+    fn clone(&self) -> Self {
+        Self {
+            databases: self.databases.clone(),
+            marshal: self.marshal.clone(),
+            index: self.index.clone(),
+            mempool: self.mempool.clone(),
+            gossip: self.gossip.clone(),
+            genesis: self.genesis.clone(),
+            genesis_digest: self.genesis_digest,
+            network_key: self.network_key,
+            identity: self.identity.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+}
+
+impl<E: Runtime> Query<E> {
+    /// Runs a ledger view on the finalized state, all of it as of one block.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the state is unsound.
+    pub async fn view<T>(
+        &self,
+        mut view: impl FnMut(&mut dyn State) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let database = self.databases.read().await;
+        let mut bridge = Bridge::new(DatabaseSource::<E>(&database));
+        bridge.run(|state| retry(view(state))).await
+    }
+
+    /// The genesis.
+    #[must_use]
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The key that verifies every certificate.
+    #[must_use]
+    pub const fn network_key(&self) -> [u8; 48] {
+        self.network_key
+    }
+
+    /// The newest finalized block.
+    pub async fn tip(&self) -> Option<Tip> {
+        if let Some(tip) = self.index.tip() {
+            return Some(tip);
+        }
+        // Nothing was finalized since the start: what is in the archive.
+        let height = self.marshal.get_processed().await?.height();
+        let block = self.block(height.get()).await?;
+        Some(Tip {
+            height: block.height.get(),
+            digest: block.digest(),
+            state_root: block.state_root,
+            timestamp_ms: block.timestamp_ms,
+        })
+    }
+
+    /// The finalized block at `height`.
+    pub async fn block(&self, height: u64) -> Option<Block> {
+        let block = self.marshal.get_block(Identifier::Height(ConsensusHeight::new(height))).await?;
+        Some(block.inner().clone())
+    }
+
+    /// The certificate of the block at `height`. A block may be final through a later one's certificate;
+    /// then it has none of its own.
+    pub async fn finalization(&self, height: u64) -> Option<Finalization> {
+        self.marshal.get_finalization(ConsensusHeight::new(height)).await
+    }
+
+    /// A transaction, included or waiting.
+    pub async fn transaction(&self, hash: &TransactionHash) -> Option<TransactionView> {
+        if let Some((height, index)) = self.index.transaction(hash) {
+            let record = self.index.record(height).await?;
+            let block = self.block(height).await?;
+            let encoded = block.transactions.get(index as usize)?;
+            let signed: SignedTransaction = borsh::from_slice(encoded).ok()?;
+            return Some(TransactionView {
+                hash: *hash,
+                transaction: signed.transaction,
+                receipt: record.receipts.into_iter().nth(index as usize),
+                timestamp_ms: Some(record.timestamp_ms),
+            });
+        }
+        let waiting = self.mempool.get(hash)?;
+        let transaction = waiting.transaction().clone();
+        Some(TransactionView { hash: *hash, transaction, receipt: None, timestamp_ms: None })
+    }
+
+    /// Checks an encoded transaction against the finalized state, takes it up, and tells the other
+    /// validators. Nonces may run ahead of the ledger's as far as the mempool bridges the gap.
+    ///
+    /// # Errors
+    /// Why it is refused. Taking up one that waits already succeeds.
+    pub async fn submit(&self, encoded: &[u8]) -> Result<TransactionHash, SubmitError> {
+        let transaction = self.mempool.decode(encoded)?;
+        let hash = transaction.hash();
+        let sender = transaction.sender();
+        let nonce = transaction.transaction().nonce;
+        match self.view(|state| soma_ledger::check(state, &transaction)).await? {
+            Ok(_) => {}
+            Err(Rejection::NonceAhead { expected, .. })
+                if self.mempool.next_nonce(&sender, expected) >= nonce => {}
+            Err(rejection) => return Err(rejection.into()),
+        }
+        match self.gossip.submit(transaction) {
+            Ok(()) | Err(PoolError::Known(_)) => Ok(hash),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What an encoded transaction would do if it were next.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub async fn simulate(&self, encoded: &[u8]) -> Result<Receipt, SubmitError> {
+        let transaction: VerifiedTransaction = self.mempool.decode(encoded)?;
+        Ok(self.view(|state| soma_ledger::simulate(state, &transaction)).await??)
+    }
+
+    /// The account's next nonce in the ledger, and the one to sign with.
+    ///
+    /// # Errors
+    /// If the state is unsound.
+    pub async fn nonces(&self, address: &soma_types::Address) -> Result<(u64, u64), Error> {
+        let account = self.view(|state| view::account(state, *address)).await?;
+        Ok((account.nonce, self.mempool.next_nonce(address, account.nonce)))
+    }
+
+    /// The index of receipts and events.
+    #[must_use]
+    pub const fn index(&self) -> &Index<E> {
+        &self.index
+    }
+
+    /// Transactions that wait.
+    #[must_use]
+    pub const fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// All metrics of the node, in Prometheus' text form.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        (self.metrics)()
+    }
+
+    /// Bytes sent to and received from other validators since the node started.
+    #[must_use]
+    pub fn network_bytes(&self) -> (u64, u64) {
+        let metrics = self.metrics();
+        let total = |name: &str| {
+            let line = metrics.lines().find(|line| line.starts_with(name))?;
+            line.rsplit(' ').next()?.parse().ok()
+        };
+        (
+            total("runtime_outbound_bandwidth_total").unwrap_or(0),
+            total("runtime_inbound_bandwidth_total").unwrap_or(0),
+        )
+    }
+}

@@ -1,0 +1,125 @@
+//! One validator with everything around its engine: mempool, gossip, ledger, index, and a [`Query`].
+
+use std::sync::Arc;
+
+use commonware_consensus::{Reporter, marshal::Update};
+use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
+use commonware_glue::stateful::Mailbox as StatefulMailbox;
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
+use commonware_runtime::Handle;
+use soma_types::genesis::Genesis;
+
+use crate::{
+    application::App,
+    block::Block,
+    consensus::{Identity, Scheme},
+    engine::{self, Channel, Channels, Timeouts},
+    gossip::Gossip,
+    index::Index,
+    ledger::Ledger,
+    mempool::{Limits, Mempool},
+    query::Query,
+    runtime::Runtime,
+};
+
+/// The application as the SOMA network runs it.
+pub type Application<E> = App<E, Ledger, Mempool, Index<E>>;
+
+/// What makes a validator itself.
+pub struct Config<C, B> {
+    /// Its network key.
+    pub identity: ed25519::PrivateKey,
+    /// Its signing scheme.
+    pub scheme: Scheme,
+    /// The network.
+    pub genesis: Arc<Genesis>,
+    /// Prefix of its storage partitions.
+    pub partition: String,
+    /// Knows the peers.
+    pub peers: C,
+    /// Disconnects misbehaving peers.
+    pub blocker: B,
+    /// The engine's patience.
+    pub timeouts: Timeouts,
+    /// Finalized blocks that are kept.
+    pub retained_blocks: usize,
+}
+
+/// A running validator.
+pub struct Validator<E: Runtime> {
+    /// Resolves when the engine stops; aborting it stops the validator.
+    pub handle: Handle<()>,
+    /// Reads and submissions.
+    pub query: Query<E>,
+}
+
+/// Starts a validator in `context`, which must be its own.
+///
+/// # Panics
+/// If storage cannot be opened or is inconsistent.
+pub async fn start<E, C, B, S, R, W>(
+    context: E,
+    config: Config<C, B>,
+    channels: Channels<S, R>,
+    gossip: Channel<S, R>,
+    wrap: impl FnOnce(StatefulMailbox<E, Application<E>>) -> W,
+) -> Validator<E>
+where
+    E: Runtime,
+    C: Provider<PublicKey = Identity>,
+    B: Blocker<PublicKey = Identity> + Sync,
+    S: Sender<PublicKey = Identity>,
+    R: Receiver<PublicKey = Identity>,
+    W: Reporter<Activity = Update<Block>>,
+{
+    let chain = config.genesis.chain_id();
+    let mempool = Mempool::new(chain, Limits::default());
+    let gossip = Gossip::start(context.child("gossip"), mempool.clone(), gossip.0, gossip.1);
+    let index = Index::open(context.child("index"), &config.partition, mempool.clone()).await;
+    let ledger = Ledger::new(config.genesis.clone(), mempool.clone());
+    let network_key = {
+        use commonware_codec::Encode as _;
+        let encoded = config.scheme.identity().encode();
+        encoded.as_ref().try_into().expect("a G1 point has 48 bytes")
+    };
+    let metrics = {
+        let context = context.child("metrics");
+        Arc::new(move || context.encode()) as Arc<dyn Fn() -> String + Send + Sync>
+    };
+    let identity = config.identity.public_key();
+    let genesis_ms = config.genesis.timestamp_ms;
+    let genesis_digest = engine::genesis::<E>(chain.0, genesis_ms).digest();
+    let engine = engine::start(
+        context,
+        engine::Config {
+            identity: identity.clone(),
+            scheme: config.scheme,
+            partition: config.partition,
+            chain: chain.0,
+            genesis_ms,
+            machine: ledger,
+            pool: mempool.clone(),
+            observer: index.clone(),
+            peers: config.peers,
+            blocker: config.blocker,
+            timeouts: config.timeouts,
+            retained_blocks: config.retained_blocks,
+        },
+        channels,
+        wrap,
+    )
+    .await;
+    let query = Query {
+        databases: engine.stateful.subscribe_databases().await,
+        marshal: engine.marshal,
+        index,
+        mempool,
+        gossip,
+        genesis: config.genesis,
+        genesis_digest,
+        network_key,
+        identity,
+        metrics,
+    };
+    Validator { handle: engine.handle, query }
+}
