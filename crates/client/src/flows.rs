@@ -302,14 +302,18 @@ impl NodeClient {
             model: *model,
             what: "revealed weights",
         })?;
-        self.fetch_weights(&weights).await
+        let hash = weights.committed.hash;
+        let container = match self.blob(&hash).await {
+            // The node then asks the owner's host, and keeps what it gets.
+            Err(error) if error.is_not_found() => verified(self.model_weights(model).await?, hash)?,
+            found => found?,
+        };
+        open(container, &weights).await
     }
 
-    /// Given weights, decrypted, verified against their committed hash.
+    /// Given weights, decrypted, from the node's store, verified against their committed hash.
     pub async fn fetch_weights(&self, weights: &Weights) -> Result<Vec<u8>, ClientError> {
-        let container = self.blob(&weights.committed.hash).await?;
-        let key = weights.key.into();
-        Ok(blocking(move || container::decrypt(&container, &key)).await??)
+        open(self.blob(&weights.committed.hash).await?, weights).await
     }
 
     /// Waits until `epoch` is in progress (or over), at most `timeout`; the epoch then in progress.
@@ -339,6 +343,21 @@ impl NodeClient {
     pub async fn wait_for_next_epoch(&self, timeout: Duration) -> Result<Epoch, ClientError> {
         let epoch = self.status().await?.epoch;
         self.wait_for_epoch(epoch.next(), timeout).await
+    }
+}
+
+async fn open(container: Vec<u8>, weights: &Weights) -> Result<Vec<u8>, ClientError> {
+    let key = weights.key.into();
+    Ok(blocking(move || container::decrypt(&container, &key)).await??)
+}
+
+/// `bytes`, if they are those named `expected`.
+pub(crate) fn verified(bytes: Vec<u8>, expected: ContentHash) -> Result<Vec<u8>, ClientError> {
+    let found = ContentHash::of(&bytes);
+    if found == expected {
+        Ok(bytes)
+    } else {
+        Err(ClientError::WrongHash { expected, found })
     }
 }
 

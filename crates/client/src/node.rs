@@ -28,6 +28,7 @@ use url::{Host, Url};
 
 use crate::error::ClientError;
 use crate::events::EventStream;
+use crate::flows::verified;
 
 /// Where a localnet's first node listens.
 pub const LOCAL_URL: &str = "http://127.0.0.1:9000";
@@ -450,17 +451,11 @@ impl NodeClient {
 
     /// The bytes named `hash`, verified.
     pub async fn blob(&self, hash: &ContentHash) -> Result<Vec<u8>, ClientError> {
-        let bytes = self
-            .get_bytes(&format!("/v1/blobs/{hash}"), self.options.blob_bytes_max)
-            .await?;
-        let found = ContentHash::of(&bytes);
-        if found != *hash {
-            return Err(ClientError::WrongHash {
-                expected: *hash,
-                found,
-            });
-        }
-        Ok(bytes)
+        verified(
+            self.get_bytes(&format!("/v1/blobs/{hash}"), self.options.blob_bytes_max)
+                .await?,
+            *hash,
+        )
     }
 
     /// Where the node serves `hash`, for [`soma_blobs::Fetcher`].

@@ -17,7 +17,7 @@ use soma_types::{ContentHash, Embedding, Receipt, Salt, SubmissionId, TargetId, 
 
 use crate::account::{Account, LIFETIME_EPOCHS};
 use crate::error::ClientError;
-use crate::flows::unexpected;
+use crate::flows::{unexpected, verified};
 use crate::journal::PendingSubmission;
 use crate::node::{NodeClient, SubmissionFilter, SubmissionPhase};
 
@@ -262,7 +262,13 @@ impl NodeClient {
             .submission
             .found
             .ok_or_else(|| unexpected("the winner's find"))?;
-        self.blob(&found.data_hash).await.map(Some)
+        match self.blob(&found.data_hash).await {
+            // The node then asks the submitter's host, and keeps what it gets.
+            Err(error) if error.is_not_found() => {
+                verified(self.target_data(&target.id).await?, found.data_hash).map(Some)
+            }
+            data => data.map(Some),
+        }
     }
 }
 

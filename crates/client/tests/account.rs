@@ -207,6 +207,49 @@ async fn models_are_committed_and_revealed_also_by_another_process() {
 }
 
 #[tokio::test]
+async fn weights_on_the_owners_host_are_verified_too() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    let (container, key) = soma_blobs::encrypt(b"weights").unwrap();
+    let url = "https://example.org/weights";
+    let file = account.commit_encrypted(
+        MODEL,
+        "file:///weights".parse().unwrap(),
+        container.clone(),
+        (&key).into(),
+        None,
+    );
+    assert!(matches!(file.await, Err(ClientError::Argument(_))));
+    account
+        .commit_encrypted(
+            MODEL,
+            url.parse().unwrap(),
+            container.clone(),
+            (&key).into(),
+            Some(embedding()),
+        )
+        .await
+        .unwrap();
+    assert!(ledger.with(|inner| inner.blobs.is_empty()));
+    account.reveal_model(MODEL, None).await.unwrap();
+    assert!(
+        account
+            .node()
+            .fetch_model(&MODEL)
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+    ledger.with(|inner| inner.hosted = Some(container));
+    assert_eq!(account.node().fetch_model(&MODEL).await.unwrap(), b"weights");
+    ledger.with(|inner| inner.hosted = Some(b"other".to_vec()));
+    assert!(matches!(
+        account.node().fetch_model(&MODEL).await,
+        Err(ClientError::WrongHash { .. })
+    ));
+}
+
+#[tokio::test]
 async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
     let account = ledger

@@ -231,6 +231,8 @@ pub struct Inner {
     pub waiting: Vec<SignedTransaction>,
     pub included: Vec<TransactionView>,
     pub blobs: Vec<Vec<u8>>,
+    /// What the owner's host serves as the model's weights.
+    pub hosted: Option<Vec<u8>>,
     pub committed: Option<CommittedWeights>,
     pub revealed: Option<Weights>,
     pub judge: Judge,
@@ -250,6 +252,7 @@ impl Ledger {
             waiting: Vec::new(),
             included: Vec::new(),
             blobs: Vec::new(),
+            hosted: None,
             committed: None,
             revealed: None,
             judge: Box::new(|_, _| None),
@@ -301,6 +304,10 @@ impl Inner {
                 stakes: vec![],
                 unbonding: vec![],
             }),
+            ("GET", ["models", _, "weights"]) => match &self.hosted {
+                Some(hosted) => Answer::Bytes(hosted.clone()),
+                None => missing(),
+            },
             ("GET", ["models", _]) => ok(&self.model()),
             ("GET", ["transactions", hash]) => self.transaction(hash.parse().unwrap()),
             ("POST", ["transactions"]) => self.submit(&request.body),
