@@ -275,7 +275,7 @@ impl Params {
                 "settlement_blocks",
                 self.settlement_blocks,
                 1,
-                self.epoch_blocks - 1,
+                self.epoch_blocks.saturating_sub(1),
             ),
             (
                 "cross_entropy_max_nano",
@@ -294,7 +294,7 @@ impl Params {
                 "audit_commit_blocks",
                 self.audit_commit_blocks,
                 1,
-                self.epoch_blocks - 1,
+                self.epoch_blocks.saturating_sub(1),
             ),
             ("payouts_per_block", u64::from(self.payouts_per_block), 1, 10_000),
         ];

@@ -576,3 +576,162 @@ impl FromStr for PoolId {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id<T>(make: impl Fn([u8; 32]) -> T) -> T {
+        make([9; 32])
+    }
+
+    /// One of each kind, in wire order.
+    fn kinds() -> Vec<TransactionKind> {
+        use TransactionKind as Kind;
+        let (model, target, submission) = (id(ModelId), id(TargetId), id(SubmissionId));
+        let (pool, amount, commission) = (PoolId::Model(model), Shannons(7), BasisPoints(250));
+        let (commitment, salt) = (id(Commitment), id(Salt));
+        let embedding = Embedding::from_q15(vec![i16::MAX, 0]).unwrap();
+        let url: Url = "soma:x".parse().unwrap();
+        let reveal = SubmissionReveal {
+            data_url: url.clone(),
+            data_size_bytes: 3,
+            data_hash: id(ContentHash),
+            losses_nano: List::new(vec![2, 1, 1]).unwrap(),
+            cross_entropy_nano: 1,
+            embedding: embedding.clone(),
+        };
+        assert_eq!(reveal.winner(), Some(1), "ties go to the earlier");
+        vec![
+            Kind::Transfer {
+                payments: List::new(vec![Payment {
+                    to: id(Address),
+                    amount,
+                }])
+                .unwrap(),
+            },
+            Kind::AddStake {
+                pool: PoolId::Validator(id(Address)),
+                amount,
+            },
+            Kind::WithdrawStake {
+                pool,
+                amount: Withdrawal::Amount(amount),
+            },
+            Kind::CreateModel {
+                commission,
+                stake: amount,
+                architecture: Architecture::NANO,
+            },
+            Kind::CommitModel {
+                model,
+                url,
+                size_bytes: 5,
+                hash: id(ContentHash),
+            },
+            Kind::RevealModel {
+                model,
+                key: id(DecryptionKey),
+                embedding,
+            },
+            Kind::SetModelCommission { model, commission },
+            Kind::DeactivateModel { model },
+            Kind::CommitSubmission { target, commitment },
+            Kind::RevealSubmission {
+                submission,
+                salt,
+                reveal,
+            },
+            Kind::CommitAudit {
+                submission,
+                commitment,
+            },
+            Kind::RevealAudit {
+                submission,
+                salt,
+                verdict: Verdict::FalseScore,
+                transcript: id(Transcript),
+            },
+            Kind::ReportModel {
+                model,
+                fault: ModelFault::WrongKey,
+            },
+            Kind::RegisterValidator {
+                network_key: PublicKey([9; 32]),
+                proof: Signature([9; 64]),
+                commission,
+                stake: amount,
+            },
+            Kind::LeaveValidator,
+            Kind::SetValidatorCommission { commission },
+            Kind::SetRentVote {
+                rent_per_mib_epoch: amount,
+            },
+        ]
+    }
+
+    fn transaction(kind: TransactionKind) -> Transaction {
+        Transaction {
+            chain: id(ChainId),
+            sender: Keypair::from_secret_bytes([1; 32]).public_key(),
+            nonce: 4,
+            expires: Epoch(5),
+            max_fee: Shannons(6),
+            kind,
+        }
+    }
+
+    /// Encodings are signed and stored: a change here breaks every client and every chain.
+    #[test]
+    fn encodings_are_pinned() {
+        let mut lines = Vec::new();
+        for (code, kind) in kinds().into_iter().enumerate() {
+            let bytes = borsh::to_vec(&kind).unwrap();
+            assert_eq!(usize::from(bytes[0]), code, "kinds are only ever appended");
+            let signed = transaction(kind.clone()).sign(&Keypair::from_secret_bytes([1; 32]));
+            lines.push(format!(
+                "{} {} {}",
+                kind.name(),
+                hex::encode(&bytes),
+                signed.hash()
+            ));
+        }
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn what_is_signed_cannot_be_changed() {
+        let keys = Keypair::from_secret_bytes([1; 32]);
+        for kind in kinds() {
+            let signed = transaction(kind).sign(&keys);
+            let bytes = signed.encode();
+            assert_eq!(SignedTransaction::decode(&bytes), Ok(signed.clone()));
+            let json = serde_json::to_string(&signed.transaction).unwrap();
+            assert_eq!(
+                serde_json::from_str::<Transaction>(&json).unwrap(),
+                signed.transaction
+            );
+            // Any single changed byte either does not decode or does not verify.
+            for index in (0..bytes.len()).step_by(7) {
+                let mut changed = bytes.clone();
+                changed[index] ^= 1;
+                let verified = SignedTransaction::decode(&changed).and_then(SignedTransaction::verify);
+                assert!(verified.is_err(), "byte {index}");
+            }
+            assert!(SignedTransaction::decode(&bytes[..bytes.len() - 1]).is_err());
+            assert!(signed.verify().is_ok());
+        }
+    }
+
+    #[test]
+    fn hostile_lengths_do_not_allocate() {
+        let mut bytes = borsh::to_vec(&transaction(TransactionKind::LeaveValidator)).unwrap();
+        bytes.pop();
+        bytes.push(0); // A transfer ..
+        bytes.extend(u32::MAX.to_le_bytes()); // .. with four billion payments.
+        assert_eq!(SignedTransaction::decode(&bytes), Err(Rejection::Malformed {}));
+        assert!(BasisPoints::new(10_001).is_err());
+        assert!(borsh::from_slice::<BasisPoints>(&10_001_u16.to_le_bytes()).is_err());
+        assert_eq!(BasisPoints(10_000).of(Shannons(u64::MAX)), Shannons(u64::MAX));
+    }
+}

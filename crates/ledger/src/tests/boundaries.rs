@@ -17,7 +17,7 @@ fn everything_is_emitted_and_nothing_more() {
     assert_eq!(genesis.0, 104_000 * SOMA);
     let share = start.0 / 5;
     for epoch in 1..8 {
-        world.to_epoch(epoch);
+        world.until_epoch(epoch);
         let left = if epoch >= 5 { 0 } else { start.0 - epoch * share };
         assert_eq!(world.supply().emission.0, left, "epoch {epoch}");
     }
@@ -30,7 +30,7 @@ fn fees_are_burned_up_to_the_target_and_the_multiplier_follows() {
     let mut world = World::new(tiny());
     let multiplier = |world: &mut World| view::epoch(&mut world.state).unwrap().unwrap().fee_multiplier_q16;
     assert_eq!(multiplier(&mut world), 1 << 16);
-    world.to_epoch(1);
+    world.until_epoch(1);
     assert_eq!(
         multiplier(&mut world),
         (1 << 16) * 9 / 8,
@@ -53,7 +53,7 @@ fn fees_are_burned_up_to_the_target_and_the_multiplier_follows() {
     for _ in 0..5 {
         world.block((0..40).map(|_| (8, pay())).collect());
     }
-    world.to_epoch(2);
+    world.until_epoch(2);
     let record = view::epoch_record(&mut world.state, Epoch(1)).unwrap().unwrap();
     assert_eq!(record.burned.0 + record.recycled.0, record.state.fees.0);
     assert!(record.burned.0 > 0);
@@ -124,7 +124,7 @@ fn missed_blocks_cost_a_validator() {
         crate::execute_block(&mut world.state, &mut world.cache, block, &[]).unwrap();
         world.height = block.height;
     }
-    world.to_epoch(3);
+    world.until_epoch(3);
     let record = view::epoch_record(&mut world.state, Epoch(0)).unwrap().unwrap();
     assert!(record.settled);
     let quarter = record.validator_pot.0 / 4;
@@ -143,6 +143,6 @@ fn the_std_preset_runs_too() {
         architecture: tiny().architecture,
         ..params
     });
-    world.to_epoch(3);
+    world.until_epoch(3);
     assert_eq!(world.supply().total(), Some(MAX_SUPPLY));
 }

@@ -37,7 +37,7 @@ fn audit(world: &mut World, submission: SubmissionId, findings: &[Option<(Verdic
     );
     assert!(receipts.iter().all(soma_types::Receipt::applied), "{receipts:?}");
     let epoch = world.epoch();
-    world.to_epoch(epoch.0 + 1);
+    world.until_epoch(epoch.0 + 1);
     world.skip(4);
 }
 
@@ -80,7 +80,7 @@ fn the_whole_competition() {
     );
 
     // Nobody audits: the winner stands, the validators forfeit.
-    world.to_epoch(4);
+    world.until_epoch(4);
     let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
     assert_eq!(record.state.hits, 1);
     assert_eq!(
@@ -114,7 +114,7 @@ fn the_whole_competition() {
     );
     // In epoch 2 there was nothing to audit, and every validator proposed enough: all is paid.
     assert!(record.validator_pot.0 - record.paid_validators.0 < 4);
-    world.to_epoch(5);
+    world.until_epoch(5);
     world.skip(3);
     let record = view::epoch_record(&mut world.state, Epoch(3)).unwrap().unwrap();
     assert_eq!(
@@ -167,7 +167,7 @@ fn data_belongs_to_its_earliest_commit_even_across_targets() {
     let reopened = view::target(&mut world.state, targets[1].id).unwrap().unwrap();
     assert_eq!(reopened.status, TargetStatus::Open);
     // A hash that has won never wins again, in later epochs either.
-    world.to_epoch(3);
+    world.until_epoch(3);
     let target = world.open_targets().remove(0);
     let again = world.find(9, &target, 1, 0);
     let id = world.commit(&again);
@@ -262,7 +262,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let targets = world.open_targets();
     let (cheat, honest) = (world.win(8, &targets[0], 1, 0), world.win(9, &targets[1], 2, 1));
-    world.to_epoch(3);
+    world.until_epoch(3);
     let tasks = view::audit_tasks(&mut world.state, 0, 10).unwrap();
     assert_eq!(tasks.len(), 2);
     assert!(tasks.iter().all(|task| task.auditors.len() == 4));
@@ -289,7 +289,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     world.skip(8);
     assert!(world.block(reveals).iter().all(soma_types::Receipt::applied));
     let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
-    world.to_epoch(4);
+    world.until_epoch(4);
     world.skip(4);
     let bond = Shannons(1_000 * 1_000);
     assert_eq!(
@@ -311,7 +311,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (2, 1));
     // The lazy auditor forfeits half of its reward of epoch 3.
-    world.to_epoch(5);
+    world.until_epoch(5);
     world.skip(4);
     let paid: Vec<(Address, Shannons, Shannons)> = world
         .history
@@ -342,7 +342,7 @@ fn without_a_majority_the_winner_stands() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     let winner = world.win(8, &target, 1, 0);
-    world.to_epoch(3);
+    world.until_epoch(3);
     let unavailable = Some((Verdict::DataUnavailable, 0));
     let valid = Some((Verdict::Valid, 1));
     audit(&mut world, winner, &[unavailable, unavailable, valid, valid]);
@@ -361,7 +361,7 @@ fn three_of_four_who_cannot_fetch_the_data_decide() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     let winner = world.win(8, &target, 1, 0);
-    world.to_epoch(3);
+    world.until_epoch(3);
     let unavailable = Some((Verdict::DataUnavailable, 0));
     audit(&mut world, winner, &[unavailable, unavailable, unavailable, None]);
     assert!(matches!(
@@ -397,7 +397,7 @@ fn a_sample_is_audited_by_some() {
         world.block(reveals);
         world.skip(2);
     }
-    world.to_epoch(3);
+    world.until_epoch(3);
     let hits = view::epoch_record(&mut world.state, Epoch(2))
         .unwrap()
         .unwrap()
@@ -419,7 +419,7 @@ fn difficulty_follows_hits() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let start = view::epoch(&mut world.state).unwrap().unwrap().difficulty.z_q16;
     assert_eq!(start, 0, "epochs without targets change nothing");
-    world.to_epoch(4);
+    world.until_epoch(4);
     let idle = view::epoch(&mut world.state).unwrap().unwrap().difficulty.z_q16;
     assert!(idle < start, "nobody hits: easier");
     let mut data = 0;

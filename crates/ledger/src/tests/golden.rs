@@ -10,7 +10,7 @@ fn history() -> World {
     let targets = world.open_targets();
     let cheat = world.win(8, &targets[0], 1, 0);
     world.win(9, &targets[1], 2, 1);
-    world.to_epoch(3);
+    world.until_epoch(3);
     let steps: Vec<_> = (0..4)
         .map(|who| (who, audit_kinds(who, cheat, Verdict::FalseScore, 7)))
         .collect();
@@ -27,7 +27,7 @@ fn history() -> World {
             .map(|(who, (_, reveal))| (*who, reveal.clone()))
             .collect(),
     );
-    world.to_epoch(5);
+    world.until_epoch(5);
     world
 }
 
@@ -42,5 +42,8 @@ fn the_state_is_pinned() {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    assert_eq!(digest, "85039790d045ec4b6f1a03ec25b7a12cf596818825a16f275bb54067f389e787");
+    assert_eq!(
+        digest,
+        "85039790d045ec4b6f1a03ec25b7a12cf596818825a16f275bb54067f389e787"
+    );
 }

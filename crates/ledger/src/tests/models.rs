@@ -31,7 +31,7 @@ fn commit_reveal_compete() {
         world.fail(4, reveal.clone()),
         Rejection::RevealTooEarly { due: Epoch(1) }
     );
-    world.to_epoch(1);
+    world.until_epoch(1);
     assert_eq!(
         world.fail(5, reveal.clone()),
         Rejection::NotOwner { owner: address(4) }
@@ -42,7 +42,7 @@ fn commit_reveal_compete() {
     assert!(world.open_targets().is_empty());
     // An update can follow at once.
     world.apply(4, World::commit_model_kind(model, 2));
-    world.to_epoch(2);
+    world.until_epoch(2);
     assert_eq!(status(&mut world, model), ModelStatus::Active);
     assert!(
         world
@@ -52,7 +52,7 @@ fn commit_reveal_compete() {
         "all there are"
     );
     world.apply(4, World::reveal_model_kind(model, 2));
-    world.to_epoch(3);
+    world.until_epoch(3);
     let record = view::model(&mut world.state, model).unwrap().unwrap();
     assert_eq!(
         record.weights_in(Epoch(3)).unwrap().committed.hash,
@@ -69,9 +69,9 @@ fn a_commitment_that_is_not_revealed_lapses_and_costs() {
     let mut world = World::new(tiny());
     let model = world.create_model(4);
     world.apply(4, World::commit_model_kind(model, 1));
-    world.to_epoch(1);
+    world.until_epoch(1);
     let pool = world.supply().reward_pool;
-    world.to_epoch(2);
+    world.until_epoch(2);
     let stake = view::stake(&mut world.state, PoolId::Model(model), address(4)).unwrap();
     assert_eq!(stake.counting.0, 19 * SOMA, "5% of 20 SOMA");
     assert!(world.supply().reward_pool.0 > pool.0);
@@ -92,10 +92,10 @@ fn a_commitment_that_is_not_revealed_lapses_and_costs() {
 #[test]
 fn weights_grow_old() {
     let (mut world, models) = World::with_models(tiny(), 1);
-    world.to_epoch(7);
+    world.until_epoch(7);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Active);
     // Fresh weights, committed and revealed in time, would keep it active; it has none.
-    world.to_epoch(8);
+    world.until_epoch(8);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Stale);
     assert!(world.open_targets().is_empty());
     let inactive = Event::ModelInactive {
@@ -104,9 +104,9 @@ fn weights_grow_old() {
     };
     assert!(world.history.last().unwrap().events.contains(&inactive));
     world.apply(4, World::commit_model_kind(models[0], 9));
-    world.to_epoch(9);
+    world.until_epoch(9);
     world.apply(4, World::reveal_model_kind(models[0], 9));
-    world.to_epoch(10);
+    world.until_epoch(10);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Active);
     assert_eq!(world.open_targets().len(), 4);
 }
@@ -137,7 +137,7 @@ fn deactivation_frees_the_stake() {
         amount: Shannons(SOMA),
     };
     assert_eq!(world.fail(8, add), Rejection::PoolClosed {});
-    world.to_epoch(3);
+    world.until_epoch(3);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Retired);
     assert!(
         world
@@ -163,13 +163,13 @@ fn stake_added_just_before_a_retirement_matures_all_the_same() {
         },
     );
     world.apply(4, TransactionKind::DeactivateModel { model: models[0] });
-    world.to_epoch(3);
+    world.until_epoch(3);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Retired);
     assert_eq!(view::counters(&mut world.state).unwrap().unwrap().live_models, 2);
-    world.to_epoch(5);
+    world.until_epoch(5);
     assert_eq!(view::counters(&mut world.state).unwrap().unwrap().live_models, 1);
     assert_eq!(view::model_at(&mut world.state, 0).unwrap(), Some(models[0]));
-    world.to_epoch(9);
+    world.until_epoch(9);
     let fee = world
         .apply(
             8,
@@ -188,7 +188,7 @@ fn a_reward_to_an_empty_pool_goes_to_its_owner() {
     let target = world.open_targets().remove(0);
     world.win(8, &target, 1, 0);
     world.apply(4, TransactionKind::DeactivateModel { model: models[0] });
-    world.to_epoch(3);
+    world.until_epoch(3);
     let pool = PoolId::Model(models[0]);
     world.apply(
         4,
@@ -198,7 +198,7 @@ fn a_reward_to_an_empty_pool_goes_to_its_owner() {
         },
     );
     let before = world.balance(4);
-    world.to_epoch(5);
+    world.until_epoch(5);
     let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
     assert!(record.settled);
     let gained = world.balance(4) - before;
@@ -231,7 +231,7 @@ fn two_thirds_of_the_stake_retire_a_faulty_model() {
     let stake = view::stake(&mut world.state, PoolId::Model(models[0]), address(4)).unwrap();
     assert_eq!(stake.counting.0, 18 * SOMA, "10% of 20 SOMA");
     assert_eq!(world.fail(3, report), Rejection::ModelRetired {});
-    world.to_epoch(3);
+    world.until_epoch(3);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Retired);
 }
 
@@ -244,14 +244,14 @@ fn the_same_file_again_keeps_its_place_in_the_order() {
     };
     let first = sequence(&mut world);
     world.apply(4, World::commit_model_kind(models[0], 0));
-    world.to_epoch(3);
+    world.until_epoch(3);
     world.apply(4, World::reveal_model_kind(models[0], 0));
-    world.to_epoch(4);
+    world.until_epoch(4);
     assert_eq!(sequence(&mut world), first);
     world.apply(4, World::commit_model_kind(models[0], 77));
-    world.to_epoch(5);
+    world.until_epoch(5);
     world.apply(4, World::reveal_model_kind(models[0], 77));
-    world.to_epoch(6);
+    world.until_epoch(6);
     assert!(sequence(&mut world) > first);
 }
 
@@ -275,7 +275,7 @@ fn stake_moves_routing_only_from_the_next_epoch() {
     );
     let counted = view::pool(&mut world.state, pool).unwrap().unwrap().counted;
     assert_eq!(counted.0, 20 * SOMA);
-    world.to_epoch(3);
+    world.until_epoch(3);
     // ln(451) = 6.1: more than kappa = 5.7 can make up for by half a similarity.
     let chosen = world
         .open_targets()

@@ -163,8 +163,8 @@ impl Driver {
         (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
     }
 
-    fn run(&mut self, attempt: Try) {
-        let (who, kind) = match attempt {
+    fn run(&mut self, attempt: &Try) {
+        let (who, kind) = match *attempt {
             Try::Pay { who, to, amount } => {
                 let payments = List::new(vec![Payment {
                     to: address(to),
@@ -311,7 +311,7 @@ impl Driver {
             }
             Try::Epoch => {
                 let next = self.world.epoch().0 + 1;
-                self.world.to_epoch(next);
+                self.world.until_epoch(next);
                 return;
             }
         };
@@ -345,12 +345,12 @@ proptest! {
         let (world, models) = World::with_models(params, 4);
         let models = models.into_iter().zip(4..).map(|(model, owner)| (owner, model)).collect();
         let mut driver = Driver { world, models, finds: Vec::new() };
-        for attempt in tries {
+        for attempt in &tries {
             driver.run(attempt);
         }
         // Whatever is under way comes to its end.
         let end = driver.world.epoch().0 + 4;
-        driver.world.to_epoch(end);
+        driver.world.until_epoch(end);
         let supply = driver.world.supply();
         prop_assert_eq!(supply.total(), Some(MAX_SUPPLY));
         prop_assert_eq!(supply.deposits, Shannons::ZERO);

@@ -79,7 +79,7 @@ fn refusals(seen: &mut Seen) {
         max_fee: Shannons(0),
         kind: transfer(u64::MAX),
     };
-    world.to_epoch(1);
+    world.until_epoch(1);
     let mut expect = |bad: &Transaction, keys: &Keypair, name: &str| {
         let verified = bad.clone().sign(keys).verify().unwrap();
         let rejection = check(&mut world.state, &verified).unwrap().unwrap_err();
@@ -237,7 +237,7 @@ fn models(seen: &mut Seen) {
         World::reveal_model_kind(model, 1),
         "RevealTooEarly",
     );
-    world.to_epoch(1);
+    world.until_epoch(1);
     let wrong = Kind::RevealModel {
         model,
         key: soma_types::DecryptionKey([1; 32]),
@@ -254,7 +254,7 @@ fn models(seen: &mut Seen) {
     });
     let model = poor.create_model(4);
     poor.apply(4, World::commit_model_kind(model, 1));
-    poor.to_epoch(2);
+    poor.until_epoch(2);
     seen.fail(
         &mut poor,
         4,
@@ -331,7 +331,7 @@ fn submissions(seen: &mut Seen) {
         seen.fail(&mut world, 8, find.reveal(id), name);
     };
     faulty("WrongLossCount", &|find| {
-        find.reveal.losses_nano = List::new(vec![1]).unwrap()
+        find.reveal.losses_nano = List::new(vec![1]).unwrap();
     });
     faulty("DataSize", &|find| find.reveal.data_size_bytes = 0);
     faulty("DataSize", &|find| find.reveal.data_size_bytes = u64::MAX);
@@ -339,7 +339,7 @@ fn submissions(seen: &mut Seen) {
         find.reveal.embedding = Embedding::draw(&Seed([1; 32]), DIM as usize - 1);
     });
     faulty("CrossEntropyAboveLoss", &|find| {
-        find.reveal.cross_entropy_nano = 1_000_000_001
+        find.reveal.cross_entropy_nano = 1_000_000_001;
     });
     faulty("LossBand", &|find| find.reveal.cross_entropy_nano = 49_999_999);
     faulty("LossBand", &|find| {
@@ -370,7 +370,7 @@ fn audits(seen: &mut Seen) {
         audit_kinds(0, SubmissionId([1; 32]), Verdict::Valid, 1).0,
         "NoSuchSubmission",
     );
-    world.to_epoch(3);
+    world.until_epoch(3);
     seen.fail(
         &mut world,
         8,

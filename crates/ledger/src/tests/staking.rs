@@ -53,7 +53,7 @@ fn stake_counts_from_the_next_epoch_and_unbonds_after_it_stopped() {
         world.fail(8, withdraw(pool, 1)),
         Rejection::InsufficientStake { .. }
     ));
-    world.to_epoch(1);
+    world.until_epoch(1);
     let stake = view::stake(&mut world.state, pool, address(8)).unwrap();
     assert_eq!((stake.counting.0, stake.pending.0), (100 * SOMA, 0));
     let committee = view::committee(&mut world.state, Epoch(1)).unwrap().unwrap();
@@ -70,13 +70,13 @@ fn stake_counts_from_the_next_epoch_and_unbonds_after_it_stopped() {
         (60 * SOMA, 1_100 * SOMA),
         "counts until the boundary"
     );
-    world.to_epoch(2);
+    world.until_epoch(2);
     assert_eq!(
         world.supply().unbonding.0,
         40 * SOMA,
         "stopped counting, waits one epoch"
     );
-    world.to_epoch(3);
+    world.until_epoch(3);
     assert_eq!(world.supply().unbonding.0, 0);
     assert_eq!(world.balance(8), before - fee + 40 * SOMA);
 }
@@ -109,7 +109,7 @@ fn owners_keep_their_least_stake_while_live() {
     world.apply(0, TransactionKind::LeaveValidator);
     world.apply(0, withdraw_all(pool));
     assert_eq!(world.fail(0, add(pool, SOMA)), Rejection::PoolClosed {});
-    world.to_epoch(1);
+    world.until_epoch(1);
     assert_eq!(
         view::committee(&mut world.state, Epoch(1))
             .unwrap()
@@ -121,7 +121,7 @@ fn owners_keep_their_least_stake_while_live() {
     // It may come back.
     let again = register(&world, 0, 2_000 * SOMA);
     world.apply(0, again);
-    world.to_epoch(2);
+    world.until_epoch(2);
     let committee = view::committee(&mut world.state, Epoch(2)).unwrap().unwrap();
     assert_eq!(
         (committee.seats.len(), committee.seats[0].validator),
@@ -167,7 +167,7 @@ fn validators_prove_their_keys() {
         stake,
     };
     assert_eq!(world.fail(9, taken), Rejection::NetworkKeyTaken {});
-    world.to_epoch(1);
+    world.until_epoch(1);
     assert_eq!(
         view::committee(&mut world.state, Epoch(1))
             .unwrap()
@@ -184,7 +184,7 @@ fn nobody_buys_into_rewards_that_others_earned() {
     let (mut world, models) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     world.win(8, &target, 1, 0);
-    world.to_epoch(3);
+    world.until_epoch(3);
     // The reward of epoch 2 is known now, and paid in epoch 4: a whale joins just in time.
     let pool = PoolId::Model(models[0]);
     let reward = view::epoch_record(&mut world.state, Epoch(2))
@@ -195,12 +195,12 @@ fn nobody_buys_into_rewards_that_others_earned() {
         / 2;
     assert!(reward > 1_000 * SOMA);
     world.apply(9, add(pool, 5_000 * SOMA));
-    world.to_epoch(4);
+    world.until_epoch(4);
     assert_eq!(
         view::pool(&mut world.state, pool).unwrap().unwrap().counted.0,
         5_020 * SOMA
     );
-    world.to_epoch(6);
+    world.until_epoch(6);
     let record = view::pool(&mut world.state, pool).unwrap().unwrap();
     assert!(
         record.young.is_zero() && record.maturing.is_zero(),
@@ -214,7 +214,7 @@ fn nobody_buys_into_rewards_that_others_earned() {
     // From the epoch in which its stake counted on, the whale earns.
     let target = world.open_targets().remove(0);
     world.win(8, &target, 2, 0);
-    world.to_epoch(9);
+    world.until_epoch(9);
     assert!(
         view::stake(&mut world.state, pool, address(9))
             .unwrap()
@@ -266,7 +266,7 @@ fn commission_changes_count_from_the_next_epoch() {
             .find(|seat| seat.validator == address(0))
             .unwrap()
     };
-    world.to_epoch(1);
+    world.until_epoch(1);
     assert_eq!(seat(&mut world, 0).commission, basis(1_000));
     assert_eq!(seat(&mut world, 1).commission, basis(0));
 }
@@ -278,7 +278,7 @@ fn rent_is_the_stake_weighted_median_of_votes() {
         rent_per_mib_epoch: Shannons(rate),
     };
     world.apply(0, vote(5));
-    world.to_epoch(1);
+    world.until_epoch(1);
     let rent = |world: &mut World| {
         view::epoch(&mut world.state)
             .unwrap()
@@ -288,7 +288,7 @@ fn rent_is_the_stake_weighted_median_of_votes() {
     };
     assert_eq!(rent(&mut world), 10_000, "one of four moves nothing");
     world.apply(1, vote(7));
-    world.to_epoch(2);
+    world.until_epoch(2);
     assert_eq!(rent(&mut world), 7, "half of the stake is at or below 7");
     assert!(matches!(
         world.fail(1, vote(2 * SOMA)),

@@ -221,7 +221,7 @@ impl World {
     }
 
     /// Empty blocks up to and including the first of `epoch`.
-    pub fn to_epoch(&mut self, epoch: u64) {
+    pub fn until_epoch(&mut self, epoch: u64) {
         while self.epoch() < Epoch(epoch) {
             self.block(vec![]);
         }
@@ -289,14 +289,14 @@ impl World {
             .map(|(id, index)| (4 + index, Self::commit_model_kind(*id, index)));
         let receipts = world.block(commits.collect());
         assert!(receipts.iter().all(Receipt::applied), "{receipts:?}");
-        world.to_epoch(1);
+        world.until_epoch(1);
         let reveals = models
             .iter()
             .zip(0..)
             .map(|(id, index)| (4 + index, Self::reveal_model_kind(*id, index)));
         let receipts = world.block(reveals.collect());
         assert!(receipts.iter().all(Receipt::applied), "{receipts:?}");
-        world.to_epoch(2);
+        world.until_epoch(2);
         (world, models)
     }
 
