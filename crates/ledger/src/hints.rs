@@ -49,7 +49,7 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
         Kind::CommitModel { model, .. } => keys.extend(pool_keys(&PoolId::Model(*model))),
         Kind::RevealModel { model, .. } => keys.extend([MODELS.key(model), REVEALED_EMBEDDINGS.key(model)]),
         Kind::SetModelCommission { model, .. } | Kind::DeactivateModel { model } => {
-            keys.push(MODELS.key(model))
+            keys.push(MODELS.key(model));
         }
         Kind::CommitSubmission { target, .. } => keys.push(TARGETS.key(target)),
         Kind::RevealSubmission {

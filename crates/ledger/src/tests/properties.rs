@@ -1,10 +1,14 @@
 //! Random histories: whatever is tried, nothing panics, and money is neither made nor lost (the world
 //! counts all of it after every block).
 
-use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use soma_types::{
-    ContentHash, Embedding, ModelId, Rejection, Salt, Seed, Shannons, SubmissionId, TransactionKind as Kind,
+    ContentHash, Embedding, Epoch, ModelId, Rejection, Salt, Seed, Shannons, SubmissionId,
+    TransactionKind as Kind,
     amount::MAX_SUPPLY,
+    event::Event,
     list::List,
     params::Params,
     receipt::{Created, Outcome},
@@ -80,6 +84,33 @@ enum Try {
         verdict: u8,
         transcript: u8,
     },
+    /// Two submit to one target, and reveal in either order.
+    Race {
+        first: u8,
+        second: u8,
+        target: u8,
+        data: u8,
+        same: bool,
+        late_first: bool,
+    },
+    /// Validators audit a winner; their reveals wait for the second phase.
+    AuditAll {
+        pick: u8,
+        findings: [Option<(u8, u8)>; 4],
+    },
+    /// Waits for the second phase, if it is not over, and reveals what was committed.
+    RevealAll,
+    /// Several validators report the same model.
+    ReportAll {
+        model: u8,
+        count: u8,
+    },
+    /// Takes a part of what is there.
+    WithdrawPart {
+        who: u8,
+        pick: u8,
+        percent: u8,
+    },
     Register {
         who: u8,
     },
@@ -105,6 +136,11 @@ fn amounts() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// Mostly that the score is false, so that there are majorities.
+fn finding() -> impl Strategy<Value = Option<(u8, u8)>> {
+    prop_oneof![4 => Just(Some((3, 1))), 2 => Just(Some((0, 1))), 1 => Just(Some((1, 0))), 1 => Just(None)]
+}
+
 fn tries() -> impl Strategy<Value = Try> {
     let who = 0..10_u8;
     prop_oneof![
@@ -121,6 +157,13 @@ fn tries() -> impl Strategy<Value = Try> {
         12 => any::<u8>().prop_map(|pick| Try::Reveal { pick }),
         6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::Audit { who, pick, verdict, transcript }),
         6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::RevealAudit { who, pick, verdict, transcript }),
+        6 => (who.clone(), who.clone(), any::<u8>(), any::<u8>(), prop::bool::weighted(0.2), any::<bool>()).prop_map(
+            |(first, second, target, data, same, late_first)| Try::Race { first, second, target, data, same, late_first }
+        ),
+        6 => (any::<u8>(), prop::array::uniform4(finding())).prop_map(|(pick, findings)| Try::AuditAll { pick, findings }),
+        6 => Just(Try::RevealAll),
+        1 => (any::<u8>(), 1..5_u8).prop_map(|(model, count)| Try::ReportAll { model, count }),
+        4 => (who.clone(), any::<u8>(), 1..=100_u8).prop_map(|(who, pick, percent)| Try::WithdrawPart { who, pick, percent }),
         1 => who.clone().prop_map(|who| Try::Register { who }),
         1 => who.clone().prop_map(|who| Try::Leave { who }),
         1 => (0..4_u8, amounts()).prop_map(|(who, rate)| Try::Rent { who, rate }),
@@ -134,6 +177,25 @@ struct Driver {
     world: World,
     models: Vec<(u8, ModelId)>,
     finds: Vec<(Find, SubmissionId)>,
+    /// Reveals of audits, with the epoch they belong to.
+    audits: Vec<(Epoch, u8, Kind)>,
+}
+
+impl Driver {
+    fn new(params: Params) -> Self {
+        let (world, models) = World::with_models(params, 4);
+        let models = models
+            .into_iter()
+            .zip(4..)
+            .map(|(model, owner)| (owner, model))
+            .collect();
+        Self {
+            world,
+            models,
+            finds: Vec::new(),
+            audits: Vec::new(),
+        }
+    }
 }
 
 fn verdict(number: u8) -> Verdict {
@@ -161,6 +223,38 @@ impl Driver {
     fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
         let tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
         (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
+    }
+
+    fn race(&mut self, first: u8, second: u8, target: u8, data: u8, same: bool, late_first: bool) {
+        let targets = self.world.open_targets();
+        if targets.is_empty() || [first, second].iter().any(|who| self.world.balance(*who) < SOMA) {
+            return;
+        }
+        let target = &targets[target as usize % targets.len()];
+        let mut finds = [
+            self.world.find(first, target, data, 0),
+            self.world.find(second, target, data, 0),
+        ];
+        if !same {
+            finds[1].reveal.data_hash = ContentHash([data.wrapping_add(1); 32]);
+        }
+        finds[1].salt = Salt([data; 32]);
+        let mut steps = Vec::new();
+        for find in &finds {
+            let receipt = self.world.one(find.who, find.commit());
+            if let Outcome::Applied {
+                created: Some(Created::Submission(id)),
+            } = receipt.outcome
+            {
+                steps.push((find.who, find.reveal(id)));
+            }
+        }
+        if late_first {
+            steps.reverse();
+        }
+        for (who, reveal) in steps {
+            self.world.one(who, reveal);
+        }
     }
 
     fn run(&mut self, attempt: &Try) {
@@ -297,6 +391,75 @@ impl Driver {
                 };
                 (who, audit_kinds(who, id, verdict(number), transcript).1)
             }
+            Try::Race {
+                first,
+                second,
+                target,
+                data,
+                same,
+                late_first,
+            } => {
+                self.race(first, second, target, data, same, late_first);
+                return;
+            }
+            Try::AuditAll { pick, findings } => {
+                let Some(id) = self.audited(pick) else { return };
+                for (finding, who) in findings.into_iter().zip(0..) {
+                    let Some((number, transcript)) = finding else {
+                        continue;
+                    };
+                    let (commit, reveal) = audit_kinds(who, id, verdict(number), transcript);
+                    if self.world.balance(who) > SOMA && self.world.one(who, commit).applied() {
+                        self.audits.push((self.world.epoch(), who, reveal));
+                    }
+                }
+                return;
+            }
+            Try::RevealAll => {
+                let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+                let phase = now
+                    .first_height
+                    .plus(self.world.genesis.params.audit_commit_blocks);
+                if self.audits.iter().any(|(epoch, _, _)| *epoch == now.epoch) {
+                    self.world.skip(phase.0.saturating_sub(self.world.height.0 + 1));
+                    for (_, who, reveal) in std::mem::take(&mut self.audits) {
+                        if self.world.balance(who) > SOMA {
+                            self.world.one(who, reveal);
+                        }
+                    }
+                }
+                return;
+            }
+            Try::ReportAll { model, count } => {
+                let model = self.model(model).1;
+                for who in 0..count.min(4) {
+                    if self.world.balance(who) > SOMA {
+                        self.world.one(
+                            who,
+                            Kind::ReportModel {
+                                model,
+                                fault: ModelFault::BadWeights,
+                            },
+                        );
+                    }
+                }
+                return;
+            }
+            Try::WithdrawPart { who, pick, percent } => {
+                let (stakes, _) = view::stakes(&mut self.world.state, address(who), 0, 100).unwrap();
+                if stakes.is_empty() {
+                    return;
+                }
+                let stake = stakes[pick as usize % stakes.len()];
+                let part = Shannons(stake.counting.0 / 100 * u64::from(percent));
+                (
+                    who,
+                    Kind::WithdrawStake {
+                        pool: stake.pool,
+                        amount: Withdrawal::Amount(part),
+                    },
+                )
+            }
             Try::Register { who } => (who, register(&self.world, who, 1_000 * SOMA)),
             Try::Leave { who } => (who, Kind::LeaveValidator),
             Try::Rent { who, rate } => (
@@ -332,25 +495,108 @@ impl Driver {
     }
 }
 
+/// Plays a history to its end: whatever is under way is over then.
+fn play(tries: &[Try], sampled: bool) -> Driver {
+    let params = if sampled {
+        Params {
+            audit_rate: BasisPoints::new(5_000).unwrap(),
+            auditors: 2,
+            payouts_per_block: 1,
+            ..tiny()
+        }
+    } else {
+        tiny()
+    };
+    let mut driver = Driver::new(params);
+    for attempt in tries {
+        driver.run(attempt);
+    }
+    let end = driver.world.epoch().0 + 4;
+    driver.world.until_epoch(end);
+    driver
+}
+
+/// The random histories do meet what matters.
+#[test]
+fn histories_are_not_vacuous() {
+    let mut runner = TestRunner::deterministic();
+    let mut met: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..40 {
+        let tries = prop::collection::vec(tries(), 200..250)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        let driver = play(&tries, false);
+        for block in &driver.world.history {
+            for event in block
+                .events
+                .iter()
+                .chain(block.receipts.iter().flat_map(|receipt| &receipt.events))
+            {
+                let mut name = format!("{event:?}");
+                if let Event::SubmissionEnded { status, .. } = event {
+                    name = format!("Ended:{status:?}");
+                }
+                let name = name.split([' ', '{']).next().unwrap_or_default();
+                *met.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+    }
+    for name in [
+        "Paid",
+        "StakeAdded",
+        "StakeWithdrawn",
+        "Unbonded",
+        "ModelCreated",
+        "ModelCommitted",
+        "ModelRevealed",
+        "ModelActivated",
+        "ModelLapsed",
+        "ModelReported",
+        "ModelFaulted",
+        "ModelInactive",
+        "TargetOpened",
+        "TargetFilled",
+        "SubmissionRevealed",
+        "Ended:Won",
+        "Ended:Paid",
+        "Ended:LostRace",
+        "Ended:Expired",
+        "Ended:FoundFalse",
+        "AuditRevealed",
+        "ValidatorPaid",
+        "ValidatorRegistered",
+        "ValidatorLeft",
+        "EpochSettled",
+        "DifficultyAdjusted",
+    ] {
+        assert!(met.contains_key(name), "no history had {name}: {met:?}");
+    }
+}
+
+/// Blocks of a random history, executed on a state that must be loaded piece by piece, end the same.
+#[test]
+fn histories_do_not_depend_on_what_is_loaded() {
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..4 {
+        let tries = prop::collection::vec(tries(), 60..80)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        let mut driver = Driver::new(tiny());
+        driver.world.lazily = true;
+        for attempt in &tries {
+            driver.run(attempt);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn any_history_conserves_money(tries in prop::collection::vec(tries(), 1..250), sampled: bool) {
-        let params = if sampled {
-            Params { audit_rate: BasisPoints::new(5_000).unwrap(), auditors: 2, payouts_per_block: 1, ..tiny() }
-        } else {
-            tiny()
-        };
-        let (world, models) = World::with_models(params, 4);
-        let models = models.into_iter().zip(4..).map(|(model, owner)| (owner, model)).collect();
-        let mut driver = Driver { world, models, finds: Vec::new() };
-        for attempt in &tries {
-            driver.run(attempt);
-        }
-        // Whatever is under way comes to its end.
-        let end = driver.world.epoch().0 + 4;
-        driver.world.until_epoch(end);
+        let mut driver = play(&tries, sampled);
         let supply = driver.world.supply();
         prop_assert_eq!(supply.total(), Some(MAX_SUPPLY));
         prop_assert_eq!(supply.deposits, Shannons::ZERO);

@@ -16,6 +16,7 @@ use soma_types::{
     transaction::{BasisPoints, SubmissionReveal, Verdict},
 };
 
+use super::missing::execute_lazily;
 use crate::{
     Block, BlockOutcome, MemoryState, RoutingCache, execute_block, initialize,
     tables::{ACCOUNTS, POOLS, SUBMISSIONS, UNBONDING},
@@ -61,6 +62,8 @@ pub struct World {
     pub height: Height,
     nonces: BTreeMap<u8, u64>,
     pub history: Vec<BlockOutcome>,
+    /// Whether to execute each block a second time on a state that loads piece by piece.
+    pub lazily: bool,
 }
 
 /// The keys of account `who`. 0 to 3 are the validators.
@@ -139,6 +142,7 @@ impl World {
             height: Height::ZERO,
             nonces: BTreeMap::new(),
             history: Vec::new(),
+            lazily: false,
         };
         world.check_money();
         world
@@ -182,7 +186,14 @@ impl World {
             })
             .collect();
         let block = self.next_block();
+        let before = self.lazily.then(|| self.state.clone());
         let outcome = execute_block(&mut self.state, &mut self.cache, block, &transactions).unwrap();
+        if let Some(before) = before {
+            assert_eq!(
+                execute_lazily(before, block, &transactions),
+                (outcome.clone(), self.state.clone())
+            );
+        }
         self.height = block.height;
         self.check_money();
         let receipts = outcome.receipts.clone();
