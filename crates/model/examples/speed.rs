@@ -2,6 +2,7 @@
 //! width on the fastest, and the share of the fused multiply-add peak measured in the same run.
 //!
 //! `cargo run --release -p soma-model --features test-support --example speed`
+#![allow(clippy::disallowed_types)] // a benchmark needs a clock
 #![allow(unsafe_code)] // the peak is measured with instructions that Rust cannot know the processor has
 
 use std::{

@@ -1,5 +1,7 @@
 //! Scores, contests, embeddings and mixtures: bad input, ties, failures, and the mixture's bound.
 
+#![allow(clippy::disallowed_methods)] // the bound is compared with the platform's logarithm
+
 use proptest::prelude::*;
 use soma_model::{
     BackendError, Directions, LOSS_NONE, Model, ModelError, Posterior, ScoreError, Scorer, Simd, layout,

@@ -60,8 +60,8 @@ pub(super) fn assert_tile_in_bounds(
 
 /// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512.
 const TILE_ROWS: usize = 12;
-/// Stretch of k per sweep: a panel of it (32 KiB) stays in the L1 cache.
-const DEPTH: usize = 256;
+/// Stretch of k per sweep: a panel of it (64 KiB) stays in the L2 cache, a tile's rows (24 KiB) in L1.
+const DEPTH: usize = 512;
 /// Most rows per task: their packed stretch of k stays in the L2 cache.
 const TASK_ROWS_MAX: usize = 16 * TILE_ROWS;
 /// Fewest multiply-adds worth a task of their own.
@@ -126,21 +126,29 @@ impl<I: Isa> Blocked<I> {
                 let columns = index * PANEL..outputs.min((index + 1) * PANEL);
                 for (first, packed) in (0..rows).step_by(TILE_ROWS).zip(packed.chunks(TILE_ROWS * depth)) {
                     let height = TILE_ROWS.min(rows - first);
+                    let out = &mut out[first * outputs..(first + height) * outputs];
                     let mut acc = [[0.0; PANEL]; TILE_ROWS];
-                    for (row, acc) in acc[..height].iter_mut().enumerate() {
-                        let at = (first + row) * outputs;
-                        let from = match bias {
-                            _ if start > 0 => &out[at + columns.start..at + columns.end],
-                            Some(bias) => &bias[columns.clone()],
-                            None => continue,
-                        };
-                        copy(acc, from);
-                    }
+                    I::run(
+                        #[inline(always)]
+                        || {
+                            for (acc, out) in acc.iter_mut().zip(out.chunks_exact(outputs)) {
+                                match bias {
+                                    _ if start > 0 => copy(acc, &out[columns.clone()]),
+                                    Some(bias) => copy(acc, &bias[columns.clone()]),
+                                    None => (),
+                                }
+                            }
+                        },
+                    );
                     Self::tile_of(height, &mut acc, packed, (1, padded_rows(height)), panel);
-                    for (row, acc) in acc[..height].iter().enumerate() {
-                        let at = (first + row) * outputs;
-                        store(&mut out[at + columns.start..at + columns.end], acc);
-                    }
+                    I::run(
+                        #[inline(always)]
+                        || {
+                            for (acc, out) in acc.iter().zip(out.chunks_exact_mut(outputs)) {
+                                store(&mut out[columns.clone()], acc);
+                            }
+                        },
+                    );
                 }
             }
         }
@@ -177,9 +185,14 @@ impl<I: Isa> Blocked<I> {
             {
                 let mut acc = [[0.0; PANEL]; TILE_ROWS];
                 Self::tile_of(rows, &mut acc, &work.queries, (1, height), panel);
-                for (row, acc) in acc[..height].iter().enumerate() {
-                    work.scores[row * stride + index * PANEL..][..PANEL].copy_from_slice(acc);
-                }
+                I::run(
+                    #[inline(always)]
+                    || {
+                        for (acc, scores) in acc[..height].iter().zip(work.scores.chunks_exact_mut(stride)) {
+                            store(&mut scores[index * PANEL..(index + 1) * PANEL], acc);
+                        }
+                    },
+                );
             }
             let mut totals = [1.0; TILE_ROWS];
             I::run(
@@ -245,6 +258,7 @@ fn pack_rows(packed: &mut [f32], x: &[f32], stride: usize, rows: usize, depth: u
 }
 
 /// A whole panel's width at a known size, or the narrow last one.
+#[inline(always)]
 fn copy(acc: &mut [f32; PANEL], from: &[f32]) {
     match from.first_chunk::<PANEL>() {
         Some(from) => *acc = *from,
@@ -253,6 +267,7 @@ fn copy(acc: &mut [f32; PANEL], from: &[f32]) {
 }
 
 /// The reverse of [`copy`].
+#[inline(always)]
 fn store(to: &mut [f32], acc: &[f32; PANEL]) {
     match to.first_chunk_mut::<PANEL>() {
         Some(to) => *to = *acc,

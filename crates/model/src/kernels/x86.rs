@@ -192,3 +192,39 @@ fn vectors_512(row: &[f32; PANEL]) -> [__m512; 2] {
     // SAFETY: plain numbers of the same size.
     unsafe { transmute(*row) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::arch::asm;
+
+    use super::super::{BackendError, floating_point_is_ieee};
+
+    /// Runs `f` with other rounding or subnormal handling, as some libraries leave a thread behind.
+    fn with_control<R>(flags: u32, f: impl FnOnce() -> R) -> R {
+        let mut original = 0_u32;
+        // SAFETY: the control word is read, changed for `f`, and put back; `f` hides its arithmetic
+        // from the compiler.
+        unsafe {
+            asm!("stmxcsr [{}]", in(reg) &raw mut original);
+            let changed = original | flags;
+            asm!("ldmxcsr [{}]", in(reg) &raw const changed);
+            let result = f();
+            asm!("ldmxcsr [{}]", in(reg) &raw const original);
+            result
+        }
+    }
+
+    #[test]
+    fn changed_arithmetic_is_noticed() {
+        const DENORMALS_ARE_ZERO: u32 = 1 << 6;
+        const FLUSH_TO_ZERO: u32 = 1 << 15;
+        assert_eq!(with_control(0, floating_point_is_ieee), Ok(()));
+        for flags in [DENORMALS_ARE_ZERO, FLUSH_TO_ZERO, 1 << 13, 2 << 13, 3 << 13] {
+            let result = with_control(flags, floating_point_is_ieee);
+            assert!(
+                matches!(result, Err(BackendError::FloatingPoint(_))),
+                "{flags:#x}: {result:?}"
+            );
+        }
+    }
+}
