@@ -4,8 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
-use soma_ledger::{Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, initialize};
-use soma_types::{Address, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis};
+use soma_ledger::{
+    Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys, initialize,
+    transaction_keys, view,
+};
+use soma_types::{Address, Epoch, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis};
 
 use crate::{
     execution::{Bridge, Source},
@@ -91,13 +94,21 @@ impl Machine for Ledger {
             proposer: proposer.and_then(|key| self.proposers.get(&key).copied()),
         });
 
+        // What is read for certain comes in two reads; the rest as it is found missing.
+        let keys = block_keys();
+        bridge.run(|state| state.prefetch(&keys)).await;
         let mut routing = self.routing.lock().clone();
         sound(bridge.run(|state| retry(executor.begin(state, &mut routing))).await);
         *self.routing.lock() = routing;
+        let verified: Vec<_> = transactions.iter().map(|encoded| self.verify(encoded)).collect();
+        let epoch = sound(bridge.run(|state| retry(view::epoch(state))).await).map_or(Epoch::ZERO, |now| now.epoch);
+        let keys: Vec<Vec<u8>> =
+            verified.iter().flatten().flat_map(|transaction| transaction_keys(transaction, epoch)).collect();
+        bridge.run(|state| state.prefetch(&keys)).await;
 
         let mut included = Vec::with_capacity(transactions.len());
-        for (index, encoded) in transactions.iter().enumerate() {
-            let refused = match self.verify(encoded) {
+        for (index, (encoded, verified)) in transactions.iter().zip(verified).enumerate() {
+            let refused = match verified {
                 Err(reason) => Some(reason),
                 Ok(transaction) => {
                     let applied = bridge

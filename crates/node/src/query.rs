@@ -147,10 +147,14 @@ impl<E: Runtime> Query<E> {
     /// validators. Nonces may run ahead of the ledger's as far as the mempool bridges the gap.
     ///
     /// # Errors
-    /// Why it is refused. Taking up one that waits already succeeds.
+    /// Why it is refused. Handing in again what waits or is included succeeds: the first answer may have
+    /// been lost.
     pub async fn submit(&self, encoded: &[u8]) -> Result<TransactionHash, SubmitError> {
         let transaction = self.mempool.decode(encoded)?;
         let hash = transaction.hash();
+        if self.index.transaction(&hash).is_some() {
+            return Ok(hash);
+        }
         let sender = transaction.sender();
         let nonce = transaction.transaction().nonce;
         match self.view(|state| soma_ledger::check(state, &transaction)).await? {
@@ -163,6 +167,23 @@ impl<E: Runtime> Query<E> {
             Ok(()) | Err(PoolError::Known(_)) => Ok(hash),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes up an encoded transaction without asking the ledger, and tells the other validators.
+    ///
+    /// # Errors
+    /// Why the mempool refuses it.
+    pub fn submit_unchecked(&self, encoded: &[u8]) -> Result<TransactionHash, PoolError> {
+        let transaction = self.mempool.decode(encoded)?;
+        let hash = transaction.hash();
+        self.gossip.submit(transaction)?;
+        Ok(hash)
+    }
+
+    /// Finalized blocks and certificates.
+    #[must_use]
+    pub const fn marshal(&self) -> &Marshal {
+        &self.marshal
     }
 
     /// What an encoded transaction would do if it were next.

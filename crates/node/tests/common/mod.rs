@@ -1,7 +1,9 @@
-//! A tiny state machine and the engine definition that every simulation runs.
+//! The engine definition that every simulation runs: real validators on simulated links and storage.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use commonware_actor::Feedback;
+use commonware_consensus::{Reporter, marshal::Update};
 use commonware_cryptography::Signer as _;
 use commonware_glue::simulate::{
     engine::{EngineDefinition, InitContext},
@@ -14,121 +16,124 @@ use soma_node::{
     block::Block,
     consensus::{Digest, Identity},
     dealer::Dealt,
-    engine::{self, Channels, Config, Timeouts, channel_quota},
-    execution::{Bridge, Source},
-    machine::{BlockContext, Executed, Inadmissible, Invalid, Machine, Observer, Pool},
+    engine::{self, Channels, Timeouts, channel_quota},
+    query::Query,
+    validator::{self, Config},
 };
+use soma_types::{
+    Keypair, PublicKey, Shannons, Transaction, TransactionKind,
+    amount::SHANNONS_PER_SOMA,
+    genesis::{Genesis, GenesisAccount, GenesisValidator},
+    list::List,
+    params::{Params, Preset},
+    transaction::{BasisPoints, Payment},
+};
+use soma_types::Epoch;
 
-/// Adds up the first byte of every transaction; a transaction that begins with 255 may not enter a block.
-#[derive(Clone)]
-pub struct Counter;
-
-impl Machine for Counter {
-    type Outcome = u64;
-
-    async fn execute<S: Source + Send>(
-        &self,
-        bridge: &mut Bridge<S>,
-        block: &BlockContext,
-        transactions: &[Vec<u8>],
-        inadmissible: Inadmissible,
-    ) -> Result<Executed<u64>, Invalid> {
-        let mut included = Vec::new();
-        for (index, transaction) in transactions.iter().enumerate() {
-            if transaction[0] == 255 {
-                match inadmissible {
-                    Inadmissible::Drop => continue,
-                    Inadmissible::Reject => {
-                        return Err(Invalid {
-                            index,
-                            reason: "too large".into(),
-                        });
-                    }
-                }
-            }
-            bridge
-                .step(|state| {
-                    let total = state
-                        .get(b"total")?
-                        .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
-                    state.set(
-                        b"total".to_vec(),
-                        Some((total + u64::from(transaction[0])).to_le_bytes().to_vec()),
-                    );
-                    Ok(())
-                })
-                .await;
-            included.push(transaction.clone());
-        }
-        let total = bridge
-            .step(|state| {
-                state.set(b"seed".to_vec(), Some(block.seed.to_vec()));
-                Ok(state
-                    .get(b"total")?
-                    .map_or(0, |bytes| u64::from_le_bytes(bytes.try_into().unwrap())))
-            })
-            .await;
-        Ok(Executed {
-            transactions: included,
-            outcome: total,
-        })
-    }
-}
-
-/// Offers the same transactions for every block, one of them inadmissible.
-#[derive(Clone)]
-pub struct Fixed;
-
-impl Pool for Fixed {
-    fn candidates(&self) -> Vec<Vec<u8>> {
-        vec![vec![1], vec![255], vec![2, 0]]
-    }
-}
-
-/// Remembers outcomes and state roots by height.
-#[derive(Clone, Default)]
-pub struct Watch(pub Arc<Mutex<BTreeMap<u64, (u64, Digest)>>>);
-
-impl Observer<u64> for Watch {
-    fn seen(&self, _: &Block, _: u64) {}
-
-    async fn finalized(&self, block: &Block, _: Digest, outcome: u64, _: u64) {
-        self.0
-            .lock()
-            .insert(block.height.get(), (outcome, block.state_root));
-    }
-}
+/// State roots by height, as one validator finalized them. Survives the validator's crashes.
+pub type Roots = Arc<Mutex<BTreeMap<u64, Digest>>>;
 
 /// What a simulation can see of a validator.
 pub struct State {
-    pub marshal: engine::Marshal,
-    pub watch: Watch,
+    pub query: Query<deterministic::Context>,
+    pub roots: Roots,
+    marshal: engine::Marshal,
 }
 
 impl ProcessedHeight for State {
     async fn processed_height(&self) -> u64 {
-        self.marshal
-            .get_processed()
-            .await
-            .map_or(0, |processed| processed.height().get())
+        self.marshal.get_processed().await.map_or(0, |processed| processed.height().get())
     }
 }
 
-/// A network of validators around [`Counter`].
+/// Notes the state root of every finalized block.
+#[derive(Clone)]
+struct Notes<R> {
+    inner: R,
+    roots: Roots,
+}
+
+impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
+    type Activity = Update<Block>;
+
+    fn report(&mut self, update: Update<Block>) -> Feedback {
+        if let Update::Block(block, _) = &update {
+            let block = block.inner();
+            let before = self.roots.lock().insert(block.height.get(), block.state_root);
+            assert!(before.is_none_or(|root| root == block.state_root), "a finalized block was replaced");
+        }
+        self.inner.report(update)
+    }
+}
+
+/// A network of validators around the ledger.
 #[derive(Clone)]
 pub struct Network {
     dealt: Arc<Dealt>,
-    watches: Vec<Watch>,
+    pub genesis: Arc<Genesis>,
+    roots: Vec<Roots>,
 }
 
-pub const CHAIN: [u8; 32] = [7; 32];
+/// Accounts that send money around during a simulation.
+pub fn sender(index: u8) -> Keypair {
+    Keypair::from_secret_bytes([100 + index; 32])
+}
 
 impl Network {
-    pub fn new(validators: u32) -> Self {
+    pub fn new(validators: u32, epoch_blocks: u64) -> Self {
+        let dealt = Dealt::new(test_rng(), validators);
+        let params = Params {
+            preset: Preset::Custom,
+            epoch_blocks,
+            settlement_blocks: 4,
+            audit_commit_blocks: epoch_blocks / 2,
+            difficulty_windows: 4,
+            ..Params::local()
+        };
+        let genesis = Genesis {
+            network: "simulation".into(),
+            timestamp_ms: 0,
+            accounts: (0..4)
+                .map(|index| GenesisAccount {
+                    address: sender(index).address(),
+                    balance: Shannons(1_000 * SHANNONS_PER_SOMA),
+                })
+                .collect(),
+            validators: dealt
+                .members
+                .iter()
+                .enumerate()
+                .map(|(index, member)| GenesisValidator {
+                    address: Keypair::from_secret_bytes([index as u8; 32]).address(),
+                    network_key: PublicKey(member.identity.public_key().as_ref().try_into().unwrap()),
+                    commission: BasisPoints::new(1_000).unwrap(),
+                    stake: params.validator_stake_min,
+                })
+                .collect(),
+            params,
+            weights: None,
+        };
+        genesis.validate().unwrap();
         Self {
-            dealt: Arc::new(Dealt::new(test_rng(), validators)),
-            watches: (0..validators).map(|_| Watch::default()).collect(),
+            dealt: Arc::new(dealt),
+            genesis: Arc::new(genesis),
+            roots: (0..validators).map(|_| Roots::default()).collect(),
         }
+    }
+
+    /// Sender `index` pays one shannon to its neighbour.
+    pub fn payment(&self, index: u8, nonce: u64) -> Vec<u8> {
+        let keys = sender(index);
+        let payment = Payment { to: sender((index + 1) % 4).address(), amount: Shannons(1) };
+        let transaction = Transaction {
+            chain: self.genesis.chain_id(),
+            sender: keys.public_key(),
+            nonce,
+            expires: Epoch(1_000),
+            max_fee: Shannons(SHANNONS_PER_SOMA),
+            kind: TransactionKind::Transfer { payments: List::new(vec![payment]).unwrap() },
+        };
+        transaction.sign(&keys).encode()
     }
 }
 
@@ -138,15 +143,11 @@ impl EngineDefinition for Network {
     type State = State;
 
     fn participants(&self) -> Vec<Identity> {
-        self.dealt
-            .members
-            .iter()
-            .map(|member| member.identity.public_key())
-            .collect()
+        self.dealt.members.iter().map(|member| member.identity.public_key()).collect()
     }
 
     fn channels(&self) -> Vec<(u64, Quota)> {
-        (0..engine::CHANNELS).map(|id| (id, channel_quota())).collect()
+        (0..=engine::CHANNELS).map(|id| (id, channel_quota())).collect()
     }
 
     fn max_message_size(&self) -> u32 {
@@ -155,37 +156,32 @@ impl EngineDefinition for Network {
 
     async fn init(&self, init: InitContext<'_, Identity>) -> (Handle<()>, State) {
         let mut channels = init.channels.into_iter();
-        let channels = Channels::register(|_, _| channels.next().unwrap());
-        let watch = self.watches[init.index].clone();
+        let engine_channels = Channels::register(|_, _| channels.next().unwrap());
+        let gossip = channels.next().unwrap();
         let config = Config {
-            identity: init.public_key.clone(),
-            scheme: self.dealt.scheme(&CHAIN, init.index),
+            identity: self.dealt.members[init.index].identity.clone(),
+            scheme: self.dealt.scheme(&self.genesis.chain_id().0, init.index),
+            genesis: self.genesis.clone(),
             partition: format!("validator-{}", init.index),
-            chain: CHAIN,
-            genesis_ms: 0,
-            machine: Counter,
-            pool: Fixed,
-            observer: watch.clone(),
             peers: init.oracle.manager(),
             blocker: init.oracle.control(init.public_key.clone()),
             timeouts: Timeouts::default(),
             retained_blocks: 1 << 20,
         };
+        let roots = self.roots[init.index].clone();
+        let notes = roots.clone();
         let (key, monitor) = (init.public_key.clone(), init.monitor);
-        let engine = engine::start::<deterministic::Context, _, _, _, _, _, _, _, _>(
-            init.context,
-            config,
-            channels,
-            |stateful| MonitorReporter::new(key, monitor, stateful),
-        )
+        let validator = validator::start(init.context, config, engine_channels, gossip, |stateful| {
+            MonitorReporter::new(key, monitor, Notes { inner: stateful, roots: notes })
+        })
         .await;
-        (
-            engine.handle,
-            State {
-                marshal: engine.marshal,
-                watch,
-            },
-        )
+        // Clients hand in payments while the network runs.
+        for nonce in 0..8 {
+            let payment = self.payment(init.index as u8 % 4, nonce);
+            let _ = validator.query.submit_unchecked(&payment);
+        }
+        let marshal = validator.query.marshal().clone();
+        (validator.handle, State { query: validator.query, roots, marshal })
     }
 
     fn start(engine: Handle<()>) -> Handle<()> {
