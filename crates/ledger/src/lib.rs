@@ -46,13 +46,15 @@ mod tables;
 mod targets;
 #[cfg(test)]
 mod tests;
+mod transact;
 mod validators;
 pub mod view;
 
 pub use audit::{auditors_of, is_sampled};
 pub use error::{Broken, Error};
-pub use execute::{Block, BlockOutcome, Executor, check, execute_block, simulate};
+pub use execute::{Block, BlockOutcome, Executor, execute_block};
 pub use genesis::{Network, initialize};
 pub use hints::{block_keys, transaction_keys};
 pub use routing::RoutingCache;
 pub use state::{MemoryState, Missing, State};
+pub use transact::{check, simulate};

@@ -8,7 +8,7 @@ use soma_types::{
     Embedding, Height, Shannons, SubmissionId, TargetId,
     event::Event,
     hash::domain_hash,
-    objects::{SubmissionStatus, Target, TargetStatus},
+    objects::{DataClaim, SubmissionStatus, Target, TargetStatus},
 };
 
 use crate::{
@@ -134,8 +134,10 @@ impl Ledger<'_> {
             .found
             .as_mut()
             .or_broken("a candidate that was not revealed")?;
-        let mut claim = self.expect(&CLAIMS, &found.data_hash)?;
-        if claim.submission != *id {
+        // The claim of one that lost its own race is gone: then nobody else was first.
+        if let Some(claim) = self.get(&CLAIMS, &found.data_hash)?
+            && claim.submission != *id
+        {
             return Ok(SubmissionStatus::NotNew {
                 first: claim.submission,
             });
@@ -144,7 +146,11 @@ impl Ledger<'_> {
         let mut model = self.expect(&MODELS, &model_id)?;
 
         // After this point it must succeed.
-        claim.won = true;
+        let claim = DataClaim {
+            submission: *id,
+            sequence: submission.sequence,
+            won: true,
+        };
         self.set(&CLAIMS, &found.data_hash, &claim);
         let index = self.hot.now.hits;
         found.winner_index = Some(index);

@@ -178,6 +178,28 @@ fn data_belongs_to_its_earliest_commit_even_across_targets() {
 }
 
 #[test]
+fn a_claim_ends_with_its_holders_race() {
+    let (mut world, _) = World::with_models(tiny(), 3);
+    let targets = world.open_targets();
+    let first = world.find(7, &targets[0], 1, 0);
+    let second = world.find(8, &targets[0], 2, 0);
+    let elsewhere = world.find(9, &targets[1], 2, 0);
+    let commits = vec![(7, first.commit()), (8, second.commit()), (9, elsewhere.commit())];
+    let ids: Vec<SubmissionId> = world.block(commits).iter().map(created_submission).collect();
+    world.apply(7, first.reveal(ids[0]));
+    // The second takes the data over from the third, then loses its own race to the first.
+    world.block(vec![(9, elsewhere.reveal(ids[2])), (8, second.reveal(ids[1]))]);
+    world.skip(2);
+    assert_eq!(world.status(ids[0]), SubmissionStatus::Won);
+    assert_eq!(world.status(ids[1]), SubmissionStatus::LostRace { to: ids[0] });
+    assert_eq!(
+        world.status(ids[2]),
+        SubmissionStatus::Won,
+        "nobody else has a claim any more"
+    );
+}
+
+#[test]
 fn an_exact_tie_goes_to_the_weights_committed_earlier() {
     let (mut world, models) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);

@@ -93,6 +93,11 @@ enum Try {
         same: bool,
         late_first: bool,
     },
+    /// Many commit in one block, and reveal in the next two in another order.
+    Storm {
+        picks: Vec<(u8, u8, u8)>,
+        order: u64,
+    },
     /// Validators audit a winner; their reveals wait for the second phase.
     AuditAll {
         pick: u8,
@@ -161,6 +166,8 @@ fn tries() -> impl Strategy<Value = Try> {
             |(first, second, target, data, same, late_first)| Try::Race { first, second, target, data, same, late_first }
         ),
         6 => (any::<u8>(), prop::array::uniform4(finding())).prop_map(|(pick, findings)| Try::AuditAll { pick, findings }),
+        6 => (prop::collection::vec((0..10_u8, 0..3_u8, any::<u8>()), 2..8), any::<u64>())
+            .prop_map(|(picks, order)| Try::Storm { picks, order }),
         6 => Just(Try::RevealAll),
         1 => (any::<u8>(), 1..5_u8).prop_map(|(model, count)| Try::ReportAll { model, count }),
         4 => (who.clone(), any::<u8>(), 1..=100_u8).prop_map(|(who, pick, percent)| Try::WithdrawPart { who, pick, percent }),
@@ -225,6 +232,13 @@ impl Driver {
         (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
     }
 
+    /// Few contents in an epoch, so that several submissions want the same.
+    fn content(&mut self, data: u8) -> ContentHash {
+        let mut hash = [data % 6; 32];
+        hash[0] = self.world.epoch().0 as u8;
+        ContentHash(hash)
+    }
+
     fn race(&mut self, first: u8, second: u8, target: u8, data: u8, same: bool, late_first: bool) {
         let targets = self.world.open_targets();
         if targets.is_empty() || [first, second].iter().any(|who| self.world.balance(*who) < SOMA) {
@@ -235,8 +249,11 @@ impl Driver {
             self.world.find(first, target, data, 0),
             self.world.find(second, target, data, 0),
         ];
-        if !same {
-            finds[1].reveal.data_hash = ContentHash([data.wrapping_add(1); 32]);
+        for (find, data) in finds
+            .iter_mut()
+            .zip([data, if same { data } else { data.wrapping_add(1) }])
+        {
+            find.reveal.data_hash = self.content(data);
         }
         finds[1].salt = Salt([data; 32]);
         let mut steps = Vec::new();
@@ -257,8 +274,43 @@ impl Driver {
         }
     }
 
+    fn storm(&mut self, picks: &[(u8, u8, u8)], order: u64) {
+        let targets = self.world.open_targets();
+        if targets.is_empty() || picks.iter().any(|(who, _, _)| self.world.balance(*who) < SOMA) {
+            return;
+        }
+        let finds: Vec<Find> = picks
+            .iter()
+            .map(|(who, target, data)| {
+                let target = &targets[*target as usize % targets.len()];
+                let mut find = self.world.find(*who, target, *data, 0);
+                find.reveal.data_hash = self.content(data % 3);
+                find
+            })
+            .collect();
+        let receipts = self
+            .world
+            .block(finds.iter().map(|find| (find.who, find.commit())).collect());
+        let mut reveals: Vec<(u64, u8, Kind)> = Vec::new();
+        for (index, (find, receipt)) in finds.iter().zip(&receipts).enumerate() {
+            if let Outcome::Applied {
+                created: Some(Created::Submission(id)),
+            } = receipt.outcome
+            {
+                let place = order.rotate_left(8 * index as u32) & 0xff;
+                reveals.push((place, find.who, find.reveal(id)));
+            }
+        }
+        reveals.sort_by_key(|(place, _, _)| *place);
+        let later = reveals.split_off(reveals.len() / 2);
+        for half in [reveals, later] {
+            self.world
+                .block(half.into_iter().map(|(_, who, reveal)| (who, reveal)).collect());
+        }
+    }
+
     fn run(&mut self, attempt: &Try) {
-        let (who, kind) = match *attempt {
+        let (who, kind) = match attempt.clone() {
             Try::Pay { who, to, amount } => {
                 let payments = List::new(vec![Payment {
                     to: address(to),
@@ -341,7 +393,7 @@ impl Driver {
                     .world
                     .find(who, target, data, winner as usize % target.models.len());
                 find.salt = Salt([data; 32]);
-                find.reveal.data_hash = ContentHash([data % 64; 32]);
+                find.reveal.data_hash = self.content(data);
                 if away {
                     find.reveal.embedding = Embedding::draw(&Seed([data; 32]), DIM as usize);
                 }
@@ -400,6 +452,10 @@ impl Driver {
                 late_first,
             } => {
                 self.race(first, second, target, data, same, late_first);
+                return;
+            }
+            Try::Storm { picks, order } => {
+                self.storm(&picks, order);
                 return;
             }
             Try::AuditAll { pick, findings } => {
