@@ -413,6 +413,8 @@ impl Ledger<'_> {
             *sum = sum.checked_sub(taken).or_broken("a pool went below zero")?;
             slashed = slashed.checked_add(taken).or_broken("a slash overflowed")?;
         }
+        // A pool in which nothing matures records no price: nothing may be left that needs one.
+        position.added.retain(|entry| !entry.amount.is_zero());
         self.set(&POSITIONS, &(id, *owner), &position);
         self.forfeit(slashed, Bucket::Pools)?;
         Ok(slashed)

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     Address, Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Keypair,
     ModelId, PublicKey, Salt, Shannons, Signature, SubmissionId, TargetId, TransactionHash, Transcript, Url,
-    hash::domain_hash, keys::TRANSACTION_NAMESPACE, list::List, rejection::Rejection,
+    bounded::URL_MAX_BYTES, embedding::MAX_EMBEDDING_DIM, hash::domain_hash, keys::TRANSACTION_NAMESPACE,
+    list::List, rejection::Rejection,
 };
 
 /// The longest signed encoding. An embedding of the largest dimension takes half of it.
@@ -21,6 +22,16 @@ pub const TRANSACTION_BYTES_MAX: usize = 32 * 1024;
 pub const PAYMENTS_MAX: usize = 256;
 /// The most models a target can have: the bound on the losses in a reveal.
 pub const MODELS_PER_TARGET_MAX: usize = 16;
+/// The longest reveal fits: embedding, losses, URL, and half a KiB for all the rest.
+const _: () = assert!(
+    2 * MAX_EMBEDDING_DIM + 8 * MODELS_PER_TARGET_MAX + URL_MAX_BYTES + 512 <= TRANSACTION_BYTES_MAX,
+    "a reveal with the largest embedding must fit into a transaction"
+);
+/// So does the longest transfer.
+const _: () = assert!(
+    40 * PAYMENTS_MAX + 512 <= TRANSACTION_BYTES_MAX,
+    "a full transfer must fit"
+);
 /// Namespace of a validator's proof that it holds its network key.
 pub const VALIDATOR_KEY_NAMESPACE: &[u8] = b"soma 2026 validator key";
 /// One whole, in basis points.

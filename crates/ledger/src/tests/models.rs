@@ -90,6 +90,44 @@ fn a_commitment_that_is_not_revealed_lapses_and_costs() {
 }
 
 #[test]
+fn a_slash_of_everything_leaves_a_sound_pool() {
+    let mut world = World::new(soma_types::params::Params {
+        lapse_slash: basis(10_000),
+        ..tiny()
+    });
+    let model = world.create_model(4);
+    world.apply(4, World::commit_model_kind(model, 1));
+    world.until_epoch(4);
+    let pool = PoolId::Model(model);
+    assert!(
+        view::stake(&mut world.state, pool, address(4))
+            .unwrap()
+            .counting
+            .is_zero()
+    );
+    let all = TransactionKind::WithdrawStake {
+        pool,
+        amount: Withdrawal::All,
+    };
+    assert!(matches!(world.fail(4, all), Rejection::InsufficientStake { .. }));
+    world.apply(
+        4,
+        TransactionKind::AddStake {
+            pool,
+            amount: Shannons(30 * SOMA),
+        },
+    );
+    world.until_epoch(8);
+    assert_eq!(
+        view::stake(&mut world.state, pool, address(4))
+            .unwrap()
+            .counting
+            .0,
+        30 * SOMA
+    );
+}
+
+#[test]
 fn weights_grow_old() {
     let (mut world, models) = World::with_models(tiny(), 1);
     world.until_epoch(7);

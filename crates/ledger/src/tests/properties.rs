@@ -551,7 +551,7 @@ impl Driver {
     }
 }
 
-/// Plays a history to its end: whatever is under way is over then.
+/// Plays a history to its end under the tests' usual rules, or with a sampled audit and slow payouts.
 fn play(tries: &[Try], sampled: bool) -> Driver {
     let params = if sampled {
         Params {
@@ -563,6 +563,11 @@ fn play(tries: &[Try], sampled: bool) -> Driver {
     } else {
         tiny()
     };
+    play_under(params, tries)
+}
+
+/// Plays a history to its end: whatever is under way is over then.
+fn play_under(params: Params, tries: &[Try]) -> Driver {
     let mut driver = Driver::new(params);
     for attempt in tries {
         driver.run(attempt);
@@ -570,6 +575,63 @@ fn play(tries: &[Try], sampled: bool) -> Driver {
     let end = driver.world.epoch().0 + 4;
     driver.world.until_epoch(end);
     driver
+}
+
+/// Parameters at the edges of what a vote could choose.
+fn extremes() -> impl Strategy<Value = Params> {
+    use prop::sample::select;
+    let basis = || select(vec![0, 1, 5_000, 10_000]).prop_map(|points| BasisPoints::new(points).unwrap());
+    let time = (
+        8_u64..24,
+        select(vec![1_u64, 3, 1 << 24]),
+        select(vec![1_u64, 365, 1 << 24]),
+        1_u64..4,
+    );
+    let targets = (
+        1_u32..9,
+        1_u32..6,
+        select(vec![1_u64, 1 << 32]),
+        select(vec![-4_i64, 0]),
+        1_u64..8,
+        1_u64..8,
+    );
+    let money = (
+        select(vec![0_u64, 1, SOMA / 1_000]),
+        select(vec![0_u64, 1, 1_000, SOMA]),
+        2_u64..9,
+    );
+    let shares = (basis(), basis(), basis(), basis(), basis());
+    (time, targets, money, shares, 0_u32..5, 1_u32..5).prop_map(
+        |(time, targets, money, shares, auditors, payouts)| {
+            Params {
+                epoch_blocks: time.0,
+                emission_epochs: time.1,
+                epochs_per_year: time.2,
+                unbonding_epochs: time.3,
+                audit_commit_blocks: time.0 / 2,
+                difficulty_windows: 3,
+                open_targets: targets.0,
+                models_per_target: targets.1,
+                hits_goal: targets.2,
+                difficulty_start_q16: targets.3 << 16,
+                reveal_blocks: targets.4,
+                settlement_blocks: targets.5.min(time.0 - 1),
+                fee_base: Shannons(money.0),
+                bond_per_byte: Shannons(money.1),
+                refresh_epochs: money.2,
+                burn_per_year: shares.0,
+                lapse_slash: shares.1,
+                fault_slash: shares.2,
+                audit_rate: shares.3,
+                validator_share: shares.4,
+                auditors,
+                payouts_per_block: payouts,
+                ..tiny()
+            }
+            .validate()
+            .unwrap()
+        },
+    )
 }
 
 /// The random histories do meet what matters.
@@ -659,6 +721,13 @@ proptest! {
         prop_assert_eq!(supply.bonds, Shannons::ZERO);
         prop_assert_eq!(supply.pending, Shannons::ZERO);
         prop_assert_eq!(supply.unbonding, Shannons::ZERO);
+    }
+
+    /// No choice of parameters breaks the ledger.
+    #[test]
+    fn any_rules_conserve_money(params in extremes(), tries in prop::collection::vec(tries(), 1..150)) {
+        let mut driver = play_under(params, &tries);
+        prop_assert_eq!(driver.world.supply().total(), Some(MAX_SUPPLY));
     }
 
     /// Stake that comes and goes never takes out more than went in, whoever else is in the pool.
