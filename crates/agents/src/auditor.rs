@@ -1,0 +1,274 @@
+//! The auditor: what a validator does besides ordering blocks.
+//!
+//! Upon a new epoch E: every winner of E-1 that this validator was drawn for is downloaded, checked
+//! against its size and hash, and scored exactly with all models of its target; the verdict is committed.
+//! Upon the end of the commit window: the verdict is revealed, with the transcript that proves the work.
+//! Upon a model's reveal: its weights are downloaded, decrypted and parsed; a fault is reported.
+//!
+//! Persistence: none. The salt of a verdict is derived from the validator's key and the submission, and
+//! exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
+//!
+//! Bounds: one step handles at most [`AUDITS_PER_STEP_MAX`] winners, so that a caller stays responsive.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use soma_client::{
+    Account, ClientError, ModelFilter, NodeClient, SubmissionFilter, SubmissionPhase,
+};
+use soma_model::{BackendError, Contest, Directions, Model, Scorer};
+use soma_types::{
+    Address, ContentHash, Epoch, Height, ModelId, Salt, SubmissionId, TransactionKind,
+    api::{EpochView, SubmissionView},
+    hash::domain_hash,
+    objects::{AuditFinding, Weights},
+    params::Params,
+    transaction::Verdict,
+};
+
+use crate::{
+    audit,
+    download::DownloadError,
+    experts::{ExpertError, Experts},
+};
+
+/// Most winners handled in one step.
+pub const AUDITS_PER_STEP_MAX: usize = 4;
+
+/// Why a step could not be made. What is wrong with a submission or a model is no error but a finding.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The node did not answer, or not as it should, or the ledger refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A model that competed cannot be loaded, so nothing it competed for can be scored.
+    #[error("model {model}: {error}")]
+    Expert {
+        /// The model.
+        model: ModelId,
+        /// Why.
+        #[source]
+        error: ExpertError,
+    },
+    /// A target's model has no weights for the audited epoch on chain.
+    #[error("model {model} has no weights of epoch {epoch} on chain")]
+    NoWeights {
+        /// The model.
+        model: ModelId,
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// Scoring panicked, which is a bug.
+    #[error("scoring stopped unexpectedly: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// What one step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Verdicts committed.
+    pub committed: usize,
+    /// Verdicts revealed.
+    pub revealed: usize,
+    /// Models whose newest revealed weights were found as committed.
+    pub models_sound: Vec<ModelId>,
+    /// Models whose newest revealed weights were reported.
+    pub models_reported: Vec<ModelId>,
+}
+
+/// An epoch whose winners are audited.
+#[derive(Debug)]
+struct Audited {
+    epoch: Epoch,
+    directions: Arc<Directions>,
+    findings: BTreeMap<SubmissionId, AuditFinding>,
+}
+
+/// Audits under one validator's key.
+#[derive(Debug)]
+pub struct Auditor {
+    node: NodeClient,
+    account: Account,
+    params: Params,
+    scorer: Scorer,
+    experts: Experts,
+    audited: Option<Audited>,
+    /// Weights files examined after their reveal.
+    examined: BTreeSet<ContentHash>,
+}
+
+impl Auditor {
+    /// An auditor that signs as `account`.
+    ///
+    /// # Errors
+    /// When this machine cannot score exactly.
+    pub fn new(account: Account, params: Params, experts: Experts) -> Result<Self, BackendError> {
+        Ok(Self {
+            node: account.node().clone(),
+            account,
+            params,
+            scorer: Scorer::new()?,
+            experts,
+            audited: None,
+            examined: BTreeSet::new(),
+        })
+    }
+
+    /// Whose audits these are.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        self.account.address()
+    }
+
+    /// Does what is due now: see the module's head.
+    ///
+    /// # Errors
+    /// When it could not be done; the next step tries again.
+    pub async fn step(&mut self) -> Result<Progress, AuditError> {
+        let mut progress = Progress::default();
+        self.examine_models(&mut progress).await?;
+        let status = self.node.status().await?;
+        if let Some(audited) = status.epoch.minus(1) {
+            self.prepare(audited).await?;
+            let reveal_from = status.epoch_first_height.plus(self.params.audit_commit_blocks);
+            self.audit_winners(status.height, reveal_from, &mut progress).await?;
+        }
+        Ok(progress)
+    }
+
+    /// Examines weights that were revealed since the last step, and reports those that are not what the
+    /// protocol promises.
+    async fn examine_models(&mut self, progress: &mut Progress) -> Result<(), AuditError> {
+        for view in self.node.models(&ModelFilter::default()).await? {
+            let Some(weights) = view.model.revealed.as_ref().or(view.model.weights.as_ref()) else { continue };
+            if self.examined.contains(&weights.committed.hash) {
+                continue;
+            }
+            match self.experts.load(weights).await {
+                Ok(_) => progress.models_sound.push(view.model.id),
+                Err(error) => {
+                    let report = TransactionKind::ReportModel { model: view.model.id, fault: error.fault() };
+                    self.account.execute(report).await?;
+                    progress.models_reported.push(view.model.id);
+                }
+            }
+            self.examined.insert(weights.committed.hash);
+        }
+        Ok(())
+    }
+
+    /// Makes ready to audit the winners of `epoch`.
+    async fn prepare(&mut self, epoch: Epoch) -> Result<(), AuditError> {
+        if self.audited.as_ref().is_some_and(|audited| audited.epoch == epoch) {
+            return Ok(());
+        }
+        let EpochView { state, .. } = self.node.epoch(Some(epoch)).await?;
+        let directions = Arc::new(Directions::draw(&state.seed, self.experts.architecture()));
+        self.audited = Some(Audited { epoch, directions, findings: BTreeMap::new() });
+        Ok(())
+    }
+
+    /// Commits to verdicts, or reveals them once the commit window is over.
+    async fn audit_winners(
+        &mut self,
+        height: Height,
+        reveal_from: Height,
+        progress: &mut Progress,
+    ) -> Result<(), AuditError> {
+        let me = self.address();
+        let winners = self
+            .node
+            .submissions(&SubmissionFilter { phase: Some(SubmissionPhase::Won), ..SubmissionFilter::default() })
+            .await?;
+        let revealing = height >= reveal_from;
+        let due = winners.into_iter().filter(|view| {
+            let vote = view.audits.iter().find(|audit| audit.auditor == me).map(|audit| &audit.vote);
+            view.auditors.contains(&me)
+                && match vote {
+                    None => !revealing,
+                    Some(vote) => revealing && vote.revealed.is_none(),
+                }
+        });
+        for view in due.take(AUDITS_PER_STEP_MAX).collect::<Vec<_>>() {
+            let submission = view.submission.id;
+            let finding = self.finding(&view).await?;
+            let salt = self.salt(&submission);
+            let AuditFinding { verdict, transcript } = finding;
+            if revealing {
+                let reveal = TransactionKind::RevealAudit { submission, salt, verdict, transcript };
+                self.account.execute(reveal).await?;
+                progress.revealed += 1;
+            } else {
+                let commitment = verdict.commitment(&me, &submission, &transcript, &salt);
+                self.account.execute(TransactionKind::CommitAudit { submission, commitment }).await?;
+                progress.committed += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The finding on a winner; computed once.
+    async fn finding(&mut self, view: &SubmissionView) -> Result<AuditFinding, AuditError> {
+        let id = view.submission.id;
+        if let Some(finding) = self.audited.as_ref().and_then(|audited| audited.findings.get(&id)) {
+            return Ok(*finding);
+        }
+        let finding = self.examine_winner(view).await?;
+        if let Some(audited) = &mut self.audited {
+            audited.findings.insert(id, finding);
+        }
+        Ok(finding)
+    }
+
+    /// Downloads a winner's data and scores it.
+    async fn examine_winner(&mut self, view: &SubmissionView) -> Result<AuditFinding, AuditError> {
+        let (Some(claim), Some(embedding), Some(audited)) =
+            (&view.submission.found, &view.embedding, &self.audited)
+        else {
+            return Ok(audit::without_score(Verdict::FalseScore));
+        };
+        let (epoch, directions) = (audited.epoch, Arc::clone(&audited.directions));
+        let downloaded =
+            self.experts.downloader().download(&claim.data_url, claim.data_hash, claim.data_size_bytes).await;
+        let data = match downloaded {
+            Ok(data) => data,
+            Err(DownloadError::Unavailable { .. }) => {
+                return Ok(audit::without_score(Verdict::DataUnavailable));
+            }
+            Err(DownloadError::Mismatch { .. }) => return Ok(audit::without_score(Verdict::HashMismatch)),
+        };
+        let target = self.node.target(&view.submission.target).await?.target;
+        let models = self.competitors(&target.models, epoch).await?;
+        let scorer = self.scorer;
+        let exact: Option<Contest> = tokio::task::spawn_blocking(move || {
+            let models: Vec<&Model> = models.iter().map(Arc::as_ref).collect();
+            scorer.score_all(&models, &data, &directions).ok()
+        })
+        .await?;
+        // Data that cannot be scored at all was never scored by the submitter either.
+        Ok(exact.map_or(audit::without_score(Verdict::FalseScore), |exact| {
+            audit::finding(claim, embedding, &target.models, &exact)
+        }))
+    }
+
+    /// The models as they competed in `epoch`.
+    async fn competitors(&mut self, ids: &[ModelId], epoch: Epoch) -> Result<Vec<Arc<Model>>, AuditError> {
+        let mut models = Vec::with_capacity(ids.len());
+        for id in ids {
+            let view = self.node.model(id).await?;
+            let weights: &Weights =
+                view.model.weights_in(epoch).ok_or(AuditError::NoWeights { model: *id, epoch })?;
+            let model =
+                self.experts.load(weights).await.map_err(|error| AuditError::Expert { model: *id, error })?;
+            models.push(model);
+        }
+        Ok(models)
+    }
+
+    /// Hides a verdict until it is revealed; only this validator's key can tell it.
+    fn salt(&self, submission: &SubmissionId) -> Salt {
+        Salt(domain_hash("soma 2026 audit salt", &[&self.account.keys().to_secret_bytes(), &submission.0]))
+    }
+}

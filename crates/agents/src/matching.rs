@@ -1,0 +1,84 @@
+//! Which open target a document hits. Pure.
+
+use std::collections::BTreeMap;
+
+use soma_client::Scores as Claim;
+use soma_model::{LOSS_NONE, Score};
+use soma_types::{ModelId, TargetId, api::TargetView, objects::TargetStatus, params::Params};
+
+/// A document's answer to one target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The target.
+    pub target: TargetId,
+    /// What to claim.
+    pub claim: Claim,
+    /// The dot product of the winner's embedding and the target, in Q30.
+    pub dot_q30: i32,
+}
+
+/// Why a document is of no use for any open target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// No target takes commits.
+    NoTargets,
+    /// Outside the loss band with every target's models: noise or filler.
+    LossBand,
+    /// Too far from every target.
+    TooFar,
+}
+
+/// One document's score by every model it was scored with; none for a model that has no finite loss,
+/// which loses to all others.
+pub type Scores = BTreeMap<ModelId, Option<Score>>;
+
+/// The targets that a document with these scores would hit; closest first.
+///
+/// # Errors
+/// Why there are none.
+pub fn hits(
+    scores: &Scores,
+    targets: &[TargetView],
+    params: &Params,
+) -> Result<Vec<Hit>, Miss> {
+    let mut miss = Miss::NoTargets;
+    let mut hits = Vec::new();
+    for view in targets {
+        if !view.current || view.target.status != TargetStatus::Open {
+            continue;
+        }
+        let Some(claim) = claim(scores, &view.target.models) else { continue };
+        if !(params.cross_entropy_min_nano..=params.cross_entropy_max_nano).contains(&claim.cross_entropy_nano) {
+            miss = Miss::LossBand;
+            continue;
+        }
+        let dot_q30 = claim.embedding.dot(&view.embedding);
+        if i64::from(dot_q30) < view.target.threshold_q30 {
+            miss = Miss::TooFar;
+            continue;
+        }
+        hits.push(Hit { target: view.target.id, claim, dot_q30 });
+    }
+    hits.sort_by_key(|hit| (std::cmp::Reverse(hit.dot_q30), hit.target));
+    if hits.is_empty() { Err(miss) } else { Ok(hits) }
+}
+
+/// What to claim for a target with these models, whatever the distance: every loss, and the winner's
+/// embedding. None when a model was not scored, or none has a finite loss.
+#[must_use]
+pub fn claim(scores: &Scores, models: &[ModelId]) -> Option<Claim> {
+    let entrants = entrants(scores, models)?;
+    let losses_nano: Vec<u64> = entrants.iter().map(|score| score.map_or(LOSS_NONE, Score::loss_nano)).collect();
+    let winner = (0..losses_nano.len()).min_by_key(|index| losses_nano[*index])?;
+    let best = entrants[winner]?;
+    Some(Claim {
+        losses_nano,
+        cross_entropy_nano: best.cross_entropy_nano(),
+        embedding: best.embedding().clone(),
+    })
+}
+
+/// The scores of a target's models in its order; none if one is missing.
+fn entrants<'a>(scores: &'a Scores, models: &[ModelId]) -> Option<Vec<Option<&'a Score>>> {
+    models.iter().map(|model| scores.get(model).map(Option::as_ref)).collect()
+}

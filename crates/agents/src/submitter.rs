@@ -1,0 +1,196 @@
+//! The submitter: score a document with the network's models, find an open target it hits, submit it in
+//! two steps.
+//!
+//! Upon a document:
+//! - score it with every model that an open target has;
+//! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
+//!   of like data do not all race for the closest;
+//! - hand the data to the node, commit, and reveal in a later block.
+//!
+//! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash
+//! between commit and reveal loses nothing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
+use soma_model::{BackendError, Directions, Model, Score, ScoreError, Scorer};
+use soma_types::{
+    ModelId, Seed, SubmissionId, TargetId, api::TargetView, hash::domain_hash, objects::TargetStatus,
+    params::Params,
+};
+
+use crate::{
+    experts::{ExpertError, Experts},
+    matching::{self, Hit, Miss, Scores},
+};
+
+/// Why a document could not be tried at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The node did not answer, or not as it should.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// This machine cannot score exactly.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// The document cannot be scored.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// A model's weights are unusable, so the targets it was routed to cannot be scored.
+    #[error("model {model}: {error}")]
+    Expert {
+        /// The model.
+        model: ModelId,
+        /// Why.
+        #[source]
+        error: ExpertError,
+    },
+    /// Scoring panicked, which is a bug.
+    #[error("scoring stopped unexpectedly: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// What became of a document.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    /// It hits no open target.
+    Missed(Miss),
+    /// It was committed and revealed, and races for its target now.
+    Revealed(SubmissionId),
+    /// The ledger said no, to the commit or to the reveal, for the reason of this name.
+    Rejected(String),
+}
+
+/// An epoch's fixed facts.
+#[derive(Debug)]
+struct EpochFacts {
+    seed: Seed,
+    directions: Arc<Directions>,
+}
+
+/// Submits documents under one key.
+#[derive(Debug)]
+pub struct Submitter {
+    account: Account,
+    params: Params,
+    scorer: Scorer,
+    experts: Experts,
+    epoch: Option<EpochFacts>,
+}
+
+impl Submitter {
+    /// A submitter that signs as `account`.
+    ///
+    /// # Errors
+    /// When this machine cannot score exactly.
+    pub fn new(account: Account, params: Params, experts: Experts) -> Result<Self, BackendError> {
+        Ok(Self { account, params, scorer: Scorer::new()?, experts, epoch: None })
+    }
+
+    /// Whom it submits for.
+    #[must_use]
+    pub const fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn node(&self) -> &NodeClient {
+        self.account.node()
+    }
+
+    /// Tries one document: see the module's head.
+    ///
+    /// # Errors
+    /// When it could not be tried. A rejection by the ledger is no error but an [`Attempt`].
+    pub async fn try_document(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
+        let targets = self.open_targets().await?;
+        let scores = self.score(data, &targets).await?;
+        let hits = match matching::hits(&scores, &targets, &self.params) {
+            Ok(hits) => hits,
+            Err(miss) => return Ok(Attempt::Missed(miss)),
+        };
+        let Some(hit) = self.choose(&hits) else { return Ok(Attempt::Missed(Miss::NoTargets)) };
+        self.submit(data, hit.target, hit.claim.clone()).await
+    }
+
+    /// The targets that take commits now.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn open_targets(&self) -> Result<Vec<TargetView>, ClientError> {
+        let mut targets = self.node().targets(&TargetFilter::default()).await?;
+        targets.retain(|view| view.current && view.target.status == TargetStatus::Open);
+        Ok(targets)
+    }
+
+    /// Scores `data` with every model of `targets`.
+    ///
+    /// # Errors
+    /// When a model is unusable or the data cannot be scored.
+    pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
+        let mut models: BTreeMap<ModelId, Arc<Model>> = BTreeMap::new();
+        for id in targets.iter().flat_map(|view| &view.target.models) {
+            if !models.contains_key(id) {
+                let view = self.node().model(id).await?;
+                let Some(weights) = &view.model.weights else { continue };
+                let model =
+                    self.experts.load(weights).await.map_err(|error| SubmitError::Expert { model: *id, error })?;
+                models.insert(*id, model);
+            }
+        }
+        let directions = self.directions().await?;
+        let (scorer, data) = (self.scorer, data.to_vec());
+        tokio::task::spawn_blocking(move || score_each(scorer, &models, &data, &directions)).await?
+    }
+
+    /// Commits to a claim about `data`, waits for the block, and reveals it.
+    ///
+    /// # Errors
+    /// When the node does not answer as it should. A rejection by the ledger is no error but an [`Attempt`].
+    pub async fn submit(&self, data: &[u8], target: TargetId, claim: Claim) -> Result<Attempt, SubmitError> {
+        match self.account.submit_data(target, data.to_vec(), claim).await {
+            Ok(submission) => Ok(Attempt::Revealed(submission)),
+            Err(error) => match error.rejection_name() {
+                Some(name) => Ok(Attempt::Rejected(name.to_owned())),
+                None => Err(error.into()),
+            },
+        }
+    }
+
+    /// The hit whose target this key ranks first.
+    fn choose<'a>(&self, hits: &'a [Hit]) -> Option<&'a Hit> {
+        let me = self.account.address();
+        hits.iter().min_by_key(|hit| domain_hash("soma 2026 target rank", &[&me.0, &hit.target.0]))
+    }
+
+    /// SIGReg's directions of the current epoch, drawn once per epoch.
+    async fn directions(&mut self) -> Result<Arc<Directions>, ClientError> {
+        let seed = self.node().epoch(None).await?.state.seed;
+        let facts = match self.epoch.take() {
+            Some(facts) if facts.seed == seed => facts,
+            _ => EpochFacts {
+                seed,
+                directions: Arc::new(Directions::draw(&seed, self.experts.architecture())),
+            },
+        };
+        let directions = Arc::clone(&facts.directions);
+        self.epoch = Some(facts);
+        Ok(directions)
+    }
+}
+
+/// Scores with each model; one without a finite loss has no score and loses.
+fn score_each(
+    scorer: Scorer,
+    models: &BTreeMap<ModelId, Arc<Model>>,
+    data: &[u8],
+    directions: &Directions,
+) -> Result<Scores, SubmitError> {
+    models
+        .iter()
+        .map(|(id, model)| match scorer.score(model, data, directions) {
+            Ok(score) => Ok((*id, Some(score))),
+            Err(ScoreError::Model { .. }) => Ok((*id, None)),
+            Err(error) => Err(error.into()),
+        })
+        .collect()
+}

@@ -1,0 +1,124 @@
+//! The trainer: train from what the model has, publish, again.
+//!
+//! Upon a round:
+//! - start from this model's last weights, at first from the weights given (the network's genesis weights,
+//!   a competitor's, or none);
+//! - train for the configured steps or time, elsewhere than on the async threads;
+//! - embed a sample of the text: where the model will be routed to;
+//! - commit in this epoch, reveal in the next.
+//!
+//! Persistence: the client's journal holds key and embedding between commit and reveal.
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use soma_client::{Account, ClientError};
+use soma_model::{BackendError, Model, ScoreError, Scorer, WeightsError};
+use soma_train::{Progress, TrainConfig, TrainError, Trained, dataset::Dataset, train};
+use soma_types::{Embedding, Epoch, ModelId};
+
+/// Chunks over which a specialization embedding is taken.
+pub const EMBED_CHUNKS: usize = 256;
+
+/// Why a round failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RoundError {
+    /// The node did not answer as it should, or the ledger refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The trainer could not go on.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// The weights do not load.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    /// The weights do not embed the text.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
+    /// This machine cannot score exactly.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// Training panicked, which is a bug.
+    #[error("training stopped unexpectedly: {0}")]
+    Stopped(#[from] tokio::task::JoinError),
+}
+
+/// Trains one model on one text and publishes it.
+#[derive(Debug)]
+pub struct Trainer {
+    account: Account,
+    model: ModelId,
+    config: TrainConfig,
+    text: Arc<Dataset>,
+    weights: Option<Arc<Vec<u8>>>,
+}
+
+impl Trainer {
+    /// A trainer for `model`, which `account` owns, that starts from `init` (safetensors).
+    #[must_use]
+    pub fn new(
+        account: Account,
+        model: ModelId,
+        config: TrainConfig,
+        text: Arc<Dataset>,
+        init: Option<Vec<u8>>,
+    ) -> Self {
+        Self { account, model, config, text, weights: init.map(Arc::new) }
+    }
+
+    /// The weights it has now.
+    #[must_use]
+    pub fn weights(&self) -> Option<&[u8]> {
+        self.weights.as_ref().map(|weights| weights.as_slice())
+    }
+
+    /// Trains for one round. `progress` is called after every update; setting `cancel` ends the round.
+    ///
+    /// # Errors
+    /// When training cannot start or go on; the weights stay as they were.
+    pub async fn train(
+        &mut self,
+        progress: impl FnMut(&Progress) + Send + 'static,
+        cancel: Arc<AtomicBool>,
+    ) -> Result<Trained, RoundError> {
+        let (config, text, init) = (self.config.clone(), Arc::clone(&self.text), self.weights.clone());
+        let trained = tokio::task::spawn_blocking(move || {
+            train(&config, &text, init.as_ref().map(|weights| weights.as_slice()), progress, &cancel)
+        })
+        .await??;
+        self.weights = Some(Arc::new(trained.weights.clone()));
+        Ok(trained)
+    }
+
+    /// Commits to the weights in this epoch and reveals them in the next: the epoch from which they
+    /// compete. Does nothing without weights.
+    ///
+    /// # Errors
+    /// When the weights are unusable, the node does not answer, or the ledger refuses. After a crash,
+    /// [`Account::pending_models`] knows what is still to be revealed.
+    pub async fn publish(&self, epoch_timeout: Duration) -> Result<Option<Epoch>, RoundError> {
+        let Some(weights) = self.weights.clone() else { return Ok(None) };
+        let (text, architecture) = (Arc::clone(&self.text), self.config.architecture);
+        let embedded = Arc::clone(&weights);
+        let embedding = tokio::task::spawn_blocking(move || {
+            specialization(&Model::from_bytes(&embedded, &architecture)?, &text)
+        })
+        .await??;
+        let committed =
+            self.account.commit_model(self.model, weights.to_vec(), Some(embedding)).await?;
+        self.account.node().wait_for_epoch(committed.reveal_in, epoch_timeout).await?;
+        self.account.reveal_model(self.model, None).await?;
+        Ok(Some(committed.reveal_in.next()))
+    }
+}
+
+/// Where `model`'s representations of a sample of `text` point: what it registers as its speciality.
+///
+/// # Errors
+/// When the model has no finite representations, or this machine cannot score exactly.
+pub fn specialization(model: &Model, text: &Dataset) -> Result<Embedding, RoundError> {
+    let documents: Vec<&[u8]> = text.documents().iter().map(|document| document.data.as_slice()).collect();
+    Ok(Scorer::new()?.embed(model, &documents, EMBED_CHUNKS)?)
+}
