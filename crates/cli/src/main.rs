@@ -1,2 +1,77 @@
-//! The `soma` binary.
-fn main() {}
+//! The `soma` binary: reads the command line, calls the libraries, prints.
+#![forbid(unsafe_code)]
+
+mod architecture;
+mod args;
+mod commands;
+mod context;
+mod corpora;
+mod demo;
+mod error;
+mod hints;
+mod interrupt;
+mod printer;
+mod reference;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::{
+    args::{Cli, Command},
+    commands::{chain, localnet, model, money, scoring, submit, target, train, wallet},
+    context::Context,
+    error::CliResult,
+    interrupt::Interrupt,
+    printer::{Format, Printer},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(run(cli));
+            // Whatever still computes after Ctrl-C is of no use to anyone.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error.report();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(cli: Cli) -> CliResult {
+    let printer = Printer::new(if cli.global.json { Format::Json } else { Format::Text });
+    let context = Context::new(&cli.global)?;
+    match cli.command {
+        Command::Demo(args) => demo::run(printer, &args, &Interrupt::listen()).await,
+        Command::Localnet(args) => localnet::run(printer, &context, &args, &Interrupt::listen()).await,
+        Command::Status => chain::status(printer, &context).await,
+        Command::Epoch { epoch } => chain::epoch(printer, &context, epoch).await,
+        Command::Params => chain::params(printer, &context).await,
+        Command::Wallet(command) => wallet::run(printer, &context, &command).await,
+        Command::Balance { account } => money::balance(printer, &context, account.as_deref()).await,
+        Command::Send { to, amount, signer } => money::send(printer, &context, &to, amount, &signer).await,
+        Command::Faucet { account, amount } => {
+            money::faucet(printer, &context, account.as_deref(), amount).await
+        }
+        Command::Stake(command) => money::stake(printer, &context, &command).await,
+        Command::Model(command) => model::run(printer, &context, &command).await,
+        Command::Train(args) => {
+            let interrupt = Interrupt::listen();
+            tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt.flag())).await?
+        }
+        Command::Score(args) => tokio::task::spawn_blocking(move || scoring::score(printer, &args)).await?,
+        Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
+        Command::Target(command) => target::targets(printer, &context, &command).await,
+        Command::Submit(args) => submit::run(printer, &context, &args, &Interrupt::listen()).await,
+        Command::Submission(command) => target::submissions(printer, &context, &command).await,
+    }
+}

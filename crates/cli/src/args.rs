@@ -1,0 +1,388 @@
+//! The command line, as clap reads it (INTERFACES.md, first table).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use soma_types::{Shannons, transaction::PoolId};
+
+use crate::reference::Reference;
+
+/// SOMA trains one open foundation model by competition over the Internet.
+#[derive(Debug, Parser)]
+#[command(name = "soma", version, propagate_version = true, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// The network to talk to: `local`, or the URL of a node.
+    #[arg(long, global = true, default_value = "local", env = "SOMA_NETWORK", value_name = "local|URL")]
+    pub network: String,
+    /// Where keys and secrets are kept.
+    #[arg(long, global = true, env = "SOMA_HOME", value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole competition on this machine, start to finish.
+    Demo(DemoArgs),
+    /// Run a local network that keeps running and survives restarts.
+    Localnet(LocalnetArgs),
+    /// Show how the network is doing.
+    Status,
+    /// Show an epoch: its pool, hits, difficulty and audits.
+    Epoch {
+        /// Which; the current one if left out.
+        epoch: Option<u64>,
+    },
+    /// Show the network's parameters.
+    Params,
+    /// Keep keys.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Show an account's balance.
+    Balance {
+        /// A wallet's name or an address; the wallet in use if left out.
+        account: Option<String>,
+    },
+    /// Pay someone.
+    Send {
+        /// A wallet's name or an address.
+        to: String,
+        /// How much, in SOMA.
+        amount: Shannons,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Ask a localnet for money.
+    Faucet {
+        /// Who gets it; the wallet in use if left out.
+        account: Option<String>,
+        /// How much, in SOMA.
+        #[arg(long, default_value = "1000")]
+        amount: Shannons,
+    },
+    /// Add or withdraw stake, or list it.
+    #[command(subcommand)]
+    Stake(StakeCommand),
+    /// Publish models and look at them.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Train a model.
+    Train(TrainArgs),
+    /// Score data exactly.
+    Score(ScoreArgs),
+    /// Compute the specialization embedding of weights over data.
+    Embed(EmbedArgs),
+    /// Look at targets.
+    #[command(subcommand)]
+    Target(TargetCommand),
+    /// Score data against the open targets and submit what hits.
+    Submit(SubmitArgs),
+    /// Look at submissions.
+    #[command(subcommand)]
+    Submission(SubmissionCommand),
+}
+
+/// `soma demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// A folder with one sub-folder of text per domain; the bundled corpora if left out.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Epochs of competition.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub epochs: u64,
+    /// Makes keys, training and the choice of documents repeatable.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Seconds of training in all: half for the generalist, the rest shared by the specialists.
+    #[arg(long, default_value_t = 130, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub train_seconds: u64,
+    /// `nano`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// Keep the network's folder and the weights here.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `soma localnet`.
+#[derive(Debug, Args)]
+pub struct LocalnetArgs {
+    /// The network's folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Validators, all in this process; a new network has 4 if left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub validators: Option<u32>,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model; a new network's is `nano` if left out.
+    #[arg(long, value_name = "nano|v1|FILE")]
+    pub arch: Option<String>,
+    /// Where the first validator's API listens; the others take the next ports. Port 0: any free ones.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    pub listen: std::net::SocketAddr,
+    /// Delete the network in the folder and start a new one.
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Who signs, and how much it may cost.
+#[derive(Debug, Args)]
+pub struct Signer {
+    /// The wallet that signs; the one in use if left out.
+    #[arg(long, value_name = "NAME")]
+    pub wallet: Option<String>,
+}
+
+/// `soma wallet`.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Make a new key and show its recovery words once.
+    New {
+        /// Its name.
+        #[arg(default_value = "default")]
+        name: String,
+    },
+    /// Take over a key from recovery words or a secret key, read from standard input.
+    Import {
+        /// Its name.
+        name: String,
+    },
+    /// Show a wallet's secret key.
+    Export {
+        /// Its name; the one in use if left out.
+        name: Option<String>,
+    },
+    /// List the wallets.
+    List,
+    /// Choose the wallet that commands use.
+    Use {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// `soma stake`.
+#[derive(Debug, Subcommand)]
+pub enum StakeCommand {
+    /// Add stake to a model or a validator. It counts from the next epoch.
+    Add {
+        /// `model:ID` or `validator:ADDRESS`.
+        pool: PoolId,
+        /// How much, in SOMA.
+        amount: Shannons,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Withdraw stake. It unbonds first.
+    Withdraw {
+        /// `model:ID` or `validator:ADDRESS`.
+        pool: PoolId,
+        /// How much, in SOMA; everything if left out.
+        amount: Option<Shannons>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+}
+
+/// `soma model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Create a model with a first stake.
+    Create {
+        /// The owner's share of its rewards, in basis points (100 = 1%).
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// The first stake, in SOMA; the least allowed if left out.
+        #[arg(long)]
+        stake: Option<Shannons>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Encrypt weights, hand them to the node and commit to them.
+    Commit {
+        /// The model.
+        model: Reference,
+        /// The weights (safetensors).
+        weights: PathBuf,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Reveal what was committed in the epoch before.
+    Reveal {
+        /// The model.
+        model: Reference,
+        /// The text whose mean embedding the model registers: what it is good at.
+        #[arg(long, value_name = "SRC")]
+        data: String,
+        /// The weights (safetensors) that were committed, to embed the text with.
+        #[arg(long, value_name = "FILE")]
+        weights: PathBuf,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Commit now, wait for the next epoch, and reveal.
+    Update {
+        /// The model.
+        model: Reference,
+        /// The weights (safetensors).
+        weights: PathBuf,
+        /// The text whose mean embedding the model registers.
+        #[arg(long, value_name = "SRC")]
+        data: String,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// List the models.
+    List,
+    /// Show one model.
+    Show {
+        /// The model.
+        model: Reference,
+    },
+    /// Download and decrypt a model's weights.
+    Fetch {
+        /// The model.
+        model: Reference,
+        /// Where to write them.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+/// `soma train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Text to train on: a file, a folder or a glob.
+    #[arg(long, value_name = "SRC")]
+    pub data: String,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// Optimizer steps.
+    #[arg(long, default_value_t = 1000)]
+    pub steps: u64,
+    /// Where to write the weights (safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Start from these weights instead of random ones.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// Save progress here, and resume from it when it exists.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoints: Option<PathBuf>,
+    /// What to train on.
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Makes the run repeatable.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// This machine's processor.
+    Cpu,
+}
+
+/// `soma score`.
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Weights (safetensors), one or several.
+    #[arg(long, value_delimiter = ',', required = true, value_name = "FILE[,FILE..]")]
+    pub weights: Vec<PathBuf>,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// The data to score.
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Sets SIGReg's directions.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `soma embed`.
+#[derive(Debug, Args)]
+pub struct EmbedArgs {
+    /// The weights (safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// The text to embed: a file, a folder or a glob.
+    #[arg(long, value_name = "SRC")]
+    pub data: String,
+}
+
+/// `soma target`.
+#[derive(Debug, Subcommand)]
+pub enum TargetCommand {
+    /// List the current epoch's targets.
+    List {
+        /// Only those with this status.
+        #[arg(long)]
+        status: Option<TargetFilter>,
+    },
+    /// Show one target.
+    Show {
+        /// The target.
+        target: Reference,
+    },
+}
+
+/// Which targets to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TargetFilter {
+    /// Waiting for a hit.
+    Open,
+    /// Filled.
+    Filled,
+}
+
+/// `soma submit`.
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Text to submit: a file, a folder or a glob.
+    #[arg(long, value_name = "SRC")]
+    pub data: String,
+    /// Stop after this many hits; otherwise when the text is used up.
+    #[arg(long)]
+    pub hits: Option<u64>,
+    /// Options of transactions.
+    #[command(flatten)]
+    pub signer: Signer,
+}
+
+/// `soma submission`.
+#[derive(Debug, Subcommand)]
+pub enum SubmissionCommand {
+    /// List submissions.
+    List {
+        /// Only this wallet's or address's.
+        #[arg(long)]
+        submitter: Option<String>,
+    },
+}

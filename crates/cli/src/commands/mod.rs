@@ -1,0 +1,11 @@
+//! One file per group of commands. Each reads, calls a library, and prints.
+
+pub mod chain;
+pub mod localnet;
+pub mod model;
+pub mod money;
+pub mod scoring;
+pub mod submit;
+pub mod target;
+pub mod train;
+pub mod wallet;

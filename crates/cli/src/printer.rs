@@ -1,0 +1,110 @@
+//! Where output goes: data to standard output, everything else to standard error; JSON on request.
+//! Meaningful without colour and without a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use crate::error::CliResult;
+
+/// How results are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: one stable JSON document.
+    Json,
+}
+
+/// Prints results.
+#[derive(Clone, Copy, Debug)]
+pub struct Printer {
+    format: Format,
+}
+
+impl Printer {
+    /// A printer of this format.
+    pub const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// The format asked for.
+    pub const fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Prints `value` as JSON, or what `text` makes of it.
+    pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> CliResult {
+        let output = match self.format {
+            Format::Json => serde_json::to_string_pretty(value)?,
+            Format::Text => text(value),
+        };
+        self.line(output.trim_end())
+    }
+
+    /// Prints one line of data.
+    pub fn line(&self, text: &str) -> CliResult {
+        match writeln!(io::stdout().lock(), "{text}") {
+            // Whoever read our output has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Tells the person what is going on; never part of the data.
+    pub fn note(&self, text: impl AsRef<str>) {
+        // Nobody has to listen.
+        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    }
+
+    /// A progress bar of `length` steps on standard error, invisible where that is no terminal.
+    pub fn progress(&self, length: u64, template: &str) -> ProgressBar {
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::with_draw_target(Some(length), target).with_style(style.progress_chars("━╸ "))
+    }
+}
+
+/// A plain table: a header, then rows; columns named in `right` are right-aligned.
+pub fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+    for row in rows {
+        table.add_row(row);
+    }
+    for (index, name) in header.iter().enumerate() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if right.contains(name) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// An id short enough for a table, and still enough to recognise it.
+pub fn short(id: impl ToString) -> String {
+    let text = id.to_string();
+    if text.len() > 14 { format!("{}..{}", &text[..8], &text[text.len() - 4..]) } else { text }
+}
+
+/// Names and values, one pair per line, aligned. A name that repeats the line above is left out.
+pub fn facts(lines: &[(&str, String)]) -> String {
+    let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    let mut above = "";
+    for (name, value) in lines {
+        let shown = if *name == above { "" } else { name };
+        text += format!("{shown:<width$}  {value}").trim_end();
+        text += "\n";
+        above = name;
+    }
+    text
+}
