@@ -1,20 +1,20 @@
-//! Checkpoints: weights, optimizer memory and position of a run in one safetensors file, replaced by renaming, so that
-//! whatever happens there is always a whole one.
+//! Checkpoints: weights, optimizer memory and position of a run in one file, replaced by renaming, so that whatever happens
+//! there is always a whole one. The file is the BLAKE3 hash of its content, then the content in borsh.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use borsh::{BorshDeserialize, BorshSerialize};
 use soma_types::Architecture;
 
-use crate::optimizer::{Flat, Moments};
+use crate::optimizer::Moments;
 use crate::weights::{Named, Weights};
 
 /// The file's name in the checkpoint folder.
-pub const FILE_NAME: &str = "checkpoint.safetensors";
+pub const FILE_NAME: &str = "checkpoint.bin";
 
 /// A run at a step.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,15 @@ pub struct Checkpoint {
     pub weights: Weights,
     /// The optimizer's memory; its step is the run's.
     pub moments: Moments,
+}
+
+/// A checkpoint's content as it is stored; unchecked.
+#[derive(BorshSerialize, BorshDeserialize)]
+struct Stored {
+    run: String,
+    elapsed_ms: u64,
+    weights: BTreeMap<String, Named>,
+    moments: Moments,
 }
 
 /// Why a checkpoint could not be written or used.
@@ -90,54 +99,27 @@ impl Checkpoint {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let bytes = |data: &[f32]| data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-        let mut parts: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-        for (name, tensor) in self.weights.tensors() {
-            parts.insert(format!("weights.{name}"), (tensor.shape.clone(), bytes(&tensor.data)));
-            parts.insert(format!("first.{name}"), (tensor.shape.clone(), bytes(&self.moments.first[name])));
-            parts.insert(format!("second.{name}"), (tensor.shape.clone(), bytes(&self.moments.second[name])));
-        }
-        let views = parts.iter().map(|(name, (shape, data))| {
-            (name, TensorView::new(Dtype::F32, shape.clone(), data).expect("moments have the sizes of their weights"))
-        });
-        let facts = HashMap::from([
-            ("run".to_owned(), self.run.clone()),
-            ("step".to_owned(), self.moments.step.to_string()),
-            ("elapsed_ms".to_owned(), self.elapsed.as_millis().to_string()),
-        ]);
-        serialize(views, Some(facts)).expect("serialising tensors to memory cannot fail")
+        let content = borsh::to_vec(&Stored {
+            run: self.run.clone(),
+            elapsed_ms: self.elapsed.as_millis() as u64,
+            weights: self.weights.tensors().clone(),
+            moments: self.moments.clone(),
+        })
+        .expect("weights and moments of a finite gradient hold no NaN, which is all that borsh refuses");
+        [blake3::hash(&content).as_bytes(), content.as_slice()].concat()
     }
 
     fn from_bytes(bytes: &[u8], architecture: &Architecture) -> Result<Self, String> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
-        let facts = header.metadata().clone().unwrap_or_default();
-        let fact = |name: &str| facts.get(name).ok_or(format!("no `{name}`"));
-        let number = |name: &str| fact(name)?.parse::<u64>().map_err(|e| format!("`{name}`: {e}"));
-        let (run, step, elapsed) = (fact("run")?.clone(), number("step")?, number("elapsed_ms")?);
-        let file = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        let mut groups: [BTreeMap<String, Named>; 3] = Default::default();
-        for (name, view) in file.iter() {
-            let (group, name) = name.split_once('.').ok_or(format!("unknown tensor `{name}`"))?;
-            let index = ["weights", "first", "second"].iter().position(|g| *g == group);
-            let index = index.ok_or(format!("unknown tensor `{group}.{name}`"))?;
-            if view.dtype() != Dtype::F32 {
-                return Err(format!("tensor `{group}.{name}` is not F32"));
-            }
-            let data = view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            groups[index].insert(name.to_owned(), Named { shape: view.shape().to_vec(), data });
+        let (hash, content) = bytes.split_first_chunk::<32>().ok_or("too short")?;
+        if blake3::hash(content) != blake3::Hash::from_bytes(*hash) {
+            return Err("its hash differs".to_owned());
         }
-        // The moments have the same names and shapes as the weights, so the same check holds for them.
-        let [weights, first, second] = groups.map(|group| Weights::new(architecture, group));
-        let flat = |group: Result<Weights, _>| -> Result<Flat, String> {
-            let group = group.map_err(|e: crate::weights::WeightsError| e.to_string())?;
-            Ok(group.tensors().iter().map(|(n, t)| (n.clone(), t.data.clone())).collect())
-        };
-        Ok(Self {
-            run,
-            elapsed: Duration::from_millis(elapsed),
-            weights: weights.map_err(|e| e.to_string())?,
-            moments: Moments { step, first: flat(first)?, second: flat(second)? },
-        })
+        let stored: Stored = borsh::from_slice(content).map_err(|e| e.to_string())?;
+        let weights = Weights::new(architecture, stored.weights).map_err(|e| e.to_string())?;
+        if !stored.moments.fit(&weights) {
+            return Err("the optimizer's memory does not fit the weights".to_owned());
+        }
+        Ok(Self { run: stored.run, elapsed: Duration::from_millis(stored.elapsed_ms), weights, moments: stored.moments })
     }
 }
 

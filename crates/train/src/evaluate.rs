@@ -3,14 +3,15 @@
 use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
+use soma_model::WeightsError;
+use soma_types::Architecture;
 
 use crate::chunk::Batch;
 use crate::dataset::Dataset;
 use crate::engine::{self, Task};
 use crate::model::Context;
 use crate::ops::Engine;
-use crate::weights::{Weights, WeightsError};
-use soma_types::Architecture;
+use crate::weights::Weights;
 
 /// How well a model predicts a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]

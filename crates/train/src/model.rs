@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use soma_model::WeightsError;
 use soma_types::Architecture;
 
 use crate::chunk::Batch;
 use crate::kernels::attention::{Rotary, Sizes};
 use crate::ops::Engine;
-use crate::weights::{Named, Weights, WeightsError};
+use crate::weights::{Named, Weights};
 
 /// A table of token vectors.
 #[derive(Module, Debug)]

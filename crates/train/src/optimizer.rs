@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use borsh::{BorshDeserialize, BorshSerialize};
+
 use crate::kernels::{math, vectorised};
 use crate::weights::Weights;
 
@@ -16,7 +18,7 @@ const EPSILON: f32 = 1e-8;
 pub type Flat = BTreeMap<String, Vec<f32>>;
 
 /// The optimizer's memory.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
 pub struct Moments {
     /// Updates made.
     pub step: u64,
@@ -45,13 +47,22 @@ impl Moments {
         Self { step: 0, first: zeros.clone(), second: zeros }
     }
 
+    /// Whether these are moments of such weights: the same names and sizes.
+    #[must_use]
+    pub fn fit(&self, weights: &Weights) -> bool {
+        [&self.first, &self.second].into_iter().all(|flat| {
+            flat.len() == weights.tensors().len()
+                && weights.tensors().iter().all(|(n, t)| flat.get(n).is_some_and(|m| m.len() == t.data.len()))
+        })
+    }
+
     /// Updates the weights; returns the gradient's norm before clipping (NaN or infinite if the gradient is, and then
     /// nothing is changed).
     ///
     /// # Panics
     /// If `grads` lacks a tensor of the weights: a caller's bug.
     pub fn update(&mut self, weights: &mut Weights, grads: &Flat, update: Update) -> f64 {
-        let norm = grads.values().map(|g| f64::from(vectorised(|| math::dot(g, g)))).sum::<f64>().sqrt();
+        let norm = grads.values().map(|g| f64::from(vectorised(#[inline(always)] || math::dot(g, g)))).sum::<f64>().sqrt();
         if !norm.is_finite() {
             return norm;
         }
@@ -68,7 +79,7 @@ impl Moments {
             let (Some(first), Some(second)) = (self.first.get_mut(name), self.second.get_mut(name)) else {
                 unreachable!("the moments have the names of the weights")
             };
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (((w, g), m), v) in tensor.data.iter_mut().zip(grad).zip(first).zip(second) {
                     let g = g * clip;
                     *m = b1 * *m + (1.0 - b1) * g;
@@ -85,7 +96,7 @@ impl Moments {
 pub fn accumulate(total: &mut Flat, more: &Flat) {
     for (name, more) in more {
         if let Some(total) = total.get_mut(name) {
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (t, m) in total.iter_mut().zip(more) {
                     *t += m;
                 }

@@ -51,6 +51,16 @@ pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DatasetError> {
     Ok(Split { train: Dataset::new(&short, train)?, held_out: Dataset::new(&short, held_out)? })
 }
 
+/// A text's pieces, in order; none of an empty text.
+pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (next, after) = (!rest.is_empty()).then(|| rest.split_at(piece(rest)))?;
+        rest = after;
+        Some(next)
+    })
+}
+
 /// The length of the first piece of a text that is not empty.
 fn piece(text: &[u8]) -> usize {
     if text.len() <= PIECE_BYTES_MIN {
@@ -101,6 +111,14 @@ mod tests {
         assert_eq!(split.held_out.documents().len(), 2);
         assert_eq!(split.held_out.documents()[0].name, "t#9216");
         assert!(split.held_out.documents().iter().all(|d| d.data.len() == 1024 && d.data.ends_with(b"\n")));
+    }
+
+    #[test]
+    fn pieces_join_to_the_text() {
+        let text = "0123456789abcde\n".repeat(200).into_bytes();
+        assert_eq!(pieces(&text).map(<[u8]>::len).collect::<Vec<_>>(), [1024, 1024, 1024, 128]);
+        assert_eq!(pieces(&text).collect::<Vec<_>>().concat(), text);
+        assert_eq!(pieces(b"").count(), 0);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use soma_model::WeightsError;
 use soma_types::Architecture;
 use soma_types::architecture::ArchitectureError;
 
@@ -17,7 +18,7 @@ use crate::ops::Engine;
 use crate::optimizer::{Flat, Moments, Update, accumulate};
 use crate::random::Random;
 use crate::sampler::Sampler;
-use crate::weights::{Weights, WeightsError};
+use crate::weights::Weights;
 
 /// The learning rate's share that is left at the end.
 const FINAL_SHARE: f64 = 0.05;
@@ -269,9 +270,8 @@ pub fn train(
     {
         state.save(folder)?;
     }
-    // Finite gradients can still overflow a weight: the check is part of making the file.
-    let weights = Weights::new(&architecture, state.weights.tensors().clone())?;
-    Ok(Trained { weights: weights.to_safetensors(), steps: state.moments.step, stop, last })
+    let weights = state.weights.to_safetensors(&architecture)?;
+    Ok(Trained { weights, steps: state.moments.step, stop, last })
 }
 
 /// Sums losses and gradients in the order of the passes.

@@ -1,4 +1,4 @@
-//! The reference vectors of `vectors/` at the repository's root, for tests.
+//! The reference vectors in the repository, for tests.
 
 use serde::Deserialize;
 
@@ -9,4 +9,10 @@ pub struct SigregCase {
     pub samples: Vec<Vec<f64>>,
     pub directions: Vec<Vec<f64>>,
     pub sigreg: f64,
+}
+
+/// The cases of SIGReg.
+pub fn sigreg() -> Vec<SigregCase> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../model/tests/vectors/sigreg.json");
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }

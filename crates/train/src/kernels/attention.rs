@@ -131,7 +131,7 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
         let origin = unit / heads * sequence * width + unit % heads * head_dim;
         let queries = &mut saved.queries[unit * per_head..(unit + 1) * per_head];
         let keys = &mut saved.keys[unit * per_head..(unit + 1) * per_head];
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             turn(&q[origin..], width, rotary, head_dim, scale, queries);
             turn(&k[origin..], width, rotary, head_dim, 1.0, keys);
         });
@@ -142,7 +142,7 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
             let q = Matrix::new(&queries[start * head_dim..], end - start, head_dim, head_dim);
             let k = Matrix::new(keys, end, head_dim, head_dim);
             multiply(block, end, Former::Replace, q, k.transposed());
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (r, row) in block.chunks_exact_mut(end).enumerate() {
                     let (seen, future) = row.split_at_mut(start + r + 1);
                     let total = exp_shifted(seen, max(seen));
@@ -191,7 +191,7 @@ pub fn backward(
             let scores = &mut scores[..rows * end];
             let v = Matrix::new(&v[origin..], end, head_dim, width);
             multiply(scores, end, Former::Replace, g, v.transposed());
-            vectorised(|| {
+            vectorised(#[inline(always)] || {
                 for (row, p) in scores.chunks_exact_mut(end).zip(block.chunks_exact(end)) {
                     let mean = dot(row, p);
                     for (s, p) in row.iter_mut().zip(p) {
@@ -205,7 +205,7 @@ pub fn backward(
             let q = Matrix::new(&queries[start * head_dim..], rows, head_dim, head_dim);
             multiply(&mut head_dk, head_dim, Former::Add, ds.transposed(), q);
         }
-        vectorised(|| {
+        vectorised(#[inline(always)] || {
             turn_back(&head_dq, width, rotary, head_dim, scale, &mut dq[origin..]);
             turn_back(&head_dk, width, rotary, head_dim, 1.0, &mut dk[origin..]);
         });

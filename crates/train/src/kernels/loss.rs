@@ -10,7 +10,7 @@ pub fn cross_entropy(logits: &[f32], targets: &[Option<u16>]) -> (f64, Vec<f32>)
     let width = logits.len() / targets.len().max(1);
     let mut grad = logits.to_vec();
     let mut total = 0.0_f64;
-    vectorised(|| {
+    vectorised(#[inline(always)] || {
         for ((row, logits), target) in
             grad.chunks_exact_mut(width).zip(logits.chunks_exact(width)).zip(targets)
         {
@@ -71,7 +71,7 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
     let mut total = 0.0_f64;
     for base in (0..padded).step_by(LANES) {
         let real = LANES.min(count - base);
-        let (cos_sum, sin_sum) = vectorised(|| sums(&projected, padded, base, counts));
+        let (cos_sum, sin_sum) = vectorised(#[inline(always)] || sums(&projected, padded, base, counts));
         // Derivatives of the loss by each mean, per sample.
         let (mut by_cos, mut by_sin) = ([[0.0_f32; LANES]; POINTS], [[0.0_f32; LANES]; POINTS]);
         for j in 0..POINTS {
@@ -86,7 +86,7 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
                 by_sin[j][l] = (scale * ds) as f32;
             }
         }
-        vectorised(|| slopes(&mut projected, padded, base, counts, &by_cos, &by_sin));
+        vectorised(#[inline(always)] || slopes(&mut projected, padded, base, counts, &by_cos, &by_sin));
     }
     let dp = Matrix::new(&projected, rows, count, padded);
     multiply(&mut grad, width, Former::Replace, dp, a.transposed());

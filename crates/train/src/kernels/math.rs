@@ -37,7 +37,7 @@ pub fn sin_cos(x: f32) -> (f32, f32) {
     // pi / 2 in three parts.
     let r = n.mul_add(-1.570_312_5, x);
     let r = n.mul_add(-4.837_513e-4, r);
-    let r = n.mul_add(-7.549_790e-8, r);
+    let r = n.mul_add(-7.549_79e-8, r);
     let z = r * r;
     let s = (-1.951_529_6e-4_f32).mul_add(z, 8.332_161e-3);
     let s = s.mul_add(z, -1.666_665_5e-1);

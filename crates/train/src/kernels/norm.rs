@@ -18,7 +18,7 @@ pub fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> (Vec<f32
     let rows = x.len() / width;
     let mut out = vec![0.0; x.len()];
     let mut saved = Saved { normal: vec![0.0; x.len()], inverse: vec![0.0; rows] };
-    vectorised(|| {
+    vectorised(#[inline(always)] || {
         let beta = &beta[..width];
         for r in 0..rows {
             let span = r * width..(r + 1) * width;
@@ -44,7 +44,7 @@ pub fn backward(grad: &[f32], gamma: &[f32], saved: &Saved) -> (Vec<f32>, Vec<f3
     let width = gamma.len();
     let mut dx = vec![0.0; grad.len()];
     let (mut dgamma, mut dbeta) = (vec![0.0; width], vec![0.0; width]);
-    vectorised(|| {
+    vectorised(#[inline(always)] || {
         let mut scaled = vec![0.0; width.next_multiple_of(LANES)];
         let scaled = &mut scaled[..width];
         for (r, inverse) in saved.inverse.iter().enumerate() {
