@@ -235,3 +235,96 @@ impl BoundedBlock for Block {
             + BLOCK_BYTES_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use commonware_codec::DecodeExt as _;
+    use commonware_utils::non_empty_range;
+
+    use super::*;
+
+    fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
+        let range = non_empty_range!(Location::new(1), Location::new(9));
+        let genesis = Block::genesis([1; 32], 1_000, Digest::from([2; 32]), range.clone());
+        let context = Context {
+            round: Round::new(Epoch::zero(), View::new(7)),
+            leader: ed25519::PrivateKey::from_seed(3).public_key(),
+            parent: (View::new(6), genesis.digest()),
+        };
+        Block {
+            parent: genesis.digest(),
+            context,
+            height: Height::new(1),
+            timestamp_ms: 1_250,
+            seed,
+            transactions,
+            state_root: Digest::from([3; 32]),
+            range,
+        }
+    }
+
+    #[test]
+    fn the_encoding_is_canonical() {
+        for seed in [None, Some(SeedSignature([9; SEED_SIGNATURE_BYTES]))] {
+            let block = block(vec![vec![1, 2], vec![]], seed);
+            let encoded = block.encode();
+            assert_eq!(encoded.len(), block.encode_size());
+            assert!(encoded.len() <= Block::max_encode_size(&()));
+            let decoded = Block::decode(encoded.clone()).unwrap();
+            assert_eq!(decoded, block);
+            assert_eq!(decoded.encode(), encoded);
+            for length in 0..encoded.len() {
+                assert!(Block::decode(encoded.slice(..length)).is_err(), "{length} bytes");
+            }
+        }
+    }
+
+    #[test]
+    fn the_digest_covers_every_field() {
+        let base = block(vec![vec![1]], None);
+        let mut others = vec![base.clone(); 8];
+        others[0].context.parent.0 = View::new(5);
+        others[1].parent = Digest::from([8; 32]);
+        others[2].height = Height::new(2);
+        others[3].timestamp_ms += 1;
+        others[4].seed = Some(SeedSignature([0; SEED_SIGNATURE_BYTES]));
+        others[5].transactions = vec![vec![], vec![1]];
+        others[6].state_root = Digest::from([4; 32]);
+        others[7].range = non_empty_range!(Location::new(2), Location::new(9));
+        for (index, other) in others.iter().enumerate() {
+            assert_ne!(other.digest(), base.digest(), "field {index}");
+        }
+    }
+
+    #[test]
+    fn blocks_beyond_the_limits_do_not_decode() {
+        let too_many = block(vec![vec![]; BLOCK_TRANSACTIONS_MAX + 1], None);
+        assert!(Block::decode(too_many.encode()).is_err());
+        let too_long = block(vec![vec![0; TRANSACTION_BYTES_MAX + 1]], None);
+        assert!(Block::decode(too_long.encode()).is_err());
+        let count = BLOCK_BYTES_MAX / TRANSACTION_BYTES_MAX;
+        let full = block(vec![vec![0; TRANSACTION_BYTES_MAX]; count], None);
+        assert!(full.encode().len() <= Block::max_encode_size(&()));
+        assert!(Block::decode(full.encode()).is_ok());
+        let too_big = block(vec![vec![0; TRANSACTION_BYTES_MAX]; count + 1], None);
+        assert!(Block::decode(too_big.encode()).is_err());
+    }
+
+    #[test]
+    fn time_moves_forward_by_a_bounded_step() {
+        let parent = block(vec![], None);
+        let mut child = parent.clone();
+        for (step, follows) in [
+            (0, false),
+            (BLOCK_TIME_MS - 1, false),
+            (BLOCK_TIME_MS, true),
+            (TIMESTAMP_STEP_MS_MAX, true),
+            (TIMESTAMP_STEP_MS_MAX + 1, false),
+        ] {
+            child.timestamp_ms = parent.timestamp_ms + step;
+            assert_eq!(child.timestamp_follows(&parent), follows, "{step} ms");
+        }
+        child.timestamp_ms = parent.timestamp_ms - 1;
+        assert!(!child.timestamp_follows(&parent));
+    }
+}

@@ -54,7 +54,7 @@ use crate::{
 };
 
 /// Messages a peer may send on one channel, per second.
-const CHANNEL_MESSAGES_PER_SECOND_MAX: std::num::NonZeroU32 = NZU32!(4_096);
+const CHANNEL_MESSAGES_PER_SECOND_MAX: std::num::NonZeroU32 = NZU32!(1_024);
 /// Mailbox capacity of every actor.
 const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 /// Blocks of each peer kept until consensus asks for them.

@@ -108,16 +108,10 @@ pub struct DatabaseSource<'a, E: Runtime>(pub &'a Database<E>);
 
 impl<E: Runtime> Source for DatabaseSource<'_, E> {
     async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
-        let mut values = Vec::with_capacity(keys.len());
-        for key in keys {
-            let value = self
-                .0
-                .get(key)
-                .await
-                .unwrap_or_else(|error| panic!("cannot read the state: {error}"));
-            values.push(value.map(|StateValue(bytes)| bytes));
-        }
-        values
+        let keys: Vec<&Digest> = keys.iter().collect();
+        let values = self.0.get_many(&keys).await;
+        let values = values.unwrap_or_else(|error| panic!("cannot read the state: {error}"));
+        values.into_iter().map(|value| value.map(|StateValue(bytes)| bytes)).collect()
     }
 }
 
@@ -167,7 +161,17 @@ pub struct Bridge<S> {
 impl<S: Source> Bridge<S> {
     /// A bridge with nothing loaded.
     pub fn new(source: S) -> Self {
-        Self { source, overlay: Overlay::default() }
+        Self::resume(source, Overlay::default())
+    }
+
+    /// A bridge that knows what `overlay` holds.
+    pub fn resume(source: S, overlay: Overlay) -> Self {
+        Self { source, overlay }
+    }
+
+    /// What the bridge has loaded and changed.
+    pub fn into_overlay(self) -> Overlay {
+        self.overlay
     }
 
     /// Calls `step` until it misses nothing. After [`Missing`] its writes stay, so it must have written only

@@ -1,6 +1,6 @@
 //! Authenticated, encrypted connections between validators, on real sockets.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
 use commonware_cryptography::{ChaCha20Poly1305, ed25519};
 use commonware_p2p::{
@@ -22,8 +22,6 @@ use crate::{
 
 /// The channel that carries transactions between mempools.
 const GOSSIP_CHANNEL: u64 = engine::CHANNELS;
-/// Most peers of a committee, with a margin for one that is leaving.
-const PEERS_MAX: usize = 128;
 /// How far peers' clocks may differ when they connect.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 /// How old a handshake may be.
@@ -66,11 +64,13 @@ pub fn start<E: Runtime + Sockets + Resolver>(
     );
     let namespace = [b"soma 2026 network ".as_slice(), chain].concat();
     let validators = u32::try_from(peers.len()).unwrap_or(u32::MAX);
+    // Mailboxes are sized for a burst of every peer, and allocated at once.
+    let peers_max = NonZeroUsize::new(peers.len()).unwrap_or(NonZeroUsize::MIN);
     let mut config = lookup::Config::local(
         handshake,
         &namespace,
         listen,
-        NZUsize!(PEERS_MAX),
+        peers_max,
         engine::message_bytes_max(validators),
         NZUsize!(4_096),
     );

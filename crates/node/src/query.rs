@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use commonware_consensus::{marshal::Identifier, types::Height as ConsensusHeight};
 use commonware_cryptography::Digestible as _;
+use commonware_glue::stateful::db::ReadGuard;
 use soma_ledger::{Error, State, view};
 use soma_types::{
     Rejection, SignedTransaction, TransactionHash, VerifiedTransaction, api::TransactionView, genesis::Genesis,
@@ -14,7 +15,7 @@ use crate::{
     block::Block,
     consensus::{Digest, Finalization, Identity},
     engine::Marshal,
-    execution::{Bridge, DatabaseSource, Databases},
+    execution::{Bridge, Database, DatabaseSource, Databases, Overlay},
     gossip::Gossip,
     index::{Index, Tip},
     ledger::retry,
@@ -36,6 +37,30 @@ pub enum SubmitError {
 impl From<Rejection> for SubmitError {
     fn from(rejection: Rejection) -> Self {
         Self::Pool(PoolError::Rejected(rejection))
+    }
+}
+
+/// The finalized state as of one block.
+pub struct Reader<'a, E: Runtime> {
+    database: ReadGuard<'a, Database<E>>,
+    known: Overlay,
+}
+
+impl<E: Runtime> Reader<'_, E> {
+    /// Runs a ledger view. It is called again for every value that must be loaded first, so read a list
+    /// item by item.
+    ///
+    /// # Errors
+    /// [`Error::Broken`] if the state is unsound.
+    pub async fn read<T>(
+        &mut self,
+        mut view: impl FnMut(&mut dyn State) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let known = std::mem::take(&mut self.known);
+        let mut bridge = Bridge::resume(DatabaseSource::<E>(&self.database), known);
+        let result = bridge.run(|state| retry(view(state))).await;
+        self.known = bridge.into_overlay();
+        result
     }
 }
 
@@ -77,11 +102,15 @@ impl<E: Runtime> Query<E> {
     /// [`Error::Broken`] if the state is unsound.
     pub async fn view<T>(
         &self,
-        mut view: impl FnMut(&mut dyn State) -> Result<T, Error>,
+        view: impl FnMut(&mut dyn State) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let database = self.databases.read().await;
-        let mut bridge = Bridge::new(DatabaseSource::<E>(&database));
-        bridge.run(|state| retry(view(state))).await
+        self.reader().await.read(view).await
+    }
+
+    /// A view of the finalized state as of one block, for several reads. Blocks wait to be applied while it
+    /// is held, so hold it briefly.
+    pub async fn reader(&self) -> Reader<'_, E> {
+        Reader { database: self.databases.read().await, known: Overlay::default() }
     }
 
     /// The genesis.

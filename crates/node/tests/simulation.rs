@@ -50,9 +50,11 @@ impl Property<Identity, State> for Sound {
                     }
                 }
                 let read = state.query.view(|state| {
-                    let nonces = (0..4).map(|index| view::account(state, sender(index).address()));
-                    let nonces = nonces.map(|account| account.map(|account| account.nonce));
-                    Ok((view::supply(state)?, view::epoch(state)?, nonces.collect::<Result<Vec<_>, _>>()?))
+                    let mut nonces = Vec::new();
+                    for index in 0..4 {
+                        nonces.push(view::account(state, sender(index).address())?.nonce);
+                    }
+                    Ok((view::supply(state)?, view::epoch(state)?, nonces))
                 });
                 let (supply, epoch, nonces) = read.await.map_err(|error| error.to_string())?;
                 let supply = supply.and_then(|supply| supply.total());

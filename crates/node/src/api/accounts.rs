@@ -90,27 +90,26 @@ pub async fn validators(
 ) -> Result<Json<Page<ValidatorView>>, Error> {
     let start: u64 = part.cursor.as_deref().map_or(Ok(0), parse)?;
     let limit = page_limit(part.limit) as u64;
-    let page = api
-        .query
-        .view(|state| {
-            let (Some(counters), Some(epoch)) = (view::counters(state)?, view::epoch(state)?) else {
-                return Ok(None);
-            };
-            let committee = view::committee(state, epoch.epoch)?.unwrap_or_default();
-            let end = start.saturating_add(limit).min(counters.validators);
-            let mut items = Vec::new();
-            for index in start..end {
-                let Some(address) = view::validator_at(state, index)? else { continue };
-                let Some(validator) = view::validator(state, address)? else { continue };
-                items.push(ValidatorView {
-                    validator,
-                    pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
-                    seat: committee.seats.iter().find(|seat| seat.validator == address).copied(),
-                    duty: view::duty(state, epoch.epoch, address)?,
-                });
-            }
-            Ok(Some(Page { items, next: (end < counters.validators).then(|| end.to_string()) }))
-        })
-        .await?;
-    page.map(Json).ok_or_else(Error::not_started)
+    let mut reader = api.query.reader().await;
+    let (Some(counters), Some(epoch)) = (reader.read(view::counters).await?, reader.read(view::epoch).await?) else {
+        return Err(Error::not_started());
+    };
+    let epoch = epoch.epoch;
+    let committee = reader.read(|state| view::committee(state, epoch)).await?.unwrap_or_default();
+    let end = start.saturating_add(limit).min(counters.validators);
+    let mut items = Vec::new();
+    for index in start..end {
+        let item = reader.read(|state| {
+            let Some(address) = view::validator_at(state, index)? else { return Ok(None) };
+            let Some(validator) = view::validator(state, address)? else { return Ok(None) };
+            Ok(Some(ValidatorView {
+                validator,
+                pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
+                seat: committee.seats.iter().find(|seat| seat.validator == address).copied(),
+                duty: view::duty(state, epoch, address)?,
+            }))
+        });
+        items.extend(item.await?);
+    }
+    Ok(Json(Page { items, next: (end < counters.validators).then(|| end.to_string()) }))
 }

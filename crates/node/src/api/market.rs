@@ -20,7 +20,7 @@ use super::{
 
 /// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
 /// go on.
-const SCANNED_MAX: u64 = 10_000;
+const SCANNED_MAX: u64 = 2_000;
 
 type Read<T> = Result<T, LedgerError>;
 
@@ -107,24 +107,22 @@ pub async fn models(
     let owner: Option<Address> = filter.owner.as_deref().map(parse).transpose()?;
     let start: u64 = filter.cursor.as_deref().map_or(Ok(0), parse)?;
     let limit = page_limit(filter.limit);
-    let page = api.query.view(|state| {
-        let Some(counters) = view::counters(state)? else { return Ok(None) };
-        let end = counters.models.min(start.saturating_add(SCANNED_MAX));
-        let mut items = Vec::new();
-        let mut index = start;
-        while index < end && items.len() < limit {
-            let id = view::model_at(state, index)?;
-            index += 1;
-            let Some(model) = id.map(|id| view::model(state, id)).transpose()?.flatten() else { continue };
+    let mut reader = api.query.reader().await;
+    let counters = reader.read(view::counters).await?.ok_or_else(Error::not_started)?;
+    let end = counters.models.min(start.saturating_add(SCANNED_MAX));
+    let (mut index, mut items) = (start, Vec::new());
+    while index < end && items.len() < limit {
+        let item = reader.read(|state| {
+            let Some(id) = view::model_at(state, index)? else { return Ok(None) };
+            let Some(model) = view::model(state, id)? else { return Ok(None) };
             let matches = owner.is_none_or(|owner| model.owner == owner)
                 && filter.status.as_ref().is_none_or(|status| *status == status_name(&model.status));
-            if matches {
-                items.push(model_view(state, model)?);
-            }
-        }
-        Ok(Some(Page { items, next: (index < counters.models).then(|| index.to_string()) }))
-    });
-    page.await?.map(Json).ok_or_else(Error::not_started)
+            if matches { model_view(state, model).map(Some) } else { Ok(None) }
+        });
+        items.extend(item.await?);
+        index += 1;
+    }
+    Ok(Json(Page { items, next: (index < counters.models).then(|| index.to_string()) }))
 }
 
 /// A model.
@@ -155,33 +153,34 @@ pub async fn targets(
     check_status(filter.status.as_ref(), &["open", "settling", "filled"])?;
     let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
     let limit = page_limit(filter.limit);
-    let page = api.query.view(|state| {
-        let Some(current) = view::epoch(state)? else { return Ok(None) };
-        let epoch = filter.epoch.map_or(current.epoch, Epoch);
-        let count = if epoch == current.epoch {
-            current.targets_opened
-        } else {
-            view::epoch_record(state, epoch)?.map_or(0, |record| record.state.targets_opened)
-        };
-        let mut index = cursor.unwrap_or(count).min(count);
-        let stop = index.saturating_sub(SCANNED_MAX);
-        let mut items = Vec::new();
-        while index > stop && items.len() < limit {
-            index -= 1;
-            let Some(id) = view::target_at(state, epoch, index)? else { continue };
-            let Some(target) = view::target(state, id)? else { continue };
+    let mut reader = api.query.reader().await;
+    let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
+    let epoch = filter.epoch.map_or(current.epoch, Epoch);
+    let count = if epoch == current.epoch {
+        current.targets_opened
+    } else {
+        let record = reader.read(|state| view::epoch_record(state, epoch)).await?;
+        record.map_or(0, |record| record.state.targets_opened)
+    };
+    let mut index = cursor.unwrap_or(count).min(count);
+    let stop = index.saturating_sub(SCANNED_MAX);
+    let mut items = Vec::new();
+    while index > stop && items.len() < limit {
+        index -= 1;
+        let item = reader.read(|state| {
+            let Some(id) = view::target_at(state, epoch, index)? else { return Ok(None) };
+            let Some(target) = view::target(state, id)? else { return Ok(None) };
             let status = match target.status {
                 TargetStatus::Open => "open",
                 TargetStatus::Settling { .. } => "settling",
                 TargetStatus::Filled { .. } => "filled",
             };
-            if filter.status.as_ref().is_none_or(|wanted| wanted == status) {
-                items.extend(target_view(state, target, current.epoch)?);
-            }
-        }
-        Ok(Some(Page { items, next: (index > 0).then(|| index.to_string()) }))
-    });
-    page.await?.map(Json).ok_or_else(Error::not_started)
+            let matches = filter.status.as_ref().is_none_or(|wanted| wanted == status);
+            if matches { target_view(state, target, current.epoch) } else { Ok(None) }
+        });
+        items.extend(item.await?);
+    }
+    Ok(Json(Page { items, next: (index > 0).then(|| index.to_string()) }))
 }
 
 /// A target.
@@ -236,25 +235,24 @@ pub async fn submissions(
     let target: Option<TargetId> = filter.target.as_deref().map(parse).transpose()?;
     let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
     let limit = page_limit(filter.limit);
-    let page = api.query.view(|state| {
-        let Some(counters) = view::counters(state)? else { return Ok(None) };
-        let mut index = cursor.unwrap_or(counters.submissions).min(counters.submissions);
-        let stop = index.saturating_sub(SCANNED_MAX);
-        let mut items = Vec::new();
-        while index > stop && items.len() < limit {
-            index -= 1;
-            let Some(id) = view::submission_at(state, index)? else { continue };
-            let Some(submission) = view::submission(state, id)? else { continue };
+    let mut reader = api.query.reader().await;
+    let counters = reader.read(view::counters).await?.ok_or_else(Error::not_started)?;
+    let mut index = cursor.unwrap_or(counters.submissions).min(counters.submissions);
+    let stop = index.saturating_sub(SCANNED_MAX);
+    let mut items = Vec::new();
+    while index > stop && items.len() < limit {
+        index -= 1;
+        let item = reader.read(|state| {
+            let Some(id) = view::submission_at(state, index)? else { return Ok(None) };
+            let Some(submission) = view::submission(state, id)? else { return Ok(None) };
             let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
                 && target.is_none_or(|target| submission.target == target)
                 && filter.status.as_ref().is_none_or(|status| *status == status_name(&submission.status));
-            if matches {
-                items.push(submission_view(state, submission)?);
-            }
-        }
-        Ok(Some(Page { items, next: (index > 0).then(|| index.to_string()) }))
-    });
-    page.await?.map(Json).ok_or_else(Error::not_started)
+            if matches { submission_view(state, submission).map(Some) } else { Ok(None) }
+        });
+        items.extend(item.await?);
+    }
+    Ok(Json(Page { items, next: (index > 0).then(|| index.to_string()) }))
 }
 
 /// A submission.
