@@ -1,7 +1,11 @@
 //! The verdict on a winner: a comparison of integers. Pure.
 
 use soma_model::Contest;
-use soma_types::{Embedding, ModelId, Transcript, objects::{AuditFinding, Found}, transaction::Verdict};
+use soma_types::{
+    Embedding, ModelId, Transcript,
+    objects::{AuditFinding, Found},
+    transaction::Verdict,
+};
 
 /// Compares what a submission claims with what exact scoring of all its target's models found.
 #[must_use]
@@ -11,12 +15,22 @@ pub fn finding(claim: &Found, embedding: &Embedding, models: &[ModelId], exact: 
         && models.get(exact.winner()) == Some(&claim.model)
         && claim.cross_entropy_nano == winning.cross_entropy_nano()
         && embedding == winning.embedding();
-    let verdict = if honest { Verdict::Valid } else { Verdict::FalseScore };
-    AuditFinding { verdict, transcript: exact.transcript() }
+    let verdict = if honest {
+        Verdict::Valid
+    } else {
+        Verdict::FalseScore
+    };
+    AuditFinding {
+        verdict,
+        transcript: exact.transcript(),
+    }
 }
 
 /// A finding made without scoring: it has no transcript.
 #[must_use]
 pub const fn without_score(verdict: Verdict) -> AuditFinding {
-    AuditFinding { verdict, transcript: Transcript([0; 32]) }
+    AuditFinding {
+        verdict,
+        transcript: Transcript([0; 32]),
+    }
 }

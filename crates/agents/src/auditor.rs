@@ -8,6 +8,9 @@
 //! Persistence: none. The salt of a verdict is derived from the validator's key and the submission, and
 //! exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
 //!
+//! Verdicts are sent without waiting for their blocks; one that does not appear on chain within
+//! [`RESEND_BLOCKS`] is sent again.
+//!
 //! Bounds: one step handles at most [`AUDITS_PER_STEP_MAX`] winners, so that a caller stays responsive.
 
 use std::{
@@ -15,12 +18,10 @@ use std::{
     sync::Arc,
 };
 
-use soma_client::{
-    Account, ClientError, ModelFilter, NodeClient, SubmissionFilter, SubmissionPhase,
-};
-use soma_model::{BackendError, Contest, Directions, Model, Scorer};
+use soma_client::{Account, ClientError, ModelFilter, NodeClient, SubmissionFilter, SubmissionPhase};
+use soma_model::{Directions, Model};
 use soma_types::{
-    Address, ContentHash, Epoch, Height, ModelId, Salt, SubmissionId, TransactionKind,
+    Address, ContentHash, Epoch, Height, ModelId, Salt, Seed, SubmissionId, TransactionKind,
     api::{EpochView, SubmissionView},
     hash::domain_hash,
     objects::{AuditFinding, Weights},
@@ -32,10 +33,13 @@ use crate::{
     audit,
     download::DownloadError,
     experts::{ExpertError, Experts},
+    scoring_desk::{Case, ScoringDesk},
 };
 
 /// Most winners handled in one step.
-pub const AUDITS_PER_STEP_MAX: usize = 4;
+pub const AUDITS_PER_STEP_MAX: usize = 16;
+/// Blocks after which a verdict that is not on chain is sent again.
+pub const RESEND_BLOCKS: u64 = 12;
 
 /// Why a step could not be made. What is wrong with a submission or a model is no error but a finding.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +86,10 @@ pub struct Progress {
 #[derive(Debug)]
 struct Audited {
     epoch: Epoch,
+    seed: Seed,
     directions: Arc<Directions>,
+    /// When each verdict was last sent.
+    sent: BTreeMap<SubmissionId, Height>,
     findings: BTreeMap<SubmissionId, AuditFinding>,
 }
 
@@ -92,7 +99,7 @@ pub struct Auditor {
     node: NodeClient,
     account: Account,
     params: Params,
-    scorer: Scorer,
+    desk: ScoringDesk,
     experts: Experts,
     audited: Option<Audited>,
     /// Weights files examined after their reveal.
@@ -100,20 +107,18 @@ pub struct Auditor {
 }
 
 impl Auditor {
-    /// An auditor that signs as `account`.
-    ///
-    /// # Errors
-    /// When this machine cannot score exactly.
-    pub fn new(account: Account, params: Params, experts: Experts) -> Result<Self, BackendError> {
-        Ok(Self {
+    /// An auditor that signs as `account` and has winners scored at `desk`.
+    #[must_use]
+    pub fn new(account: Account, params: Params, experts: Experts, desk: ScoringDesk) -> Self {
+        Self {
             node: account.node().clone(),
             account,
             params,
-            scorer: Scorer::new()?,
+            desk,
             experts,
             audited: None,
             examined: BTreeSet::new(),
-        })
+        }
     }
 
     /// Whose audits these are.
@@ -133,7 +138,8 @@ impl Auditor {
         if let Some(audited) = status.epoch.minus(1) {
             self.prepare(audited).await?;
             let reveal_from = status.epoch_first_height.plus(self.params.audit_commit_blocks);
-            self.audit_winners(status.height, reveal_from, &mut progress).await?;
+            self.audit_winners(status.height, reveal_from, &mut progress)
+                .await?;
         }
         Ok(progress)
     }
@@ -142,14 +148,19 @@ impl Auditor {
     /// protocol promises.
     async fn examine_models(&mut self, progress: &mut Progress) -> Result<(), AuditError> {
         for view in self.node.models(&ModelFilter::default()).await? {
-            let Some(weights) = view.model.revealed.as_ref().or(view.model.weights.as_ref()) else { continue };
+            let Some(weights) = view.model.revealed.as_ref().or(view.model.weights.as_ref()) else {
+                continue;
+            };
             if self.examined.contains(&weights.committed.hash) {
                 continue;
             }
             match self.experts.load(weights).await {
                 Ok(_) => progress.models_sound.push(view.model.id),
                 Err(error) => {
-                    let report = TransactionKind::ReportModel { model: view.model.id, fault: error.fault() };
+                    let report = TransactionKind::ReportModel {
+                        model: view.model.id,
+                        fault: error.fault(),
+                    };
                     self.account.execute(report).await?;
                     progress.models_reported.push(view.model.id);
                 }
@@ -161,12 +172,22 @@ impl Auditor {
 
     /// Makes ready to audit the winners of `epoch`.
     async fn prepare(&mut self, epoch: Epoch) -> Result<(), AuditError> {
-        if self.audited.as_ref().is_some_and(|audited| audited.epoch == epoch) {
+        if self
+            .audited
+            .as_ref()
+            .is_some_and(|audited| audited.epoch == epoch)
+        {
             return Ok(());
         }
         let EpochView { state, .. } = self.node.epoch(Some(epoch)).await?;
         let directions = Arc::new(Directions::draw(&state.seed, self.experts.architecture()));
-        self.audited = Some(Audited { epoch, directions, findings: BTreeMap::new() });
+        self.audited = Some(Audited {
+            epoch,
+            seed: state.seed,
+            directions,
+            sent: BTreeMap::new(),
+            findings: BTreeMap::new(),
+        });
         Ok(())
     }
 
@@ -180,12 +201,24 @@ impl Auditor {
         let me = self.address();
         let winners = self
             .node
-            .submissions(&SubmissionFilter { phase: Some(SubmissionPhase::Won), ..SubmissionFilter::default() })
+            .submissions(&SubmissionFilter {
+                phase: Some(SubmissionPhase::Won),
+                ..SubmissionFilter::default()
+            })
             .await?;
         let revealing = height >= reveal_from;
+        let resend = |id: &SubmissionId| {
+            let sent = self.audited.as_ref().and_then(|audited| audited.sent.get(id));
+            sent.is_none_or(|sent| height >= sent.plus(RESEND_BLOCKS) || (revealing && *sent < reveal_from))
+        };
         let due = winners.into_iter().filter(|view| {
-            let vote = view.audits.iter().find(|audit| audit.auditor == me).map(|audit| &audit.vote);
+            let vote = view
+                .audits
+                .iter()
+                .find(|audit| audit.auditor == me)
+                .map(|audit| &audit.vote);
             view.auditors.contains(&me)
+                && resend(&view.submission.id)
                 && match vote {
                     None => !revealing,
                     Some(vote) => revealing && vote.revealed.is_none(),
@@ -197,13 +230,26 @@ impl Auditor {
             let salt = self.salt(&submission);
             let AuditFinding { verdict, transcript } = finding;
             if revealing {
-                let reveal = TransactionKind::RevealAudit { submission, salt, verdict, transcript };
-                self.account.execute(reveal).await?;
+                let reveal = TransactionKind::RevealAudit {
+                    submission,
+                    salt,
+                    verdict,
+                    transcript,
+                };
+                self.account.submit(reveal).await?;
                 progress.revealed += 1;
             } else {
                 let commitment = verdict.commitment(&me, &submission, &transcript, &salt);
-                self.account.execute(TransactionKind::CommitAudit { submission, commitment }).await?;
+                self.account
+                    .submit(TransactionKind::CommitAudit {
+                        submission,
+                        commitment,
+                    })
+                    .await?;
                 progress.committed += 1;
+            }
+            if let Some(audited) = &mut self.audited {
+                audited.sent.insert(submission, height);
             }
         }
         Ok(())
@@ -212,7 +258,11 @@ impl Auditor {
     /// The finding on a winner; computed once.
     async fn finding(&mut self, view: &SubmissionView) -> Result<AuditFinding, AuditError> {
         let id = view.submission.id;
-        if let Some(finding) = self.audited.as_ref().and_then(|audited| audited.findings.get(&id)) {
+        if let Some(finding) = self
+            .audited
+            .as_ref()
+            .and_then(|audited| audited.findings.get(&id))
+        {
             return Ok(*finding);
         }
         let finding = self.examine_winner(view).await?;
@@ -229,9 +279,12 @@ impl Auditor {
         else {
             return Ok(audit::without_score(Verdict::FalseScore));
         };
-        let (epoch, directions) = (audited.epoch, Arc::clone(&audited.directions));
-        let downloaded =
-            self.experts.downloader().download(&claim.data_url, claim.data_hash, claim.data_size_bytes).await;
+        let (epoch, seed, directions) = (audited.epoch, audited.seed, Arc::clone(&audited.directions));
+        let downloaded = self
+            .experts
+            .downloader()
+            .download(&claim.data_url, claim.data_hash, claim.data_size_bytes)
+            .await;
         let data = match downloaded {
             Ok(data) => data,
             Err(DownloadError::Unavailable { .. }) => {
@@ -241,34 +294,48 @@ impl Auditor {
         };
         let target = self.node.target(&view.submission.target).await?.target;
         let models = self.competitors(&target.models, epoch).await?;
-        let scorer = self.scorer;
-        let exact: Option<Contest> = tokio::task::spawn_blocking(move || {
-            let models: Vec<&Model> = models.iter().map(Arc::as_ref).collect();
-            scorer.score_all(&models, &data, &directions).ok()
-        })
-        .await?;
+        let case = Case {
+            seed,
+            directions,
+            data_hash: claim.data_hash,
+            data,
+            models,
+        };
         // Data that cannot be scored at all was never scored by the submitter either.
-        Ok(exact.map_or(audit::without_score(Verdict::FalseScore), |exact| {
-            audit::finding(claim, embedding, &target.models, &exact)
-        }))
+        Ok(match self.desk.contest(case).await? {
+            Ok(exact) => audit::finding(claim, embedding, &target.models, &exact),
+            Err(_) => audit::without_score(Verdict::FalseScore),
+        })
     }
 
     /// The models as they competed in `epoch`.
-    async fn competitors(&mut self, ids: &[ModelId], epoch: Epoch) -> Result<Vec<Arc<Model>>, AuditError> {
+    async fn competitors(
+        &mut self,
+        ids: &[ModelId],
+        epoch: Epoch,
+    ) -> Result<Vec<(ContentHash, Arc<Model>)>, AuditError> {
         let mut models = Vec::with_capacity(ids.len());
         for id in ids {
             let view = self.node.model(id).await?;
-            let weights: &Weights =
-                view.model.weights_in(epoch).ok_or(AuditError::NoWeights { model: *id, epoch })?;
-            let model =
-                self.experts.load(weights).await.map_err(|error| AuditError::Expert { model: *id, error })?;
-            models.push(model);
+            let weights: &Weights = view
+                .model
+                .weights_in(epoch)
+                .ok_or(AuditError::NoWeights { model: *id, epoch })?;
+            let model = self
+                .experts
+                .load(weights)
+                .await
+                .map_err(|error| AuditError::Expert { model: *id, error })?;
+            models.push((weights.committed.hash, model));
         }
         Ok(models)
     }
 
     /// Hides a verdict until it is revealed; only this validator's key can tell it.
     fn salt(&self, submission: &SubmissionId) -> Salt {
-        Salt(domain_hash("soma 2026 audit salt", &[&self.account.keys().to_secret_bytes(), &submission.0]))
+        Salt(domain_hash(
+            "soma 2026 audit salt",
+            &[&self.account.keys().to_secret_bytes(), &submission.0],
+        ))
     }
 }

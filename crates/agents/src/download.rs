@@ -38,7 +38,10 @@ impl Downloader {
     /// # Errors
     /// When no HTTP client can be built on this machine.
     pub fn new(node: NodeClient, policy: FetchPolicy) -> Result<Self, FetchError> {
-        Ok(Self { node, fetcher: Fetcher::new(policy)? })
+        Ok(Self {
+            node,
+            fetcher: Fetcher::new(policy)?,
+        })
     }
 
     /// The bytes at `url`, which are exactly those with this hash and size.
@@ -51,26 +54,41 @@ impl Downloader {
         hash: ContentHash,
         size_bytes: u64,
     ) -> Result<Vec<u8>, DownloadError> {
-        let unavailable =
-            |reason: String| DownloadError::Unavailable { url: url.clone(), reason };
-        let mismatch = |reason: String| DownloadError::Mismatch { url: url.clone(), reason };
+        let unavailable = |reason: String| DownloadError::Unavailable {
+            url: url.clone(),
+            reason,
+        };
+        let mismatch = |reason: String| DownloadError::Mismatch {
+            url: url.clone(),
+            reason,
+        };
         match Location::parse_public(url.as_str()).map_err(|error| unavailable(error.to_string()))? {
             Location::Soma(stored) if stored != hash => {
                 Err(mismatch(format!("its name is not the announced hash {hash}")))
             }
             Location::Soma(_) => {
-                let bytes = self.node.blob(&hash).await.map_err(|error| unavailable(error.to_string()))?;
+                let bytes = self
+                    .node
+                    .blob(&hash)
+                    .await
+                    .map_err(|error| unavailable(error.to_string()))?;
                 if bytes.len() as u64 == size_bytes {
                     Ok(bytes)
                 } else {
                     Err(mismatch(format!("{} bytes instead of {size_bytes}", bytes.len())))
                 }
             }
-            Location::Http(address) => {
-                self.fetcher.fetch(&address, Expected { hash, size_bytes }).await.map_err(|error| {
-                    if error.is_mismatch() { mismatch(error.to_string()) } else { unavailable(error.to_string()) }
-                })
-            }
+            Location::Http(address) => self
+                .fetcher
+                .fetch(&address, Expected { hash, size_bytes })
+                .await
+                .map_err(|error| {
+                    if error.is_mismatch() {
+                        mismatch(error.to_string())
+                    } else {
+                        unavailable(error.to_string())
+                    }
+                }),
             Location::File(_) => Err(unavailable("files of one machine are not public".into())),
         }
     }

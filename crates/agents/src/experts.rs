@@ -48,7 +48,11 @@ impl Experts {
     /// None loaded yet.
     #[must_use]
     pub const fn new(downloader: Downloader, architecture: Architecture) -> Self {
-        Self { downloader, architecture, loaded: BTreeMap::new() }
+        Self {
+            downloader,
+            architecture,
+            loaded: BTreeMap::new(),
+        }
     }
 
     /// How they are downloaded.
@@ -72,8 +76,10 @@ impl Experts {
         if let Some(model) = self.loaded.get(&committed.hash) {
             return Ok(Arc::clone(model));
         }
-        let container =
-            self.downloader.download(&committed.url, committed.hash, committed.size_bytes).await?;
+        let container = self
+            .downloader
+            .download(&committed.url, committed.hash, committed.size_bytes)
+            .await?;
         let plain = decrypt(&container, &weights.key.into())?;
         let model = Arc::new(Model::from_bytes(&plain, &self.architecture)?);
         self.loaded.insert(committed.hash, Arc::clone(&model));

@@ -11,11 +11,13 @@ pub mod auditor;
 pub mod download;
 pub mod experts;
 pub mod matching;
+pub mod scoring_desk;
 pub mod submitter;
 pub mod trainer;
 
 pub use auditor::Auditor;
 pub use download::{DownloadError, Downloader};
 pub use experts::{ExpertError, Experts};
+pub use scoring_desk::ScoringDesk;
 pub use submitter::Submitter;
 pub use trainer::Trainer;

@@ -36,19 +36,19 @@ pub type Scores = BTreeMap<ModelId, Option<Score>>;
 ///
 /// # Errors
 /// Why there are none.
-pub fn hits(
-    scores: &Scores,
-    targets: &[TargetView],
-    params: &Params,
-) -> Result<Vec<Hit>, Miss> {
+pub fn hits(scores: &Scores, targets: &[TargetView], params: &Params) -> Result<Vec<Hit>, Miss> {
     let mut miss = Miss::NoTargets;
     let mut hits = Vec::new();
     for view in targets {
         if !view.current || view.target.status != TargetStatus::Open {
             continue;
         }
-        let Some(claim) = claim(scores, &view.target.models) else { continue };
-        if !(params.cross_entropy_min_nano..=params.cross_entropy_max_nano).contains(&claim.cross_entropy_nano) {
+        let Some(claim) = claim(scores, &view.target.models) else {
+            continue;
+        };
+        if !(params.cross_entropy_min_nano..=params.cross_entropy_max_nano)
+            .contains(&claim.cross_entropy_nano)
+        {
             miss = Miss::LossBand;
             continue;
         }
@@ -57,7 +57,11 @@ pub fn hits(
             miss = Miss::TooFar;
             continue;
         }
-        hits.push(Hit { target: view.target.id, claim, dot_q30 });
+        hits.push(Hit {
+            target: view.target.id,
+            claim,
+            dot_q30,
+        });
     }
     hits.sort_by_key(|hit| (std::cmp::Reverse(hit.dot_q30), hit.target));
     if hits.is_empty() { Err(miss) } else { Ok(hits) }
@@ -68,7 +72,10 @@ pub fn hits(
 #[must_use]
 pub fn claim(scores: &Scores, models: &[ModelId]) -> Option<Claim> {
     let entrants = entrants(scores, models)?;
-    let losses_nano: Vec<u64> = entrants.iter().map(|score| score.map_or(LOSS_NONE, Score::loss_nano)).collect();
+    let losses_nano: Vec<u64> = entrants
+        .iter()
+        .map(|score| score.map_or(LOSS_NONE, Score::loss_nano))
+        .collect();
     let winner = (0..losses_nano.len()).min_by_key(|index| losses_nano[*index])?;
     let best = entrants[winner]?;
     Some(Claim {
@@ -80,5 +87,8 @@ pub fn claim(scores: &Scores, models: &[ModelId]) -> Option<Claim> {
 
 /// The scores of a target's models in its order; none if one is missing.
 fn entrants<'a>(scores: &'a Scores, models: &[ModelId]) -> Option<Vec<Option<&'a Score>>> {
-    models.iter().map(|model| scores.get(model).map(Option::as_ref)).collect()
+    models
+        .iter()
+        .map(|model| scores.get(model).map(Option::as_ref))
+        .collect()
 }

@@ -13,7 +13,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
-use soma_model::{BackendError, Directions, Model, Score, ScoreError, Scorer};
+use soma_model::{BackendError, Directions, Model, ScoreError, Scorer};
 use soma_types::{
     ModelId, Seed, SubmissionId, TargetId, api::TargetView, hash::domain_hash, objects::TargetStatus,
     params::Params,
@@ -84,7 +84,13 @@ impl Submitter {
     /// # Errors
     /// When this machine cannot score exactly.
     pub fn new(account: Account, params: Params, experts: Experts) -> Result<Self, BackendError> {
-        Ok(Self { account, params, scorer: Scorer::new()?, experts, epoch: None })
+        Ok(Self {
+            account,
+            params,
+            scorer: Scorer::new()?,
+            experts,
+            epoch: None,
+        })
     }
 
     /// Whom it submits for.
@@ -108,7 +114,9 @@ impl Submitter {
             Ok(hits) => hits,
             Err(miss) => return Ok(Attempt::Missed(miss)),
         };
-        let Some(hit) = self.choose(&hits) else { return Ok(Attempt::Missed(Miss::NoTargets)) };
+        let Some(hit) = self.choose(&hits) else {
+            return Ok(Attempt::Missed(Miss::NoTargets));
+        };
         self.submit(data, hit.target, hit.claim.clone()).await
     }
 
@@ -131,9 +139,14 @@ impl Submitter {
         for id in targets.iter().flat_map(|view| &view.target.models) {
             if !models.contains_key(id) {
                 let view = self.node().model(id).await?;
-                let Some(weights) = &view.model.weights else { continue };
-                let model =
-                    self.experts.load(weights).await.map_err(|error| SubmitError::Expert { model: *id, error })?;
+                let Some(weights) = &view.model.weights else {
+                    continue;
+                };
+                let model = self
+                    .experts
+                    .load(weights)
+                    .await
+                    .map_err(|error| SubmitError::Expert { model: *id, error })?;
                 models.insert(*id, model);
             }
         }
@@ -159,7 +172,8 @@ impl Submitter {
     /// The hit whose target this key ranks first.
     fn choose<'a>(&self, hits: &'a [Hit]) -> Option<&'a Hit> {
         let me = self.account.address();
-        hits.iter().min_by_key(|hit| domain_hash("soma 2026 target rank", &[&me.0, &hit.target.0]))
+        hits.iter()
+            .min_by_key(|hit| domain_hash("soma 2026 target rank", &[&me.0, &hit.target.0]))
     }
 
     /// SIGReg's directions of the current epoch, drawn once per epoch.

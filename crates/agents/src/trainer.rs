@@ -65,7 +65,13 @@ impl Trainer {
         text: Arc<Dataset>,
         init: Option<Vec<u8>>,
     ) -> Self {
-        Self { account, model, config, text, weights: init.map(Arc::new) }
+        Self {
+            account,
+            model,
+            config,
+            text,
+            weights: init.map(Arc::new),
+        }
     }
 
     /// The weights it has now.
@@ -85,7 +91,13 @@ impl Trainer {
     ) -> Result<Trained, RoundError> {
         let (config, text, init) = (self.config.clone(), Arc::clone(&self.text), self.weights.clone());
         let trained = tokio::task::spawn_blocking(move || {
-            train(&config, &text, init.as_ref().map(|weights| weights.as_slice()), progress, &cancel)
+            train(
+                &config,
+                &text,
+                init.as_ref().map(|weights| weights.as_slice()),
+                progress,
+                &cancel,
+            )
         })
         .await??;
         self.weights = Some(Arc::new(trained.weights.clone()));
@@ -99,16 +111,23 @@ impl Trainer {
     /// When the weights are unusable, the node does not answer, or the ledger refuses. After a crash,
     /// [`Account::pending_models`] knows what is still to be revealed.
     pub async fn publish(&self, epoch_timeout: Duration) -> Result<Option<Epoch>, RoundError> {
-        let Some(weights) = self.weights.clone() else { return Ok(None) };
+        let Some(weights) = self.weights.clone() else {
+            return Ok(None);
+        };
         let (text, architecture) = (Arc::clone(&self.text), self.config.architecture);
         let embedded = Arc::clone(&weights);
         let embedding = tokio::task::spawn_blocking(move || {
             specialization(&Model::from_bytes(&embedded, &architecture)?, &text)
         })
         .await??;
-        let committed =
-            self.account.commit_model(self.model, weights.to_vec(), Some(embedding)).await?;
-        self.account.node().wait_for_epoch(committed.reveal_in, epoch_timeout).await?;
+        let committed = self
+            .account
+            .commit_model(self.model, weights.to_vec(), Some(embedding))
+            .await?;
+        self.account
+            .node()
+            .wait_for_epoch(committed.reveal_in, epoch_timeout)
+            .await?;
         self.account.reveal_model(self.model, None).await?;
         Ok(Some(committed.reveal_in.next()))
     }
@@ -119,6 +138,10 @@ impl Trainer {
 /// # Errors
 /// When the model has no finite representations, or this machine cannot score exactly.
 pub fn specialization(model: &Model, text: &Dataset) -> Result<Embedding, RoundError> {
-    let documents: Vec<&[u8]> = text.documents().iter().map(|document| document.data.as_slice()).collect();
+    let documents: Vec<&[u8]> = text
+        .documents()
+        .iter()
+        .map(|document| document.data.as_slice())
+        .collect();
     Ok(Scorer::new()?.embed(model, &documents, EMBED_CHUNKS)?)
 }

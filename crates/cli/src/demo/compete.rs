@@ -11,16 +11,13 @@ use std::{
 };
 
 use soma_agents::{
-    Auditor, Downloader, Experts, Submitter,
+    Auditor, ScoringDesk, Submitter,
     submitter::{Attempt, SubmitError},
     trainer::specialization,
 };
-use soma_blobs::FetchPolicy;
 use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
-use soma_node::{
-    folder::Blueprint,
-    localnet::Localnet,
-};
+use soma_model::Scorer;
+use soma_node::{folder::Blueprint, localnet::Localnet};
 use soma_types::{
     Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, SubmissionId,
     amount::SHANNONS_PER_SOMA,
@@ -35,6 +32,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     args::DemoArgs,
+    context::experts,
     demo::cast::{Cast, Domain},
     error::{CliError, CliResult},
     printer::Printer,
@@ -177,10 +175,11 @@ impl Competition {
 
         let notes = Shared::default();
         let over = Arc::new(AtomicBool::new(false));
+        let desk = ScoringDesk::new(Scorer::new()?);
         let mut auditors = JoinSet::new();
         for (keys, node) in network.validator_accounts().iter().zip(&nodes) {
             let account = Account::new(node.clone(), keys.clone(), self.journal("auditors"));
-            let auditor = Auditor::new(account, self.params.clone(), self.experts(node)?)?;
+            let auditor = Auditor::new(account, self.params.clone(), experts(node, &self.params)?, desk.clone());
             auditors.spawn(audit(auditor, Arc::clone(&notes), Arc::clone(&over)));
         }
 
@@ -193,11 +192,11 @@ impl Competition {
         for (index, domain) in self.domains.iter().enumerate() {
             let node = &nodes[index % nodes.len()];
             let account = self.account(node, &submitter(domain));
-            let agent = Submitter::new(account, self.params.clone(), self.experts(node)?)?;
+            let agent = Submitter::new(account, self.params.clone(), experts(node, &self.params)?)?;
             submitters.spawn(submit(agent, Arc::clone(&self.domains), index, last, Arc::clone(&notes)));
         }
         let account = self.account(node, CHEATER);
-        let agent = Submitter::new(account.clone(), self.params.clone(), self.experts(node)?)?;
+        let agent = Submitter::new(account.clone(), self.params.clone(), experts(node, &self.params)?)?;
         submitters.spawn(cheat(agent, Arc::clone(&self.domains), last, Arc::clone(&notes)));
         while let Some(finished) = submitters.join_next().await {
             finished??;
@@ -265,11 +264,6 @@ impl Competition {
 
     fn keys(&self, role: &str) -> Keypair {
         Keypair::from_secret_bytes(domain_hash("soma demo key", &[&self.seed.to_le_bytes(), role.as_bytes()]))
-    }
-
-    fn experts(&self, node: &NodeClient) -> CliResult<Experts> {
-        let policy = FetchPolicy { private_addresses: true, ..FetchPolicy::default() };
-        Ok(Experts::new(Downloader::new(node.clone(), policy)?, self.params.architecture))
     }
 }
 
