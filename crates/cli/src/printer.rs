@@ -41,7 +41,12 @@ impl Printer {
             Format::Json => serde_json::to_string_pretty(value)?,
             Format::Text => text(value),
         };
-        self.line(output.trim_end())
+        // No text at all says nothing, not even an empty line.
+        if output.is_empty() {
+            Ok(())
+        } else {
+            self.line(output.trim_end())
+        }
     }
 
     /// Prints one line of data.
@@ -74,7 +79,9 @@ impl Printer {
 /// A plain table: a header, then rows; columns named in `right` are right-aligned.
 pub fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
+    table
+        .load_preset(presets::NOTHING)
+        .set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
     for row in rows {
         table.add_row(row);
     }
@@ -86,13 +93,24 @@ pub fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec
             }
         }
     }
-    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned() + "\n")
+        .collect()
 }
 
 /// An id short enough for a table, and still enough to recognise it.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "ids are small, and references to them will do"
+)]
 pub fn short(id: impl ToString) -> String {
     let text = id.to_string();
-    if text.len() > 14 { format!("{}..{}", &text[..8], &text[text.len() - 4..]) } else { text }
+    if text.len() > 14 {
+        format!("{}..{}", &text[..8], &text[text.len() - 4..])
+    } else {
+        text
+    }
 }
 
 /// Names and values, one pair per line, aligned. A name that repeats the line above is left out.

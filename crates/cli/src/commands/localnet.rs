@@ -1,0 +1,330 @@
+//! `soma localnet`: a network in this process that keeps running, with auditors for every validator.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, IsTerminal as _},
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+use soma_agents::{Auditor, ScoringDesk};
+use soma_client::{Account, Journal, NodeClient};
+use soma_model::Scorer;
+use soma_node::{
+    folder::Blueprint,
+    localnet::{Config, Localnet},
+};
+use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
+use tokio::task::JoinSet;
+
+use crate::{
+    architecture,
+    args::LocalnetArgs,
+    context::{Context, experts},
+    error::{CliError, CliResult},
+    interrupt::Interrupt,
+    printer::Printer,
+};
+
+/// Between two looks at the chain.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Validators of a new network.
+const VALIDATORS_DEFAULT: u32 = 4;
+/// The look of the status line.
+const LINE: &str = "{spinner} {msg}";
+
+#[derive(Serialize)]
+struct LocalnetOutput {
+    api: Vec<String>,
+    chain: ChainId,
+    network: String,
+    directory: PathBuf,
+}
+
+/// `soma localnet`.
+pub async fn run(
+    printer: Printer,
+    context: &Context,
+    args: &LocalnetArgs,
+    interrupt: &Interrupt,
+) -> CliResult {
+    let directory = match &args.dir {
+        Some(directory) => directory.clone(),
+        None => context.home()?.join("localnet"),
+    };
+    let config = plan(args, &directory)?;
+    if args.force && wipe(&directory)? {
+        printer.note(format!("Deleted the network in {}", directory.display()));
+    }
+    refuse_mismatch(args, &config.blueprint, &directory)?;
+    let network = tokio::task::spawn_blocking(move || Localnet::start(config)).await??;
+    let served = serve(printer, network, &directory, interrupt).await;
+    // Whatever happened, the validators have stopped by now.
+    served.inspect(|()| printer.note("Stopped. Start it again with the same command."))
+}
+
+/// What to start, from what was typed.
+fn plan(args: &LocalnetArgs, directory: &Path) -> CliResult<Config> {
+    let listen = args.listen;
+    if listen.ip() != Ipv4Addr::LOCALHOST {
+        return Err(CliError::usage(format!(
+            "a localnet listens on 127.0.0.1 only, not on {}",
+            listen.ip()
+        ))
+        .hint(format!(
+            "--listen 127.0.0.1:{}; its faucet gives to anyone who reaches it",
+            listen.port()
+        )));
+    }
+    let validators = args.validators.unwrap_or(VALIDATORS_DEFAULT);
+    if listen.port() != 0 && u32::from(listen.port()) + validators - 1 > u32::from(u16::MAX) {
+        return Err(CliError::usage(format!(
+            "{validators} validators need the ports {} to {}, beyond the last, {}",
+            listen.port(),
+            u32::from(listen.port()) + validators - 1,
+            u16::MAX
+        ))
+        .hint("choose a lower port with --listen"));
+    }
+    let architecture = architecture::parse(args.arch.as_deref().unwrap_or("nano"))?;
+    let params = Params {
+        architecture,
+        ..Params::local()
+    }
+    .validate()?;
+    Ok(Config {
+        blueprint: Blueprint {
+            params,
+            validators,
+            ..Blueprint::default()
+        },
+        api_port: listen.port(),
+        ..Config::new(directory)
+    })
+}
+
+/// A network that exists keeps its shape: says so instead of ignoring what was typed.
+fn refuse_mismatch(args: &LocalnetArgs, blueprint: &Blueprint, directory: &Path) -> CliResult {
+    // A damaged genesis is reported when it is opened.
+    let Some(genesis) = fs::read(directory.join("genesis.json"))
+        .ok()
+        .and_then(|bytes| serde_json::from_slice::<Genesis>(&bytes).ok())
+    else {
+        return Ok(());
+    };
+    let found = u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX);
+    let problem = match (args.validators, &args.arch) {
+        (Some(wanted), _) if wanted != found => format!("has {found} validators, not {wanted}"),
+        (_, Some(wanted)) if blueprint.params.architecture != genesis.params.architecture => {
+            format!("has another architecture than {wanted}")
+        }
+        _ => return Ok(()),
+    };
+    Err(CliError::new(format!("the network in {} {problem}", directory.display()))
+        .hint("leave the option out to go on with it, choose another folder with --dir, or delete it with --force"))
+}
+
+/// Deletes the localnet in a folder, and nothing else; whether there was one.
+fn wipe(directory: &Path) -> CliResult<bool> {
+    let (genesis, lock_path) = (directory.join("genesis.json"), directory.join("lock"));
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => {
+            return Err(CliError::new(format!(
+                "cannot read {}: {error}",
+                directory.display()
+            )));
+        }
+    };
+    let foreign = || {
+        CliError::new(format!(
+            "{} holds other things than a localnet",
+            directory.display()
+        ))
+        .hint("--force deletes localnets only; choose another folder with --dir")
+    };
+    let mut own = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let known = matches!(
+            name.as_str(),
+            "committee.json" | "faucet.json" | "blobs" | "auditors"
+        );
+        if known || name.starts_with("validator-") {
+            own.push(entry.path());
+        } else if name != "lock" && name != "genesis.json" && !genesis.exists() {
+            return Err(foreign());
+        }
+    }
+    if own.is_empty() && !genesis.exists() {
+        return Ok(false);
+    }
+    if !lock_path.exists() {
+        return Err(foreign());
+    }
+    let failed =
+        |path: &Path, error: &io::Error| CliError::new(format!("cannot delete {}: {error}", path.display()));
+    let lock = fs::File::options()
+        .write(true)
+        .open(&lock_path)
+        .map_err(|error| failed(&lock_path, &error))?;
+    if lock.try_lock().is_err() {
+        return Err(
+            CliError::new(format!("a localnet is running in {}", directory.display()))
+                .hint("stop it first, or choose another folder with --dir"),
+        );
+    }
+    // Without its genesis a folder is no network any more, whatever happens to the rest.
+    match fs::remove_file(&genesis) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&genesis, &error)),
+        _ => {}
+    }
+    for path in own {
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        removed.map_err(|error| failed(&path, &error))?;
+    }
+    Ok(true)
+}
+
+/// Runs until interrupted or until a validator fails; then stops every validator.
+async fn serve(
+    printer: Printer,
+    mut network: Localnet,
+    directory: &Path,
+    interrupt: &Interrupt,
+) -> CliResult {
+    let mut auditors = JoinSet::new();
+    let outcome = match begin(printer, &network, directory, &mut auditors) {
+        Ok(node) => watch(printer, &mut network, &node, interrupt).await,
+        Err(error) => Err(error),
+    };
+    auditors.shutdown().await;
+    let stopped = tokio::task::spawn_blocking(move || network.stop()).await?;
+    outcome.and(stopped.map_err(CliError::from))
+}
+
+/// Starts the auditors, and tells where everything is.
+fn begin(
+    printer: Printer,
+    network: &Localnet,
+    directory: &Path,
+    auditors: &mut JoinSet<()>,
+) -> CliResult<NodeClient> {
+    let nodes = network
+        .apis()
+        .iter()
+        .map(|address| NodeClient::new(&format!("http://{address}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let params = network.genesis().params.clone();
+    // One machine, one operator: what its auditors have scored is scored once.
+    let desk = ScoringDesk::new(Scorer::new()?);
+    let errors = Errors::default();
+    for (index, (keys, node)) in network.validator_accounts().iter().zip(&nodes).enumerate() {
+        let journal = Journal::new(directory.join("auditors"));
+        let account = Account::new(node.clone(), keys.clone(), journal);
+        let auditor = Auditor::new(account, params.clone(), experts(node, &params)?, desk.clone());
+        auditors.spawn(audit(printer, index, auditor, errors.clone()));
+    }
+    let output = LocalnetOutput {
+        api: nodes.iter().map(|node| node.address().to_owned()).collect(),
+        chain: network.genesis().chain_id(),
+        network: network.genesis().network.clone(),
+        directory: directory.to_owned(),
+    };
+    printer.show(&output, |output| {
+        let option = if output.api[0] == soma_client::node::LOCAL_URL {
+            String::new()
+        } else {
+            format!(" --network {}", output.api[0])
+        };
+        format!(
+            "{}\nTry `soma wallet new`, `soma faucet{option}`, `soma status{option}`. Ctrl-C stops it; nothing is lost.",
+            crate::printer::facts(&[
+                ("network", output.network.clone()),
+                ("chain", output.chain.to_string()),
+                ("folder", output.directory.display().to_string()),
+                ("API", output.api.join(" ")),
+            ])
+        )
+    })?;
+    Ok(nodes[0].clone())
+}
+
+/// Follows the chain until interrupted, or until a validator stops by itself.
+async fn watch(
+    printer: Printer,
+    network: &mut Localnet,
+    node: &NodeClient,
+    interrupt: &Interrupt,
+) -> CliResult {
+    let line = printer.progress(0, LINE);
+    let terminal = io::stderr().is_terminal();
+    let mut last: Option<Epoch> = None;
+    let outcome = loop {
+        if let Some(failure) = network.failure() {
+            break Err(failure.into());
+        }
+        // A node that is too busy to answer is asked again.
+        if let Ok(status) = node.status().await {
+            if terminal {
+                show_line(&line, &status);
+            } else if last != Some(status.epoch) {
+                printer.note(format!("epoch {} at block {}", status.epoch, status.height));
+            }
+            last = Some(status.epoch);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => {}
+            () = interrupt.wait() => break Ok(()),
+        }
+    };
+    line.finish_and_clear();
+    outcome
+}
+
+fn show_line(line: &ProgressBar, status: &Status) {
+    let into_epoch = status.height.0.saturating_sub(status.epoch_first_height.0);
+    line.set_message(format!(
+        "epoch {}, block {} ({into_epoch} of {}), final after {} ms, {} transactions waiting",
+        status.epoch,
+        status.height,
+        status.epoch_length_blocks,
+        status.finality_ms.p50,
+        status.mempool_transactions
+    ));
+    line.tick();
+}
+
+/// The last error of each auditor, so that a lasting one is told once.
+type Errors = Arc<Mutex<BTreeMap<usize, String>>>;
+
+/// One validator's audits, until the task is ended.
+async fn audit(printer: Printer, index: usize, mut auditor: Auditor, errors: Errors) {
+    loop {
+        let error = auditor.step().await.err().map(|error| error.to_string());
+        let news = {
+            let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = match &error {
+                Some(error) => errors.insert(index, error.clone()),
+                None => errors.remove(&index),
+            };
+            error.filter(|error| before.as_ref() != Some(error))
+        };
+        // The next step tries again.
+        if let Some(error) = news {
+            printer.note(format!("auditor of validator {index}: {error}"));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

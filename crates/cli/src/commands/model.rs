@@ -1,0 +1,400 @@
+//! `soma model`: publish models, and look at them.
+
+use std::{fs, path::Path, time::Duration};
+
+use serde::Serialize;
+use soma_client::{Account, ModelFilter, NodeClient, flows::CommittedModel};
+use soma_model::Model;
+use soma_types::{
+    ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, Url,
+    api::{ModelView, Status},
+    objects::{Inactivity, ModelStatus, Weights},
+    transaction::BasisPoints,
+};
+
+use crate::{
+    args::ModelCommand,
+    commands::{
+        money::{receipt_text, show_receipt},
+        scoring::specialization,
+        train::write_new,
+    },
+    context::Context,
+    error::{CliError, CliResult},
+    printer::{Printer, facts, short, table},
+    reference::Reference,
+};
+
+/// The next epoch may take this many times as long as it should.
+const PATIENCE: u32 = 6;
+/// And at least this.
+const PATIENCE_MIN: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct CreateOutput {
+    model: ModelId,
+    stake: Shannons,
+    commission: BasisPoints,
+}
+
+#[derive(Serialize)]
+struct CommitOutput {
+    model: ModelId,
+    hash: ContentHash,
+    size_bytes: u64,
+    url: Url,
+    reveal_in: Epoch,
+    receipt: Receipt,
+}
+
+impl From<CommittedModel> for CommitOutput {
+    fn from(committed: CommittedModel) -> Self {
+        let CommittedModel {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in,
+            receipt,
+        } = committed;
+        Self {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in,
+            receipt,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FetchOutput {
+    model: ModelId,
+    weights: String,
+    size_bytes: u64,
+}
+
+/// `soma model`.
+pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) -> CliResult {
+    match command {
+        ModelCommand::Create {
+            commission,
+            stake,
+            signer,
+        } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            create(printer, &account, *commission, *stake).await
+        }
+        ModelCommand::Commit {
+            model,
+            weights,
+            signer,
+        } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let model = resolve(account.node(), model).await?;
+            let (weights, _) = read(&account, weights).await?;
+            let committed = account.commit_model(model, weights, None).await?;
+            printer.show(&CommitOutput::from(committed), commit_text)
+        }
+        ModelCommand::Reveal {
+            model,
+            data,
+            weights,
+            signer,
+        } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let id = resolve(account.node(), model).await?;
+            let (_, parsed) = read(&account, weights).await?;
+            let embedding = embed(printer, parsed, data).await?;
+            let receipt = account.reveal_model(id, Some(embedding)).await?;
+            show_receipt(printer, &revealed(id), &receipt)
+        }
+        ModelCommand::Update {
+            model,
+            weights,
+            data,
+            signer,
+        } => {
+            let account = context
+                .account_at(context.patient_node()?, signer.wallet.as_deref())
+                .await?;
+            let model = resolve(account.node(), model).await?;
+            update(printer, &account, model, weights, data).await
+        }
+        ModelCommand::List => {
+            let node = context.node()?;
+            let (models, status) = (node.models(&ModelFilter::default()).await?, node.status().await?);
+            printer.show(&models, |models| list_text(models, &status))?;
+            if models.is_empty() {
+                printer.note("There are no models yet; `soma model create` makes one.");
+            }
+            Ok(())
+        }
+        ModelCommand::Show { model } => {
+            let node = context.node()?;
+            let model = resolve(&node, model).await?;
+            let (view, status) = (node.model(&model).await?, node.status().await?);
+            printer.show(&view, |view| show_text(view, &status))
+        }
+        ModelCommand::Fetch { model, out } => {
+            let node = context.node()?;
+            let model = resolve(&node, model).await?;
+            let weights = node.fetch_model(&model).await?;
+            write_new(out, &weights)?;
+            let (weights, size_bytes) = (out.display().to_string(), weights.len() as u64);
+            printer.show(
+                &FetchOutput {
+                    model,
+                    weights,
+                    size_bytes,
+                },
+                |output| format!("wrote {} ({} bytes)", output.weights, output.size_bytes),
+            )
+        }
+    }
+}
+
+async fn resolve(node: &NodeClient, model: &Reference) -> CliResult<ModelId> {
+    match model.whole() {
+        Some(model) => Ok(model),
+        None => {
+            let all = node.models(&ModelFilter::default()).await?;
+            model.pick("model", all.iter().map(|view| view.model.id))
+        }
+    }
+}
+
+async fn create(printer: Printer, account: &Account, commission: u16, stake: Option<Shannons>) -> CliResult {
+    let commission = BasisPoints::new(commission)?;
+    let stake = match stake {
+        Some(stake) => stake,
+        None => account.params().await?.model_stake_min,
+    };
+    let model = account.create_model(commission, stake).await?;
+    printer.show(
+        &CreateOutput {
+            model,
+            stake,
+            commission,
+        },
+        |output| {
+            facts(&[
+                ("model", output.model.to_string()),
+                ("stake", format!("{} SOMA", output.stake)),
+                ("commission", percent(output.commission)),
+            ])
+        },
+    )
+}
+
+/// Commit, wait, reveal.
+async fn update(
+    printer: Printer,
+    account: &Account,
+    model: ModelId,
+    weights: &Path,
+    data: &str,
+) -> CliResult {
+    let (weights, parsed) = read(account, weights).await?;
+    let embedding = embed(printer, parsed, data).await?;
+    let committed = account.commit_model(model, weights, Some(embedding)).await?;
+    let node = account.node();
+    let status = node.status().await?;
+    let blocks = (status.epoch_first_height.0 + status.epoch_length_blocks).saturating_sub(status.height.0);
+    let wait = Duration::from_millis(blocks * account.params().await?.block_time_ms);
+    printer.note(format!(
+        "Committed in block {}; waiting about {} s for epoch {} to reveal",
+        committed.receipt.height,
+        wait.as_secs(),
+        committed.reveal_in
+    ));
+    let revealing = async {
+        node.wait_for_epoch(committed.reveal_in, (wait * PATIENCE).max(PATIENCE_MIN))
+            .await?;
+        account.reveal_model(model, None).await
+    };
+    let receipt = revealing.await.map_err(|error| {
+        CliError::from(error).hint(format!(
+            "reveal in epoch {} with `soma model reveal`",
+            committed.reveal_in
+        ))
+    })?;
+    show_receipt(printer, &revealed(model), &receipt)
+}
+
+fn revealed(model: ModelId) -> String {
+    format!("revealed the weights of model {model}; they compete from the next epoch")
+}
+
+/// Reads weights, and refuses those that the committee would fault.
+async fn read(account: &Account, path: &Path) -> CliResult<(Vec<u8>, Model)> {
+    let architecture = account.params().await?.architecture;
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let bytes = fs::read(&path)
+            .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
+        let model = Model::from_bytes(&bytes, &architecture).map_err(|error| {
+            CliError::new(format!("{}: {error}", path.display()))
+                .hint("the file must be safetensors of the network's architecture; see `soma params`")
+        })?;
+        Ok((bytes, model))
+    })
+    .await?
+}
+
+async fn embed(printer: Printer, model: Model, data: &str) -> CliResult<Embedding> {
+    printer.note(format!("Embedding {data}"));
+    let data = data.to_owned();
+    tokio::task::spawn_blocking(move || specialization(&model, &data)).await?
+}
+
+fn commit_text(output: &CommitOutput) -> String {
+    format!(
+        "committed {} bytes for model {}; reveal them in epoch {}\n{}{}",
+        output.size_bytes,
+        output.model,
+        output.reveal_in,
+        facts(&[("weights", output.url.to_string())]),
+        receipt_text(&output.receipt)
+    )
+}
+
+fn list_text(models: &[ModelView], status: &Status) -> String {
+    if models.is_empty() {
+        return String::new();
+    }
+    let rows = models.iter().map(|view| {
+        let model = &view.model;
+        vec![
+            short(model.id),
+            short(model.owner),
+            standing(view),
+            view.pool.stake.to_string(),
+            percent(model.commission.at(status.epoch)),
+            model.hits.to_string(),
+            model.hits_total.to_string(),
+            model.rewards_total.to_string(),
+            model
+                .weights
+                .as_ref()
+                .map_or("".into(), |weights| age(weights.active_from, status.epoch)),
+        ]
+    });
+    let right = ["stake", "commission", "hits", "ever", "earned"];
+    table(
+        &[
+            "model",
+            "owner",
+            "status",
+            "stake",
+            "commission",
+            "hits",
+            "ever",
+            "earned",
+            "weights",
+        ],
+        &right,
+        rows,
+    )
+}
+
+fn show_text(view: &ModelView, status: &Status) -> String {
+    let model = &view.model;
+    let mut lines = vec![
+        ("model", model.id.to_string()),
+        ("owner", model.owner.to_string()),
+        ("status", standing(view)),
+        ("created", age(model.created, status.epoch)),
+        (
+            "stake",
+            format!(
+                "{} SOMA counting, {} SOMA from the next epoch",
+                view.pool.stake, view.pool.pending
+            ),
+        ),
+        ("commission", percent(model.commission.at(status.epoch))),
+        (
+            "hits",
+            format!("{} in this epoch, {} ever", model.hits, model.hits_total),
+        ),
+        ("earned", format!("{} SOMA", model.rewards_total)),
+    ];
+    if let Some(weights) = &model.weights {
+        lines.extend(weights_lines(
+            "weights",
+            weights,
+            &age(weights.active_from, status.epoch),
+        ));
+    }
+    if let Some(weights) = &model.revealed {
+        lines.extend(weights_lines(
+            "revealed",
+            weights,
+            &format!("compete from epoch {}", weights.active_from),
+        ));
+    }
+    if let Some(committed) = &model.committed {
+        lines.push((
+            "committed",
+            format!(
+                "{} bytes, to reveal in epoch {}",
+                committed.size_bytes,
+                committed.epoch.next()
+            ),
+        ));
+        lines.push(("committed", committed.url.to_string()));
+    }
+    if let Some(embedding) = &view.embedding {
+        let head: Vec<String> = embedding
+            .as_slice()
+            .iter()
+            .take(6)
+            .map(|value| format!("{:+.3}", f64::from(*value) / 32768.0))
+            .collect();
+        lines.push((
+            "embedding",
+            format!("{} .. ({} dimensions)", head.join(" "), embedding.dim()),
+        ));
+    }
+    facts(&lines)
+}
+
+fn weights_lines(name: &'static str, weights: &Weights, when: &str) -> Vec<(&'static str, String)> {
+    vec![
+        (name, format!("{} bytes, {when}", weights.committed.size_bytes)),
+        (name, weights.committed.url.to_string()),
+    ]
+}
+
+/// How a model stands, in words.
+fn standing(view: &ModelView) -> String {
+    let model = &view.model;
+    let status = match model.status {
+        ModelStatus::Created => "created",
+        ModelStatus::Active => "active",
+        ModelStatus::Stale => "stale",
+        ModelStatus::Retired => "retired",
+    };
+    match model.retiring {
+        Some(Inactivity::Stale) => format!("{status}, too old"),
+        Some(Inactivity::Deactivated) if model.status != ModelStatus::Retired => {
+            format!("{status}, retiring")
+        }
+        Some(Inactivity::Faulted) => format!("{status}, faulted"),
+        _ => status.to_owned(),
+    }
+}
+
+/// An age in epochs.
+fn age(since: Epoch, now: Epoch) -> String {
+    match now.0.saturating_sub(since.0) {
+        0 => format!("epoch {since}, this one"),
+        1 => format!("epoch {since}, the last"),
+        epochs => format!("epoch {since}, {epochs} ago"),
+    }
+}
+
+fn percent(share: BasisPoints) -> String {
+    format!("{:.2}%", f64::from(share.get()) / 100.0)
+}

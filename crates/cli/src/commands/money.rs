@@ -1,0 +1,154 @@
+//! `soma balance`, `soma send`, `soma faucet` and `soma stake`.
+
+use std::time::{Duration, Instant};
+
+use soma_client::{ClientError, NodeClient};
+use soma_types::{
+    Receipt, Shannons, TransactionHash,
+    api::AccountView,
+    receipt::Outcome,
+    transaction::{Payment, PoolId, Withdrawal},
+};
+
+use crate::{
+    args::{Signer, StakeCommand},
+    context::Context,
+    error::CliResult,
+    printer::{Printer, facts, short, table},
+};
+
+/// How long to wait for the faucet's payment.
+const FAUCET_WAIT: Duration = Duration::from_secs(60);
+/// Between two questions: one block time.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// `soma balance`.
+pub async fn balance(printer: Printer, context: &Context, account: Option<&str>) -> CliResult {
+    let address = context.address(account)?;
+    let view = context.node()?.account(&address).await?;
+    printer.show(&view, balance_text)
+}
+
+fn balance_text(view: &AccountView) -> String {
+    let mut text = facts(&[
+        ("address", view.address.to_string()),
+        ("balance", format!("{} SOMA", view.balance)),
+        ("nonce", view.nonce.to_string()),
+    ]);
+    if !view.stakes.is_empty() {
+        let rows = view.stakes.iter().map(|stake| {
+            let (kind, id) = match stake.pool {
+                PoolId::Model(model) => ("model", short(model)),
+                PoolId::Validator(address) => ("validator", short(address)),
+            };
+            vec![
+                kind.into(),
+                id,
+                stake.counting.to_string(),
+                stake.pending.to_string(),
+            ]
+        });
+        text += "\n";
+        text += &table(
+            &["stake in", "", "counting", "pending"],
+            &["counting", "pending"],
+            rows,
+        );
+    }
+    text
+}
+
+/// `soma send`.
+pub async fn send(
+    printer: Printer,
+    context: &Context,
+    to: &str,
+    amount: Shannons,
+    signer: &Signer,
+) -> CliResult {
+    let to = context.address(Some(to))?;
+    let account = context.account(signer.wallet.as_deref()).await?;
+    let receipt = account.transfer(vec![Payment { to, amount }]).await?;
+    show_receipt(printer, &format!("sent {amount} SOMA to {to}"), &receipt)
+}
+
+/// `soma faucet`.
+pub async fn faucet(
+    printer: Printer,
+    context: &Context,
+    account: Option<&str>,
+    amount: Shannons,
+) -> CliResult {
+    let address = context.address(account)?;
+    let node = context.node()?;
+    let hash = node.faucet(&address, Some(amount)).await?;
+    let receipt = receipt(&node, hash, FAUCET_WAIT).await?;
+    show_receipt(
+        printer,
+        &format!("the faucet gave {amount} SOMA to {address}"),
+        &receipt,
+    )
+}
+
+/// `soma stake`.
+pub async fn stake(printer: Printer, context: &Context, command: &StakeCommand) -> CliResult {
+    match command {
+        StakeCommand::Add { pool, amount, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let receipt = account.add_stake(*pool, *amount).await?;
+            let done = format!("added {amount} SOMA to {pool}; it counts from the next epoch");
+            show_receipt(printer, &done, &receipt)
+        }
+        StakeCommand::Withdraw { pool, amount, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let (amount, what) = match amount {
+                Some(amount) => (Withdrawal::Amount(*amount), format!("{amount} SOMA")),
+                None => (Withdrawal::All, "everything".into()),
+            };
+            let receipt = account.withdraw_stake(*pool, amount).await?;
+            let epochs = account.params().await?.unbonding_epochs;
+            let unit = if epochs == 1 { "epoch" } else { "epochs" };
+            let done = format!("withdrew {what} from {pool}; it unbonds for {epochs} {unit}");
+            show_receipt(printer, &done, &receipt)
+        }
+    }
+}
+
+/// Prints what was done, and the transaction behind it.
+pub fn show_receipt(printer: Printer, done: &str, receipt: &Receipt) -> CliResult {
+    printer.show(receipt, |receipt| format!("{done}\n{}", receipt_text(receipt)))
+}
+
+/// A transaction's hash, fee and height.
+pub fn receipt_text(receipt: &Receipt) -> String {
+    facts(&[
+        ("transaction", receipt.transaction.to_string()),
+        ("fee", format!("{} SOMA", receipt.fee)),
+        ("height", receipt.height.to_string()),
+    ])
+}
+
+/// Waits for the receipt of another's transaction. One that failed is an error.
+async fn receipt(node: &NodeClient, hash: TransactionHash, patience: Duration) -> CliResult<Receipt> {
+    let start = Instant::now();
+    loop {
+        if let Some(receipt) = node.transaction(&hash).await?.and_then(|view| view.receipt) {
+            return match &receipt.outcome {
+                Outcome::Applied { .. } => Ok(receipt),
+                Outcome::Failed { rejection } => Err(ClientError::Failed {
+                    rejection: rejection.clone(),
+                    receipt: Box::new(receipt),
+                }
+                .into()),
+            };
+        }
+        if start.elapsed() > patience {
+            return Err(ClientError::StillWaiting {
+                hash,
+                waited: start.elapsed(),
+            }
+            .into());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}

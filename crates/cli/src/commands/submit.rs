@@ -1,0 +1,238 @@
+//! `soma submit`: score text against the open targets, submit what hits, and tell what became of it.
+
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use soma_agents::{Submitter, matching::Miss, submitter::Attempt};
+use soma_client::{Account, ClientError};
+use soma_train::{
+    dataset,
+    split::{PIECE_BYTES_MAX, pieces},
+};
+use soma_types::{SubmissionId, objects::SubmissionStatus, params::Params};
+
+use crate::{
+    args::SubmitArgs,
+    commands::target::submission_status,
+    context::{Context, experts},
+    error::{CliError, CliResult},
+    interrupt::Interrupt,
+    printer::{Format, Printer, short},
+};
+
+/// Between two looks for open targets.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Epochs to wait for an open target: models that were revealed compete from the next on.
+const PATIENCE_EPOCHS: u32 = 3;
+/// The end of a race may take this many times the blocks that the rules give it.
+const RACE_PATIENCE: u32 = 20;
+
+/// One document's end.
+#[derive(Debug, Serialize)]
+struct DocumentOutput {
+    document: String,
+    size_bytes: usize,
+    outcome: String,
+    submission: Option<SubmissionId>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct SubmitOutput {
+    documents: Vec<DocumentOutput>,
+    missed: u64,
+    rejected: u64,
+    submitted: u64,
+    won: u64,
+    stopped: bool,
+}
+
+/// `soma submit`. After Ctrl-C the document in hand is brought to its end, so that no deposit is lost.
+pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
+    let source = args.data.clone();
+    let text = tokio::task::spawn_blocking(move || dataset::load(&source)).await??;
+    // Says at once that the node is not there.
+    let params = context.node()?.params().await?;
+    let account = context
+        .account_at(context.patient_node()?, args.signer.wallet.as_deref())
+        .await?;
+    reveal_pending(printer, &account).await?;
+    let agent = Submitter::new(account.clone(), params.clone(), experts(account.node(), &params)?)?;
+    let mut session = Session {
+        printer,
+        agent,
+        params,
+        interrupt,
+        output: SubmitOutput::default(),
+    };
+    for document in text.documents() {
+        if document.data.len() <= PIECE_BYTES_MAX {
+            session.try_one(&document.name, &document.data).await?;
+        } else {
+            let mut at = 0;
+            for piece in pieces(&document.data) {
+                session.try_one(&format!("{}#{at}", document.name), piece).await?;
+                at += piece.len();
+                if session.is_over(args.hits) {
+                    break;
+                }
+            }
+        }
+        if session.is_over(args.hits) {
+            break;
+        }
+    }
+    let output = session.output;
+    let summary = format!(
+        "{} documents: {} won, {} submitted, {} hit nothing, {} rejected",
+        output.documents.len(),
+        output.won,
+        output.submitted,
+        output.missed,
+        output.rejected
+    );
+    printer.show(&output, |_| summary)?;
+    if output.stopped {
+        Err(CliError::interrupted())
+    } else {
+        Ok(())
+    }
+}
+
+/// Reveals what an interrupted run has committed: otherwise its deposits are lost.
+async fn reveal_pending(printer: Printer, account: &Account) -> CliResult {
+    for pending in account.pending_submissions().await? {
+        let Some(submission) = pending.submission else {
+            continue;
+        };
+        match account.reveal_submission(&pending).await {
+            Ok(_) => printer.note(format!(
+                "revealed submission {} of an earlier run",
+                short(submission)
+            )),
+            // Too late, or beaten to it: the ledger has the last word.
+            Err(error) if error.rejection_name().is_some() => {
+                printer.note(format!(
+                    "submission {} of an earlier run: {error}",
+                    short(submission)
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+struct Session<'a> {
+    printer: Printer,
+    agent: Submitter,
+    params: Params,
+    interrupt: &'a Interrupt,
+    output: SubmitOutput,
+}
+
+impl Session<'_> {
+    fn is_over(&self, hits: Option<u64>) -> bool {
+        self.output.stopped || hits.is_some_and(|hits| self.output.won >= hits)
+    }
+
+    /// Takes one document to its end, unless the run is to stop.
+    async fn try_one(&mut self, name: &str, data: &[u8]) -> CliResult {
+        if !self.wait_for_targets().await? {
+            self.output.stopped = true;
+            return Ok(());
+        }
+        let attempt = self
+            .agent
+            .try_document(data)
+            .await
+            .map_err(|error| CliError::from(error).while_doing(name))?;
+        let (outcome, submission) = match attempt {
+            Attempt::Missed(miss) => {
+                self.output.missed += 1;
+                let why = match miss {
+                    Miss::NoTargets => "missed: no target is open",
+                    Miss::LossBand => "missed: its loss is outside the band of text",
+                    Miss::TooFar => "missed: too far from every target",
+                };
+                (why.to_owned(), None)
+            }
+            Attempt::Rejected(reason) => {
+                self.output.rejected += 1;
+                (format!("rejected: {reason}"), None)
+            }
+            Attempt::Revealed(submission) => {
+                self.output.submitted += 1;
+                let outcome = match self.race(&submission).await? {
+                    Some(status) => {
+                        if matches!(status, SubmissionStatus::Won | SubmissionStatus::Paid { .. }) {
+                            self.output.won += 1;
+                        }
+                        submission_status(&status)
+                    }
+                    None => "still in the race".into(),
+                };
+                (outcome, Some(submission))
+            }
+        };
+        if self.printer.format() == Format::Text {
+            let submission =
+                submission.map_or(String::new(), |submission| format!("  {}", short(submission)));
+            self.printer
+                .line(&format!("{name}  {} bytes  {outcome}{submission}", data.len()))?;
+        }
+        self.output.documents.push(DocumentOutput {
+            document: name.to_owned(),
+            size_bytes: data.len(),
+            outcome,
+            submission,
+        });
+        Ok(())
+    }
+
+    /// How a submission's race ends; none if it takes unreasonably long.
+    async fn race(&self, submission: &SubmissionId) -> CliResult<Option<SubmissionStatus>> {
+        let blocks = self.params.settlement_blocks + self.params.reveal_blocks;
+        let patience = Duration::from_millis(blocks * self.params.block_time_ms) * RACE_PATIENCE;
+        match self
+            .agent
+            .account()
+            .node()
+            .wait_for_submission(submission, patience)
+            .await
+        {
+            Ok(view) => Ok(Some(view.submission.status)),
+            Err(ClientError::GaveUp { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until a target is open; false when interrupted.
+    async fn wait_for_targets(&self) -> CliResult<bool> {
+        let epoch = Duration::from_millis(self.params.epoch_blocks * self.params.block_time_ms);
+        let (start, mut told) = (Instant::now(), false);
+        loop {
+            if self.interrupt.flag().load(Ordering::Relaxed) {
+                return Ok(false);
+            }
+            if !self.agent.open_targets().await?.is_empty() {
+                return Ok(true);
+            }
+            if start.elapsed() > epoch * PATIENCE_EPOCHS {
+                let seconds = start.elapsed().as_secs();
+                return Err(CliError::new(format!("no target opened within {seconds} s"))
+                    .hint("targets open once models compete: see `soma model list`"));
+            }
+            if !told {
+                self.printer.note("Waiting for a target to open ..");
+                told = true;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = self.interrupt.wait() => return Ok(false),
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `soma target` and `soma submission`: what is sought, and what was found.
+
+use soma_client::{SubmissionFilter, TargetFilter, TargetPhase};
+use soma_types::{
+    TargetId,
+    api::{SubmissionView, TargetView},
+    objects::{SubmissionStatus, TargetStatus},
+    transaction::Verdict,
+};
+
+use crate::{
+    args::{SubmissionCommand, TargetCommand, TargetFilter as Filter},
+    context::Context,
+    error::CliResult,
+    printer::{Printer, facts, short, table},
+};
+
+/// One, in the fixed point of dot products.
+const ONE_Q30: f64 = (1 << 30) as f64;
+/// Nano-nats in a nat.
+const NANO: f64 = 1e9;
+
+/// `soma target`.
+pub async fn targets(printer: Printer, context: &Context, command: &TargetCommand) -> CliResult {
+    let node = context.node()?;
+    match command {
+        TargetCommand::List { status } => {
+            let phase = status.map(|status| match status {
+                Filter::Open => TargetPhase::Open,
+                Filter::Filled => TargetPhase::Filled,
+            });
+            let targets = node.targets(&TargetFilter { phase, epoch: None }).await?;
+            printer.show(&targets, |targets| list_text(targets))?;
+            if targets.is_empty() {
+                printer.note("There are no such targets in this epoch; they open once models compete.");
+            }
+            Ok(())
+        }
+        TargetCommand::Show { target } => {
+            let target = match target.whole::<TargetId>() {
+                Some(target) => target,
+                None => {
+                    let all = node.targets(&TargetFilter::default()).await?;
+                    target.pick("target", all.iter().map(|view| view.target.id))?
+                }
+            };
+            let view = node.target(&target).await?;
+            printer.show(&view, target_text)
+        }
+    }
+}
+
+fn list_text(targets: &[TargetView]) -> String {
+    if targets.is_empty() {
+        return String::new();
+    }
+    let rows = targets.iter().map(|view| {
+        let target = &view.target;
+        let models: Vec<String> = target.models.iter().map(short).collect();
+        vec![
+            short(target.id),
+            target_status(view),
+            format!("{:+.4}", target.threshold_q30 as f64 / ONE_Q30),
+            target.opened.to_string(),
+            target.candidates.len().to_string(),
+            models.join(" "),
+        ]
+    });
+    table(
+        &["target", "status", "threshold", "opened", "candidates", "models"],
+        &["threshold", "opened", "candidates"],
+        rows,
+    )
+}
+
+fn target_status(view: &TargetView) -> String {
+    match view.target.status {
+        TargetStatus::Open if view.current => "open".into(),
+        TargetStatus::Open => "closed".into(),
+        TargetStatus::Settling { at } => format!("settles at {at}"),
+        TargetStatus::Filled { submission, .. } => format!("filled by {}", short(submission)),
+    }
+}
+
+fn target_text(view: &TargetView) -> String {
+    let target = &view.target;
+    let mut lines = vec![
+        ("target", target.id.to_string()),
+        ("status", target_status(view)),
+        ("epoch", target.epoch.to_string()),
+        (
+            "place",
+            format!("{} (target {} of its epoch)", target.slot, target.index),
+        ),
+        ("opened", format!("block {}", target.opened)),
+        (
+            "threshold",
+            format!(
+                "a cosine of at least {:+.6} with the target",
+                target.threshold_q30 as f64 / ONE_Q30
+            ),
+        ),
+        ("seed", target.seed.to_string()),
+    ];
+    lines.extend(target.models.iter().map(|model| ("model", model.to_string())));
+    lines.extend(
+        target
+            .candidates
+            .iter()
+            .map(|candidate| ("candidate", candidate.submission.to_string())),
+    );
+    facts(&lines)
+}
+
+/// `soma submission`.
+pub async fn submissions(printer: Printer, context: &Context, command: &SubmissionCommand) -> CliResult {
+    let SubmissionCommand::List { submitter } = command;
+    let submitter = submitter
+        .as_deref()
+        .map(|submitter| context.address(Some(submitter)))
+        .transpose()?;
+    let filter = SubmissionFilter {
+        submitter,
+        ..SubmissionFilter::default()
+    };
+    let submissions = context.node()?.submissions(&filter).await?;
+    printer.show(&submissions, |submissions| submissions_text(submissions))?;
+    if submissions.is_empty() {
+        printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
+    }
+    Ok(())
+}
+
+fn submissions_text(submissions: &[SubmissionView]) -> String {
+    if submissions.is_empty() {
+        return String::new();
+    }
+    let rows = submissions.iter().map(|view| {
+        let submission = &view.submission;
+        let found = submission.found.as_ref();
+        let text = |value: Option<String>| value.unwrap_or_default();
+        vec![
+            short(submission.id),
+            short(submission.submitter),
+            short(submission.target),
+            text(found.map(|found| short(found.model))),
+            text(found.map(|found| format!("{:.4}", found.cross_entropy_nano as f64 / NANO))),
+            text(found.map(|found| format!("{:+.4}", f64::from(found.dot_q30) / ONE_Q30))),
+            text(found.map(|found| found.data_size_bytes.to_string())),
+            submission.committed.to_string(),
+            submission_status(&submission.status),
+        ]
+    });
+    table(
+        &[
+            "submission",
+            "submitter",
+            "target",
+            "model",
+            "nats",
+            "cosine",
+            "bytes",
+            "block",
+            "status",
+        ],
+        &["nats", "cosine", "bytes", "block"],
+        rows,
+    )
+}
+
+/// How a submission stands, in words.
+pub fn submission_status(status: &SubmissionStatus) -> String {
+    match status {
+        SubmissionStatus::Committed => "committed".into(),
+        SubmissionStatus::Revealed => "in the race".into(),
+        SubmissionStatus::Won => "won, to be audited".into(),
+        SubmissionStatus::LostRace { to } => format!("lost to {}", short(to)),
+        SubmissionStatus::NotNew { first } => format!("not new: {} was first", short(first)),
+        SubmissionStatus::Expired { forfeited } if forfeited.is_zero() => "closed before its reveal".into(),
+        SubmissionStatus::Expired { forfeited } => format!("not revealed, {forfeited} SOMA forfeited"),
+        SubmissionStatus::Paid { submitter, .. } => format!("won, paid {submitter} SOMA"),
+        SubmissionStatus::FoundFalse { verdict, bond, .. } => {
+            let why = match verdict {
+                Verdict::Valid => "valid",
+                Verdict::DataUnavailable => "data unavailable",
+                Verdict::HashMismatch => "wrong data",
+                Verdict::FalseScore => "false score",
+            };
+            format!("found false ({why}), lost {bond} SOMA")
+        }
+    }
+}

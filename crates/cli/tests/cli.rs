@@ -1,0 +1,303 @@
+//! What a person sees: snapshots of command, exit code, standard output and standard error.
+
+mod common;
+
+use std::{fs, process::Stdio};
+
+use common::{Bench, vectors};
+use serde_json::{Value, json};
+
+const WORDS: &str =
+    "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+/// The binary with a network address where nobody listens.
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+macro_rules! snapshot {
+    ($name:literal, $transcript:expr) => {
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!($name, $transcript);
+        })
+    };
+}
+
+#[test]
+fn usage_errors_exit_with_2() {
+    let bench = Bench::new();
+    let commands: &[&[&str]] = &[
+        &[],
+        &["fly"],
+        &["balance", "0x12"],
+        &["send", "0x12", "1"],
+        &["send", "someone", "1.0000000001"],
+        &["send", "someone", "a lot"],
+        &["model", "show", "best"],
+        &["stake", "add", "bank:1", "5"],
+        &["status", "--network", "ftp://example.org"],
+        &["localnet", "--listen", "0.0.0.0:9000"],
+        &["localnet", "--listen", "127.0.0.1:65535"],
+        &["localnet", "--validators", "0"],
+        &["score"],
+    ];
+    let transcripts: Vec<String> = commands
+        .iter()
+        .map(|command| {
+            let output = bench.run(command);
+            assert_eq!(output.status.code(), Some(2), "{command:?}");
+            assert!(output.stdout.is_empty(), "{command:?}");
+            bench.describe(command, &output)
+        })
+        .collect();
+    snapshot!("usage_errors", transcripts.join("\n"));
+    assert!(
+        !bench.path("home").exists(),
+        "a usage error leaves nothing behind"
+    );
+}
+
+#[test]
+fn wallets_live_and_come_back() {
+    let bench = Bench::new();
+    let mut transcripts = vec![
+        bench.transcript(&["wallet", "list"]),
+        bench.transcript(&["balance"]),
+        bench.transcript(&["balance", "nobody"]),
+    ];
+    // A new wallet's words restore it.
+    let made = bench.json(&["wallet", "new", "fresh"]);
+    let words = made["words"].as_str().unwrap();
+    assert_eq!(words.split(' ').count(), 24);
+    let import = bench.run_with(&["wallet", "import", "again", "--json"], words, None);
+    assert!(import.status.success());
+    let again: Value = serde_json::from_slice(&import.stdout).unwrap();
+    assert_eq!(again["address"], made["address"]);
+    assert_eq!(
+        (&made["current"], &again["current"]),
+        (&json!(true), &json!(false))
+    );
+
+    // From here on nothing is random.
+    let bench = Bench::new();
+    for (command, input) in [
+        (&["wallet", "import", "alice"][..], WORDS),
+        (&["wallet", "import", "alice"], WORDS),
+        (&["wallet", "import", "bob"], &"7".repeat(64)),
+        (&["wallet", "import", "carol"], "abandon abandon about"),
+        (&["wallet", "import", "carol"], "0x1234"),
+        (&["wallet", "import", "carol"], ""),
+        (&["wallet", "import", "../carol"], WORDS),
+    ] {
+        transcripts.push(bench.describe(command, &bench.run_with(command, input, None)));
+    }
+    for command in [
+        &["wallet", "list"][..],
+        &["wallet", "use", "bob"],
+        &["wallet", "use", "dave"],
+        &["wallet", "list", "--json"],
+        &["wallet", "export"],
+        &["wallet", "export", "alice", "--json"],
+        &["wallet", "export", "dave"],
+    ] {
+        transcripts.push(bench.transcript(command));
+    }
+    snapshot!("wallets", transcripts.join("\n"));
+}
+
+#[test]
+fn a_password_keeps_a_wallet() {
+    let bench = Bench::new();
+    let import = &["wallet", "import", "safe"];
+    let export = &["wallet", "export", "safe"];
+    let transcripts = [
+        bench.describe(
+            import,
+            &bench.run_with(import, &"7".repeat(64), Some("correct horse")),
+        ),
+        bench.transcript(&["wallet", "list"]),
+        bench.transcript(export),
+        bench.describe(export, &bench.run_with(export, "", Some("battery staple"))),
+        bench.describe(export, &bench.run_with(export, "", Some("correct horse"))),
+    ];
+    snapshot!("passwords", transcripts.join("\n"));
+}
+
+#[test]
+fn a_node_that_is_not_there_is_named() {
+    let bench = Bench::new();
+    assert!(
+        bench
+            .run_with(&["wallet", "import", "alice"], WORDS, None)
+            .status
+            .success()
+    );
+    for command in [
+        &["epoch"][..],
+        &["params"],
+        &["balance"],
+        &["send", "alice", "1"],
+        &["model", "list"],
+        &["target", "list"],
+    ] {
+        let output = bench.run(&[command, &["--network", NOWHERE]].concat());
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            stderr.contains("cannot be reached") && stderr.contains("hint: is the node running?"),
+            "{stderr}"
+        );
+    }
+    snapshot!("unreachable", bench.transcript(&["status", "--network", NOWHERE]));
+}
+
+#[test]
+fn bad_weights_and_data_are_named() {
+    let bench = Bench::new();
+    let weights = fs::read(vectors().join("nano.safetensors")).unwrap();
+    bench.write("nano.safetensors", &weights);
+    fs::copy(vectors().join("pico.safetensors"), bench.path("pico.safetensors")).unwrap();
+    bench.write("arch.json", architecture("nano").to_string());
+    bench.write("broken.json", "{\"embedding_dim\": 64}");
+    bench.write("text", "Some text.");
+    bench.write("empty", "");
+    bench.write("truncated.safetensors", &weights[..weights.len() / 2]);
+    let mut lying = weights;
+    lying[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    bench.write("lying.safetensors", &lying);
+    let score = |weights, arch, data| {
+        bench.transcript(&["score", "--weights", weights, "--arch", arch, "--data", data])
+    };
+    let transcripts = [
+        score("truncated.safetensors", "arch.json", "text"),
+        score("lying.safetensors", "arch.json", "text"),
+        score("pico.safetensors", "arch.json", "text"),
+        score("text", "arch.json", "text"),
+        score("missing.safetensors", "arch.json", "text"),
+        score("nano.safetensors", "arch.json", "missing"),
+        score("nano.safetensors", "arch.json", "empty"),
+        score("nano.safetensors", "missing.json", "text"),
+        score("nano.safetensors", "broken.json", "text"),
+    ];
+    for transcript in &transcripts {
+        assert!(
+            transcript.contains("exit code 1\n--- stdout\n--- stderr\nerror: "),
+            "{transcript}"
+        );
+    }
+    snapshot!("bad_scoring", transcripts.join("\n"));
+}
+
+#[test]
+fn scores_are_those_of_the_vectors() {
+    let bench = Bench::new();
+    let reference = reference("nano");
+    bench.write("arch.json", architecture("nano").to_string());
+    let weights = vectors().join("nano.safetensors").display().to_string();
+    for case in reference["cases"].as_array().unwrap() {
+        bench.write("data", hex(case["data_hex"].as_str().unwrap()));
+        let score = bench.json(&[
+            "score",
+            "--weights",
+            &weights,
+            "--arch",
+            "arch.json",
+            "--data",
+            "data",
+        ]);
+        let model = &score["models"][0];
+        let nats = model["cross_entropy_nano"].as_u64().unwrap() as f64 / 1e9;
+        let expected = case["cross_entropy_nats"].as_f64().unwrap();
+        assert!(
+            (nats - expected).abs() < 1e-4,
+            "{}: {nats} instead of {expected}",
+            case["label"]
+        );
+        assert_eq!(
+            model["predicted_tokens"], case["predicted_tokens"],
+            "{}",
+            case["label"]
+        );
+        assert_eq!(score["winner"], 0);
+    }
+    // Two models: every key of the interface, and bytes that may never change.
+    bench.write("data", "To be, or not to be, that is the question:\n".repeat(3));
+    let both = format!("{weights},{weights}");
+    let command = &[
+        "score",
+        "--weights",
+        &both,
+        "--arch",
+        "arch.json",
+        "--data",
+        "data",
+        "--seed",
+        "7",
+        "--json",
+    ];
+    let mut output: Value = serde_json::from_str(&bench.ok(command)).unwrap();
+    assert_eq!(output["models"][0], output["models"][1]);
+    for model in output["models"].as_array_mut().unwrap() {
+        for name in ["embedding_q15", "mean_embedding"] {
+            assert_eq!(model[name].as_array_mut().unwrap().split_off(3).len(), 61);
+        }
+    }
+    snapshot!("score", serde_json::to_string_pretty(&output).unwrap());
+}
+
+#[test]
+fn text_that_cannot_be_read_is_named() {
+    let bench = Bench::new();
+    bench.write("binary", [0, 159, 146, 150].repeat(100));
+    fs::create_dir(bench.path("nothing")).unwrap();
+    let train = |data| bench.transcript(&["train", "--steps", "1", "--out", "w.safetensors", "--data", data]);
+    let transcripts = [
+        train("missing"),
+        train("nothing"),
+        train("binary"),
+        train("s3://bucket/text"),
+        bench.transcript(&["demo", "--data", "missing"]),
+        bench.transcript(&["submit", "--data", "missing"]),
+    ];
+    snapshot!("bad_data", transcripts.join("\n"));
+    assert!(!bench.path("w.safetensors").exists());
+}
+
+#[test]
+fn force_deletes_nothing_but_a_localnet() {
+    let bench = Bench::new();
+    let thesis = bench.write("thesis.txt", "years of work");
+    let folder = bench.path("").display().to_string();
+    let transcript = bench.transcript(&["localnet", "--force", "--dir", folder.trim_end_matches('/')]);
+    assert!(thesis.exists());
+    snapshot!("foreign_folder", transcript);
+}
+
+#[test]
+fn nobody_has_to_read_the_output() {
+    let bench = Bench::new();
+    for args in [&["wallet", "list", "--json"][..], &["wallet", "export", "nobody"]] {
+        let mut child = bench
+            .command(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        // Neither killed by the broken pipe nor by a panic over it (101).
+        assert!(matches!(child.wait().unwrap().code(), Some(0 | 1)), "{args:?}");
+    }
+}
+
+fn reference(name: &str) -> Value {
+    serde_json::from_slice(&fs::read(vectors().join(format!("{name}.json"))).unwrap()).unwrap()
+}
+
+fn architecture(name: &str) -> Value {
+    reference(name)["architecture"].clone()
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    (0..digits.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
+        .collect()
+}

@@ -1,0 +1,181 @@
+//! A localnet as its own process: money moves, `kill -9` loses nothing, one folder runs one network.
+
+mod common;
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Child, Stdio},
+    time::{Duration, Instant},
+};
+
+use common::Bench;
+use serde_json::Value;
+
+const SHANNONS_PER_SOMA: u64 = 1_000_000_000;
+
+struct Localnet {
+    child: Child,
+    api: String,
+    chain: String,
+}
+
+impl Localnet {
+    /// Starts the network in the bench's folder on free ports, and waits until it serves.
+    fn start(bench: &Bench) -> Self {
+        let mut child = bench
+            .command(&["localnet", "--dir", "net", "--listen", "127.0.0.1:0", "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut text = String::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            text += &line;
+            if line == "}" {
+                break;
+            }
+        }
+        let Ok(output) = serde_json::from_str::<Value>(&text) else {
+            let _ = child.kill();
+            let mut stderr = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+            panic!("it did not start: {stderr}");
+        };
+        // Its notes go nowhere, but have to go.
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let api = output["api"].as_array().unwrap();
+        assert_eq!(api.len(), 4);
+        Self {
+            child,
+            api: api[0].as_str().unwrap().to_owned(),
+            chain: output["chain"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn json(&self, bench: &Bench, args: &[&str]) -> Value {
+        bench.json(&[args, &["--network", &self.api]].concat())
+    }
+
+    fn balance(&self, bench: &Bench, account: &str) -> u64 {
+        self.json(bench, &["balance", account])["balance"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
+    }
+
+    fn height(&self, bench: &Bench) -> u64 {
+        self.json(bench, &["status"])["height"].as_u64().unwrap()
+    }
+
+    /// Waits for a later block.
+    fn goes_on(&self, bench: &Bench) {
+        let (start, height) = (Instant::now(), self.height(bench));
+        while self.height(bench) <= height {
+            assert!(
+                start.elapsed() < Duration::from_secs(60),
+                "no block after {height}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Localnet {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn e2e_localnet_survives_kill() {
+    let bench = Bench::new();
+    bench.json(&["wallet", "new", "alice"]);
+    bench.json(&["wallet", "new", "bob"]);
+    let mut net = Localnet::start(&bench);
+
+    net.json(&bench, &["faucet", "--amount", "5"]);
+    assert_eq!(net.balance(&bench, "alice"), 5 * SHANNONS_PER_SOMA);
+    let receipt = net.json(&bench, &["send", "bob", "1.5"]);
+    let fee: u64 = receipt["fee"].as_str().unwrap().parse().unwrap();
+    assert!(fee > 0);
+    let left = 5 * SHANNONS_PER_SOMA - 1_500_000_000 - fee;
+    let balances = |net: &Localnet| (net.balance(&bench, "alice"), net.balance(&bench, "bob"));
+    assert_eq!(balances(&net), (left, 1_500_000_000));
+
+    // What the ledger refuses is told by its own name for it, with the remedy.
+    let output = bench.run(&["send", "bob", "100", "--network", &net.api]);
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: ") && stderr.contains("hint: "),
+        "{stderr}"
+    );
+    let missing = bench.run(&["model", "show", "0x123456", "--network", &net.api]);
+    assert_eq!(missing.status.code(), Some(1));
+
+    // Tables and texts of a young network.
+    for command in [
+        &["status"][..],
+        &["epoch"],
+        &["params"],
+        &["model", "list"],
+        &["target", "list"],
+        &["submission", "list"],
+    ] {
+        let args = [command, &["--network", &net.api]].concat();
+        bench.ok(&args);
+        net.json(&bench, command);
+    }
+
+    // One folder, one network.
+    let second = bench.run(&["localnet", "--dir", "net", "--listen", "127.0.0.1:0"]);
+    assert_eq!(second.status.code(), Some(1));
+    let stderr = String::from_utf8(second.stderr).unwrap();
+    assert!(stderr.contains("another localnet is running"), "{stderr}");
+    let forced = bench.run(&["localnet", "--dir", "net", "--force"]);
+    assert_eq!(forced.status.code(), Some(1));
+    net.goes_on(&bench);
+
+    // As final as a block can be.
+    let (height, chain) = (net.height(&bench), net.chain.clone());
+    net.child.kill().unwrap();
+    net.child.wait().unwrap();
+    drop(net);
+
+    let mut net = Localnet::start(&bench);
+    assert_eq!(net.chain, chain);
+    assert!(
+        net.height(&bench) >= height,
+        "blocks after {} are lost; there were {height}",
+        net.height(&bench)
+    );
+    assert_eq!(balances(&net), (left, 1_500_000_000));
+    net.goes_on(&bench);
+    net.json(&bench, &["send", "bob", "0.5"]);
+    assert_eq!(net.balance(&bench, "bob"), 2_000_000_000);
+
+    // Another shape is another network.
+    let args = [
+        "localnet",
+        "--dir",
+        "net",
+        "--listen",
+        "127.0.0.1:0",
+        "--validators",
+        "2",
+    ];
+    let other = bench.run(&args);
+    assert_eq!(other.status.code(), Some(1));
+
+    // Asked to stop, it stops cleanly.
+    let asked = std::process::Command::new("kill")
+        .arg(net.child.id().to_string())
+        .status()
+        .unwrap();
+    assert!(asked.success());
+    assert_eq!(net.child.wait().unwrap().code(), Some(0));
+}
