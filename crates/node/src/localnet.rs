@@ -34,6 +34,8 @@ use crate::{
 
 /// Threads of each validator's runtime.
 const THREADS_PER_VALIDATOR: usize = 2;
+/// Stack of each validator's first thread, which drives its start.
+const STACK_BYTES: usize = 16 << 20;
 /// How long a validator may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Finalized blocks kept: a month of a localnet.
@@ -232,6 +234,7 @@ impl Localnet {
             };
             let thread = std::thread::Builder::new()
                 .name(format!("validator-{index}"))
+                .stack_size(STACK_BYTES)
                 .spawn(run)
                 .map_err(|error| LocalnetError::Stopped { index, reason: error.to_string() })?;
             net.threads.push(thread);

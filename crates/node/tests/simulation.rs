@@ -49,7 +49,8 @@ impl Property<Identity, State> for Sound {
                         return Err(format!("two state roots at height {height}"));
                     }
                 }
-                let read = state.query.view(|state| {
+                let query = state.query.lock().clone().ok_or("a validator has no state")?;
+                let read = query.view(|state| {
                     let mut nonces = Vec::new();
                     for index in 0..4 {
                         nonces.push(view::account(state, sender(index).address())?.nonce);
@@ -70,6 +71,10 @@ impl Property<Identity, State> for Sound {
                 }
             }
             *self.roots.lock() = all;
+            // Nothing may outlive the simulated world.
+            for state in states {
+                drop(state.query.lock().take());
+            }
             Ok(())
         })
     }

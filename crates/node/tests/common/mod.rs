@@ -35,10 +35,13 @@ pub type Roots = Arc<Mutex<BTreeMap<u64, Digest>>>;
 
 /// What a simulation can see of a validator.
 pub struct State {
-    pub query: Query<deterministic::Context>,
+    pub query: Slot,
     pub roots: Roots,
     marshal: engine::Marshal,
 }
+
+/// Reads of a validator while it runs. Emptied before it starts again, since it holds its storage open.
+pub type Slot = Arc<Mutex<Option<Query<deterministic::Context>>>>;
 
 impl ProcessedHeight for State {
     async fn processed_height(&self) -> u64 {
@@ -72,6 +75,7 @@ pub struct Network {
     dealt: Arc<Dealt>,
     pub genesis: Arc<Genesis>,
     roots: Vec<Roots>,
+    queries: Vec<Slot>,
 }
 
 /// Accounts that send money around during a simulation.
@@ -118,6 +122,7 @@ impl Network {
             dealt: Arc::new(dealt),
             genesis: Arc::new(genesis),
             roots: (0..validators).map(|_| Roots::default()).collect(),
+            queries: (0..validators).map(|_| Slot::default()).collect(),
         }
     }
 
@@ -155,6 +160,8 @@ impl EngineDefinition for Network {
     }
 
     async fn init(&self, init: InitContext<'_, Identity>) -> (Handle<()>, State) {
+        let slot = self.queries[init.index].clone();
+        drop(slot.lock().take());
         let mut channels = init.channels.into_iter();
         let engine_channels = Channels::register(|_, _| channels.next().unwrap());
         let gossip = channels.next().unwrap();
@@ -181,7 +188,8 @@ impl EngineDefinition for Network {
             let _ = validator.query.submit_unchecked(&payment);
         }
         let marshal = validator.query.marshal().clone();
-        (validator.handle, State { query: validator.query, roots, marshal })
+        *slot.lock() = Some(validator.query);
+        (validator.handle, State { query: slot, roots, marshal })
     }
 
     fn start(engine: Handle<()>) -> Handle<()> {
