@@ -4,7 +4,7 @@
 
 use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_cryptography::{
-    Signer as _,
+    Signer,
     bls12381::{
         dkg::feldman_desmedt::deal,
         primitives::{
@@ -52,10 +52,10 @@ impl Dealt {
                 ed25519::PrivateKey::decode(secret.to_vec()).expect("any 32 bytes are an Ed25519 secret")
             })
             .collect();
-        keys.sort_by_key(|key| key.public_key());
+        keys.sort_by_key(Signer::public_key);
         let identities: Set<Identity> = keys
             .iter()
-            .map(|key| key.public_key())
+            .map(Signer::public_key)
             .try_collect()
             .expect("random keys are distinct");
         let (output, shares) = deal::<Variant, _, N3f1>(rng, Mode::NonZeroCounter, identities.clone())

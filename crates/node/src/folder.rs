@@ -92,7 +92,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Fold
     }
 }
 
-fn damaged(path: &Path, reason: impl ToString) -> FolderError {
+fn damaged(path: &Path, reason: impl std::fmt::Display) -> FolderError {
     FolderError::Damaged { path: path.to_owned(), reason: reason.to_string() }
 }
 

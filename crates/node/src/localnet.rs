@@ -147,16 +147,17 @@ impl Localnet {
         let now_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-        let rng = match config.seed {
+        let Config { directory, blueprint, seed, api_port, p2p_port, blob_store_bytes_max } = config;
+        let rng = match seed {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => rand::make_rng(),
         };
-        let folder = Folder::open(&config.directory, &config.blueprint, rng, now_ms)?;
-        let blobs = soma_blobs::Store::open(folder.blobs(), config.blob_store_bytes_max)
+        let folder = Folder::open(&directory, &blueprint, rng, now_ms)?;
+        let blobs = soma_blobs::Store::open(folder.blobs(), blob_store_bytes_max)
             .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
         let count = folder.dealt.members.len();
-        let apis = bind_all(config.api_port, count)?;
-        let p2p = bind_all(config.p2p_port, count)?;
+        let apis = bind_all(api_port, count)?;
+        let p2p = bind_all(p2p_port, count)?;
         let api_addresses: Vec<SocketAddr> = apis.iter().map(address_of).collect();
         let p2p_addresses: Vec<SocketAddr> = p2p.iter().map(address_of).collect();
         // The engine binds them itself.
