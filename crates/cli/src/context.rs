@@ -110,8 +110,7 @@ impl Context {
             && text.starts_with("0x")
         {
             return text.parse::<Address>().map_err(|error| {
-                CliError::usage(error)
-                    .hint("an address is 0x and 64 hex digits; `soma wallet list` shows yours")
+                CliError::usage(error).hint("`soma wallet list` shows yours; a wallet's name will do")
             });
         }
         let wallets = self.wallets()?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     fs,
     io::{self, IsTerminal as _},
     net::Ipv4Addr,
@@ -205,32 +206,68 @@ async fn serve(
     interrupt: &Interrupt,
 ) -> CliResult {
     let mut auditors = JoinSet::new();
-    let outcome = match begin(printer, &network, directory, &mut auditors) {
-        Ok(node) => watch(printer, &mut network, &node, interrupt).await,
-        Err(error) => Err(error),
-    };
+    let outcome = operate(printer, &mut network, directory, &mut auditors, interrupt).await;
     auditors.shutdown().await;
     let stopped = tokio::task::spawn_blocking(move || network.stop()).await?;
     outcome.and(stopped.map_err(CliError::from))
+}
+
+/// Waits until every node has blocks to show, starts the auditors, tells where everything is, and watches.
+async fn operate(
+    printer: Printer,
+    network: &mut Localnet,
+    directory: &Path,
+    auditors: &mut JoinSet<()>,
+    interrupt: &Interrupt,
+) -> CliResult {
+    let nodes = network
+        .apis()
+        .iter()
+        .map(|address| NodeClient::new(&format!("http://{address}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let serving = async {
+        for node in &nodes {
+            while node.status().await.is_err() {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = serving => {}
+        error = failure(network) => return Err(error),
+        () = interrupt.wait() => return Ok(()),
+    }
+    begin(printer, network, &nodes, directory, auditors)?;
+    tokio::select! {
+        never = watch(printer, &nodes[0]) => match never {},
+        error = failure(network) => Err(error),
+        () = interrupt.wait() => Ok(()),
+    }
+}
+
+/// Ends when a validator has stopped by itself.
+async fn failure(network: &mut Localnet) -> CliError {
+    loop {
+        if let Some(failure) = network.failure() {
+            return failure.into();
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Starts the auditors, and tells where everything is.
 fn begin(
     printer: Printer,
     network: &Localnet,
+    nodes: &[NodeClient],
     directory: &Path,
     auditors: &mut JoinSet<()>,
-) -> CliResult<NodeClient> {
-    let nodes = network
-        .apis()
-        .iter()
-        .map(|address| NodeClient::new(&format!("http://{address}")))
-        .collect::<Result<Vec<_>, _>>()?;
+) -> CliResult {
     let params = network.genesis().params.clone();
     // One machine, one operator: what its auditors have scored is scored once.
     let desk = ScoringDesk::new(Scorer::new()?);
     let errors = Errors::default();
-    for (index, (keys, node)) in network.validator_accounts().iter().zip(&nodes).enumerate() {
+    for (index, (keys, node)) in network.validator_accounts().iter().zip(nodes).enumerate() {
         let journal = Journal::new(directory.join("auditors"));
         let account = Account::new(node.clone(), keys.clone(), journal);
         let auditor = Auditor::new(account, params.clone(), experts(node, &params)?, desk.clone());
@@ -257,24 +294,15 @@ fn begin(
                 ("API", output.api.join(" ")),
             ])
         )
-    })?;
-    Ok(nodes[0].clone())
+    })
 }
 
-/// Follows the chain until interrupted, or until a validator stops by itself.
-async fn watch(
-    printer: Printer,
-    network: &mut Localnet,
-    node: &NodeClient,
-    interrupt: &Interrupt,
-) -> CliResult {
+/// Follows the chain: a status line on a terminal, a line for every epoch elsewhere.
+async fn watch(printer: Printer, node: &NodeClient) -> Infallible {
     let line = printer.progress(0, LINE);
     let terminal = io::stderr().is_terminal();
     let mut last: Option<Epoch> = None;
-    let outcome = loop {
-        if let Some(failure) = network.failure() {
-            break Err(failure.into());
-        }
+    loop {
         // A node that is too busy to answer is asked again.
         if let Ok(status) = node.status().await {
             if terminal {
@@ -284,13 +312,8 @@ async fn watch(
             }
             last = Some(status.epoch);
         }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = interrupt.wait() => break Ok(()),
-        }
-    };
-    line.finish_and_clear();
-    outcome
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 fn show_line(line: &ProgressBar, status: &Status) {

@@ -8,7 +8,7 @@ use soma_model::Model;
 use soma_types::{
     ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, Url,
     api::{ModelView, Status},
-    objects::{Inactivity, ModelStatus, Weights},
+    objects::{Inactivity, ModelStatus, Pool, Weights},
     transaction::BasisPoints,
 };
 
@@ -270,7 +270,7 @@ fn list_text(models: &[ModelView], status: &Status) -> String {
             short(model.id),
             short(model.owner),
             standing(view),
-            view.pool.stake.to_string(),
+            staked(&view.pool).to_string(),
             percent(model.commission.at(status.epoch)),
             model.hits.to_string(),
             model.hits_total.to_string(),
@@ -309,8 +309,9 @@ fn show_text(view: &ModelView, status: &Status) -> String {
         (
             "stake",
             format!(
-                "{} SOMA counting, {} SOMA from the next epoch",
-                view.pool.stake, view.pool.pending
+                "{} SOMA, of which {} count in this epoch",
+                staked(&view.pool),
+                view.pool.counted
             ),
         ),
         ("commission", percent(model.commission.at(status.epoch))),
@@ -384,6 +385,12 @@ fn standing(view: &ModelView) -> String {
         Some(Inactivity::Faulted) => format!("{status}, faulted"),
         _ => status.to_owned(),
     }
+}
+
+/// All that is in a pool, whether it counts yet or not.
+fn staked(pool: &Pool) -> Shannons {
+    let parts = [pool.stake, pool.pending, pool.young, pool.maturing];
+    Shannons(parts.iter().fold(0, |sum, part| sum.saturating_add(part.0)))
 }
 
 /// An age in epochs.

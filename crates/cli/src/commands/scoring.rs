@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use serde::Serialize;
-use soma_model::{Directions, Model, Score, Scorer};
+use soma_model::{Directions, Model, Score, Scorer, WeightsError};
 use soma_train::dataset;
 use soma_types::{Architecture, Embedding, Seed, Transcript};
 
@@ -124,8 +124,9 @@ pub fn specialization(model: &Model, source: &str) -> CliResult<Embedding> {
 
 /// Loads weights, naming the file when it is bad.
 pub fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
-    Model::load(path, architecture).map_err(|error| {
-        CliError::new(format!("{}: {error}", path.display()))
-            .hint("the file must be safetensors of exactly this architecture; see --arch")
+    Model::load(path, architecture).map_err(|error| match error {
+        WeightsError::Io(error) => CliError::new(format!("cannot read {}: {error}", path.display())),
+        error => CliError::new(format!("{}: {error}", path.display()))
+            .hint("the file must be safetensors of exactly this architecture; see --arch"),
     })
 }
