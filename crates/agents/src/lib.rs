@@ -13,6 +13,8 @@ pub mod experts;
 pub mod matching;
 pub mod scoring_desk;
 pub mod submitter;
+#[cfg(test)]
+mod test_cast;
 pub mod trainer;
 
 pub use auditor::Auditor;

@@ -92,3 +92,109 @@ fn entrants<'a>(scores: &'a Scores, models: &[ModelId]) -> Option<Vec<Option<&'a
         .map(|model| scores.get(model).map(Option::as_ref))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use soma_types::{Embedding, Epoch, Height, Seed, SubmissionId, objects::Target};
+
+    use super::*;
+    use crate::test_cast::{MODELS, contest};
+
+    fn scores() -> Scores {
+        MODELS
+            .into_iter()
+            .zip(contest().results())
+            .map(|(id, result)| (id, result.clone().ok()))
+            .collect()
+    }
+
+    fn params() -> Params {
+        Params {
+            cross_entropy_min_nano: 0,
+            cross_entropy_max_nano: u64::MAX / 2,
+            ..Params::local()
+        }
+    }
+
+    fn target(number: u8, threshold_q30: i64) -> TargetView {
+        let seed = Seed([number; 32]);
+        let target = Target {
+            id: TargetId([number; 32]),
+            epoch: Epoch(2),
+            index: u64::from(number),
+            slot: 0,
+            seed,
+            threshold_q30,
+            models: MODELS.to_vec(),
+            opened: Height(7),
+            status: TargetStatus::Open,
+            candidates: Vec::new(),
+        };
+        TargetView {
+            target,
+            embedding: Embedding::draw(&seed, 32),
+            current: true,
+        }
+    }
+
+    #[test]
+    fn the_closest_target_comes_first_and_claims_are_the_contest() {
+        let targets: Vec<_> = (0..20).map(|number| target(number, -(1 << 30))).collect();
+        let hits = hits(&scores(), &targets, &params()).unwrap();
+        assert_eq!(hits.len(), 20);
+        assert!(hits.windows(2).all(|pair| pair[0].dot_q30 >= pair[1].dot_q30));
+        for hit in hits {
+            assert_eq!(hit.claim.losses_nano, contest().losses_nano());
+            assert_eq!(&hit.claim.embedding, contest().winning().embedding());
+            assert_eq!(
+                hit.claim.cross_entropy_nano,
+                contest().winning().cross_entropy_nano()
+            );
+        }
+    }
+
+    #[test]
+    fn misses_say_why() {
+        let far = target(1, 1 << 30);
+        assert_eq!(hits(&scores(), &[], &params()), Err(Miss::NoTargets));
+        assert_eq!(
+            hits(&scores(), std::slice::from_ref(&far), &params()),
+            Err(Miss::TooFar)
+        );
+        let narrow = Params {
+            cross_entropy_max_nano: 1,
+            ..params()
+        };
+        assert_eq!(
+            hits(&scores(), &[target(1, -(1 << 30))], &narrow),
+            Err(Miss::LossBand)
+        );
+
+        let mut filled = target(2, -(1 << 30));
+        filled.target.status = TargetStatus::Filled {
+            submission: SubmissionId::default(),
+            at: Height(9),
+        };
+        let mut closed = target(3, -(1 << 30));
+        closed.current = false;
+        let mut unknown = target(4, -(1 << 30));
+        unknown.target.models.push(ModelId([9; 32]));
+        assert_eq!(
+            hits(&scores(), &[filled, closed, unknown], &params()),
+            Err(Miss::NoTargets)
+        );
+    }
+
+    #[test]
+    fn a_model_without_a_score_loses_and_is_claimed_so() {
+        let mut scores = scores();
+        scores.insert(MODELS[contest().winner()], None);
+        let claim = claim(&scores, &MODELS).unwrap();
+        assert_eq!(claim.losses_nano[contest().winner()], LOSS_NONE);
+        assert_ne!(&claim.embedding, contest().winning().embedding());
+        for model in MODELS {
+            scores.insert(model, None);
+        }
+        assert_eq!(super::claim(&scores, &MODELS), None);
+    }
+}

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use indicatif::MultiProgress;
 use soma_model::Model;
 use soma_train::{
     TrainConfig, Trained,
@@ -127,7 +128,9 @@ pub fn train_all(
         time_budget: Some(schedule.total.mul_f64(GENERALIST_SHARE)),
         ..TrainConfig::new(schedule.architecture, STEPS_MAX)
     };
-    let generalist = trainee(printer, "generalist", &config, &all, None, cancel)?;
+    // Several bars at once, each on a line of its own.
+    let bars = MultiProgress::new();
+    let generalist = trainee(printer, &bars, "generalist", &config, &all, None, cancel)?;
 
     // One thread each uses the machine better than all threads on one.
     let workers = threads.min(domains.len());
@@ -147,7 +150,7 @@ pub fn train_all(
                     let Some(index) = lock(&queue).pop_front() else { break };
                     let domain = &domains[index];
                     let init = Some(generalist.weights.as_slice());
-                    let result = trainee(printer, &domain.name, &config, &domain.train, init, cancel);
+                    let result = trainee(printer, &bars, &domain.name, &config, &domain.train, init, cancel);
                     lock(&done).push((index, result));
                 }
             });
@@ -165,13 +168,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 fn trainee(
     printer: Printer,
+    bars: &MultiProgress,
     name: &str,
     config: &TrainConfig,
     text: &Dataset,
     init: Option<&[u8]>,
     cancel: &AtomicBool,
 ) -> CliResult<Trainee> {
-    let bar = printer.progress(1000, BAR).with_prefix(name.to_owned());
+    let bar = bars.add(printer.progress(1000, BAR).with_prefix(name.to_owned()));
     let Trained { weights, steps, last, .. } =
         train(config, text, init, |progress| show(&bar, progress), cancel)?;
     bar.finish_and_clear();
@@ -179,10 +183,12 @@ fn trainee(
         return Err(CliError::interrupted());
     }
     if let Some(last) = last {
-        printer.note(format!(
-            "  trained {name:<12} {:.3} bits/byte after {steps} steps, {:.0} tokens/s",
-            last.bits_per_byte, last.tokens_per_second
-        ));
+        bars.suspend(|| {
+            printer.note(format!(
+                "  trained {name:<12} {:.3} bits/byte after {steps} steps, {:.0} tokens/s",
+                last.bits_per_byte, last.tokens_per_second
+            ));
+        });
     }
     let model = Model::from_bytes(&weights, &config.architecture)?;
     Ok(Trainee { name: name.to_owned(), weights, model })

@@ -1,7 +1,7 @@
 //! Measures exact scoring on this machine: tokens per second of every backend on `nano`, one layer of V1
 //! width on the fastest, and the share of the fused multiply-add peak measured in the same run.
 //!
-//! `cargo run --release -p soma-model --features test-support --example speed`
+//! `cargo run --release -p soma-model --features test-support --example scoring_speed`
 #![allow(clippy::disallowed_types)] // a benchmark needs a clock
 #![allow(unsafe_code)] // the peak is measured with instructions that Rust cannot know the processor has
 
