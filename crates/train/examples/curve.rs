@@ -1,10 +1,12 @@
 //! A generalist, then one specialist per domain: prints learning curves and the table of held-out bits per byte.
 //!
-//! `cargo run --release -p soma-train --example curve -- [DATA] [generalist seconds] [specialist seconds] [rate] [batch] [passes]`
+//! `cargo run --release -p soma-train --example curve -- [DATA] [generalist ktokens] [specialist ktokens] [rate] [batch] [passes] [specialist rate]`
+//!
+//! Lengths are in thousands of tokens, so that a busy machine gives the same table, only later.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use soma_train::dataset::{Dataset, load_domains};
 use soma_train::split::split;
@@ -15,8 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let number = |at: usize, default: f64| arguments.get(at).map_or(Ok(default), |a| a.parse());
     let data = arguments.first().map_or("data", String::as_str);
-    let (general_seconds, special_seconds) = (number(1, 60.0)?, number(2, 25.0)?);
-    let mut config = TrainConfig::new(Architecture::NANO, u64::MAX);
+    let (general_ktokens, special_ktokens) = (number(1, 1500.0)?, number(2, 600.0)?);
+    let mut config = TrainConfig::new(Architecture::NANO, 0);
     config.learning_rate = number(3, config.learning_rate)?;
     config.batch = number(4, config.batch as f64)? as usize;
     config.grad_accum = number(5, config.grad_accum as f64)? as usize;
@@ -39,10 +41,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     };
 
-    config.time_budget = Some(Duration::from_secs_f64(general_seconds));
+    let tokens_per_step =
+        (config.batch * config.grad_accum) as f64 * f64::from(Architecture::NANO.max_seq_len);
+    config.steps = (general_ktokens * 1e3 / tokens_per_step) as u64;
     let generalist = run("generalist", &config, &all, None)?;
     table("generalist", &generalist)?;
-    config.time_budget = Some(Duration::from_secs_f64(special_seconds));
+    config.steps = (special_ktokens * 1e3 / tokens_per_step) as u64;
     config.learning_rate = number(6, config.learning_rate / 2.0)?;
     for (index, (name, parts)) in domains.iter().enumerate() {
         config.seed = index as u64 + 1;

@@ -60,7 +60,9 @@ pub enum CheckpointError {
         problem: String,
     },
     /// Written by a run with other settings or data.
-    #[error("checkpoint: `{0}` belongs to a run with other settings or data; name another folder, or delete it to start anew")]
+    #[error(
+        "checkpoint: `{0}` belongs to a run with other settings or data; name another folder, or delete it to start anew"
+    )]
     OtherRun(PathBuf),
 }
 
@@ -79,23 +81,44 @@ impl Checkpoint {
             file.sync_all()?;
             fs::rename(&temporary, &path)
         };
-        write().map_err(|error| CheckpointError::Io { action: "write", path: path.clone(), error })
+        write().map_err(|error| CheckpointError::Io {
+            action: "write",
+            path: path.clone(),
+            error,
+        })
     }
 
     /// The checkpoint in `folder`, if there is one, for the run that `run` describes.
     ///
     /// # Errors
     /// If it cannot be read, is damaged or belongs to another run.
-    pub fn load(folder: &Path, architecture: &Architecture, run: &str) -> Result<Option<Self>, CheckpointError> {
+    pub fn load(
+        folder: &Path,
+        architecture: &Architecture,
+        run: &str,
+    ) -> Result<Option<Self>, CheckpointError> {
         let path = folder.join(FILE_NAME);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(CheckpointError::Io { action: "read", path, error }),
+            Err(error) => {
+                return Err(CheckpointError::Io {
+                    action: "read",
+                    path,
+                    error,
+                });
+            }
         };
-        let damaged = |problem: String| CheckpointError::Damaged { path: path.clone(), problem };
+        let damaged = |problem: String| CheckpointError::Damaged {
+            path: path.clone(),
+            problem,
+        };
         let found = Self::from_bytes(&bytes, architecture).map_err(damaged)?;
-        if found.run == run { Ok(Some(found)) } else { Err(CheckpointError::OtherRun(path)) }
+        if found.run == run {
+            Ok(Some(found))
+        } else {
+            Err(CheckpointError::OtherRun(path))
+        }
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -119,7 +142,12 @@ impl Checkpoint {
         if !stored.moments.fit(&weights) {
             return Err("the optimizer's memory does not fit the weights".to_owned());
         }
-        Ok(Self { run: stored.run, elapsed: Duration::from_millis(stored.elapsed_ms), weights, moments: stored.moments })
+        Ok(Self {
+            run: stored.run,
+            elapsed: Duration::from_millis(stored.elapsed_ms),
+            weights,
+            moments: stored.moments,
+        })
     }
 }
 
@@ -127,15 +155,26 @@ impl Checkpoint {
 mod tests {
     use super::*;
 
-    const SMALL: Architecture =
-        Architecture { embedding_dim: 4, heads: 1, layers: 1, ffn_dim: 4, max_seq_len: 4, rope_wavelength: 10 };
+    const SMALL: Architecture = Architecture {
+        embedding_dim: 4,
+        heads: 1,
+        layers: 1,
+        ffn_dim: 4,
+        max_seq_len: 4,
+        rope_wavelength: 10,
+    };
 
     fn example() -> Checkpoint {
         let weights = Weights::fresh(&SMALL, 3);
         let mut moments = Moments::new(&weights);
         moments.step = 17;
         moments.first.values_mut().flatten().for_each(|x| *x = 0.25);
-        Checkpoint { run: "this one".into(), elapsed: Duration::from_millis(1234), weights, moments }
+        Checkpoint {
+            run: "this one".into(),
+            elapsed: Duration::from_millis(1234),
+            weights,
+            moments,
+        }
     }
 
     #[test]
@@ -144,17 +183,30 @@ mod tests {
         let folder = dir.path().join("new");
         assert_eq!(Checkpoint::load(&folder, &SMALL, "this one").unwrap(), None);
         example().save(&folder).unwrap();
-        assert_eq!(Checkpoint::load(&folder, &SMALL, "this one").unwrap(), Some(example()));
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "no temporary file stays");
+        assert_eq!(
+            Checkpoint::load(&folder, &SMALL, "this one").unwrap(),
+            Some(example())
+        );
+        assert_eq!(
+            fs::read_dir(&folder).unwrap().count(),
+            1,
+            "no temporary file stays"
+        );
     }
 
     #[test]
     fn damage_and_strangers_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         example().save(dir.path()).unwrap();
-        assert!(matches!(Checkpoint::load(dir.path(), &SMALL, "another"), Err(CheckpointError::OtherRun(_))));
+        assert!(matches!(
+            Checkpoint::load(dir.path(), &SMALL, "another"),
+            Err(CheckpointError::OtherRun(_))
+        ));
         let wider = Architecture { ffn_dim: 8, ..SMALL };
-        assert!(matches!(Checkpoint::load(dir.path(), &wider, "this one"), Err(CheckpointError::Damaged { .. })));
+        assert!(matches!(
+            Checkpoint::load(dir.path(), &wider, "this one"),
+            Err(CheckpointError::Damaged { .. })
+        ));
         let path = dir.path().join(FILE_NAME);
         let bytes = fs::read(&path).unwrap();
         for cut in [0, 4, 60, bytes.len() - 1] {
@@ -172,6 +224,9 @@ mod tests {
         let file = dir.path().join("a-file");
         fs::write(&file, b"").unwrap();
         let error = example().save(&file.join("below")).unwrap_err();
-        assert!(matches!(error, CheckpointError::Io { action: "write", .. }), "{error}");
+        assert!(
+            matches!(error, CheckpointError::Io { action: "write", .. }),
+            "{error}"
+        );
     }
 }

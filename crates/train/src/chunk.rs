@@ -17,7 +17,10 @@ impl Batch {
     #[must_use]
     pub fn new(length: usize) -> Self {
         assert!(length > 0, "chunks have at least one token");
-        Self { length, tokens: Vec::new() }
+        Self {
+            length,
+            tokens: Vec::new(),
+        }
     }
 
     /// All chunks of a document: the last, if shorter, ends with EOS and is padded. Empty data adds nothing.
@@ -35,7 +38,12 @@ impl Batch {
     /// # Panics
     /// If there are more bytes than fit: a caller's bug.
     pub fn push(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.length, "{} bytes exceed a chunk of {}", bytes.len(), self.length);
+        assert!(
+            bytes.len() <= self.length,
+            "{} bytes exceed a chunk of {}",
+            bytes.len(),
+            self.length
+        );
         let end = self.tokens.len() + self.length;
         self.tokens.extend(bytes.iter().map(|b| u16::from(*b)));
         if self.tokens.len() < end {
@@ -60,14 +68,20 @@ impl Batch {
     #[must_use]
     pub fn slice(&self, range: std::ops::Range<usize>) -> Self {
         let tokens = self.tokens[range.start * self.length..range.end * self.length].to_vec();
-        Self { length: self.length, tokens }
+        Self {
+            length: self.length,
+            tokens,
+        }
     }
 
     /// The next token at each position of its chunk; none where that is PAD, and at a chunk's end.
     #[must_use]
     pub fn targets(&self) -> Vec<Option<u16>> {
         let next = |chunk: &[u16], at: usize| chunk.get(at + 1).copied().filter(|t| *t != PAD);
-        self.tokens.chunks(self.length).flat_map(|chunk| (0..self.length).map(move |at| next(chunk, at))).collect()
+        self.tokens
+            .chunks(self.length)
+            .flat_map(|chunk| (0..self.length).map(move |at| next(chunk, at)))
+            .collect()
     }
 
     /// Which positions hold a token that is not PAD: the samples of SIGReg.
@@ -85,7 +99,16 @@ mod tests {
     fn the_last_chunk_ends_with_eos_and_padding() {
         let batch = Batch::of_document(b"abcdef", 4);
         assert_eq!(batch.tokens(), [97, 98, 99, 100, 101, 102, EOS, PAD]);
-        let targets = [Some(98), Some(99), Some(100), None, Some(102), Some(EOS), None, None];
+        let targets = [
+            Some(98),
+            Some(99),
+            Some(100),
+            None,
+            Some(102),
+            Some(EOS),
+            None,
+            None,
+        ];
         assert_eq!(batch.targets(), targets);
         assert_eq!(batch.counts(), [true, true, true, true, true, true, true, false]);
     }

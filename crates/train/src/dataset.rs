@@ -60,7 +60,9 @@ pub enum DatasetError {
     #[error("data: `{0}` is binary; only text (UTF-8) and JSONL, plain or as .gz or .zst, can be read")]
     Binary(String),
     /// A line that is not the JSON expected.
-    #[error("data: `{path}` line {line}: {problem}; each line must be a JSON string or an object with a string `text`")]
+    #[error(
+        "data: `{path}` line {line}: {problem}; each line must be a JSON string or an object with a string `text`"
+    )]
     Jsonl {
         /// The file.
         path: String,
@@ -107,7 +109,11 @@ impl Dataset {
     /// [`DatasetError::Empty`], with `name`, if none has text.
     pub fn new(name: &str, documents: impl IntoIterator<Item = Document>) -> Result<Self, DatasetError> {
         let documents: Vec<_> = documents.into_iter().filter(|d| !d.data.is_empty()).collect();
-        if documents.is_empty() { Err(DatasetError::Empty(name.to_owned())) } else { Ok(Self { documents }) }
+        if documents.is_empty() {
+            Err(DatasetError::Empty(name.to_owned()))
+        } else {
+            Ok(Self { documents })
+        }
     }
 
     /// The documents in their order.
@@ -125,7 +131,10 @@ impl Dataset {
     /// This data set, then others.
     #[must_use]
     pub fn joined<'a>(sets: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        let documents: Vec<_> = sets.into_iter().flat_map(|set| set.documents.iter().cloned()).collect();
+        let documents: Vec<_> = sets
+            .into_iter()
+            .flat_map(|set| set.documents.iter().cloned())
+            .collect();
         (!documents.is_empty()).then_some(Self { documents })
     }
 }
@@ -143,15 +152,20 @@ pub fn load(source: &str) -> Result<Dataset, DatasetError> {
             "hf" => "a hub data set",
             _ => "an address of this scheme",
         };
-        return Err(DatasetError::Unsupported { path: source.to_owned(), kind });
+        return Err(DatasetError::Unsupported {
+            path: source.to_owned(),
+            kind,
+        });
     }
     let path = Path::new(source);
     let mut files = Vec::new();
     if path.exists() {
         collect(path, source, &mut files)?;
     } else if source.contains(['*', '?', '[']) {
-        let matches = glob::glob(source)
-            .map_err(|e| DatasetError::Glob { pattern: source.to_owned(), problem: e.msg.to_owned() })?;
+        let matches = glob::glob(source).map_err(|e| DatasetError::Glob {
+            pattern: source.to_owned(),
+            problem: e.msg.to_owned(),
+        })?;
         for found in matches {
             let found = found.map_err(|e| unreadable(e.path(), std::io::Error::other(e.to_string())))?;
             if found.is_file() {
@@ -193,7 +207,11 @@ pub fn load_domains(folder: &Path) -> Result<Vec<Domain>, DatasetError> {
             domains.push(Domain { name, dataset });
         }
     }
-    if domains.is_empty() { Err(DatasetError::NoDomains(shown)) } else { Ok(domains) }
+    if domains.is_empty() {
+        Err(DatasetError::NoDomains(shown))
+    } else {
+        Ok(domains)
+    }
 }
 
 /// The visible entries of a folder, in the order of their names.
@@ -223,7 +241,11 @@ fn collect(path: &Path, source: &str, files: &mut Vec<PathBuf>) -> Result<(), Da
     }
     if files.len() > SOURCE_FILES_MAX {
         let (source_name, limit) = (source.to_owned(), SOURCE_FILES_MAX as u64);
-        return Err(DatasetError::TooLarge { source_name, limit, unit: "files" });
+        return Err(DatasetError::TooLarge {
+            source_name,
+            limit,
+            unit: "files",
+        });
     }
     Ok(())
 }
@@ -231,13 +253,20 @@ fn collect(path: &Path, source: &str, files: &mut Vec<PathBuf>) -> Result<(), Da
 /// The documents of one file.
 fn read_file(path: &Path, source: &str) -> Result<Vec<Document>, DatasetError> {
     let shown = path.display().to_string();
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     let (stem, compression) = match name.rsplit_once('.') {
         Some((stem, extension @ ("gz" | "zst"))) => (stem, extension),
         _ => (name.as_str(), ""),
     };
     if stem.ends_with(".parquet") {
-        return Err(DatasetError::Unsupported { path: shown, kind: "Parquet" });
+        return Err(DatasetError::Unsupported {
+            path: shown,
+            kind: "Parquet",
+        });
     }
     let file = File::open(path).map_err(|e| unreadable(path, e))?;
     let data = match compression {
@@ -259,12 +288,22 @@ fn read_file(path: &Path, source: &str) -> Result<Vec<Document>, DatasetError> {
 
 fn read(reader: impl Read, path: &Path, source: &str) -> Result<Vec<u8>, DatasetError> {
     let mut data = Vec::new();
-    let size = reader.take(SOURCE_BYTES_MAX + 1).read_to_end(&mut data).map_err(|e| unreadable(path, e))?;
-    if size as u64 > SOURCE_BYTES_MAX { Err(too_large(source)) } else { Ok(data) }
+    let size = reader
+        .take(SOURCE_BYTES_MAX + 1)
+        .read_to_end(&mut data)
+        .map_err(|e| unreadable(path, e))?;
+    if size as u64 > SOURCE_BYTES_MAX {
+        Err(too_large(source))
+    } else {
+        Ok(data)
+    }
 }
 
 fn is_binary(data: &[u8]) -> bool {
-    let invalid = data.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    let invalid = data
+        .utf8_chunks()
+        .filter(|chunk| !chunk.invalid().is_empty())
+        .count();
     data.contains(&0) || invalid > data.len() / INVALID_EVERY
 }
 
@@ -275,27 +314,43 @@ fn jsonl(path: &str, data: &[u8]) -> Result<Vec<Document>, DatasetError> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let bad = |problem: String| DatasetError::Jsonl { path: path.to_owned(), line: index + 1, problem };
+        let bad = |problem: String| DatasetError::Jsonl {
+            path: path.to_owned(),
+            line: index + 1,
+            problem,
+        };
         let value: serde_json::Value = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
         let text = match value {
             serde_json::Value::String(text) => text,
-            serde_json::Value::Object(mut fields) => match fields.remove("text").or_else(|| fields.remove("content")) {
-                Some(serde_json::Value::String(text)) => text,
-                _ => return Err(bad("no string field `text` or `content`".into())),
-            },
+            serde_json::Value::Object(mut fields) => {
+                match fields.remove("text").or_else(|| fields.remove("content")) {
+                    Some(serde_json::Value::String(text)) => text,
+                    _ => return Err(bad("no string field `text` or `content`".into())),
+                }
+            }
             _ => return Err(bad("neither a string nor an object".into())),
         };
-        documents.push(Document { name: format!("{path}:{}", index + 1), data: text.into_bytes() });
+        documents.push(Document {
+            name: format!("{path}:{}", index + 1),
+            data: text.into_bytes(),
+        });
     }
     Ok(documents)
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> DatasetError {
-    DatasetError::Unreadable { path: path.display().to_string(), error }
+    DatasetError::Unreadable {
+        path: path.display().to_string(),
+        error,
+    }
 }
 
 fn too_large(source: &str) -> DatasetError {
-    DatasetError::TooLarge { source_name: source.to_owned(), limit: SOURCE_BYTES_MAX, unit: "bytes" }
+    DatasetError::TooLarge {
+        source_name: source.to_owned(),
+        limit: SOURCE_BYTES_MAX,
+        unit: "bytes",
+    }
 }
 
 #[cfg(test)]
@@ -318,12 +373,20 @@ mod tests {
     }
 
     fn texts(set: &Dataset) -> Vec<&str> {
-        set.documents().iter().map(|d| std::str::from_utf8(&d.data).unwrap()).collect()
+        set.documents()
+            .iter()
+            .map(|d| std::str::from_utf8(&d.data).unwrap())
+            .collect()
     }
 
     #[test]
     fn folders_are_read_in_the_order_of_paths() {
-        let dir = folder(&[("b.txt", b"two"), ("a/z.txt", b"one"), (".hidden", b"no"), ("c.txt", b"")]);
+        let dir = folder(&[
+            ("b.txt", b"two"),
+            ("a/z.txt", b"one"),
+            (".hidden", b"no"),
+            ("c.txt", b""),
+        ]);
         let set = load_in(&dir, "").unwrap();
         assert_eq!(texts(&set), ["one", "two"]);
         assert_eq!(set.size_bytes(), 6);
@@ -336,9 +399,17 @@ mod tests {
         let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gz.write_all(lines).unwrap();
         let zst = zstd::encode_all(&lines[..], 1).unwrap();
-        let dir = folder(&[("a.jsonl", lines), ("b.jsonl.gz", &gz.finish().unwrap()), ("c.jsonl.zst", &zst)]);
+        let dir = folder(&[
+            ("a.jsonl", lines),
+            ("b.jsonl.gz", &gz.finish().unwrap()),
+            ("c.jsonl.zst", &zst),
+        ]);
         for name in ["a.jsonl", "b.jsonl.gz", "c.jsonl.zst"] {
-            assert_eq!(texts(&load_in(&dir, name).unwrap()), ["one", "two", "three"], "{name}");
+            assert_eq!(
+                texts(&load_in(&dir, name).unwrap()),
+                ["one", "two", "three"],
+                "{name}"
+            );
         }
     }
 
@@ -367,13 +438,24 @@ mod tests {
         says("bad.jsonl", "line 2");
         says("broken.txt.gz", "cannot read");
         says("t.parquet", "Parquet");
-        assert!(load("hf://datasets/x/y").unwrap_err().to_string().contains("cannot be read yet"));
-        assert!(matches!(load_domains(&dir.path().join("blank")), Err(DatasetError::NoDomains(_))));
+        assert!(
+            load("hf://datasets/x/y")
+                .unwrap_err()
+                .to_string()
+                .contains("cannot be read yet")
+        );
+        assert!(matches!(
+            load_domains(&dir.path().join("blank")),
+            Err(DatasetError::NoDomains(_))
+        ));
     }
 
     #[test]
     fn text_in_an_old_encoding_is_no_binary() {
-        let dir = folder(&[("latin.txt", b"Stra\xdfe und Gr\xfc\xdfe, sagte er, und ging weiter seines Weges nach Hause.")]);
+        let dir = folder(&[(
+            "latin.txt",
+            b"Stra\xdfe und Gr\xfc\xdfe, sagte er, und ging weiter seines Weges nach Hause.",
+        )]);
         assert!(load_in(&dir, "latin.txt").is_ok());
     }
 
@@ -385,8 +467,18 @@ mod tests {
         assert_eq!(names, ["english", "rust", "spanish", "tables"]);
         for domain in domains {
             let size = domain.dataset.size_bytes();
-            assert!((300_000..=600_000).contains(&size), "{} has {size} bytes", domain.name);
-            assert!(domain.dataset.documents().iter().all(|d| std::str::from_utf8(&d.data).is_ok()));
+            assert!(
+                (300_000..=600_000).contains(&size),
+                "{} has {size} bytes",
+                domain.name
+            );
+            assert!(
+                domain
+                    .dataset
+                    .documents()
+                    .iter()
+                    .all(|d| std::str::from_utf8(&d.data).is_ok())
+            );
         }
     }
 }

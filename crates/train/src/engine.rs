@@ -45,7 +45,11 @@ pub fn losses(model: &Transformer, context: &Context, task: &Task) -> Losses {
 #[must_use]
 pub fn gradients(model: &Transformer, context: &Context, task: &Task) -> (Losses, Flat) {
     let (loss, losses) = forward(model, context, task);
-    let mut collect = Collector { grads: loss.backward(), path: Vec::new(), flat: BTreeMap::new() };
+    let mut collect = Collector {
+        grads: loss.backward(),
+        path: Vec::new(),
+        flat: BTreeMap::new(),
+    };
     model.visit(&mut collect);
     (losses, collect.flat)
 }
@@ -53,7 +57,9 @@ pub fn gradients(model: &Transformer, context: &Context, task: &Task) -> (Losses
 fn forward(model: &Transformer, context: &Context, task: &Task) -> (Tensor<1>, Losses) {
     let targets = task.batch.targets();
     let x = model.represent(context, &task.batch);
-    let cross_entropy = context.engine.cross_entropy(model.predict(context, x.clone()), &targets);
+    let cross_entropy = context
+        .engine
+        .cross_entropy(model.predict(context, x.clone()), &targets);
     let value = |t: &Tensor<1>| f64::from(t.clone().into_scalar::<f32>());
     let mut losses = Losses {
         cross_entropy_sum: value(&cross_entropy),
@@ -89,7 +95,11 @@ impl ModuleVisitor for Collector {
         let tensor = param.val();
         let grad = tensor.grad_remove(&mut self.grads).map_or_else(
             || vec![0.0; tensor.shape().num_elements()],
-            |grad| grad.into_data().try_into_vec::<f32>().expect("gradients are f32 tensors"),
+            |grad| {
+                grad.into_data()
+                    .try_into_vec::<f32>()
+                    .expect("gradients are f32 tensors")
+            },
         );
         self.flat.insert(self.path.join("."), grad);
     }

@@ -54,10 +54,24 @@ pub fn evaluate(
             sigreg_weight: 0.0,
         })
         .collect();
-    let threads = threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let results = engine::run(&weights, &context, &device, &tasks, threads, false, engine::losses);
+    let threads = threads
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let results = engine::run(
+        &weights,
+        &context,
+        &device,
+        &tasks,
+        threads,
+        false,
+        engine::losses,
+    );
     let sum: f64 = results.iter().map(|l| l.cross_entropy_sum).sum();
     let predicted_tokens: u64 = results.iter().map(|l| l.predicted_tokens).sum();
     let cross_entropy = sum / predicted_tokens.max(1) as f64;
-    Ok(Evaluation { cross_entropy, predicted_tokens, bits_per_byte: cross_entropy / std::f64::consts::LN_2 })
+    Ok(Evaluation {
+        cross_entropy,
+        predicted_tokens,
+        bits_per_byte: cross_entropy / std::f64::consts::LN_2,
+    })
 }

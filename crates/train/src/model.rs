@@ -89,8 +89,16 @@ impl Context {
     #[must_use]
     pub fn new(engine: Engine, architecture: Architecture) -> Self {
         let a = &architecture;
-        let rotary = Rotary::new(a.max_seq_len as usize, a.head_dim() as usize, f64::from(a.rope_wavelength));
-        Self { engine, architecture, rotary: Arc::new(rotary) }
+        let rotary = Rotary::new(
+            a.max_seq_len as usize,
+            a.head_dim() as usize,
+            f64::from(a.rope_wavelength),
+        );
+        Self {
+            engine,
+            architecture,
+            rotary: Arc::new(rotary),
+        }
     }
 }
 
@@ -117,8 +125,12 @@ impl Transformer {
             }
         };
         Self {
-            embedding: Embedding { weight: load.parameter("embedding.weight") },
-            encoder: Encoder { layers: (0..architecture.layers).map(layer).collect() },
+            embedding: Embedding {
+                weight: load.parameter("embedding.weight"),
+            },
+            encoder: Encoder {
+                layers: (0..architecture.layers).map(layer).collect(),
+            },
             final_norm: load.norm("final_norm"),
             predictor: load.linear("predictor"),
         }
@@ -147,8 +159,12 @@ impl Transformer {
         let mut x = engine.embed(self.embedding.weight.val(), batch.tokens());
         for layer in &self.encoder.layers {
             let normal = layer.norm_1.forward(engine, x.clone());
-            let heads = [&layer.attention.query, &layer.attention.key, &layer.attention.value]
-                .map(|linear| linear.forward(engine, normal.clone()));
+            let heads = [
+                &layer.attention.query,
+                &layer.attention.key,
+                &layer.attention.value,
+            ]
+            .map(|linear| linear.forward(engine, normal.clone()));
             let mixed = engine.attention(heads, &context.rotary, sizes);
             x = x + layer.attention.output.forward(engine, mixed);
             let normal = layer.norm_2.forward(engine, x.clone());
@@ -186,7 +202,10 @@ impl Loader<'_> {
     }
 
     fn norm(&self, name: &str) -> Norm {
-        Norm { gamma: self.parameter(&format!("{name}.gamma")), beta: self.parameter(&format!("{name}.beta")) }
+        Norm {
+            gamma: self.parameter(&format!("{name}.gamma")),
+            beta: self.parameter(&format!("{name}.beta")),
+        }
     }
 }
 
@@ -210,7 +229,10 @@ impl ModuleVisitor for Copier {
         let tensor = param.val();
         let named = Named {
             shape: tensor.dims().to_vec(),
-            data: tensor.into_data().try_into_vec().expect("parameters are f32 tensors"),
+            data: tensor
+                .into_data()
+                .try_into_vec()
+                .expect("parameters are f32 tensors"),
         };
         self.tensors.insert(self.path.join("."), named);
     }

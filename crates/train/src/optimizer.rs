@@ -43,8 +43,16 @@ impl Moments {
     /// No updates yet.
     #[must_use]
     pub fn new(weights: &Weights) -> Self {
-        let zeros: Flat = weights.tensors().iter().map(|(n, t)| (n.clone(), vec![0.0; t.data.len()])).collect();
-        Self { step: 0, first: zeros.clone(), second: zeros }
+        let zeros: Flat = weights
+            .tensors()
+            .iter()
+            .map(|(n, t)| (n.clone(), vec![0.0; t.data.len()]))
+            .collect();
+        Self {
+            step: 0,
+            first: zeros.clone(),
+            second: zeros,
+        }
     }
 
     /// Whether these are moments of such weights: the same names and sizes.
@@ -52,7 +60,10 @@ impl Moments {
     pub fn fit(&self, weights: &Weights) -> bool {
         [&self.first, &self.second].into_iter().all(|flat| {
             flat.len() == weights.tensors().len()
-                && weights.tensors().iter().all(|(n, t)| flat.get(n).is_some_and(|m| m.len() == t.data.len()))
+                && weights
+                    .tensors()
+                    .iter()
+                    .all(|(n, t)| flat.get(n).is_some_and(|m| m.len() == t.data.len()))
         })
     }
 
@@ -62,31 +73,51 @@ impl Moments {
     /// # Panics
     /// If `grads` lacks a tensor of the weights: a caller's bug.
     pub fn update(&mut self, weights: &mut Weights, grads: &Flat, update: Update) -> f64 {
-        let norm = grads.values().map(|g| f64::from(vectorised(#[inline(always)] || math::dot(g, g)))).sum::<f64>().sqrt();
+        let norm = grads
+            .values()
+            .map(|g| {
+                f64::from(vectorised(
+                    #[inline(always)]
+                    || math::dot(g, g),
+                ))
+            })
+            .sum::<f64>()
+            .sqrt();
         if !norm.is_finite() {
             return norm;
         }
         self.step += 1;
         let power = self.step.min(1 << 20) as i32;
         let (correct_1, correct_2) = (1.0 - BETA_1.powi(power), 1.0 - BETA_2.powi(power));
-        let clip = if norm > update.norm_max { (update.norm_max / norm) as f32 } else { 1.0 };
+        let clip = if norm > update.norm_max {
+            (update.norm_max / norm) as f32
+        } else {
+            1.0
+        };
         // rate * (m / c1) / (sqrt(v / c2) + epsilon)
         let (rate, root) = ((update.rate / correct_1) as f32, (1.0 / correct_2).sqrt() as f32);
         let (b1, b2) = (BETA_1 as f32, BETA_2 as f32);
         for (name, tensor) in weights.tensors_mut() {
-            let keep = if tensor.shape.len() > 1 { 1.0 - (update.rate * update.decay) as f32 } else { 1.0 };
+            let keep = if tensor.shape.len() > 1 {
+                1.0 - (update.rate * update.decay) as f32
+            } else {
+                1.0
+            };
             let grad = &grads[name];
             let (Some(first), Some(second)) = (self.first.get_mut(name), self.second.get_mut(name)) else {
                 unreachable!("the moments have the names of the weights")
             };
-            vectorised(#[inline(always)] || {
-                for (((w, g), m), v) in tensor.data.iter_mut().zip(grad).zip(first).zip(second) {
-                    let g = g * clip;
-                    *m = b1 * *m + (1.0 - b1) * g;
-                    *v = b2 * *v + (1.0 - b2) * g * g;
-                    *w = *w * keep - rate * *m / (v.sqrt() * root + EPSILON);
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (((w, g), m), v) in tensor.data.iter_mut().zip(grad).zip(first).zip(second) {
+                        let g = g * clip;
+                        *m = b1 * *m + (1.0 - b1) * g;
+                        *v = b2 * *v + (1.0 - b2) * g * g;
+                        *w = *w * keep - rate * *m / (v.sqrt() * root + EPSILON);
+                    }
+                },
+            );
         }
         norm
     }
@@ -96,11 +127,14 @@ impl Moments {
 pub fn accumulate(total: &mut Flat, more: &Flat) {
     for (name, more) in more {
         if let Some(total) = total.get_mut(name) {
-            vectorised(#[inline(always)] || {
-                for (t, m) in total.iter_mut().zip(more) {
-                    *t += m;
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (t, m) in total.iter_mut().zip(more) {
+                        *t += m;
+                    }
+                },
+            );
         } else {
             total.insert(name.clone(), more.clone());
         }
@@ -112,16 +146,29 @@ mod tests {
     use super::*;
     use soma_types::Architecture;
 
-    const SMALL: Architecture =
-        Architecture { embedding_dim: 4, heads: 1, layers: 1, ffn_dim: 4, max_seq_len: 4, rope_wavelength: 10 };
+    const SMALL: Architecture = Architecture {
+        embedding_dim: 4,
+        heads: 1,
+        layers: 1,
+        ffn_dim: 4,
+        max_seq_len: 4,
+        rope_wavelength: 10,
+    };
 
     #[test]
     fn the_first_update_moves_by_the_rate_against_the_sign() {
         let mut weights = Weights::fresh(&SMALL, 1);
         let before = weights.clone();
-        let grads: Flat =
-            weights.tensors().iter().map(|(n, t)| (n.clone(), vec![-0.001; t.data.len()])).collect();
-        let update = Update { rate: 0.01, decay: 0.0, norm_max: 1e9 };
+        let grads: Flat = weights
+            .tensors()
+            .iter()
+            .map(|(n, t)| (n.clone(), vec![-0.001; t.data.len()]))
+            .collect();
+        let update = Update {
+            rate: 0.01,
+            decay: 0.0,
+            norm_max: 1e9,
+        };
         Moments::new(&weights).update(&mut weights, &grads, update);
         for (name, tensor) in weights.tensors() {
             for (new, old) in tensor.data.iter().zip(&before.tensors()[name].data) {
@@ -134,17 +181,34 @@ mod tests {
     fn long_gradients_are_clipped_and_bad_ones_change_nothing() {
         let mut weights = Weights::fresh(&SMALL, 1);
         let grads = |x: f32| -> Flat {
-            weights.tensors().iter().map(|(n, t)| (n.clone(), vec![x; t.data.len()])).collect()
+            weights
+                .tensors()
+                .iter()
+                .map(|(n, t)| (n.clone(), vec![x; t.data.len()]))
+                .collect()
         };
         let (long, bad) = (grads(100.0), grads(f32::NAN));
-        let update = Update { rate: 0.01, decay: 0.0, norm_max: 1.0 };
+        let update = Update {
+            rate: 0.01,
+            decay: 0.0,
+            norm_max: 1.0,
+        };
         let mut moments = Moments::new(&weights);
         let before = (weights.clone(), moments.clone());
         assert!(moments.update(&mut weights, &bad, update).is_nan());
         assert_eq!((weights.clone(), moments.clone()), before);
         let norm = moments.update(&mut weights, &long, update);
         assert!(norm > 1000.0);
-        let length: f32 = moments.first.values().flatten().map(|m| m * m).sum::<f32>().sqrt();
-        assert!((length - 0.1).abs() < 1e-4, "the mean gradient has length {length}, a tenth of 1 was expected");
+        let length: f32 = moments
+            .first
+            .values()
+            .flatten()
+            .map(|m| m * m)
+            .sum::<f32>()
+            .sqrt();
+        assert!(
+            (length - 0.1).abs() < 1e-4,
+            "the mean gradient has length {length}, a tenth of 1 was expected"
+        );
     }
 }

@@ -53,7 +53,10 @@ impl Random {
     pub fn directions(&mut self, dim: usize, count: usize) -> Vec<f32> {
         let mut out = self.normals(dim * count, 1.0);
         for s in 0..count {
-            let norm = (0..dim).map(|d| f64::from(out[d * count + s]).powi(2)).sum::<f64>().sqrt();
+            let norm = (0..dim)
+                .map(|d| f64::from(out[d * count + s]).powi(2))
+                .sum::<f64>()
+                .sqrt();
             for d in 0..dim {
                 out[d * count + s] = (f64::from(out[d * count + s]) / norm) as f32;
             }
@@ -70,7 +73,10 @@ mod tests {
     fn the_stream_is_pinned() {
         // SplitMix64 from state 0, as published with the xoshiro generators.
         let mut random = Random(0);
-        assert_eq!([random.next(), random.next()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
+        assert_eq!(
+            [random.next(), random.next()],
+            [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]
+        );
     }
 
     #[test]
@@ -78,7 +84,10 @@ mod tests {
         let x = Random::new(7, 1).normals(100_000, 1.0);
         let mean = x.iter().sum::<f32>() / 1e5;
         let variance = x.iter().map(|v| v * v).sum::<f32>() / 1e5;
-        assert!(mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02, "mean {mean}, variance {variance}");
+        assert!(
+            mean.abs() < 0.01 && (variance - 1.0).abs() < 0.02,
+            "mean {mean}, variance {variance}"
+        );
     }
 
     #[test]

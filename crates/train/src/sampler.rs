@@ -35,7 +35,14 @@ impl<'a> Sampler<'a> {
         while gcd(stride, size_bytes) != 1 {
             stride += 1;
         }
-        Self { dataset, starts, size_bytes, offset, stride, length }
+        Self {
+            dataset,
+            starts,
+            size_bytes,
+            offset,
+            stride,
+            length,
+        }
     }
 
     /// Adds the k-th chunk to a batch.
@@ -81,7 +88,10 @@ mod tests {
         let mut batch = Batch::new(16);
         (0..400).for_each(|k| sampler.push(k, &mut batch));
         let first = batch.tokens().chunks(16).filter(|chunk| chunk[0] == 0).count();
-        assert!((98..=102).contains(&first), "{first} of 400 from a quarter of the data");
+        assert!(
+            (98..=102).contains(&first),
+            "{first} of 400 from a quarter of the data"
+        );
     }
 
     #[test]

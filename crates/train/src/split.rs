@@ -48,7 +48,10 @@ pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DatasetError> {
         train.push(part(start, at));
     }
     let short = format!("{name} (at least {HELD_OUT_EVERY} KiB are needed to hold out a tenth)");
-    Ok(Split { train: Dataset::new(&short, train)?, held_out: Dataset::new(&short, held_out)? })
+    Ok(Split {
+        train: Dataset::new(&short, train)?,
+        held_out: Dataset::new(&short, held_out)?,
+    })
 }
 
 /// A text's pieces, in order; none of an empty text.
@@ -74,7 +77,10 @@ fn piece(text: &[u8]) -> usize {
         return limit;
     }
     // Not inside a UTF-8 character: step back over at most three continuation bytes.
-    (limit - 3..=limit).rev().find(|at| text[*at] & 0xc0 != 0x80).unwrap_or(limit)
+    (limit - 3..=limit)
+        .rev()
+        .find(|at| text[*at] & 0xc0 != 0x80)
+        .unwrap_or(limit)
 }
 
 #[cfg(test)]
@@ -106,24 +112,47 @@ mod tests {
     #[test]
     fn a_tenth_is_held_out_at_line_ends() {
         let line = "0123456789abcde\n".repeat(64 * 20);
-        let set = Dataset::new("t", [Document { name: "t".into(), data: line.into_bytes() }]).unwrap();
+        let set = Dataset::new(
+            "t",
+            [Document {
+                name: "t".into(),
+                data: line.into_bytes(),
+            }],
+        )
+        .unwrap();
         let split = split("t", &set).unwrap();
         assert_eq!(split.held_out.documents().len(), 2);
         assert_eq!(split.held_out.documents()[0].name, "t#9216");
-        assert!(split.held_out.documents().iter().all(|d| d.data.len() == 1024 && d.data.ends_with(b"\n")));
+        assert!(
+            split
+                .held_out
+                .documents()
+                .iter()
+                .all(|d| d.data.len() == 1024 && d.data.ends_with(b"\n"))
+        );
     }
 
     #[test]
     fn pieces_join_to_the_text() {
         let text = "0123456789abcde\n".repeat(200).into_bytes();
-        assert_eq!(pieces(&text).map(<[u8]>::len).collect::<Vec<_>>(), [1024, 1024, 1024, 128]);
+        assert_eq!(
+            pieces(&text).map(<[u8]>::len).collect::<Vec<_>>(),
+            [1024, 1024, 1024, 128]
+        );
         assert_eq!(pieces(&text).collect::<Vec<_>>().concat(), text);
         assert_eq!(pieces(b"").count(), 0);
     }
 
     #[test]
     fn too_little_text_is_an_error() {
-        let set = Dataset::new("t", [Document { name: "t".into(), data: vec![b'a'; 5000] }]).unwrap();
+        let set = Dataset::new(
+            "t",
+            [Document {
+                name: "t".into(),
+                data: vec![b'a'; 5000],
+            }],
+        )
+        .unwrap();
         assert!(matches!(split("t", &set), Err(DatasetError::Empty(_))));
     }
 }

@@ -63,7 +63,10 @@ impl Weights {
     /// Names the first tensor that is missing, unknown, misshapen or not finite.
     pub fn new(architecture: &Architecture, tensors: BTreeMap<String, Named>) -> Result<Self, WeightsError> {
         let specs = layout(architecture);
-        if let Some(name) = tensors.keys().find(|name| specs.iter().all(|spec| spec.name != **name)) {
+        if let Some(name) = tensors
+            .keys()
+            .find(|name| specs.iter().all(|spec| spec.name != **name))
+        {
             return Err(WeightsError::Unknown { name: name.clone() });
         }
         for TensorSpec { name, shape } in specs {
@@ -72,14 +75,26 @@ impl Weights {
             };
             if tensor.shape != shape {
                 let found = tensor.shape.iter().map(|n| *n as u64).collect();
-                return Err(WeightsError::Shape { name, expected: shape, found });
+                return Err(WeightsError::Shape {
+                    name,
+                    expected: shape,
+                    found,
+                });
             }
             let (expected, found) = (shape.iter().product(), tensor.data.len());
             if found != expected {
-                return Err(WeightsError::Length { name, expected, found });
+                return Err(WeightsError::Length {
+                    name,
+                    expected,
+                    found,
+                });
             }
             if let Some(index) = tensor.data.iter().position(|x| !x.is_finite()) {
-                return Err(WeightsError::NotFinite { name, value: tensor.data[index], index });
+                return Err(WeightsError::NotFinite {
+                    name,
+                    value: tensor.data[index],
+                    index,
+                });
             }
         }
         Ok(Self(tensors))
@@ -92,7 +107,15 @@ impl Weights {
     pub fn from_safetensors(architecture: &Architecture, file: &[u8]) -> Result<Self, WeightsError> {
         let specs = layout(&architecture.validate()?);
         let tensors = safetensors::read(file, file.len() as u64, &specs)?;
-        let named = |(spec, data): (TensorSpec, _)| (spec.name, Named { shape: spec.shape, data });
+        let named = |(spec, data): (TensorSpec, _)| {
+            (
+                spec.name,
+                Named {
+                    shape: spec.shape,
+                    data,
+                },
+            )
+        };
         Ok(Self(specs.into_iter().zip(tensors).map(named).collect()))
     }
 
@@ -103,7 +126,11 @@ impl Weights {
     pub fn to_safetensors(&self, architecture: &Architecture) -> Result<Vec<u8>, WeightsError> {
         let tensors: Vec<_> = layout(architecture)
             .into_iter()
-            .filter_map(|spec| self.0.get(&spec.name).map(|tensor| (spec, tensor.data.as_slice())))
+            .filter_map(|spec| {
+                self.0
+                    .get(&spec.name)
+                    .map(|tensor| (spec, tensor.data.as_slice()))
+            })
             .collect();
         safetensors::write(&tensors)
     }
@@ -124,8 +151,14 @@ impl Weights {
 mod tests {
     use super::*;
 
-    const SMALL: Architecture =
-        Architecture { embedding_dim: 8, heads: 2, layers: 2, ffn_dim: 16, max_seq_len: 8, rope_wavelength: 100 };
+    const SMALL: Architecture = Architecture {
+        embedding_dim: 8,
+        heads: 2,
+        layers: 2,
+        ffn_dim: 16,
+        max_seq_len: 8,
+        rope_wavelength: 100,
+    };
 
     #[test]
     fn fresh_weights_survive_the_file_and_repeat() {
@@ -144,8 +177,14 @@ mod tests {
             change(&mut tensors);
             Weights::new(&SMALL, tensors).unwrap_err().to_string()
         };
-        assert!(spoil(&|t| drop(t.remove("final_norm.beta"))).contains("'final_norm.beta' of shape [8] is missing"));
-        let extra = Named { shape: vec![1], data: vec![0.0] };
+        assert!(
+            spoil(&|t| drop(t.remove("final_norm.beta")))
+                .contains("'final_norm.beta' of shape [8] is missing")
+        );
+        let extra = Named {
+            shape: vec![1],
+            data: vec![0.0],
+        };
         assert!(spoil(&|t| drop(t.insert("head".into(), extra.clone()))).contains("unknown tensor 'head'"));
         assert!(spoil(&|t| t.get_mut("predictor.bias").unwrap().shape = vec![2]).contains("shape [2]"));
         assert!(spoil(&|t| t.get_mut("predictor.bias").unwrap().data[7] = f32::NAN).contains("NaN"));

@@ -42,7 +42,12 @@ fn losses(engine: Engine, architecture: &Architecture, weights: &Weights, task: 
 
 fn task(data: &[u8], architecture: &Architecture, directions: Vec<f32>) -> Task {
     let batch = Batch::of_document(data, architecture.max_seq_len as usize);
-    Task { batch, directions, cross_entropy_weight: 0.01, sigreg_weight: 1.0 }
+    Task {
+        batch,
+        directions,
+        cross_entropy_weight: 0.01,
+        sigreg_weight: 1.0,
+    }
 }
 
 #[test]
@@ -55,10 +60,18 @@ fn cross_entropy_equals_the_reference_vectors() {
             let task = task(&data, &vectors.architecture, Vec::new());
             for engine in [Engine::Fused, Engine::Portable] {
                 let losses = losses(engine, &vectors.architecture, &weights, &task);
-                assert_eq!(losses.predicted_tokens, case.predicted_tokens, "{name}, {}", case.label);
+                assert_eq!(
+                    losses.predicted_tokens, case.predicted_tokens,
+                    "{name}, {}",
+                    case.label
+                );
                 let mean = losses.cross_entropy_sum / losses.predicted_tokens as f64;
                 let off = (mean - case.cross_entropy_nats).abs();
-                assert!(off < 1e-4, "{name}, {}, {engine:?}: {mean}, off by {off}", case.label);
+                assert!(
+                    off < 1e-4,
+                    "{name}, {}, {engine:?}: {mean}, off by {off}",
+                    case.label
+                );
             }
         }
     }
@@ -76,8 +89,12 @@ fn the_loss_equals_the_exact_runtimes() {
         for case in &vectors.cases {
             let data = hex::decode(&case.data_hex).unwrap();
             let exact = scorer.score(&model, &data, &directions).unwrap();
-            let ours =
-                losses(Engine::Fused, &architecture, &weights, &task(&data, &architecture, directions.to_row_major()));
+            let ours = losses(
+                Engine::Fused,
+                &architecture,
+                &weights,
+                &task(&data, &architecture, directions.to_row_major()),
+            );
             let mean = ours.cross_entropy_sum / ours.predicted_tokens as f64;
             let off = mean + ours.sigreg - exact.loss_nano() as f64 / 1e9;
             assert!(off.abs() < 1e-4, "{name}, {}: off by {off}", case.label);
@@ -91,7 +108,9 @@ fn fused_gradients_equal_burns() {
         let (vectors, file) = vectors(name);
         let architecture = vectors.architecture;
         let weights = Weights::from_safetensors(&architecture, &file).unwrap();
-        let data: Vec<u8> = (0..bytes).map(|i: u32| b"the quick brown fox. "[(i * i % 21) as usize]).collect();
+        let data: Vec<u8> = (0..bytes)
+            .map(|i: u32| b"the quick brown fox. "[(i * i % 21) as usize])
+            .collect();
         let directions = Random::new(1, 1).directions(architecture.embedding_dim as usize, 20);
         let task = task(&data, &architecture, directions);
         let [(fused_losses, fused), (portable_losses, portable)] =
@@ -101,14 +120,26 @@ fn fused_gradients_equal_burns() {
             });
         assert!((fused_losses.cross_entropy_sum - portable_losses.cross_entropy_sum).abs() < 2e-2);
         assert!((fused_losses.sigreg - portable_losses.sigreg).abs() < 1e-4);
-        assert_eq!(fused.len(), weights.tensors().len(), "every weight has a gradient");
+        assert_eq!(
+            fused.len(),
+            weights.tensors().len(),
+            "every weight has a gradient"
+        );
         for (tensor, ours) in &fused {
             let theirs = &portable[tensor];
             let norm = theirs.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let off = ours.iter().zip(theirs).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+            let off = ours
+                .iter()
+                .zip(theirs)
+                .map(|(a, b)| (a - b).powi(2))
+                .sum::<f32>()
+                .sqrt();
             // The gradient of a key's bias is 0 but for rounding: a shift of all keys changes no probability.
             let scale = if tensor.ends_with("key.bias") { 1.0 } else { norm };
-            assert!(norm.is_finite() && off <= 2e-3 * scale + 1e-6, "{name}, {tensor}: off by {off} of {norm}");
+            assert!(
+                norm.is_finite() && off <= 2e-3 * scale + 1e-6,
+                "{name}, {tensor}: off by {off} of {norm}"
+            );
         }
     }
 }

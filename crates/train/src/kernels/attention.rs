@@ -30,7 +30,9 @@ impl Sizes {
 
     fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let sequence = self.sequence;
-        (0..sequence).step_by(BLOCK).map(move |start| (start, (start + BLOCK).min(sequence)))
+        (0..sequence)
+            .step_by(BLOCK)
+            .map(move |start| (start, (start + BLOCK).min(sequence)))
     }
 
     /// Kept probabilities of one head of one sequence.
@@ -89,7 +91,10 @@ fn turn(rows: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scale: f3
     let half = head_dim / 2;
     for (t, out) in out.chunks_exact_mut(head_dim).enumerate() {
         let row = &rows[t * stride..t * stride + head_dim];
-        let (cos, sin) = (&rotary.cos[t * half..(t + 1) * half], &rotary.sin[t * half..(t + 1) * half]);
+        let (cos, sin) = (
+            &rotary.cos[t * half..(t + 1) * half],
+            &rotary.sin[t * half..(t + 1) * half],
+        );
         let (a, b) = row.split_at(half);
         let (out_a, out_b) = out.split_at_mut(half);
         for i in 0..half {
@@ -105,7 +110,10 @@ fn turn_back(head: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scal
     let half = head_dim / 2;
     for (t, head) in head.chunks_exact(head_dim).enumerate() {
         let row = &mut rows[t * stride..t * stride + head_dim];
-        let (cos, sin) = (&rotary.cos[t * half..(t + 1) * half], &rotary.sin[t * half..(t + 1) * half]);
+        let (cos, sin) = (
+            &rotary.cos[t * half..(t + 1) * half],
+            &rotary.sin[t * half..(t + 1) * half],
+        );
         let (a, b) = head.split_at(half);
         let (row_a, row_b) = row.split_at_mut(half);
         for i in 0..half {
@@ -117,7 +125,12 @@ fn turn_back(head: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scal
 
 /// Attention of rows `[batch * sequence][heads * head_dim]`; the result has the same shape.
 pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -> (Vec<f32>, Saved) {
-    let Sizes { batch, sequence, heads, head_dim } = sizes;
+    let Sizes {
+        batch,
+        sequence,
+        heads,
+        head_dim,
+    } = sizes;
     let (width, per_head, kept) = (sizes.width(), sequence * head_dim, sizes.kept());
     let scale = 1.0 / (head_dim as f32).sqrt();
     let mut out = vec![0.0; q.len()];
@@ -131,10 +144,13 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
         let origin = unit / heads * sequence * width + unit % heads * head_dim;
         let queries = &mut saved.queries[unit * per_head..(unit + 1) * per_head];
         let keys = &mut saved.keys[unit * per_head..(unit + 1) * per_head];
-        vectorised(#[inline(always)] || {
-            turn(&q[origin..], width, rotary, head_dim, scale, queries);
-            turn(&k[origin..], width, rotary, head_dim, 1.0, keys);
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                turn(&q[origin..], width, rotary, head_dim, scale, queries);
+                turn(&k[origin..], width, rotary, head_dim, 1.0, keys);
+            },
+        );
         let mut rest = &mut saved.probabilities[unit * kept..(unit + 1) * kept];
         for (start, end) in sizes.blocks() {
             let (block, tail) = rest.split_at_mut((end - start) * end);
@@ -142,17 +158,20 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
             let q = Matrix::new(&queries[start * head_dim..], end - start, head_dim, head_dim);
             let k = Matrix::new(keys, end, head_dim, head_dim);
             multiply(block, end, Former::Replace, q, k.transposed());
-            vectorised(#[inline(always)] || {
-                for (r, row) in block.chunks_exact_mut(end).enumerate() {
-                    let (seen, future) = row.split_at_mut(start + r + 1);
-                    let total = exp_shifted(seen, max(seen));
-                    let inverse = 1.0 / total;
-                    for p in seen {
-                        *p *= inverse;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (r, row) in block.chunks_exact_mut(end).enumerate() {
+                        let (seen, future) = row.split_at_mut(start + r + 1);
+                        let total = exp_shifted(seen, max(seen));
+                        let inverse = 1.0 / total;
+                        for p in seen {
+                            *p *= inverse;
+                        }
+                        future.fill(0.0);
                     }
-                    future.fill(0.0);
-                }
-            });
+                },
+            );
             let p = Matrix::new(block, end - start, end, end);
             let v = Matrix::new(&v[origin..], end, head_dim, width);
             multiply(&mut out[origin + start * width..], width, Former::Replace, p, v);
@@ -169,10 +188,19 @@ pub fn backward(
     sizes: Sizes,
     saved: &Saved,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let Sizes { batch, sequence, heads, head_dim } = sizes;
+    let Sizes {
+        batch,
+        sequence,
+        heads,
+        head_dim,
+    } = sizes;
     let (width, per_head, kept) = (sizes.width(), sequence * head_dim, sizes.kept());
     let scale = 1.0 / (head_dim as f32).sqrt();
-    let (mut dq, mut dk, mut dv) = (vec![0.0; grad.len()], vec![0.0; grad.len()], vec![0.0; grad.len()]);
+    let (mut dq, mut dk, mut dv) = (
+        vec![0.0; grad.len()],
+        vec![0.0; grad.len()],
+        vec![0.0; grad.len()],
+    );
     let (mut head_dq, mut head_dk) = (vec![0.0; per_head], vec![0.0; per_head]);
     let mut scores = vec![0.0; BLOCK.min(sequence) * sequence];
     for unit in 0..batch * heads {
@@ -191,24 +219,30 @@ pub fn backward(
             let scores = &mut scores[..rows * end];
             let v = Matrix::new(&v[origin..], end, head_dim, width);
             multiply(scores, end, Former::Replace, g, v.transposed());
-            vectorised(#[inline(always)] || {
-                for (row, p) in scores.chunks_exact_mut(end).zip(block.chunks_exact(end)) {
-                    let mean = dot(row, p);
-                    for (s, p) in row.iter_mut().zip(p) {
-                        *s = (*s - mean) * p;
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (row, p) in scores.chunks_exact_mut(end).zip(block.chunks_exact(end)) {
+                        let mean = dot(row, p);
+                        for (s, p) in row.iter_mut().zip(p) {
+                            *s = (*s - mean) * p;
+                        }
                     }
-                }
-            });
+                },
+            );
             let ds = Matrix::new(scores, rows, end, end);
             let k = Matrix::new(keys, end, head_dim, head_dim);
             multiply(&mut head_dq[start * head_dim..], head_dim, Former::Replace, ds, k);
             let q = Matrix::new(&queries[start * head_dim..], rows, head_dim, head_dim);
             multiply(&mut head_dk, head_dim, Former::Add, ds.transposed(), q);
         }
-        vectorised(#[inline(always)] || {
-            turn_back(&head_dq, width, rotary, head_dim, scale, &mut dq[origin..]);
-            turn_back(&head_dk, width, rotary, head_dim, 1.0, &mut dk[origin..]);
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                turn_back(&head_dq, width, rotary, head_dim, scale, &mut dq[origin..]);
+                turn_back(&head_dk, width, rotary, head_dim, 1.0, &mut dk[origin..]);
+            },
+        );
     }
     (dq, dk, dv)
 }

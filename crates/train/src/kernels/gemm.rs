@@ -18,8 +18,17 @@ impl<'a> Matrix<'a> {
     /// If the matrix reaches beyond `data`: a caller's bug.
     #[must_use]
     pub fn new(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
-        assert!(fits(data.len(), rows, columns, row_stride), "matrix {rows} x {columns} reaches beyond its data");
-        Self { data, rows, columns, row_stride, column_stride: 1 }
+        assert!(
+            fits(data.len(), rows, columns, row_stride),
+            "matrix {rows} x {columns} reaches beyond its data"
+        );
+        Self {
+            data,
+            rows,
+            columns,
+            row_stride,
+            column_stride: 1,
+        }
     }
 
     /// The same elements with rows and columns exchanged.
@@ -55,7 +64,10 @@ pub enum Former {
 pub fn multiply(dst: &mut [f32], row_stride: usize, former: Former, a: Matrix<'_>, b: Matrix<'_>) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner dimensions differ");
-    assert!(fits(dst.len(), m, n, row_stride), "product {m} x {n} reaches beyond its destination");
+    assert!(
+        fits(dst.len(), m, n, row_stride),
+        "product {m} x {n} reaches beyond its destination"
+    );
     if m == 0 || n == 0 {
         return;
     }
@@ -97,7 +109,9 @@ mod tests {
         for (m, n, k) in [(1, 1, 1), (5, 3, 7), (33, 18, 64), (64, 65, 2), (3, 4, 0)] {
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * n).map(value).collect();
-            let at: Vec<f32> = (0..k * m).map(|i| if m == 0 { 0.0 } else { a[(i % m) * k + i / m] }).collect();
+            let at: Vec<f32> = (0..k * m)
+                .map(|i| if m == 0 { 0.0 } else { a[(i % m) * k + i / m] })
+                .collect();
             let stride = n + 3;
             let want = |r: usize, c: usize| (0..k).map(|j| a[r * k + j] * b[j * n + c]).sum::<f32>();
             for (former, start) in [(Former::Replace, f32::NAN), (Former::Add, 2.0)] {
@@ -107,7 +121,11 @@ mod tests {
                     for r in 0..m {
                         for c in 0..n {
                             let base = if former == Former::Add { 2.0 } else { 0.0 };
-                            assert_eq!(dst[r * stride + c], want(r, c) + base, "({r}, {c}) of {m} x {n} x {k}");
+                            assert_eq!(
+                                dst[r * stride + c],
+                                want(r, c) + base,
+                                "({r}, {c}) of {m} x {n} x {k}"
+                            );
                         }
                     }
                 }

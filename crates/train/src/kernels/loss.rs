@@ -10,24 +10,29 @@ pub fn cross_entropy(logits: &[f32], targets: &[Option<u16>]) -> (f64, Vec<f32>)
     let width = logits.len() / targets.len().max(1);
     let mut grad = logits.to_vec();
     let mut total = 0.0_f64;
-    vectorised(#[inline(always)] || {
-        for ((row, logits), target) in
-            grad.chunks_exact_mut(width).zip(logits.chunks_exact(width)).zip(targets)
-        {
-            let Some(target) = target else {
-                row.fill(0.0);
-                continue;
-            };
-            let shift = max(row);
-            let sum = exp_shifted(row, shift);
-            let inverse = 1.0 / sum;
-            for p in row.iter_mut() {
-                *p *= inverse;
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((row, logits), target) in grad
+                .chunks_exact_mut(width)
+                .zip(logits.chunks_exact(width))
+                .zip(targets)
+            {
+                let Some(target) = target else {
+                    row.fill(0.0);
+                    continue;
+                };
+                let shift = max(row);
+                let sum = exp_shifted(row, shift);
+                let inverse = 1.0 / sum;
+                for p in row.iter_mut() {
+                    *p *= inverse;
+                }
+                row[usize::from(*target)] -= 1.0;
+                total += f64::from(sum.ln() + shift - logits[usize::from(*target)]);
             }
-            row[usize::from(*target)] -= 1.0;
-            total += f64::from(sum.ln() + shift - logits[usize::from(*target)]);
-        }
-    });
+        },
+    );
     (total, grad)
 }
 
@@ -43,7 +48,14 @@ fn point(j: usize) -> (f64, f64) {
     let t = f64::from(STEP) * j as f64;
     let phi = (-t * t / 2.0).exp();
     let ends = j == 0 || j + 1 == POINTS;
-    (if ends { f64::from(STEP) } else { 2.0 * f64::from(STEP) } * phi, phi)
+    (
+        if ends {
+            f64::from(STEP)
+        } else {
+            2.0 * f64::from(STEP)
+        } * phi,
+        phi,
+    )
 }
 
 /// SIGReg of the rows of `x` (each `width` wide) for which `counts` is true, and the gradient of every row.
@@ -56,7 +68,10 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
     let rows = counts.len();
     let samples = counts.iter().filter(|c| **c).count();
     let count = directions.len() / width;
-    assert!(x.len() == rows * width && directions.len() == count * width, "sizes of SIGReg's arguments differ");
+    assert!(
+        x.len() == rows * width && directions.len() == count * width,
+        "sizes of SIGReg's arguments differ"
+    );
     let mut grad = vec![0.0; x.len()];
     if samples == 0 || count == 0 {
         return (0.0, grad);
@@ -71,7 +86,10 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
     let mut total = 0.0_f64;
     for base in (0..padded).step_by(LANES) {
         let real = LANES.min(count - base);
-        let (cos_sum, sin_sum) = vectorised(#[inline(always)] || sums(&projected, padded, base, counts));
+        let (cos_sum, sin_sum) = vectorised(
+            #[inline(always)]
+            || sums(&projected, padded, base, counts),
+        );
         // Derivatives of the loss by each mean, per sample.
         let (mut by_cos, mut by_sin) = ([[0.0_f32; LANES]; POINTS], [[0.0_f32; LANES]; POINTS]);
         for j in 0..POINTS {
@@ -86,7 +104,10 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
                 by_sin[j][l] = (scale * ds) as f32;
             }
         }
-        vectorised(#[inline(always)] || slopes(&mut projected, padded, base, counts, &by_cos, &by_sin));
+        vectorised(
+            #[inline(always)]
+            || slopes(&mut projected, padded, base, counts, &by_cos, &by_sin),
+        );
     }
     let dp = Matrix::new(&projected, rows, count, padded);
     multiply(&mut grad, width, Former::Replace, dp, a.transposed());
@@ -95,7 +116,12 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
 
 /// Sums of cos(t_j p) and sin(t_j p) over the rows that count, for one group of lanes.
 #[inline(always)]
-fn sums(projected: &[f32], stride: usize, base: usize, counts: &[bool]) -> ([[f32; LANES]; POINTS], [[f32; LANES]; POINTS]) {
+fn sums(
+    projected: &[f32],
+    stride: usize,
+    base: usize,
+    counts: &[bool],
+) -> ([[f32; LANES]; POINTS], [[f32; LANES]; POINTS]) {
     let (mut cos_sum, mut sin_sum) = ([[0.0_f32; LANES]; POINTS], [[0.0_f32; LANES]; POINTS]);
     for (row, counted) in projected.chunks_exact(stride).zip(counts) {
         if !counted {
@@ -177,7 +203,12 @@ mod tests {
     fn cross_entropy_of_even_logits_is_log_of_the_classes() {
         let (loss, grad) = cross_entropy(&[0.5; 12], &[Some(1), None, Some(3)]);
         assert!((loss - 2.0 * 4.0_f64.ln()).abs() < 1e-6);
-        assert_eq!(grad, [0.25, -0.75, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.25, -0.75]);
+        assert_eq!(
+            grad,
+            [
+                0.25, -0.75, 0.25, 0.25, 0.0, 0.0, 0.0, 0.0, 0.25, 0.25, 0.25, -0.75
+            ]
+        );
     }
 
     #[test]
@@ -188,13 +219,21 @@ mod tests {
             let count = case.directions[0].len();
             let mut directions = vec![0.0_f32; width * count];
             for s in 0..count {
-                let norm = (0..width).map(|d| case.directions[d][s].powi(2)).sum::<f64>().sqrt();
+                let norm = (0..width)
+                    .map(|d| case.directions[d][s].powi(2))
+                    .sum::<f64>()
+                    .sqrt();
                 for d in 0..width {
                     directions[d * count + s] = (case.directions[d][s] / norm) as f32;
                 }
             }
             let (loss, grad) = sigreg(&x, &vec![true; rows], width, &directions);
-            assert!((loss - case.sigreg).abs() < 1e-5, "{}: {loss}, not {}", case.kind, case.sigreg);
+            assert!(
+                (loss - case.sigreg).abs() < 1e-5,
+                "{}: {loss}, not {}",
+                case.kind,
+                case.sigreg
+            );
             // The gradient, against differences.
             for at in [0, 3, x.len() / 2, x.len() - 1] {
                 let moved = |by: f32| {
@@ -203,7 +242,12 @@ mod tests {
                     sigreg(&x, &vec![true; rows], width, &directions).0
                 };
                 let slope = (moved(0.02) - moved(-0.02)) / 0.04;
-                assert!((slope - f64::from(grad[at])).abs() < 2e-5, "{}: {slope}, not {}", case.kind, grad[at]);
+                assert!(
+                    (slope - f64::from(grad[at])).abs() < 2e-5,
+                    "{}: {slope}, not {}",
+                    case.kind,
+                    grad[at]
+                );
             }
         }
     }

@@ -49,7 +49,10 @@ pub fn sin_cos(x: f32) -> (f32, f32) {
     let (sin, cos) = if swap { (c, s) } else { (s, c) };
     let sin_sign = (quadrant & 2) << 30;
     let cos_sign = (quadrant.wrapping_add(1) & 2) << 30;
-    (f32::from_bits(sin.to_bits() ^ sin_sign), f32::from_bits(cos.to_bits() ^ cos_sign))
+    (
+        f32::from_bits(sin.to_bits() ^ sin_sign),
+        f32::from_bits(cos.to_bits() ^ cos_sign),
+    )
 }
 
 /// The exact GELU x Phi(x), and its derivative Phi(x) + x phi(x). Both come from one exponential:
@@ -112,7 +115,9 @@ pub fn max(x: &[f32]) -> f32 {
             lanes[l] = if chunk[l] > lanes[l] { chunk[l] } else { lanes[l] };
         }
     }
-    rest.iter().chain(&lanes).fold(f32::NEG_INFINITY, |m, v| m.max(*v))
+    rest.iter()
+        .chain(&lanes)
+        .fold(f32::NEG_INFINITY, |m, v| m.max(*v))
 }
 
 /// Replaces each x by e^(x - shift), and returns their sum.
@@ -152,14 +157,23 @@ mod tests {
     #[test]
     fn gelu_has_known_values_and_its_slope() {
         // x Phi(x), from tables of the normal distribution.
-        for (x, want) in [(0.0, 0.0), (1.0, 0.841_344_7), (-1.0, -0.158_655_25), (3.0, 2.995_950_3), (-3.0, -0.004_049_7)]
-        {
+        for (x, want) in [
+            (0.0, 0.0),
+            (1.0, 0.841_344_7),
+            (-1.0, -0.158_655_25),
+            (3.0, 2.995_950_3),
+            (-3.0, -0.004_049_7),
+        ] {
             assert!((gelu(x).0 - want).abs() < 1e-6, "gelu({x}) = {}", gelu(x).0);
         }
         for i in -600..=600_i32 {
             let x = i as f32 / 100.0;
             let slope = (gelu(x + 5e-3).0 - gelu(x - 5e-3).0) / 1e-2;
-            assert!((gelu(x).1 - slope).abs() < 3e-4, "gelu'({x}) = {}, differences say {slope}", gelu(x).1);
+            assert!(
+                (gelu(x).1 - slope).abs() < 3e-4,
+                "gelu'({x}) = {}, differences say {slope}",
+                gelu(x).1
+            );
         }
     }
 

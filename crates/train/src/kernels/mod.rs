@@ -25,30 +25,39 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 /// GELU of every element, and its derivative there.
 pub fn gelu(x: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (mut value, mut slope) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-    vectorised(#[inline(always)] || {
-        for ((x, value), slope) in x.iter().zip(&mut value).zip(&mut slope) {
-            (*value, *slope) = math::gelu(*x);
-        }
-    });
+    vectorised(
+        #[inline(always)]
+        || {
+            for ((x, value), slope) in x.iter().zip(&mut value).zip(&mut slope) {
+                (*value, *slope) = math::gelu(*x);
+            }
+        },
+    );
     (value, slope)
 }
 
 /// Element-wise product, into the first.
 pub fn multiply_into(a: &mut [f32], b: &[f32]) {
-    vectorised(#[inline(always)] || {
-        for (a, b) in a.iter_mut().zip(b) {
-            *a *= b;
-        }
-    });
+    vectorised(
+        #[inline(always)]
+        || {
+            for (a, b) in a.iter_mut().zip(b) {
+                *a *= b;
+            }
+        },
+    );
 }
 
 /// Adds every row of `x` to `total`.
 pub fn add_rows(x: &[f32], total: &mut [f32]) {
-    vectorised(#[inline(always)] || {
-        for row in x.chunks_exact(total.len()) {
-            for (t, v) in total.iter_mut().zip(row) {
-                *t += v;
+    vectorised(
+        #[inline(always)]
+        || {
+            for row in x.chunks_exact(total.len()) {
+                for (t, v) in total.iter_mut().zip(row) {
+                    *t += v;
+                }
             }
-        }
-    });
+        },
+    );
 }

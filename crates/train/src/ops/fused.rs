@@ -98,7 +98,11 @@ fn record<const N: usize, const D: usize, S: Saved<N>>(
 ) -> Tensor<D> {
     let output = output.into_tensor();
     let node = Node::<S>(PhantomData);
-    let traced = match node.prepare::<NoCheckpointing>(parents).compute_bound().stateful() {
+    let traced = match node
+        .prepare::<NoCheckpointing>(parents)
+        .compute_bound()
+        .stateful()
+    {
         OpsKind::Tracked(prep) => prep.finish(State(saved()), output),
         OpsKind::UnTracked(prep) => prep.finish(output),
     };
@@ -129,7 +133,9 @@ pub fn embed(table: Tensor<2>, tokens: &[u16]) -> Tensor<2> {
         .flat_map(|t| &data[usize::from(*t) * width..(usize::from(*t) + 1) * width])
         .copied()
         .collect();
-    record([node], Buffer(vec![tokens.len(), width], out), || Keep(table.clone(), tokens.to_vec()))
+    record([node], Buffer(vec![tokens.len(), width], out), || {
+        Keep(table.clone(), tokens.to_vec())
+    })
 }
 
 /// `x w + b`, with x `[N, in]`, w `[in, out]`, b `[out]`.
@@ -166,7 +172,9 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     let a = Matrix::new(elements(&x), rows, inner, inner);
     let b = Matrix::new(elements(&weight), inner, outer, outer);
     multiply(&mut out, outer, Former::Add, a, b);
-    record([nx, nw, nb], Buffer(vec![rows, outer], out), || Keep(x.clone(), weight.clone()))
+    record([nx, nw, nb], Buffer(vec![rows, outer], out), || {
+        Keep(x.clone(), weight.clone())
+    })
 }
 
 /// Layer norm of rows.
@@ -176,13 +184,19 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, epsilon: f32)
     impl Saved<3> for Keep {
         fn backward(self, grad: &[f32], _: [bool; 3]) -> [Buffer; 3] {
             let (dx, dgamma, dbeta) = norm::backward(grad, elements(&self.0), &self.1);
-            [Buffer(self.2, dx), Buffer::like(&self.0, dgamma), Buffer::like(&self.0, dbeta)]
+            [
+                Buffer(self.2, dx),
+                Buffer::like(&self.0, dgamma),
+                Buffer::like(&self.0, dbeta),
+            ]
         }
     }
     let ((x, nx), (gamma, ng), (beta, nb)) = (open(x), open(gamma), open(beta));
     let (out, saved) = norm::forward(elements(&x), elements(&gamma), elements(&beta), epsilon);
     let shape = x.shape().to_vec();
-    record([nx, ng, nb], Buffer(shape.clone(), out), || Keep(gamma.clone(), Arc::new(saved), shape))
+    record([nx, ng, nb], Buffer(shape.clone(), out), || {
+        Keep(gamma.clone(), Arc::new(saved), shape)
+    })
 }
 
 /// The exact GELU.
@@ -213,7 +227,9 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Arc<Rotary>,
     }
     let ((q, nq), (k, nk), (v, nv)) = (open(q), open(k), open(v));
     let (out, saved) = attention::forward(elements(&q), elements(&k), elements(&v), rotary, sizes);
-    record([nq, nk, nv], Buffer::like(&v, out), || Keep(v.clone(), rotary.clone(), sizes, Arc::new(saved)))
+    record([nq, nk, nv], Buffer::like(&v, out), || {
+        Keep(v.clone(), rotary.clone(), sizes, Arc::new(saved))
+    })
 }
 
 /// A gradient known in the forward pass, for a result that is one number.

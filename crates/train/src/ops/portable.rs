@@ -33,9 +33,15 @@ pub fn gelu(x: Tensor<2>) -> Tensor<2> {
 
 /// Causal attention with rotary positions.
 pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Rotary, sizes: Sizes) -> Tensor<2> {
-    let Sizes { batch, sequence, heads, head_dim } = sizes;
+    let Sizes {
+        batch,
+        sequence,
+        heads,
+        head_dim,
+    } = sizes;
     let (half, device) = (head_dim / 2, q.device());
-    let table = |t: &[f32]| Tensor::<4>::from_data(TensorData::new(t.to_vec(), [1, 1, sequence, half]), &device);
+    let table =
+        |t: &[f32]| Tensor::<4>::from_data(TensorData::new(t.to_vec(), [1, 1, sequence, half]), &device);
     let (cos, sin) = (table(rotary.cos()), table(rotary.sin()));
     let split = |x: Tensor<2>| x.reshape([batch, sequence, heads, head_dim]).swap_dims(1, 2);
     let turn = |x: Tensor<4>| {
@@ -48,14 +54,20 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Rotary, size
     let scores = q.matmul(k.swap_dims(2, 3)) / (head_dim as f32).sqrt();
     let future = Tensor::<2, Bool>::tril_mask([sequence, sequence], 0, &device).unsqueeze::<4>();
     let scores = scores.mask_fill(future, f32::NEG_INFINITY);
-    softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([batch * sequence, heads * head_dim])
+    softmax(scores, 3)
+        .matmul(v)
+        .swap_dims(1, 2)
+        .reshape([batch * sequence, heads * head_dim])
 }
 
 /// Sum over positions of -log p(target), in nats.
 pub fn cross_entropy(logits: Tensor<2>, targets: &[Option<u16>]) -> Tensor<1> {
     let (device, rows) = (logits.device(), targets.len());
     let index: Vec<i32> = targets.iter().map(|t| i32::from(t.unwrap_or(0))).collect();
-    let weight: Vec<f32> = targets.iter().map(|t| if t.is_some() { 1.0 } else { 0.0 }).collect();
+    let weight: Vec<f32> = targets
+        .iter()
+        .map(|t| if t.is_some() { 1.0 } else { 0.0 })
+        .collect();
     let index = Tensor::<2, Int>::from_data(TensorData::new(index, [rows, 1]), &device);
     let weight = Tensor::<2>::from_data(TensorData::new(weight, [rows, 1]), &device);
     -(log_softmax(logits, 1).gather(1, index) * weight).sum()
@@ -65,7 +77,10 @@ pub fn cross_entropy(logits: Tensor<2>, targets: &[Option<u16>]) -> Tensor<1> {
 pub fn sigreg(x: Tensor<2>, counts: &[bool], directions: &[f32]) -> Tensor<1> {
     let device = x.device();
     let [_, width] = x.dims();
-    let rows: Vec<i32> = (0..counts.len()).filter(|n| counts[*n]).map(|n| n as i32).collect();
+    let rows: Vec<i32> = (0..counts.len())
+        .filter(|n| counts[*n])
+        .map(|n| n as i32)
+        .collect();
     if rows.is_empty() {
         return x.sum() * 0.0;
     }
@@ -77,7 +92,11 @@ pub fn sigreg(x: Tensor<2>, counts: &[bool], directions: &[f32]) -> Tensor<1> {
     for j in 0..POINTS {
         let t = STEP * j as f32;
         let phi = (-t * t / 2.0).exp();
-        let weight = if j == 0 || j + 1 == POINTS { STEP } else { 2.0 * STEP };
+        let weight = if j == 0 || j + 1 == POINTS {
+            STEP
+        } else {
+            2.0 * STEP
+        };
         let angle = projected.clone() * t;
         let cos = angle.clone().cos().mean_dim(0) - phi;
         let sin = angle.sin().mean_dim(0);
