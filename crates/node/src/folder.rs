@@ -48,6 +48,9 @@ const VALIDATOR_BALANCE: Shannons = Shannons(1_000 * SHANNONS_PER_SOMA);
 /// What the faucet starts with.
 const FAUCET_BALANCE: Shannons = Shannons(1_000_000 * SHANNONS_PER_SOMA);
 
+/// How much [`Folder::probe`] writes: what a validator's journals take at a time, and some more.
+const PROBE_BYTES: usize = 1 << 20;
+
 /// Why a localnet's folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -188,6 +191,23 @@ impl Folder {
             create(directory, blueprint, rng, now_ms)?;
         }
         load(directory, lock)
+    }
+
+    /// Writes and removes [`PROBE_BYTES`] to see whether the disk takes anything.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn probe(&self) -> Result<(), FolderError> {
+        let path = self.directory.join("probe.tmp");
+        let write = || {
+            let mut file = File::create(&path)?;
+            file.write_all(&vec![1; PROBE_BYTES])?;
+            file.sync_all()
+        };
+        let written = write();
+        // It may not be there.
+        let _ = fs::remove_file(&path);
+        written.map_err(io_error("write", &path))
     }
 
     /// Where validator `index` keeps its state.

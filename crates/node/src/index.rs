@@ -10,7 +10,10 @@ use std::{
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use commonware_runtime::buffer::paged::CacheRef;
+use commonware_runtime::{
+    buffer::paged::CacheRef,
+    telemetry::metrics::{Counter, Gauge, GaugeValue, Histogram, MetricsExt as _},
+};
 use commonware_storage::{
     archive::{Archive as _, Identifier, prunable},
     translator::EightCap,
@@ -136,8 +139,37 @@ fn percentiles(values: impl Iterator<Item = u64>) -> Percentiles {
     Percentiles { p50: at(50), p95: at(95) }
 }
 
+/// Seconds from proposal to finality: the bounds of the histogram's buckets.
+const FINALITY_BUCKETS_S: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
+
+/// What operators watch.
+struct Gauges {
+    height: Gauge,
+    epoch: Gauge,
+    mempool: Gauge,
+    transactions: Counter,
+    finality: Histogram,
+}
+
+impl Gauges {
+    fn new(context: &impl commonware_runtime::Metrics) -> Self {
+        Self {
+            height: context.gauge("height", "Height of the last finalized block"),
+            epoch: context.gauge("epoch", "The ledger's epoch"),
+            mempool: context.gauge("mempool", "Transactions that wait"),
+            transactions: context.counter("transactions", "Transactions included since the node started"),
+            finality: context.histogram(
+                "finality",
+                "Seconds from a block's proposal until it was final here",
+                FINALITY_BUCKETS_S,
+            ),
+        }
+    }
+}
+
 /// The index. Clones share.
 pub struct Index<E: Runtime> {
+    gauges: Arc<Gauges>,
     archive: Arc<AsyncMutex<Option<Archive<E>>>>,
     memory: Arc<RwLock<Memory>>,
     mempool: Mempool,
@@ -147,6 +179,7 @@ pub struct Index<E: Runtime> {
 impl<E: Runtime> Clone for Index<E> {
     fn clone(&self) -> Self {
         Self {
+            gauges: self.gauges.clone(),
             archive: self.archive.clone(),
             memory: self.memory.clone(),
             mempool: self.mempool.clone(),
@@ -174,6 +207,7 @@ impl<E: Runtime> Index<E> {
             value_write_buffer: NZUsize!(64 * 1024),
             replay_buffer: NZUsize!(64 * 1024),
         };
+        let gauges = Arc::new(Gauges::new(&context));
         let archive: Archive<E> = prunable::Archive::init(context, config)
             .await
             .unwrap_or_else(|error| panic!("cannot open the index of blocks: {error}"));
@@ -184,6 +218,7 @@ impl<E: Runtime> Index<E> {
             memory.learn(&record);
         }
         Self {
+            gauges,
             archive: Arc::new(AsyncMutex::new(Some(archive))),
             memory: Arc::new(RwLock::new(memory)),
             mempool,
@@ -281,6 +316,11 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         if outcome.boundary {
             self.mempool.expire(outcome.epoch);
         }
+        let gauge = |value: u64| GaugeValue::try_from(value).unwrap_or(GaugeValue::MAX);
+        self.gauges.height.set(gauge(height));
+        self.gauges.epoch.set(gauge(outcome.epoch.0));
+        self.gauges.mempool.set(gauge(self.mempool.len() as u64));
+        self.gauges.transactions.inc_by(outcome.receipts.len() as u64);
         let record = Record {
             height: Height(height),
             epoch: outcome.epoch,
@@ -308,7 +348,9 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
                 bounded(&mut memory.block_ms, block.timestamp_ms.saturating_sub(parent.timestamp_ms));
             }
             if let Some(seen_ms) = memory.seen_ms.get(&(height, digest)).copied() {
-                bounded(&mut memory.finality_ms, (height, now_ms.saturating_sub(seen_ms)));
+                let latency_ms = now_ms.saturating_sub(seen_ms);
+                bounded(&mut memory.finality_ms, (height, latency_ms));
+                self.gauges.finality.observe(latency_ms as f64 / 1_000.0);
             }
             memory.seen_ms = memory.seen_ms.split_off(&(height + 1, Digest::from([0; 32])));
             memory.tip = Some(Tip {

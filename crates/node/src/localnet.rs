@@ -5,7 +5,7 @@
 //! into a process of its own changes nothing but this file.
 //!
 //! Failures: a validator that cannot go on (its disk is full, say) stops with a panic that names the cause;
-//! [`Localnet::wait`] reports it. All state is on disk; a restart resumes from it, also after `kill -9`.
+//! [`Localnet::failure`] reports it. All state is on disk; a restart resumes from it, also after `kill -9`.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
@@ -113,7 +113,7 @@ pub struct Localnet {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     // Held until everything has stopped.
-    _folder: Folder,
+    folder: Folder,
 }
 
 /// Binds a loopback port: the given one, or any.
@@ -183,15 +183,15 @@ impl Localnet {
             queries: Vec::new(),
             stop,
             threads: Vec::new(),
-            _folder: folder,
+            folder,
         };
         let mut ready = Vec::new();
         for (index, api) in apis.into_iter().enumerate() {
             let (started, is_ready) = oneshot::channel();
             ready.push(is_ready);
-            let member = net._folder.dealt.members[index].clone();
-            let scheme = net._folder.dealt.scheme(&chain.0, index);
-            let storage = net._folder.storage(index);
+            let member = net.folder.dealt.members[index].clone();
+            let scheme = net.folder.dealt.scheme(&chain.0, index);
+            let storage = net.folder.storage(index);
             let (genesis, peers, mut stopped) = (genesis.clone(), peers.clone(), stopped.clone());
             let services = crate::api::Services { blobs: blobs.clone(), faucet: Some(net.faucet.clone()) };
             let listen = p2p_addresses[index];
@@ -299,6 +299,11 @@ impl Localnet {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
                 .unwrap_or_else(|| "it panicked".to_owned()),
+        };
+        // The engine says what it could not do; the disk says why.
+        let reason = match self.folder.probe() {
+            Ok(()) => reason,
+            Err(error) => error.to_string(),
         };
         Some(LocalnetError::Stopped { index, reason })
     }

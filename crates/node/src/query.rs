@@ -7,7 +7,7 @@ use commonware_cryptography::Digestible as _;
 use commonware_glue::stateful::db::ReadGuard;
 use soma_ledger::{Error, State, view};
 use soma_types::{
-    Rejection, SignedTransaction, TransactionHash, VerifiedTransaction, api::TransactionView, genesis::Genesis,
+    Height, Rejection, SignedTransaction, StateRoot, TransactionHash, VerifiedTransaction, api::TransactionView, genesis::Genesis,
     receipt::Receipt,
 };
 
@@ -105,6 +105,18 @@ impl<E: Runtime> Query<E> {
         view: impl FnMut(&mut dyn State) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.reader().await.read(view).await
+    }
+
+    /// The height and root of the state this node holds, as its own storage computes them.
+    ///
+    /// # Errors
+    /// If the state is unsound.
+    pub async fn state_root(&self) -> Result<(Height, StateRoot), Error> {
+        let mut reader = self.reader().await;
+        let root = reader.database.root();
+        let counters = reader.read(view::counters).await?;
+        let root = StateRoot(root.as_ref().try_into().expect("a digest has 32 bytes"));
+        Ok((counters.map_or(Height::ZERO, |counters| counters.height), root))
     }
 
     /// A view of the finalized state as of one block, for several reads. Blocks wait to be applied while it

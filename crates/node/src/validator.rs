@@ -75,7 +75,7 @@ where
     let chain = config.genesis.chain_id();
     let mempool = Mempool::new(chain, Limits::default());
     let gossip = Gossip::start(context.child("gossip"), mempool.clone(), gossip.0, gossip.1);
-    let index = Index::open(context.child("index"), &config.partition, mempool.clone()).await;
+    let index = Index::open(context.child("chain"), &config.partition, mempool.clone()).await;
     let ledger = Ledger::new(config.genesis.clone(), mempool.clone());
     let network_key = {
         use commonware_codec::Encode as _;

@@ -111,6 +111,11 @@ fn clients_read_write_and_the_network_resumes() {
         }
         roots.dedup();
         assert_eq!(roots.len(), 1);
+        for query in net.queries() {
+            let (height, root) = query.state_root().await.unwrap();
+            let block = wait("the block", async || client.block(Some(height)).await.ok()).await;
+            assert_eq!(root, block.state_root, "its own storage agrees with the chain");
+        }
     });
     net.stop().unwrap();
 }
