@@ -72,7 +72,7 @@ impl TrainConfig {
             grad_accum: 2,
             seed: 0,
             learning_rate: 3e-3,
-            warmup_steps: 50,
+            warmup_steps: 20,
             weight_decay: 0.01,
             gradient_norm_max: 1.0,
             sigreg_directions: 64,
