@@ -67,7 +67,10 @@ pub fn domains(folder: &Path) -> CliResult<Vec<Domain>> {
         .map(|domain| {
             let parts = split(&domain.name, &domain.dataset)?;
             Ok(Domain {
-                held_out: HeldOut { domain: domain.name.clone(), documents: parts.held_out },
+                held_out: HeldOut {
+                    domain: domain.name.clone(),
+                    documents: parts.held_out,
+                },
                 name: domain.name,
                 train: Arc::new(parts.train),
             })
@@ -138,7 +141,9 @@ pub fn train_all(
     let config = TrainConfig {
         learning_rate: config.learning_rate * FINE_TUNE_RATE,
         time_budget: Some(schedule.total.mul_f64((1.0 - GENERALIST_SHARE) / rounds as f64)),
-        threads: Some(std::num::NonZeroUsize::new((threads / workers).max(1)).unwrap_or(std::num::NonZeroUsize::MIN)),
+        threads: Some(
+            std::num::NonZeroUsize::new((threads / workers).max(1)).unwrap_or(std::num::NonZeroUsize::MIN),
+        ),
         ..config
     };
     let queue: Mutex<VecDeque<usize>> = Mutex::new((0..domains.len()).collect());
@@ -147,7 +152,9 @@ pub fn train_all(
         for _ in 0..workers {
             scope.spawn(|| {
                 loop {
-                    let Some(index) = lock(&queue).pop_front() else { break };
+                    let Some(index) = lock(&queue).pop_front() else {
+                        break;
+                    };
                     let domain = &domains[index];
                     let init = Some(generalist.weights.as_slice());
                     let result = trainee(printer, &bars, &domain.name, &config, &domain.train, init, cancel);
@@ -156,10 +163,19 @@ pub fn train_all(
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut done = done
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
-    let specialists = done.into_iter().map(|(_, result)| result).collect::<CliResult<_>>()?;
-    Ok(Cast { generalist, specialists, training: started.elapsed() })
+    let specialists = done
+        .into_iter()
+        .map(|(_, result)| result)
+        .collect::<CliResult<_>>()?;
+    Ok(Cast {
+        generalist,
+        specialists,
+        training: started.elapsed(),
+    })
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -176,8 +192,9 @@ fn trainee(
     cancel: &AtomicBool,
 ) -> CliResult<Trainee> {
     let bar = bars.add(printer.progress(1000, BAR).with_prefix(name.to_owned()));
-    let Trained { weights, steps, last, .. } =
-        train(config, text, init, |progress| show(&bar, progress), cancel)?;
+    let Trained {
+        weights, steps, last, ..
+    } = train(config, text, init, |progress| show(&bar, progress), cancel)?;
     bar.finish_and_clear();
     if cancel.load(Ordering::Relaxed) {
         return Err(CliError::interrupted());
@@ -191,5 +208,9 @@ fn trainee(
         });
     }
     let model = Model::from_bytes(&weights, &config.architecture)?;
-    Ok(Trainee { name: name.to_owned(), weights, model })
+    Ok(Trainee {
+        name: name.to_owned(),
+        weights,
+        model,
+    })
 }

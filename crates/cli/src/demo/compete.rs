@@ -19,7 +19,7 @@ use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
 use soma_model::Scorer;
 use soma_node::{folder::Blueprint, localnet::Localnet};
 use soma_types::{
-    Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, SubmissionId,
+    Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, StateRoot, SubmissionId,
     amount::SHANNONS_PER_SOMA,
     api::{BlockView, EpochView, ModelView, Status, SubmissionView, Supply},
     genesis::{GenesisAccount, GenesisWeights},
@@ -65,7 +65,9 @@ pub struct Competition {
 pub struct Record {
     /// As each validator answers at the end.
     pub statuses: Vec<Status>,
-    /// One block, as each validator has it.
+    /// The state's root in each validator's own storage, and the height it is of.
+    pub roots: Vec<(Height, StateRoot)>,
+    /// The blocks of those heights, as the first validator has them.
     pub blocks: Vec<BlockView>,
     /// As each validator answers at the end.
     pub supplies: Vec<Supply>,
@@ -78,7 +80,7 @@ pub struct Record {
     /// What the false claims became.
     pub forged: BTreeSet<SubmissionId>,
     /// Who cheated.
-    pub cheater: soma_types::Address,
+    pub cheater: Address,
     /// Refusals by the ledger, by reason.
     pub rejected: BTreeMap<String, u64>,
     /// How many auditors found each model's weights as committed.
@@ -119,7 +121,11 @@ impl Competition {
         args: &DemoArgs,
         folder: &Path,
     ) -> CliResult<Self> {
-        let params = Params { architecture, ..Params::local() }.validate()?;
+        let params = Params {
+            architecture,
+            ..Params::local()
+        }
+        .validate()?;
         Ok(Self {
             domains: Arc::clone(domains),
             cast,
@@ -140,10 +146,16 @@ impl Competition {
     /// # Errors
     /// Never in practice: the URL of a content hash is a URL.
     pub fn blueprint(&self) -> CliResult<Blueprint> {
-        let roles = self.domains.iter().flat_map(|domain| [owner(domain), submitter(domain)]);
+        let roles = self
+            .domains
+            .iter()
+            .flat_map(|domain| [owner(domain), submitter(domain)]);
         let accounts = roles
             .chain([CHEATER.to_owned()])
-            .map(|role| GenesisAccount { address: self.keys(&role).address(), balance: BALANCE })
+            .map(|role| GenesisAccount {
+                address: self.keys(&role).address(),
+                balance: BALANCE,
+            })
             .collect();
         let weights = &self.cast.generalist.weights;
         let hash = ContentHash::of(weights);
@@ -179,7 +191,12 @@ impl Competition {
         let mut auditors = JoinSet::new();
         for (keys, node) in network.validator_accounts().iter().zip(&nodes) {
             let account = Account::new(node.clone(), keys.clone(), self.journal("auditors"));
-            let auditor = Auditor::new(account, self.params.clone(), experts(node, &self.params)?, desk.clone());
+            let auditor = Auditor::new(
+                account,
+                self.params.clone(),
+                experts(node, &self.params)?,
+                desk.clone(),
+            );
             auditors.spawn(audit(auditor, Arc::clone(&notes), Arc::clone(&over)));
         }
 
@@ -193,7 +210,13 @@ impl Competition {
             let node = &nodes[index % nodes.len()];
             let account = self.account(node, &submitter(domain));
             let agent = Submitter::new(account, self.params.clone(), experts(node, &self.params)?)?;
-            submitters.spawn(submit(agent, Arc::clone(&self.domains), index, last, Arc::clone(&notes)));
+            submitters.spawn(submit(
+                agent,
+                Arc::clone(&self.domains),
+                index,
+                last,
+                Arc::clone(&notes),
+            ));
         }
         let account = self.account(node, CHEATER);
         let agent = Submitter::new(account.clone(), self.params.clone(), experts(node, &self.params)?)?;
@@ -203,15 +226,29 @@ impl Competition {
         }
 
         let paid = Epoch(last.0 + 2);
-        printer.note(format!("Auditing in epoch {}, paying in epoch {paid}", paid.0 - 1));
+        printer.note(format!(
+            "Auditing in epoch {}, paying in epoch {paid}",
+            paid.0 - 1
+        ));
         node.wait_for_epoch(paid, self.patience() * 2).await?;
         let deadline = tokio::time::Instant::now() + self.patience();
-        while !node.epoch(Some(last)).await?.record.is_some_and(|record| record.settled) {
+        while !node
+            .epoch(Some(last))
+            .await?
+            .record
+            .is_some_and(|record| record.settled)
+        {
             if tokio::time::Instant::now() > deadline {
-                let last_error = notes.lock().unwrap_or_else(PoisonError::into_inner).last_error.clone();
+                let last_error = notes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .last_error
+                    .clone();
                 return Err(CliError::new(format!(
                     "epoch {last} was not settled in time{}",
-                    last_error.map_or(String::new(), |error| format!("; the last error of an auditor was: {error}"))
+                    last_error.map_or(String::new(), |error| format!(
+                        "; the last error of an auditor was: {error}"
+                    ))
                 )));
             }
             tokio::time::sleep(PAUSE).await;
@@ -221,7 +258,18 @@ impl Competition {
             finished?;
         }
         let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
-        read_record(&nodes, &models, account.address(), notes).await
+        let mut roots = Vec::new();
+        for query in network.queries() {
+            roots.push(
+                query
+                    .state_root()
+                    .await
+                    .map_err(|error| CliError::new(format!("a validator's state: {error}")))?,
+            );
+        }
+        // Let the first validator catch up with the height of the others.
+        tokio::time::sleep(PAUSE * 4).await;
+        read_record(&nodes, &models, account.address(), roots, notes).await
     }
 
     /// Creates, commits and reveals every specialist: their ids, and the epoch in which they compete.
@@ -232,9 +280,14 @@ impl Competition {
             let embedding = specialization(&specialist.model, &domain.train)?;
             let (weights, patience) = (specialist.weights.clone(), self.patience());
             tasks.spawn(async move {
-                let model = account.create_model(BasisPoints::new(COMMISSION)?, MODEL_STAKE).await?;
+                let model = account
+                    .create_model(BasisPoints::new(COMMISSION)?, MODEL_STAKE)
+                    .await?;
                 let committed = account.commit_model(model, weights, Some(embedding)).await?;
-                account.node().wait_for_epoch(committed.reveal_in, patience).await?;
+                account
+                    .node()
+                    .wait_for_epoch(committed.reveal_in, patience)
+                    .await?;
                 account.reveal_model(model, None).await?;
                 CliResult::Ok((index, model, committed.reveal_in.next()))
             });
@@ -263,7 +316,10 @@ impl Competition {
     }
 
     fn keys(&self, role: &str) -> Keypair {
-        Keypair::from_secret_bytes(domain_hash("soma demo key", &[&self.seed.to_le_bytes(), role.as_bytes()]))
+        Keypair::from_secret_bytes(domain_hash(
+            "soma demo key",
+            &[&self.seed.to_le_bytes(), role.as_bytes()],
+        ))
     }
 }
 
@@ -330,7 +386,9 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
                 note(&notes, |notes| {
                     notes.forged.insert(submission);
                 });
-                let settled = node.wait_for_submission(&submission, Duration::from_secs(30)).await?;
+                let settled = node
+                    .wait_for_submission(&submission, Duration::from_secs(30))
+                    .await?;
                 if matches!(
                     settled.submission.status,
                     SubmissionStatus::Won | SubmissionStatus::FoundFalse { .. }
@@ -350,9 +408,13 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
 /// Submits `data` to an open target with a forged embedding.
 async fn forge(agent: &mut Submitter, data: &[u8]) -> Result<Option<Attempt>, SubmitError> {
     let targets = agent.open_targets().await?;
-    let Some(target) = targets.last() else { return Ok(None) };
+    let Some(target) = targets.last() else {
+        return Ok(None);
+    };
     let scores = agent.score(data, std::slice::from_ref(target)).await?;
-    let Some(mut claim) = soma_agents::matching::claim(&scores, &target.target.models) else { return Ok(None) };
+    let Some(mut claim) = soma_agents::matching::claim(&scores, &target.target.models) else {
+        return Ok(None);
+    };
     claim.embedding = target.embedding.clone();
     agent.submit(data, target.target.id, claim).await.map(Some)
 }
@@ -361,7 +423,8 @@ async fn forge(agent: &mut Submitter, data: &[u8]) -> Result<Option<Attempt>, Su
 async fn read_record(
     nodes: &[NodeClient],
     models: &[ModelId],
-    cheater: soma_types::Address,
+    cheater: Address,
+    roots: Vec<(Height, StateRoot)>,
     notes: Notes,
 ) -> CliResult<Record> {
     let mut statuses = Vec::new();
@@ -370,13 +433,11 @@ async fn read_record(
         statuses.push(node.status().await?);
         supplies.push(node.supply().await?);
     }
-    // The last block that all of them have.
-    let height = statuses.iter().map(|status| status.height).min().unwrap_or(Height::ZERO);
-    let mut blocks = Vec::new();
-    for node in nodes {
-        blocks.push(node.block(Some(height)).await?);
-    }
     let node = &nodes[0];
+    let mut blocks = Vec::new();
+    for (height, _) in &roots {
+        blocks.push(node.block(Some(*height)).await?);
+    }
     let mut epochs = Vec::new();
     for epoch in 0..=statuses[0].epoch.0 {
         epochs.push(node.epoch(Some(Epoch(epoch))).await?);
@@ -390,6 +451,7 @@ async fn read_record(
         statuses,
         blocks,
         supplies,
+        roots,
         epochs,
         models: views,
         submissions,

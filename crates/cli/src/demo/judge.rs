@@ -46,16 +46,28 @@ pub fn report(
         .collect();
     let status = &record.statuses[0];
     let supply = &record.supplies[0];
-    let records: Vec<&EpochRecord> = record.epochs.iter().filter_map(|epoch| epoch.record.as_ref()).collect();
+    let records: Vec<&EpochRecord> = record
+        .epochs
+        .iter()
+        .filter_map(|epoch| epoch.record.as_ref())
+        .collect();
     let hits = sum(&record.epochs, |epoch| epoch.state.hits);
     let audited: u64 = records.iter().map(|record| record.audited).sum();
     let found_false: u64 = records.iter().map(|record| record.found_false).sum();
-    let received: u64 = record.statuses.iter().map(|status| status.network_bytes_received).sum();
+    let received: u64 = record
+        .statuses
+        .iter()
+        .map(|status| status.network_bytes_received)
+        .sum();
     let mixed = measured.mixed();
     let best = mixed.as_ref().map_or(0, soma_model::MixtureScore::best_expert);
     let mixture = MixtureReport {
-        bits_per_byte: mixed.as_ref().map_or(f64::NAN, soma_model::MixtureScore::mixture_bits_per_byte),
-        best_single_bits_per_byte: mixed.as_ref().map_or(f64::NAN, |mixed| mixed.experts_bits_per_byte()[best]),
+        bits_per_byte: mixed
+            .as_ref()
+            .map_or(f64::NAN, soma_model::MixtureScore::mixture_bits_per_byte),
+        best_single_bits_per_byte: mixed
+            .as_ref()
+            .map_or(f64::NAN, |mixed| mixed.experts_bits_per_byte()[best]),
         best_single_model: models[best].name.clone(),
         per_domain: measured.mixture(),
     };
@@ -65,7 +77,10 @@ pub fn report(
         training_s: cast.training.as_secs_f64(),
         epochs: status.epoch.0 + 1,
         blocks: status.height.0,
-        finality_ms: Percentiles { p50: status.finality_ms.p50, p95: status.finality_ms.p95 },
+        finality_ms: Percentiles {
+            p50: status.finality_ms.p50,
+            p95: status.finality_ms.p95,
+        },
         validators: status.validators,
         models,
         generalist_bits_per_byte: generalist,
@@ -73,11 +88,20 @@ pub fn report(
             committed: sum(&record.epochs, |epoch| epoch.state.submissions_committed),
             revealed: sum(&record.epochs, |epoch| epoch.state.submissions_revealed),
             won: hits,
-            lost_race: count(record, |status| matches!(status, SubmissionStatus::LostRace { .. })),
+            lost_race: count(record, |status| {
+                matches!(status, SubmissionStatus::LostRace { .. })
+            }),
             rejected: record.rejected.clone(),
         },
-        targets: TargetCounts { opened: sum(&record.epochs, |epoch| epoch.state.targets_opened), hit: hits },
-        audits: AuditCounts { done: audited, valid: audited - found_false, invalid: found_false },
+        targets: TargetCounts {
+            opened: sum(&record.epochs, |epoch| epoch.state.targets_opened),
+            hit: hits,
+        },
+        audits: AuditCounts {
+            done: audited,
+            valid: audited - found_false,
+            invalid: found_false,
+        },
         rewards: Rewards {
             submitters: total(&records, |record| record.paid_submitters),
             models: total(&records, |record| record.paid_models),
@@ -100,11 +124,24 @@ pub fn report(
 }
 
 fn checks(record: &Record, cast: &Cast, measured: &Measured, report: &Report) -> Vec<Check> {
-    let exact = record.supplies.iter().all(|supply| supply.actual == supply.expected);
+    let exact = record
+        .supplies
+        .iter()
+        .all(|supply| supply.actual == supply.expected);
     let validators = record.statuses.len();
-    let sound = record.models.iter().filter(|view| record.sound.get(&view.model.id) == Some(&validators)).count();
-    let first = &record.blocks[0];
-    let same = record.blocks.iter().all(|block| (block.state_root, block.hash) == (first.state_root, first.hash));
+    let sound = record
+        .models
+        .iter()
+        .filter(|view| record.sound.get(&view.model.id) == Some(&validators))
+        .count();
+    // Each validator's own storage against the root that the chain agreed on at that height.
+    let agree = record
+        .roots
+        .iter()
+        .zip(&record.blocks)
+        .filter(|((height, root), block)| (block.height, block.state_root) == (*height, *root));
+    let agree = agree.count();
+    let (height, root) = record.roots[0];
     let specialists = cast.specialists.iter().enumerate();
     let astray: Vec<&str> = specialists
         .filter(|(index, specialist)| measured.best_in(&specialist.name) != Some(*index))
@@ -116,14 +153,24 @@ fn checks(record: &Record, cast: &Cast, measured: &Measured, report: &Report) ->
         check(
             "supply exact",
             exact,
-            format!("{} of {} shannons, at every validator", report.supply.actual.0, report.supply.expected.0),
+            format!(
+                "{} of {} shannons, at every validator",
+                report.supply.actual.0, report.supply.expected.0
+            ),
         ),
         check(
             "models as committed",
             sound == record.models.len(),
-            format!("{sound} of {} found sound by all {validators} auditors", record.models.len()),
+            format!(
+                "{sound} of {} found sound by all {validators} auditors",
+                record.models.len()
+            ),
         ),
-        check("one state", same, format!("root {} at height {} everywhere", first.state_root, first.height)),
+        check(
+            "one state",
+            agree == validators,
+            format!("{agree} of {validators} validators store the agreed root, {root} at height {height}"),
+        ),
         check(
             "whole beats parts",
             report.mixture.bits_per_byte < report.mixture.best_single_bits_per_byte,
@@ -135,12 +182,22 @@ fn checks(record: &Record, cast: &Cast, measured: &Measured, report: &Report) ->
         check(
             "specialists lead at home",
             astray.is_empty(),
-            if astray.is_empty() { "each in its own domain".into() } else { format!("not in {}", astray.join(", ")) },
+            if astray.is_empty() {
+                "each in its own domain".into()
+            } else {
+                format!("not in {}", astray.join(", "))
+            },
         ),
-        check("enough hits", report.targets.hit >= HITS_MIN, format!("{}, at least {HITS_MIN}", report.targets.hit)),
+        check(
+            "enough hits",
+            report.targets.hit >= HITS_MIN,
+            format!("{}, at least {HITS_MIN}", report.targets.hit),
+        ),
         check(
             "cheater caught",
-            report.cheater.won > 0 && report.cheater.caught == report.cheater.won && !report.cheater.bond_lost.is_zero(),
+            report.cheater.won > 0
+                && report.cheater.caught == report.cheater.won
+                && !report.cheater.bond_lost.is_zero(),
             format!(
                 "{} false winners, {} found false, {} SOMA of bond lost",
                 report.cheater.won, report.cheater.caught, report.cheater.bond_lost
@@ -149,15 +206,27 @@ fn checks(record: &Record, cast: &Cast, measured: &Measured, report: &Report) ->
         check(
             "honest parties whole",
             losses.is_empty(),
-            if losses.is_empty() { "no bond, deposit, stake or duty lost".into() } else { losses.join("; ") },
+            if losses.is_empty() {
+                "no bond, deposit, stake or duty lost".into()
+            } else {
+                losses.join("; ")
+            },
         ),
     ]
 }
 
 /// How the cheater fared.
 fn cheater(record: &Record) -> CheaterReport {
-    let mut report = CheaterReport { won: 0, caught: 0, bond_lost: Shannons::ZERO };
-    for view in record.submissions.iter().filter(|view| record.forged.contains(&view.submission.id)) {
+    let mut report = CheaterReport {
+        won: 0,
+        caught: 0,
+        bond_lost: Shannons::ZERO,
+    };
+    for view in record
+        .submissions
+        .iter()
+        .filter(|view| record.forged.contains(&view.submission.id))
+    {
         match view.submission.status {
             SubmissionStatus::Won | SubmissionStatus::Paid { .. } => report.won += 1,
             SubmissionStatus::FoundFalse { bond, .. } => {
@@ -202,7 +271,11 @@ fn losses(record: &Record) -> Vec<String> {
 }
 
 fn count(record: &Record, is: impl Fn(&SubmissionStatus) -> bool) -> u64 {
-    record.submissions.iter().filter(|view: &&SubmissionView| is(&view.submission.status)).count() as u64
+    record
+        .submissions
+        .iter()
+        .filter(|view: &&SubmissionView| is(&view.submission.status))
+        .count() as u64
 }
 
 fn sum(epochs: &[EpochView], of: impl Fn(&EpochView) -> u64) -> u64 {

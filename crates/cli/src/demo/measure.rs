@@ -53,7 +53,10 @@ impl Measured {
 
     /// Bits per byte of the mixture, by domain.
     pub fn mixture(&self) -> BTreeMap<String, f64> {
-        self.by_domain.iter().map(|(domain, score)| (domain.clone(), score.mixture_bits_per_byte())).collect()
+        self.by_domain
+            .iter()
+            .map(|(domain, score)| (domain.clone(), score.mixture_bits_per_byte()))
+            .collect()
     }
 
     /// The best single expert of `domain`.

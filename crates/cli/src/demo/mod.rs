@@ -38,9 +38,13 @@ use crate::{
 /// `soma demo`.
 pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> CliResult {
     let started = Instant::now();
-    let scratch = tempfile::Builder::new().prefix("soma-demo-").tempdir().map_err(|error| {
-        CliError::new(format!("cannot make a temporary folder: {error}")).hint("set TMPDIR to a folder with space")
-    })?;
+    let scratch = tempfile::Builder::new()
+        .prefix("soma-demo-")
+        .tempdir()
+        .map_err(|error| {
+            CliError::new(format!("cannot make a temporary folder: {error}"))
+                .hint("set TMPDIR to a folder with space")
+        })?;
     let folder = args.dir.clone().unwrap_or_else(|| scratch.path().join("network"));
     let architecture = architecture::parse(&args.arch)?;
     let scorer = Scorer::new()?;
@@ -51,12 +55,17 @@ pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> Cl
     };
     let domains = Arc::new(domains(&text)?);
     let names: Vec<&str> = domains.iter().map(|domain| domain.name.as_str()).collect();
-    printer.note(format!("Training a generalist, then a specialist each for {}", names.join(", ")));
-    let schedule =
-        Schedule { architecture, total: Duration::from_secs(args.train_seconds), seed: args.seed };
+    printer.note(format!(
+        "Training a generalist, then a specialist each for {}",
+        names.join(", ")
+    ));
+    let schedule = Schedule {
+        architecture,
+        total: Duration::from_secs(args.train_seconds),
+        seed: args.seed,
+    };
     let (trainees, flag) = (Arc::clone(&domains), interrupt.flag());
-    let cast =
-        tokio::task::spawn_blocking(move || train_all(printer, &trainees, &schedule, &flag)).await??;
+    let cast = tokio::task::spawn_blocking(move || train_all(printer, &trainees, &schedule, &flag)).await??;
 
     let competition = Competition::plan(&domains, cast, architecture, args, &folder)?;
     printer.note("Starting four validators");
@@ -85,8 +94,12 @@ pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> Cl
     let (cast, domains) = (competition.into_cast(), Arc::clone(&domains));
     let (measured, generalist, cast) = tokio::task::spawn_blocking(move || -> CliResult<_> {
         let text: Vec<&HeldOut> = domains.iter().map(|domain| &domain.held_out).collect();
-        let experts: Vec<_> =
-            cast.specialists.iter().map(|specialist| &specialist.model).zip(stakes).collect();
+        let experts: Vec<_> = cast
+            .specialists
+            .iter()
+            .map(|specialist| &specialist.model)
+            .zip(stakes)
+            .collect();
         let measured = Measured::take(&scorer, &experts, &text)?;
         let generalist = Measured::take(&scorer, &[(&cast.generalist.model, 1)], &text)?.expert(0);
         Ok((measured, generalist, cast))
@@ -97,15 +110,23 @@ pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> Cl
     if report.passed() {
         Ok(())
     } else {
-        let failed: Vec<&str> =
-            report.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
-        Err(CliError::new(format!("the demo ran, but did not hold: {}", failed.join(", "))))
+        let failed: Vec<&str> = report
+            .checks
+            .iter()
+            .filter(|check| !check.passed)
+            .map(|check| check.name)
+            .collect();
+        Err(CliError::new(format!(
+            "the demo ran, but did not hold: {}",
+            failed.join(", ")
+        )))
     }
 }
 
 fn unpack(scratch: &tempfile::TempDir) -> CliResult<PathBuf> {
     let folder = scratch.path().join("data");
-    corpora::unpack(&folder)
-        .map_err(|error| CliError::new(format!("cannot write {}: {error}", folder.display())).hint("free some disk space"))?;
+    corpora::unpack(&folder).map_err(|error| {
+        CliError::new(format!("cannot write {}: {error}", folder.display())).hint("free some disk space")
+    })?;
     Ok(folder)
 }

@@ -180,7 +180,10 @@ impl Report {
     pub fn text(&self) -> String {
         let domains: Vec<&str> = self.generalist_bits_per_byte.keys().map(String::as_str).collect();
         let bits = |values: &BTreeMap<String, f64>| -> Vec<String> {
-            domains.iter().map(|domain| values.get(*domain).map_or("-".into(), |b| format!("{b:.3}"))).collect()
+            domains
+                .iter()
+                .map(|domain| values.get(*domain).map_or("-".into(), |b| format!("{b:.3}")))
+                .collect()
         };
         let mut header = vec!["model", "id"];
         header.extend(&domains);
@@ -199,9 +202,10 @@ impl Report {
                 row
             })
             .collect();
-        for (name, values) in
-            [("generalist", &self.generalist_bits_per_byte), ("mixture", &self.mixture.per_domain)]
-        {
+        for (name, values) in [
+            ("generalist", &self.generalist_bits_per_byte),
+            ("mixture", &self.mixture.per_domain),
+        ] {
             let mut row = vec![name.to_owned(), String::new()];
             row.extend(bits(values));
             row.extend(["-".into(), "-".into(), "-".into()]);
@@ -213,7 +217,12 @@ impl Report {
             .checks
             .iter()
             .map(|check| {
-                format!("  {} {:<28} {}\n", if check.passed { "ok  " } else { "FAIL" }, check.name, check.detail)
+                format!(
+                    "  {} {:<28} {}\n",
+                    if check.passed { "ok  " } else { "FAIL" },
+                    check.name,
+                    check.detail
+                )
             })
             .collect();
         let rejected: u64 = self.submissions.rejected.values().sum();
