@@ -9,7 +9,12 @@ use crate::reference::Reference;
 
 /// SOMA trains one open foundation model by competition over the Internet.
 #[derive(Debug, Parser)]
-#[command(name = "soma", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "soma",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -23,7 +28,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct Global {
     /// The network to talk to: `local`, or the URL of a node.
-    #[arg(long, global = true, default_value = "local", env = "SOMA_NETWORK", value_name = "local|URL")]
+    #[arg(
+        long,
+        global = true,
+        default_value = "local",
+        env = "SOMA_NETWORK",
+        value_name = "local|URL"
+    )]
     pub network: String,
     /// Where keys and secrets are kept.
     #[arg(long, global = true, env = "SOMA_HOME", value_name = "DIR")]

@@ -21,17 +21,29 @@ pub type CliResult<T = ()> = Result<T, CliError>;
 impl CliError {
     /// The command was right, but could not be done: exit code 1.
     pub fn new(message: impl Display) -> Self {
-        Self { message: message.to_string(), hint: None, exit_code: 1 }
+        Self {
+            message: message.to_string(),
+            hint: None,
+            exit_code: 1,
+        }
     }
 
     /// The command itself makes no sense: exit code 2.
     pub fn usage(message: impl Display) -> Self {
-        Self { message: message.to_string(), hint: None, exit_code: 2 }
+        Self {
+            message: message.to_string(),
+            hint: None,
+            exit_code: 2,
+        }
     }
 
     /// Stopped by Ctrl-C: exit code 130, as shells expect.
     pub fn interrupted() -> Self {
-        Self { message: "stopped".into(), hint: None, exit_code: 130 }
+        Self {
+            message: "stopped".into(),
+            hint: None,
+            exit_code: 130,
+        }
     }
 
     /// Adds what to do about it.
@@ -67,6 +79,9 @@ impl CliError {
 /// Library errors name value and limit themselves and pass through as they are, with the hint they have.
 impl<E: std::error::Error + 'static> From<E> for CliError {
     fn from(error: E) -> Self {
-        Self { hint: hints::of(&error), ..Self::new(error) }
+        Self {
+            hint: hints::of(&error),
+            ..Self::new(error)
+        }
     }
 }

@@ -24,7 +24,8 @@ fn failure(arguments: &[&str]) -> (Option<i32>, String) {
 fn e2e_demo_report_holds() {
     let output = demo(&["--json", "--epochs", "1", "--train-seconds", "40", "--seed", "7"]);
     let told = String::from_utf8_lossy(&output.stderr);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{told}"));
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}\n{told}"));
     assert!(output.status.success(), "{told}\n{report:#}");
 
     let keys = [
@@ -52,8 +53,13 @@ fn e2e_demo_report_holds() {
 
     // The checks' own figures, recomputed from the rest of the report.
     let number = |pointer: &str| {
-        let value = report.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing"));
-        value.as_f64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_else(|| panic!("{pointer}: {value}"))
+        let value = report
+            .pointer(pointer)
+            .unwrap_or_else(|| panic!("{pointer} is missing"));
+        value
+            .as_f64()
+            .or_else(|| value.as_str()?.parse().ok())
+            .unwrap_or_else(|| panic!("{pointer}: {value}"))
     };
     assert_eq!(report["supply"]["actual"], report["supply"]["expected"]);
     assert!(number("/targets/hit") >= 20.0);
@@ -61,14 +67,24 @@ fn e2e_demo_report_holds() {
     assert_eq!(number("/validators"), 4.0);
     assert!(number("/mixture/bits_per_byte") < number("/mixture/best_single_bits_per_byte"));
     assert!(number("/audits/invalid") >= 1.0);
-    assert_eq!(number("/audits/done"), number("/audits/valid") + number("/audits/invalid"));
+    assert_eq!(
+        number("/audits/done"),
+        number("/audits/valid") + number("/audits/invalid")
+    );
     assert!(number("/rewards/submitters") > 0.0);
     let models = report["models"].as_array().unwrap();
     assert_eq!(models.len(), 4);
     for model in models {
-        let home = model["bits_per_byte"][model["domain"].as_str().unwrap()].as_f64().unwrap();
+        let home = model["bits_per_byte"][model["domain"].as_str().unwrap()]
+            .as_f64()
+            .unwrap();
         for other in models {
-            assert!(other["bits_per_byte"][model["domain"].as_str().unwrap()].as_f64().unwrap() >= home);
+            assert!(
+                other["bits_per_byte"][model["domain"].as_str().unwrap()]
+                    .as_f64()
+                    .unwrap()
+                    >= home
+            );
         }
     }
 }

@@ -111,7 +111,10 @@ impl<E: Runtime> Source for DatabaseSource<'_, E> {
         let keys: Vec<&Digest> = keys.iter().collect();
         let values = self.0.get_many(&keys).await;
         let values = values.unwrap_or_else(|error| panic!("cannot read the state: {error}"));
-        values.into_iter().map(|value| value.map(|StateValue(bytes)| bytes)).collect()
+        values
+            .into_iter()
+            .map(|value| value.map(|StateValue(bytes)| bytes))
+            .collect()
     }
 }
 
@@ -148,7 +151,11 @@ impl State for Overlay {
         let before = self.missing.len();
         let missing: Vec<Vec<u8>> = keys.iter().filter(|key| !self.knows(key)).cloned().collect();
         self.missing.extend(missing);
-        if self.missing.len() > before { Err(Missing) } else { Ok(()) }
+        if self.missing.len() > before {
+            Err(Missing)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -258,6 +265,9 @@ mod tests {
             Ok(())
         }));
         let changes = bridge.into_changes();
-        assert_eq!(changes.into_iter().collect::<Vec<_>>(), vec![(vec![1], Some(vec![1])), (vec![2], None)]);
+        assert_eq!(
+            changes.into_iter().collect::<Vec<_>>(),
+            vec![(vec![1], Some(vec![1])), (vec![2], None)]
+        );
     }
 }

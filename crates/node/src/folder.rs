@@ -87,16 +87,25 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Fold
     move |error| {
         let reason = match error.kind() {
             io::ErrorKind::StorageFull => "the disk is full: free some space".to_owned(),
-            io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only: use a folder that can be written".to_owned(),
+            io::ErrorKind::ReadOnlyFilesystem => {
+                "the disk is read-only: use a folder that can be written".to_owned()
+            }
             io::ErrorKind::PermissionDenied => "permission denied: use a folder you own".to_owned(),
             _ => error.to_string(),
         };
-        FolderError::Io { action, path: path.to_owned(), reason }
+        FolderError::Io {
+            action,
+            path: path.to_owned(),
+            reason,
+        }
     }
 }
 
 fn damaged(path: &Path, reason: impl std::fmt::Display) -> FolderError {
-    FolderError::Damaged { path: path.to_owned(), reason: reason.to_string() }
+    FolderError::Damaged {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 /// What a new network is made of.
@@ -228,7 +237,9 @@ fn encode_hex(value: &impl commonware_codec::Encode) -> String {
 }
 
 fn decode_hex(path: &Path, text: &str) -> Result<Vec<u8>, FolderError> {
-    let digits = text.strip_prefix("0x").ok_or_else(|| damaged(path, "a value lacks its 0x"))?;
+    let digits = text
+        .strip_prefix("0x")
+        .ok_or_else(|| damaged(path, "a value lacks its 0x"))?;
     hex::decode(digits).map_err(|error| damaged(path, error))
 }
 
@@ -256,7 +267,13 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError
 }
 
 fn public_key(identity: &Identity) -> PublicKey {
-    PublicKey(identity.encode().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
+    PublicKey(
+        identity
+            .encode()
+            .as_ref()
+            .try_into()
+            .expect("an Ed25519 public key has 32 bytes"),
+    )
 }
 
 fn create(
@@ -277,10 +294,14 @@ fn create(
     let accounts: Vec<Keypair> = dealt.members.iter().map(|_| keypair()).collect();
     let faucet = keypair();
     let mut funded = blueprint.accounts.clone();
-    funded.push(GenesisAccount { address: faucet.address(), balance: FAUCET_BALANCE });
-    funded.extend(
-        accounts.iter().map(|keys| GenesisAccount { address: keys.address(), balance: VALIDATOR_BALANCE }),
-    );
+    funded.push(GenesisAccount {
+        address: faucet.address(),
+        balance: FAUCET_BALANCE,
+    });
+    funded.extend(accounts.iter().map(|keys| GenesisAccount {
+        address: keys.address(),
+        balance: VALIDATOR_BALANCE,
+    }));
     let validators = accounts
         .iter()
         .zip(&dealt.members)
@@ -315,7 +336,9 @@ fn create(
         };
         write_json(&folder.join("secrets.json"), &secrets, true)?;
     }
-    let faucet = FaucetFile { account: format!("0x{}", hex::encode(faucet.to_secret_bytes())) };
+    let faucet = FaucetFile {
+        account: format!("0x{}", hex::encode(faucet.to_secret_bytes())),
+    };
     write_json(&directory.join("faucet.json"), &faucet, true)?;
     let committee = CommitteeFile {
         network_key: format!("0x{}", hex::encode(dealt.network_key())),
@@ -327,7 +350,9 @@ fn create(
 }
 
 fn keypair(path: &Path, text: &str) -> Result<Keypair, FolderError> {
-    let secret = decode_hex(path, text)?.try_into().map_err(|_| damaged(path, "an account's secret has 32 bytes"))?;
+    let secret = decode_hex(path, text)?
+        .try_into()
+        .map_err(|_| damaged(path, "an account's secret has 32 bytes"))?;
     Ok(Keypair::from_secret_bytes(secret))
 }
 
@@ -353,7 +378,8 @@ fn load(directory: &Path, lock: File) -> Result<Folder, FolderError> {
         let member = Member {
             identity: ed25519::PrivateKey::decode(decode_hex(&path, &secrets.identity)?)
                 .map_err(|error| damaged(&path, error))?,
-            share: Share::decode(decode_hex(&path, &secrets.share)?).map_err(|error| damaged(&path, error))?,
+            share: Share::decode(decode_hex(&path, &secrets.share)?)
+                .map_err(|error| damaged(&path, error))?,
         };
         let fits = member.identity.public_key() == *identity
             && polynomial.partial_public(member.share.index).ok() == Some(member.share.public::<Variant>());
@@ -366,12 +392,18 @@ fn load(directory: &Path, lock: File) -> Result<Folder, FolderError> {
     let path = directory.join("faucet.json");
     let faucet: FaucetFile = read_json(&path)?;
     let faucet = keypair(&path, &faucet.account)?;
-    let identities =
-        identities.into_iter().try_collect().map_err(|_| damaged(&path, "an identity is listed twice"))?;
+    let identities = identities
+        .into_iter()
+        .try_collect()
+        .map_err(|_| damaged(&path, "an identity is listed twice"))?;
     Ok(Folder {
         directory: directory.to_owned(),
         genesis,
-        dealt: Dealt { identities, polynomial, members },
+        dealt: Dealt {
+            identities,
+            polynomial,
+            members,
+        },
         accounts,
         faucet,
         _lock: lock,

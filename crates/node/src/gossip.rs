@@ -37,7 +37,11 @@ impl Gossip {
         context.spawn(move |_| async move {
             while let Ok((peer, message)) = receiver.recv().await {
                 let bytes: Vec<u8> = message.as_ref().to_vec();
-                match incoming.decode(&bytes).map_err(PoolError::from).and_then(|t| incoming.insert(t)) {
+                match incoming
+                    .decode(&bytes)
+                    .map_err(PoolError::from)
+                    .and_then(|t| incoming.insert(t))
+                {
                     Ok(()) => trace!(?peer, "took up a transaction"),
                     Err(reason) => debug!(?peer, %reason, "left out a transaction"),
                 }
@@ -46,7 +50,10 @@ impl Gossip {
         let broadcast = move |bytes: Vec<u8>| {
             sender.send(Recipients::All, bytes, false);
         };
-        Self { mempool, broadcast: Arc::new(Mutex::new(Box::new(broadcast))) }
+        Self {
+            mempool,
+            broadcast: Arc::new(Mutex::new(Box::new(broadcast))),
+        }
     }
 
     /// Takes up a transaction and tells the others.

@@ -18,7 +18,10 @@ use commonware_storage::{
     archive::{Archive as _, Identifier, prunable},
     translator::EightCap,
 };
-use commonware_utils::{NZU16, NZU64, NZUsize, sync::{AsyncMutex, RwLock}};
+use commonware_utils::{
+    NZU16, NZU64, NZUsize,
+    sync::{AsyncMutex, RwLock},
+};
 use soma_ledger::BlockOutcome;
 use soma_types::{
     Address, Epoch, Height, Receipt, SignedTransaction, TransactionHash,
@@ -64,10 +67,12 @@ impl Record {
     #[must_use]
     pub fn event_views(&self) -> Vec<EventView> {
         let before = self.events.iter().map(|event| (None, event));
-        let within = self
-            .receipts
-            .iter()
-            .flat_map(|receipt| receipt.events.iter().map(|event| (Some(receipt.transaction), event)));
+        let within = self.receipts.iter().flat_map(|receipt| {
+            receipt
+                .events
+                .iter()
+                .map(|event| (Some(receipt.transaction), event))
+        });
         before
             .chain(within)
             .enumerate()
@@ -135,8 +140,16 @@ fn bounded<T>(queue: &mut VecDeque<T>, value: T) {
 fn percentiles(values: impl Iterator<Item = u64>) -> Percentiles {
     let mut values: Vec<u64> = values.collect();
     values.sort_unstable();
-    let at = |percent: usize| values.get(values.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
-    Percentiles { p50: at(50), p95: at(95) }
+    let at = |percent: usize| {
+        values
+            .get(values.len().saturating_sub(1) * percent / 100)
+            .copied()
+            .unwrap_or(0)
+    };
+    Percentiles {
+        p50: at(50),
+        p95: at(95),
+    }
 }
 
 /// Seconds from proposal to finality: the bounds of the histogram's buckets.
@@ -214,7 +227,9 @@ impl<E: Runtime> Index<E> {
         let mut memory = Memory::default();
         let ranges: Vec<(u64, u64)> = archive.ranges().collect();
         for height in ranges.into_iter().flat_map(|(first, last)| first..=last) {
-            let record = read(&archive, height).await.expect("a range holds every height in it");
+            let record = read(&archive, height)
+                .await
+                .expect("a range holds every height in it");
             memory.learn(&record);
         }
         Self {
@@ -235,8 +250,14 @@ impl<E: Runtime> Index<E> {
     /// The heights from `from` on that have records, at most `limit`.
     pub async fn recorded_from(&self, from: u64, limit: usize) -> Vec<u64> {
         let archive = self.archive.lock().await;
-        let Some(archive) = archive.as_ref() else { return Vec::new() };
-        archive.ranges_from(from).flat_map(|(first, last)| first.max(from)..=last).take(limit).collect()
+        let Some(archive) = archive.as_ref() else {
+            return Vec::new();
+        };
+        archive
+            .ranges_from(from)
+            .flat_map(|(first, last)| first.max(from)..=last)
+            .take(limit)
+            .collect()
     }
 
     /// Where a transaction is: its block's height and its position there.
@@ -248,7 +269,12 @@ impl<E: Runtime> Index<E> {
     /// The transactions of an account, earliest first: those it sent and those that paid it. At most
     /// `limit` before position `end`, with the position of the first.
     #[must_use]
-    pub fn account(&self, account: &Address, end: Option<usize>, limit: usize) -> (usize, Vec<TransactionHash>) {
+    pub fn account(
+        &self,
+        account: &Address,
+        end: Option<usize>,
+        limit: usize,
+    ) -> (usize, Vec<TransactionHash>) {
         let memory = self.memory.read();
         let all = memory.accounts.get(account).map_or(&[][..], Vec::as_slice);
         let end = end.unwrap_or(all.len()).min(all.len());
@@ -271,7 +297,12 @@ impl<E: Runtime> Index<E> {
     /// From a recent block's proposal to its finality here.
     #[must_use]
     pub fn finality_ms(&self, height: u64) -> Option<u64> {
-        self.memory.read().finality_ms.iter().find(|(at, _)| *at == height).map(|(_, latency)| *latency)
+        self.memory
+            .read()
+            .finality_ms
+            .iter()
+            .find(|(at, _)| *at == height)
+            .map(|(_, latency)| *latency)
     }
 
     /// Finality over recent blocks.
@@ -293,16 +324,25 @@ async fn read<E: Runtime>(archive: &Archive<E>, height: u64) -> Option<Record> {
         .await
         .unwrap_or_else(|error| panic!("cannot read the index of blocks: {error}"))?;
     Some(borsh::from_slice(&bytes).unwrap_or_else(|error| {
-        panic!("the index record of block {height} is damaged ({error}): restore the node's folder from a copy")
+        panic!(
+            "the index record of block {height} is damaged ({error}): restore the node's folder from a copy"
+        )
     }))
 }
 
 impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
     fn seen(&self, block: &Block, now_ms: u64) {
-        let key = (block.height.get(), commonware_cryptography::Digestible::digest(block));
+        let key = (
+            block.height.get(),
+            commonware_cryptography::Digestible::digest(block),
+        );
         // Proposed when its timestamp says, unless the network stood still and is catching up.
         let lagging = now_ms.saturating_sub(block.timestamp_ms) > TIMESTAMP_STEP_MS_MAX;
-        let proposed_ms = if lagging { now_ms } else { block.timestamp_ms.min(now_ms) };
+        let proposed_ms = if lagging {
+            now_ms
+        } else {
+            block.timestamp_ms.min(now_ms)
+        };
         self.memory.write().seen_ms.entry(key).or_insert(proposed_ms);
     }
 
@@ -310,7 +350,8 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         let height = block.height.get();
         for encoded in &block.transactions {
             if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded) {
-                self.mempool.included(&signed.transaction.sender.address(), signed.transaction.nonce);
+                self.mempool
+                    .included(&signed.transaction.sender.address(), signed.transaction.nonce);
             }
         }
         if outcome.boundary {
@@ -345,7 +386,10 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
                 memory.learn(&record);
             }
             if let Some(parent) = memory.tip.filter(|tip| tip.height + 1 == height) {
-                bounded(&mut memory.block_ms, block.timestamp_ms.saturating_sub(parent.timestamp_ms));
+                bounded(
+                    &mut memory.block_ms,
+                    block.timestamp_ms.saturating_sub(parent.timestamp_ms),
+                );
             }
             if let Some(seen_ms) = memory.seen_ms.get(&(height, digest)).copied() {
                 let latency_ms = now_ms.saturating_sub(seen_ms);

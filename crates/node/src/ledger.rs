@@ -5,10 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
 use soma_ledger::{
-    Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys, initialize,
-    transaction_keys, view,
+    Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys,
+    initialize, transaction_keys, view,
 };
-use soma_types::{Address, Epoch, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis};
+use soma_types::{
+    Address, Epoch, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis,
+};
 
 use crate::{
     execution::{Bridge, Source},
@@ -41,8 +43,17 @@ impl Ledger {
     /// checked again.
     #[must_use]
     pub fn new(genesis: Arc<Genesis>, mempool: Mempool) -> Self {
-        let proposers = genesis.validators.iter().map(|v| (v.network_key, v.address)).collect();
-        Self { genesis, proposers: Arc::new(proposers), routing: Arc::default(), mempool }
+        let proposers = genesis
+            .validators
+            .iter()
+            .map(|v| (v.network_key, v.address))
+            .collect();
+        Self {
+            genesis,
+            proposers: Arc::new(proposers),
+            routing: Arc::default(),
+            mempool,
+        }
     }
 
     fn verify(&self, encoded: &[u8]) -> Result<VerifiedTransaction, String> {
@@ -51,7 +62,9 @@ impl Ledger {
         {
             return Ok(known);
         }
-        self.mempool.decode(encoded).map_err(|rejection| rejection.to_string())
+        self.mempool
+            .decode(encoded)
+            .map_err(|rejection| rejection.to_string())
     }
 
     /// The state of block 0, written by block 1.
@@ -98,12 +111,20 @@ impl Machine for Ledger {
         let keys = block_keys();
         bridge.run(|state| state.prefetch(&keys)).await;
         let mut routing = self.routing.lock().clone();
-        sound(bridge.run(|state| retry(executor.begin(state, &mut routing))).await);
+        sound(
+            bridge
+                .run(|state| retry(executor.begin(state, &mut routing)))
+                .await,
+        );
         *self.routing.lock() = routing;
         let verified: Vec<_> = transactions.iter().map(|encoded| self.verify(encoded)).collect();
-        let epoch = sound(bridge.run(|state| retry(view::epoch(state))).await).map_or(Epoch::ZERO, |now| now.epoch);
-        let keys: Vec<Vec<u8>> =
-            verified.iter().flatten().flat_map(|transaction| transaction_keys(transaction, epoch)).collect();
+        let epoch =
+            sound(bridge.run(|state| retry(view::epoch(state))).await).map_or(Epoch::ZERO, |now| now.epoch);
+        let keys: Vec<Vec<u8>> = verified
+            .iter()
+            .flatten()
+            .flat_map(|transaction| transaction_keys(transaction, epoch))
+            .collect();
         bridge.run(|state| state.prefetch(&keys)).await;
 
         let mut included = Vec::with_capacity(transactions.len());
@@ -112,7 +133,13 @@ impl Machine for Ledger {
                 Err(reason) => Some(reason),
                 Ok(transaction) => {
                     let applied = bridge
-                        .run(|state| retry(executor.apply(state, &transaction).map(|result| result.map(|_| ()))))
+                        .run(|state| {
+                            retry(
+                                executor
+                                    .apply(state, &transaction)
+                                    .map(|result| result.map(|_| ())),
+                            )
+                        })
                         .await;
                     sound(applied).err().map(|rejection| rejection.to_string())
                 }
@@ -127,10 +154,15 @@ impl Machine for Ledger {
         let mut executor = Some(executor);
         let outcome = bridge
             .run(|state| {
-                let executor = executor.take().expect("ending a block reads nothing, so it runs once");
+                let executor = executor
+                    .take()
+                    .expect("ending a block reads nothing, so it runs once");
                 retry(executor.end(state))
             })
             .await;
-        Ok(Executed { transactions: included, outcome: sound(outcome) })
+        Ok(Executed {
+            transactions: included,
+            outcome: sound(outcome),
+        })
     }
 }

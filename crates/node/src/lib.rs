@@ -10,23 +10,23 @@
 //! on sockets and in simulation.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod application;
 pub mod block;
 pub mod consensus;
 pub mod dealer;
 pub mod engine;
 pub mod execution;
+pub mod folder;
+pub mod gossip;
+pub mod index;
+pub mod ledger;
+pub mod localnet;
 pub mod machine;
+pub mod mempool;
+pub mod network;
+pub mod query;
 pub mod runtime;
 pub mod seeds;
 pub mod state_sync;
-pub mod network;
-pub mod mempool;
-pub mod gossip;
-pub mod ledger;
-pub mod index;
-pub mod query;
 pub mod validator;
-pub mod folder;
-pub mod localnet;
-pub mod api;

@@ -121,7 +121,9 @@ fn bind(port: u16) -> Result<TcpListener, LocalnetError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpListener::bind(address).map_err(|error| {
         let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "the port is in use: stop who uses it, or choose another".to_owned(),
+            std::io::ErrorKind::AddrInUse => {
+                "the port is in use: stop who uses it, or choose another".to_owned()
+            }
             std::io::ErrorKind::PermissionDenied => "permission denied: choose a port above 1023".to_owned(),
             _ => error.to_string(),
         };
@@ -131,7 +133,15 @@ fn bind(port: u16) -> Result<TcpListener, LocalnetError> {
 
 /// One port for each validator: `first` and the following, or any where `first` is 0.
 fn bind_all(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError> {
-    (0..count).map(|index| bind(if first == 0 { 0 } else { first.saturating_add(index as u16) })).collect()
+    (0..count)
+        .map(|index| {
+            bind(if first == 0 {
+                0
+            } else {
+                first.saturating_add(index as u16)
+            })
+        })
+        .collect()
 }
 
 fn address_of(listener: &TcpListener) -> SocketAddr {
@@ -146,8 +156,17 @@ impl Localnet {
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
         let now_ms = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
-        let Config { directory, blueprint, seed, api_port, p2p_port, blob_store_bytes_max } = config;
+            .map_or(0, |elapsed| {
+                u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+            });
+        let Config {
+            directory,
+            blueprint,
+            seed,
+            api_port,
+            p2p_port,
+            blob_store_bytes_max,
+        } = config;
         let rng = match seed {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => rand::make_rng(),
@@ -193,15 +212,17 @@ impl Localnet {
             let scheme = net.folder.dealt.scheme(&chain.0, index);
             let storage = net.folder.storage(index);
             let (genesis, peers, mut stopped) = (genesis.clone(), peers.clone(), stopped.clone());
-            let services = crate::api::Services { blobs: blobs.clone(), faucet: Some(net.faucet.clone()) };
+            let services = crate::api::Services {
+                blobs: blobs.clone(),
+                faucet: Some(net.faucet.clone()),
+            };
             let listen = p2p_addresses[index];
             let run = move || {
                 let config = runtime::Config::new()
                     .with_worker_threads(THREADS_PER_VALIDATOR)
                     .with_storage_directory(storage);
                 runtime::Runner::new(config).start(|context| async move {
-                    let network =
-                        network::start(&context, member.identity.clone(), &chain.0, listen, peers);
+                    let network = network::start(&context, member.identity.clone(), &chain.0, listen, peers);
                     let Validator { mut handle, query } = validator::start(
                         context.child("validator"),
                         validator::Config {
@@ -237,16 +258,21 @@ impl Localnet {
                 .name(format!("validator-{index}"))
                 .stack_size(STACK_BYTES)
                 .spawn(run)
-                .map_err(|error| LocalnetError::Stopped { index, reason: error.to_string() })?;
+                .map_err(|error| LocalnetError::Stopped {
+                    index,
+                    reason: error.to_string(),
+                })?;
             net.threads.push(thread);
         }
         for (index, ready) in ready.into_iter().enumerate() {
             match ready.blocking_recv() {
                 Ok(query) => net.queries.push(query),
-                Err(_) => return Err(net.failure().unwrap_or(LocalnetError::Stopped {
-                    index,
-                    reason: "it ended before it was ready".to_owned(),
-                })),
+                Err(_) => {
+                    return Err(net.failure().unwrap_or(LocalnetError::Stopped {
+                        index,
+                        reason: "it ended before it was ready".to_owned(),
+                    }));
+                }
             }
         }
         info!(api = %net.apis[0], validators = count, "localnet is running");

@@ -38,7 +38,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { transactions_max: 16_384, bytes_max: 32 << 20, per_sender_max: 256 }
+        Self {
+            transactions_max: 16_384,
+            bytes_max: 32 << 20,
+            per_sender_max: 256,
+        }
     }
 }
 
@@ -71,7 +75,10 @@ struct Entry {
 impl Entry {
     /// What it offers per byte, comparable without division.
     fn offer(&self) -> (u64, u64) {
-        (self.transaction.transaction().max_fee.0, self.transaction.size_bytes())
+        (
+            self.transaction.transaction().max_fee.0,
+            self.transaction.size_bytes(),
+        )
     }
 }
 
@@ -90,7 +97,9 @@ struct Waiting {
 
 impl Waiting {
     fn remove(&mut self, sender: &Address, nonce: u64) {
-        let Some(queue) = self.by_sender.get_mut(sender) else { return };
+        let Some(queue) = self.by_sender.get_mut(sender) else {
+            return;
+        };
         if let Some(entry) = queue.remove(&nonce) {
             self.bytes -= entry.encoded.len();
             self.by_hash.remove(&entry.transaction.hash());
@@ -104,7 +113,9 @@ impl Waiting {
     fn weakest(&self) -> Option<(Address, u64, (u64, u64))> {
         let mut weakest: Option<(Address, u64, (u64, u64))> = None;
         for (sender, queue) in &self.by_sender {
-            let Some((nonce, entry)) = queue.last_key_value() else { continue };
+            let Some((nonce, entry)) = queue.last_key_value() else {
+                continue;
+            };
             let offer = entry.offer();
             let weaker = match &weakest {
                 None => true,
@@ -133,7 +144,11 @@ impl Mempool {
     /// An empty pool for network `chain`.
     #[must_use]
     pub fn new(chain: ChainId, limits: Limits) -> Self {
-        Self { chain, limits, waiting: Arc::default() }
+        Self {
+            chain,
+            limits,
+            waiting: Arc::default(),
+        }
     }
 
     /// Decodes and checks what needs no state.
@@ -149,7 +164,10 @@ impl Mempool {
         }
         let signed: SignedTransaction = borsh::from_slice(encoded).map_err(|_| Rejection::Malformed {})?;
         if signed.transaction.chain != self.chain {
-            return Err(Rejection::WrongChain { given: signed.transaction.chain, expected: self.chain });
+            return Err(Rejection::WrongChain {
+                given: signed.transaction.chain,
+                expected: self.chain,
+            });
         }
         signed.verify()
     }
@@ -159,14 +177,22 @@ impl Mempool {
     /// # Errors
     /// When it waits already, its nonce is taken, or a limit is reached.
     pub fn insert(&self, transaction: VerifiedTransaction) -> Result<(), PoolError> {
-        let (hash, sender, nonce) = (transaction.hash(), transaction.sender(), transaction.transaction().nonce);
+        let (hash, sender, nonce) = (
+            transaction.hash(),
+            transaction.sender(),
+            transaction.transaction().nonce,
+        );
         let encoded: Arc<[u8]> = transaction.signed().encode().into();
         let mut waiting = self.waiting.lock();
         if waiting.by_hash.contains_key(&hash) {
             return Err(PoolError::Known(hash));
         }
         let arrival = waiting.arrivals;
-        let newcomer = Entry { transaction, encoded, arrival };
+        let newcomer = Entry {
+            transaction,
+            encoded,
+            arrival,
+        };
         let queue = waiting.by_sender.get(&sender);
         let replaced = queue.and_then(|queue| queue.get(&nonce));
         if let Some(present) = replaced {
@@ -190,7 +216,11 @@ impl Mempool {
         waiting.arrivals += 1;
         waiting.bytes += newcomer.encoded.len();
         waiting.by_hash.insert(hash, (sender, nonce));
-        waiting.by_sender.entry(sender).or_default().insert(nonce, newcomer);
+        waiting
+            .by_sender
+            .entry(sender)
+            .or_default()
+            .insert(nonce, newcomer);
         Ok(())
     }
 
@@ -206,7 +236,9 @@ impl Mempool {
     #[must_use]
     pub fn next_nonce(&self, sender: &Address, ledger: u64) -> u64 {
         let waiting = self.waiting.lock();
-        let Some(queue) = waiting.by_sender.get(sender) else { return ledger };
+        let Some(queue) = waiting.by_sender.get(sender) else {
+            return ledger;
+        };
         let mut next = ledger;
         while queue.contains_key(&next) {
             next += 1;
@@ -229,7 +261,9 @@ impl Mempool {
     /// Drops what a finalized block has made pointless: every transaction of `sender` up to `nonce`.
     pub fn included(&self, sender: &Address, nonce: u64) {
         let mut waiting = self.waiting.lock();
-        let Some(queue) = waiting.by_sender.get(sender) else { return };
+        let Some(queue) = waiting.by_sender.get(sender) else {
+            return;
+        };
         let stale: Vec<u64> = queue.range(..=nonce).map(|(nonce, _)| *nonce).collect();
         for nonce in stale {
             waiting.remove(sender, nonce);
@@ -243,7 +277,9 @@ impl Mempool {
             .by_sender
             .iter()
             .flat_map(|(sender, queue)| {
-                let expired = queue.iter().filter(|(_, entry)| entry.transaction.transaction().expires < epoch);
+                let expired = queue
+                    .iter()
+                    .filter(|(_, entry)| entry.transaction.transaction().expires < epoch);
                 expired.map(|(nonce, _)| (*sender, *nonce))
             })
             .collect();
@@ -260,7 +296,9 @@ impl Pool for Mempool {
             .by_sender
             .iter()
             .filter_map(|(sender, queue)| {
-                queue.first_key_value().map(|(nonce, entry)| Reverse((entry.arrival, *sender, *nonce)))
+                queue
+                    .first_key_value()
+                    .map(|(nonce, entry)| Reverse((entry.arrival, *sender, *nonce)))
             })
             .collect();
         let (mut candidates, mut bytes) = (Vec::new(), 0);
@@ -304,7 +342,11 @@ mod tests {
 
     fn nonces(pool: &Mempool) -> Vec<(Address, u64)> {
         let decode = |bytes: Vec<u8>| pool.decode(&bytes).unwrap();
-        pool.candidates().into_iter().map(decode).map(|t| (t.sender(), t.transaction().nonce)).collect()
+        pool.candidates()
+            .into_iter()
+            .map(decode)
+            .map(|t| (t.sender(), t.transaction().nonce))
+            .collect()
     }
 
     #[test]
@@ -315,7 +357,10 @@ mod tests {
         }
         pool.insert(transaction(2, 7, 1)).unwrap();
         let (first, second) = (transaction(1, 0, 1).sender(), transaction(2, 0, 1).sender());
-        assert_eq!(nonces(&pool), vec![(first, 0), (first, 1), (first, 2), (second, 7)]);
+        assert_eq!(
+            nonces(&pool),
+            vec![(first, 0), (first, 1), (first, 2), (second, 7)]
+        );
         assert_eq!(pool.next_nonce(&first, 0), 3);
         assert_eq!(pool.next_nonce(&second, 0), 0);
         pool.included(&first, 1);
@@ -326,10 +371,17 @@ mod tests {
 
     #[test]
     fn a_better_offer_replaces_and_displaces() {
-        let limits = Limits { transactions_max: 2, per_sender_max: 2, ..Limits::default() };
+        let limits = Limits {
+            transactions_max: 2,
+            per_sender_max: 2,
+            ..Limits::default()
+        };
         let pool = Mempool::new(CHAIN, limits);
         pool.insert(transaction(1, 0, 10)).unwrap();
-        assert!(matches!(pool.insert(transaction(1, 0, 10)), Err(PoolError::Known(_))));
+        assert!(matches!(
+            pool.insert(transaction(1, 0, 10)),
+            Err(PoolError::Known(_))
+        ));
         assert_eq!(pool.insert(transaction(1, 0, 9)), Err(PoolError::NonceTaken(0)));
         pool.insert(transaction(1, 0, 11)).unwrap();
         pool.insert(transaction(1, 1, 5)).unwrap();
@@ -338,14 +390,21 @@ mod tests {
         pool.insert(transaction(2, 0, 6)).unwrap();
         assert_eq!(pool.len(), 2);
         let first = transaction(1, 0, 1).sender();
-        assert_eq!(pool.next_nonce(&first, 0), 1, "the weakest left from the end of its queue");
+        assert_eq!(
+            pool.next_nonce(&first, 0),
+            1,
+            "the weakest left from the end of its queue"
+        );
     }
 
     #[test]
     fn hostile_bytes_are_refused_by_name() {
         let pool = Mempool::new(CHAIN, Limits::default());
         assert_eq!(pool.decode(&[]), Err(Rejection::Malformed {}));
-        assert!(matches!(pool.decode(&vec![0; TRANSACTION_BYTES_MAX + 1]), Err(Rejection::TooLarge { .. })));
+        assert!(matches!(
+            pool.decode(&vec![0; TRANSACTION_BYTES_MAX + 1]),
+            Err(Rejection::TooLarge { .. })
+        ));
         let mut encoded = transaction(1, 0, 1).signed().encode();
         *encoded.last_mut().unwrap() ^= 1;
         assert_eq!(pool.decode(&encoded), Err(Rejection::BadSignature {}));

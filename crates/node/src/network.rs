@@ -85,5 +85,9 @@ pub fn start<E: Runtime + Sockets + Resolver>(
     let channels = Channels::register(|id, quota| network.register(id, quota));
     let gossip = network.register(GOSSIP_CHANNEL, channel_quota());
     network.start();
-    Network { channels, gossip, oracle }
+    Network {
+        channels,
+        gossip,
+        oracle,
+    }
 }

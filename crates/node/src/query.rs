@@ -7,8 +7,8 @@ use commonware_cryptography::Digestible as _;
 use commonware_glue::stateful::db::ReadGuard;
 use soma_ledger::{Error, State, view};
 use soma_types::{
-    Height, Rejection, SignedTransaction, StateRoot, TransactionHash, VerifiedTransaction, api::TransactionView, genesis::Genesis,
-    receipt::Receipt,
+    Height, Rejection, SignedTransaction, StateRoot, TransactionHash, VerifiedTransaction,
+    api::TransactionView, genesis::Genesis, receipt::Receipt,
 };
 
 use crate::{
@@ -100,10 +100,7 @@ impl<E: Runtime> Query<E> {
     ///
     /// # Errors
     /// [`Error::Broken`] if the state is unsound.
-    pub async fn view<T>(
-        &self,
-        view: impl FnMut(&mut dyn State) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub async fn view<T>(&self, view: impl FnMut(&mut dyn State) -> Result<T, Error>) -> Result<T, Error> {
         self.reader().await.read(view).await
     }
 
@@ -122,7 +119,10 @@ impl<E: Runtime> Query<E> {
     /// A view of the finalized state as of one block, for several reads. Blocks wait to be applied while it
     /// is held, so hold it briefly.
     pub async fn reader(&self) -> Reader<'_, E> {
-        Reader { database: self.databases.read().await, known: Overlay::default() }
+        Reader {
+            database: self.databases.read().await,
+            known: Overlay::default(),
+        }
     }
 
     /// The genesis.
@@ -155,7 +155,10 @@ impl<E: Runtime> Query<E> {
 
     /// The finalized block at `height`.
     pub async fn block(&self, height: u64) -> Option<Block> {
-        let block = self.marshal.get_block(Identifier::Height(ConsensusHeight::new(height))).await?;
+        let block = self
+            .marshal
+            .get_block(Identifier::Height(ConsensusHeight::new(height)))
+            .await?;
         Some(block.inner().clone())
     }
 
@@ -181,7 +184,12 @@ impl<E: Runtime> Query<E> {
         }
         let waiting = self.mempool.get(hash)?;
         let transaction = waiting.transaction().clone();
-        Some(TransactionView { hash: *hash, transaction, receipt: None, timestamp_ms: None })
+        Some(TransactionView {
+            hash: *hash,
+            transaction,
+            receipt: None,
+            timestamp_ms: None,
+        })
     }
 
     /// Checks an encoded transaction against the finalized state, takes it up, and tells the other
@@ -233,7 +241,9 @@ impl<E: Runtime> Query<E> {
     /// Why it would be refused.
     pub async fn simulate(&self, encoded: &[u8]) -> Result<Receipt, SubmitError> {
         let transaction: VerifiedTransaction = self.mempool.decode(encoded)?;
-        Ok(self.view(|state| soma_ledger::simulate(state, &transaction)).await??)
+        Ok(self
+            .view(|state| soma_ledger::simulate(state, &transaction))
+            .await??)
     }
 
     /// The account's next nonce in the ledger, and the one to sign with.

@@ -116,8 +116,10 @@ mod tests {
         let round = Round::new(Epoch::zero(), View::new(5));
         let certificate = |payload: u8| {
             let proposal = Proposal::new(round, View::new(4), Digest::from([payload; 32]));
-            let votes: Vec<_> =
-                schemes.iter().map(|scheme| Finalize::sign(scheme, proposal.clone()).unwrap()).collect();
+            let votes: Vec<_> = schemes
+                .iter()
+                .map(|scheme| Finalize::sign(scheme, proposal.clone()).unwrap())
+                .collect();
             Finalization::from_finalizes(&schemes[0], non_empty![@votes.iter()], &Sequential).unwrap()
         };
         let mut seeds = Seeds::default();
@@ -134,7 +136,10 @@ mod tests {
         for seeds in [&seeds, &stranger] {
             assert!(seeds.verify(&schemes[1], round, &seed));
             assert!(!seeds.verify(&schemes[1], next, &seed), "another round");
-            assert!(!seeds.verify(&schemes[1], round, &SeedSignature([0; 96])), "not a point");
+            assert!(
+                !seeds.verify(&schemes[1], round, &SeedSignature([0; 96])),
+                "not a point"
+            );
         }
         assert!(!stranger.verify(&other_network, round, &seed), "another network");
     }

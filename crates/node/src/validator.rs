@@ -121,5 +121,8 @@ where
         identity,
         metrics,
     };
-    Validator { handle: engine.handle, query }
+    Validator {
+        handle: engine.handle,
+        query,
+    }
 }

@@ -23,7 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ALICE: Address = Address([0xa1; 32]);
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn client(net: &Localnet, validator: usize) -> NodeClient {
@@ -49,7 +52,10 @@ async fn height(client: &NodeClient) -> u64 {
 #[test]
 fn clients_read_write_and_the_network_resumes() {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config { seed: Some(7), ..Config::new(folder.path()) };
+    let config = Config {
+        seed: Some(7),
+        ..Config::new(folder.path())
+    };
     let net = Localnet::start(config.clone()).unwrap();
     let chain = net.genesis().chain_id();
     let paid = runtime().block_on(async {
@@ -57,24 +63,43 @@ fn clients_read_write_and_the_network_resumes() {
         wait("blocks", async || (height(&first).await >= 3).then_some(())).await;
 
         // A payment handed to one validator is seen at another.
-        let hash = first.faucet(&ALICE, Some(Shannons(5 * SHANNONS_PER_SOMA))).await.unwrap();
+        let hash = first
+            .faucet(&ALICE, Some(Shannons(5 * SHANNONS_PER_SOMA)))
+            .await
+            .unwrap();
         let included = wait("the faucet's payment", async || {
-            last.transaction(&hash).await.ok().flatten().filter(|view| view.receipt.is_some())
+            last.transaction(&hash)
+                .await
+                .ok()
+                .flatten()
+                .filter(|view| view.receipt.is_some())
         });
         let receipt = included.await.receipt.unwrap();
         assert!(receipt.applied());
-        assert_eq!(last.account(&ALICE).await.unwrap().balance, Shannons(5 * SHANNONS_PER_SOMA));
+        assert_eq!(
+            last.account(&ALICE).await.unwrap().balance,
+            Shannons(5 * SHANNONS_PER_SOMA)
+        );
         let history = last.account_transactions(&ALICE, None, 10).await.unwrap();
         assert_eq!(history.items.len(), 1);
 
         // Blocks, certificates, supply, lists.
         let block = last.block(Some(receipt.height)).await.unwrap();
         assert_eq!(block.transactions, vec![hash]);
-        assert_eq!(last.block(Some(receipt.height)).await.unwrap(), first.block(Some(receipt.height)).await.unwrap());
+        assert_eq!(
+            last.block(Some(receipt.height)).await.unwrap(),
+            first.block(Some(receipt.height)).await.unwrap()
+        );
         let supply = first.supply().await.unwrap();
         assert_eq!((supply.actual, supply.expected), (MAX_SUPPLY, MAX_SUPPLY));
         assert_eq!(first.validators().await.unwrap().len(), 4);
-        assert!(first.submissions(&SubmissionFilter::default()).await.unwrap().is_empty());
+        assert!(
+            first
+                .submissions(&SubmissionFilter::default())
+                .await
+                .unwrap()
+                .is_empty()
+        );
         assert_eq!(first.epoch(None).await.unwrap().epoch, Epoch(0));
 
         // Content goes in at one validator and comes out at another.
@@ -97,17 +122,27 @@ fn clients_read_write_and_the_network_resumes() {
     assert_eq!(net.genesis().chain_id(), chain, "the same network");
     runtime().block_on(async {
         let client = client(&net, 1);
-        assert!(height(&client).await >= before.saturating_sub(1), "nothing was lost");
+        assert!(
+            height(&client).await >= before.saturating_sub(1),
+            "nothing was lost"
+        );
         let view = client.transaction(&paid).await.unwrap().unwrap();
         assert!(view.receipt.unwrap().applied());
-        wait("new blocks", async || (height(&client).await > before + 3).then_some(())).await;
+        wait("new blocks", async || {
+            (height(&client).await > before + 3).then_some(())
+        })
+        .await;
 
         // All validators hold the same state.
         let height = client.status().await.unwrap().height;
         let mut roots = Vec::new();
         for index in 0..4 {
             let client = self::client(&net, index);
-            roots.push(wait("the block", async || client.block(Some(height)).await.ok()).await.state_root);
+            roots.push(
+                wait("the block", async || client.block(Some(height)).await.ok())
+                    .await
+                    .state_root,
+            );
         }
         roots.dedup();
         assert_eq!(roots.len(), 1);
@@ -128,16 +163,25 @@ fn a_refused_transaction_says_why() {
         let client = client(&net, 0);
         wait("blocks", async || (height(&client).await >= 1).then_some(())).await;
         let keys = Keypair::from_secret_bytes([9; 32]);
-        let payment = Payment { to: ALICE, amount: Shannons(1) };
+        let payment = Payment {
+            to: ALICE,
+            amount: Shannons(1),
+        };
         let transaction = Transaction {
             chain: net.genesis().chain_id(),
             sender: keys.public_key(),
             nonce: 0,
             expires: Epoch(10),
             max_fee: Shannons(SHANNONS_PER_SOMA),
-            kind: TransactionKind::Transfer { payments: List::new(vec![payment]).unwrap() },
+            kind: TransactionKind::Transfer {
+                payments: List::new(vec![payment]).unwrap(),
+            },
         };
-        let refusal = client.submit(&transaction.sign(&keys)).await.unwrap_err().to_string();
+        let refusal = client
+            .submit(&transaction.sign(&keys))
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(refusal.contains("fund the account"), "{refusal}");
         assert!(client.block(Some(Height(1_000_000))).await.is_err());
     });
@@ -149,9 +193,17 @@ fn a_taken_port_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
-    let error = Localnet::start(Config { api_port: port, ..Config::new(folder.path()) }).err().unwrap();
+    let error = Localnet::start(Config {
+        api_port: port,
+        ..Config::new(folder.path())
+    })
+    .err()
+    .unwrap();
     let text = error.to_string();
-    assert!(text.contains(&port.to_string()) && text.contains("in use"), "{text}");
+    assert!(
+        text.contains(&port.to_string()) && text.contains("in use"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -159,7 +211,10 @@ fn an_unusable_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "not a folder").unwrap();
-    let text = Localnet::start(Config::new(file.join("net"))).err().unwrap().to_string();
+    let text = Localnet::start(Config::new(file.join("net")))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(text.contains("cannot create"), "{text}");
 
     // A validator whose storage cannot be opened stops, and says so.
@@ -174,14 +229,19 @@ fn an_unusable_folder_is_named() {
     // Damaged secrets are named.
     std::fs::write(folder.path().join("net/validator-1/secrets.json"), "{").unwrap();
     let text = Localnet::start(config).err().unwrap().to_string();
-    assert!(text.contains("secrets.json") && text.contains("damaged"), "{text}");
+    assert!(
+        text.contains("secrets.json") && text.contains("damaged"),
+        "{text}"
+    );
 }
 
 /// Runs in a child process, until it is killed.
 #[test]
 #[ignore = "the child of a_killed_network_resumes"]
 fn child() {
-    let Ok(folder) = std::env::var("SOMA_TEST_LOCALNET") else { return };
+    let Ok(folder) = std::env::var("SOMA_TEST_LOCALNET") else {
+        return;
+    };
     let net = Localnet::start(Config::new(&folder)).unwrap();
     std::fs::write(Path::new(&folder).join("api.tmp"), net.apis()[0].to_string()).unwrap();
     std::fs::rename(Path::new(&folder).join("api.tmp"), Path::new(&folder).join("api")).unwrap();
@@ -205,13 +265,23 @@ fn a_killed_network_resumes() {
         runtime().block_on(async {
             let address = wait("the child", async || std::fs::read_to_string(&api).ok()).await;
             let client = NodeClient::new(&format!("http://{address}")).unwrap();
-            wait("blocks", async || (height(&client).await > before + 5).then_some(())).await;
+            wait("blocks", async || {
+                (height(&client).await > before + 5).then_some(())
+            })
+            .await;
             for hash in &paid {
-                let view = client.transaction(hash).await.unwrap().expect("a payment was lost");
+                let view = client
+                    .transaction(hash)
+                    .await
+                    .unwrap()
+                    .expect("a payment was lost");
                 assert!(view.receipt.unwrap().applied());
             }
             let hash = client.faucet(&ALICE, None).await.unwrap();
-            wait("the payment", async || client.transaction(&hash).await.ok()??.receipt).await;
+            wait("the payment", async || {
+                client.transaction(&hash).await.ok()??.receipt
+            })
+            .await;
             paid.push(hash);
             before = height(&client).await;
         });

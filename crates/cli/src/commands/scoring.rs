@@ -59,8 +59,11 @@ pub fn score(printer: Printer, args: &ScoreArgs) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     let data = fs::read(&args.data)
         .map_err(|error| CliError::new(format!("cannot read {}: {error}", args.data.display())))?;
-    let models: Vec<Model> =
-        args.weights.iter().map(|path| load(path, &architecture)).collect::<CliResult<_>>()?;
+    let models: Vec<Model> = args
+        .weights
+        .iter()
+        .map(|path| load(path, &architecture))
+        .collect::<CliResult<_>>()?;
     let mut seed = Seed::default();
     seed.0[..8].copy_from_slice(&args.seed.to_le_bytes());
     let directions = Directions::draw(&seed, &architecture);
@@ -71,7 +74,9 @@ pub fn score(printer: Printer, args: &ScoreArgs) -> CliResult {
             .iter()
             .map(|result| match result {
                 Ok(score) => score.into(),
-                Err(error) => ModelOutput::Failed { error: error.to_string() },
+                Err(error) => ModelOutput::Failed {
+                    error: error.to_string(),
+                },
             })
             .collect(),
         winner: contest.winner(),
@@ -79,24 +84,47 @@ pub fn score(printer: Printer, args: &ScoreArgs) -> CliResult {
     };
     printer.show(&output, |output| {
         let nats = |nano: u64| format!("{:.9}", nano as f64 / 1e9);
-        let rows = output.models.iter().zip(&args.weights).enumerate().map(|(index, (model, path))| {
-            let name = path.display().to_string();
-            let mark = if index == output.winner { "winner" } else { "" };
-            match model {
-                ModelOutput::Scored { loss_nano, cross_entropy_nano, sigreg_nano, predicted_tokens, .. } => vec![
-                    name,
-                    nats(*loss_nano),
-                    nats(*cross_entropy_nano),
-                    nats(*sigreg_nano),
-                    format!("{:.4}", *cross_entropy_nano as f64 / 1e9 / std::f64::consts::LN_2),
-                    predicted_tokens.to_string(),
-                    mark.into(),
-                ],
-                ModelOutput::Failed { error } => vec![name, error.clone()],
-            }
-        });
-        let header = ["model", "loss", "cross entropy", "sigreg", "bits/token", "tokens", ""];
-        format!("{}\ntranscript {}", table(&header, &header[1..6], rows), output.transcript)
+        let rows = output
+            .models
+            .iter()
+            .zip(&args.weights)
+            .enumerate()
+            .map(|(index, (model, path))| {
+                let name = path.display().to_string();
+                let mark = if index == output.winner { "winner" } else { "" };
+                match model {
+                    ModelOutput::Scored {
+                        loss_nano,
+                        cross_entropy_nano,
+                        sigreg_nano,
+                        predicted_tokens,
+                        ..
+                    } => vec![
+                        name,
+                        nats(*loss_nano),
+                        nats(*cross_entropy_nano),
+                        nats(*sigreg_nano),
+                        format!("{:.4}", *cross_entropy_nano as f64 / 1e9 / std::f64::consts::LN_2),
+                        predicted_tokens.to_string(),
+                        mark.into(),
+                    ],
+                    ModelOutput::Failed { error } => vec![name, error.clone()],
+                }
+            });
+        let header = [
+            "model",
+            "loss",
+            "cross entropy",
+            "sigreg",
+            "bits/token",
+            "tokens",
+            "",
+        ];
+        format!(
+            "{}\ntranscript {}",
+            table(&header, &header[1..6], rows),
+            output.transcript
+        )
     })
 }
 
@@ -111,14 +139,21 @@ pub fn embed(printer: Printer, args: &EmbedArgs) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     let model = load(&args.weights, &architecture)?;
     let embedding = specialization(&model, &args.data)?;
-    let output = EmbedOutput { embedding_q15: embedding.as_slice().to_vec(), embedding };
+    let output = EmbedOutput {
+        embedding_q15: embedding.as_slice().to_vec(),
+        embedding,
+    };
     printer.show(&output, |output| output.embedding.to_base64())
 }
 
 /// Where `model`'s representations of the text at `source` point.
 pub fn specialization(model: &Model, source: &str) -> CliResult<Embedding> {
     let text = dataset::load(source)?;
-    let documents: Vec<&[u8]> = text.documents().iter().map(|document| document.data.as_slice()).collect();
+    let documents: Vec<&[u8]> = text
+        .documents()
+        .iter()
+        .map(|document| document.data.as_slice())
+        .collect();
     Ok(Scorer::new()?.embed(model, &documents, EMBED_CHUNKS)?)
 }
 

@@ -36,7 +36,8 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
     let text = dataset::load(&args.data)?;
     let init = match &args.init {
         Some(path) => Some(
-            fs::read(path).map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?,
+            fs::read(path)
+                .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?,
         ),
         None => None,
     };
@@ -46,7 +47,13 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         ..TrainConfig::new(architecture, args.steps)
     };
     let bar = printer.progress(1000, BAR).with_prefix("training");
-    let trained = train(&config, &text, init.as_deref(), |progress| show(&bar, progress), cancel)?;
+    let trained = train(
+        &config,
+        &text,
+        init.as_deref(),
+        |progress| show(&bar, progress),
+        cancel,
+    )?;
     bar.finish_and_clear();
     write_new(&args.out, &trained.weights)?;
     let output = TrainOutput {
@@ -61,7 +68,11 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         let last = trained.last.as_ref().map(describe).unwrap_or_default();
         format!("wrote {} after {} steps; {last}", output.weights, output.steps)
     })?;
-    if cancel.load(Ordering::Relaxed) { Err(CliError::interrupted()) } else { Ok(()) }
+    if cancel.load(Ordering::Relaxed) {
+        Err(CliError::interrupted())
+    } else {
+        Ok(())
+    }
 }
 
 /// Moves a bar to where the run is.

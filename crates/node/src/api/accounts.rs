@@ -78,7 +78,10 @@ pub async fn account_transactions(
     for hash in hashes.iter().rev() {
         items.extend(api.query.transaction(hash).await);
     }
-    Ok(Json(Page { items, next: (start > 0).then(|| start.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: (start > 0).then(|| start.to_string()),
+    }))
 }
 
 /// All validators.
@@ -91,25 +94,42 @@ pub async fn validators(
     let start: u64 = part.cursor.as_deref().map_or(Ok(0), parse)?;
     let limit = page_limit(part.limit) as u64;
     let mut reader = api.query.reader().await;
-    let (Some(counters), Some(epoch)) = (reader.read(view::counters).await?, reader.read(view::epoch).await?) else {
+    let (Some(counters), Some(epoch)) = (
+        reader.read(view::counters).await?,
+        reader.read(view::epoch).await?,
+    ) else {
         return Err(Error::not_started());
     };
     let epoch = epoch.epoch;
-    let committee = reader.read(|state| view::committee(state, epoch)).await?.unwrap_or_default();
+    let committee = reader
+        .read(|state| view::committee(state, epoch))
+        .await?
+        .unwrap_or_default();
     let end = start.saturating_add(limit).min(counters.validators);
     let mut items = Vec::new();
     for index in start..end {
         let item = reader.read(|state| {
-            let Some(address) = view::validator_at(state, index)? else { return Ok(None) };
-            let Some(validator) = view::validator(state, address)? else { return Ok(None) };
+            let Some(address) = view::validator_at(state, index)? else {
+                return Ok(None);
+            };
+            let Some(validator) = view::validator(state, address)? else {
+                return Ok(None);
+            };
             Ok(Some(ValidatorView {
                 validator,
                 pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
-                seat: committee.seats.iter().find(|seat| seat.validator == address).copied(),
+                seat: committee
+                    .seats
+                    .iter()
+                    .find(|seat| seat.validator == address)
+                    .copied(),
                 duty: view::duty(state, epoch, address)?,
             }))
         });
         items.extend(item.await?);
     }
-    Ok(Json(Page { items, next: (end < counters.validators).then(|| end.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: (end < counters.validators).then(|| end.to_string()),
+    }))
 }

@@ -48,7 +48,10 @@ async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec<u8>>, Erro
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
 pub async fn blob(State(api): Api, Path(hash): Path<String>) -> Result<Response, Error> {
     let hash: ContentHash = parse(&hash)?;
-    stored(&api, hash).await?.map(octets).ok_or_else(|| Error::not_found("content", hash))
+    stored(&api, hash)
+        .await?
+        .map(octets)
+        .ok_or_else(|| Error::not_found("content", hash))
 }
 
 /// Stores the body under its hash.
@@ -71,7 +74,12 @@ pub async fn put_blob(
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
-        .ok_or_else(|| Error::new(StatusCode::LENGTH_REQUIRED, "say how long the content is: Content-Length"))?;
+        .ok_or_else(|| {
+            Error::new(
+                StatusCode::LENGTH_REQUIRED,
+                "say how long the content is: Content-Length",
+            )
+        })?;
     if announced > limit {
         let detail = format!("{announced} bytes are more than the longest weights of this network ({limit})");
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
@@ -103,7 +111,10 @@ async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response,
             .await
             .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))?;
     }
-    stored(api, expected.hash).await?.map(octets).ok_or_else(|| Error::not_found("content", expected.hash))
+    stored(api, expected.hash)
+        .await?
+        .map(octets)
+        .ok_or_else(|| Error::not_found("content", expected.hash))
 }
 
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.
@@ -119,7 +130,15 @@ pub async fn weights(State(api): Api, Path(id): Path<String>) -> Result<Response
         .or(model.revealed.map(|weights| weights.committed))
         .or(model.committed)
         .ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("model {id} has no weights yet")))?;
-    obtain(&api, &committed.url, Expected { hash: committed.hash, size_bytes: committed.size_bytes }).await
+    obtain(
+        &api,
+        &committed.url,
+        Expected {
+            hash: committed.hash,
+            size_bytes: committed.size_bytes,
+        },
+    )
+    .await
 }
 
 /// The data that filled a target.
@@ -128,11 +147,26 @@ pub async fn weights(State(api): Api, Path(id): Path<String>) -> Result<Response
 pub async fn target_data(State(api): Api, Path(id): Path<String>) -> Result<Response, Error> {
     let id: TargetId = parse(&id)?;
     let found = api.query.view(|state| {
-        let Some(target) = view::target(state, id)? else { return Ok(None) };
-        let TargetStatus::Filled { submission, .. } = target.status else { return Ok(Some(None)) };
-        Ok(Some(view::submission(state, submission)?.and_then(|submission| submission.found)))
+        let Some(target) = view::target(state, id)? else {
+            return Ok(None);
+        };
+        let TargetStatus::Filled { submission, .. } = target.status else {
+            return Ok(Some(None));
+        };
+        Ok(Some(
+            view::submission(state, submission)?.and_then(|submission| submission.found),
+        ))
     });
     let found = found.await?.ok_or_else(|| Error::not_found("target", id))?;
-    let found = found.ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("target {id} has no winner")))?;
-    obtain(&api, &found.data_url, Expected { hash: found.data_hash, size_bytes: found.data_size_bytes }).await
+    let found =
+        found.ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("target {id} has no winner")))?;
+    obtain(
+        &api,
+        &found.data_url,
+        Expected {
+            hash: found.data_hash,
+            size_bytes: found.data_size_bytes,
+        },
+    )
+    .await
 }

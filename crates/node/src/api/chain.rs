@@ -33,7 +33,13 @@ fn bytes_of(digest: &Digest) -> [u8; 32] {
 }
 
 fn key_of(identity: &Identity) -> PublicKey {
-    PublicKey(identity.encode().as_ref().try_into().expect("an Ed25519 public key has 32 bytes"))
+    PublicKey(
+        identity
+            .encode()
+            .as_ref()
+            .try_into()
+            .expect("an Ed25519 public key has 32 bytes"),
+    )
 }
 
 fn hex_of(bytes: impl AsRef<[u8]>) -> String {
@@ -49,14 +55,22 @@ pub async fn health(State(_): Api) -> &'static str {
 /// Metrics in Prometheus' text form.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", body = String)))]
 pub async fn metrics(State(api): Api) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.query.metrics())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        api.query.metrics(),
+    )
 }
 
 /// How the node stands.
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
 pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
     let query = &api.query;
-    let Tip { height, digest, state_root, timestamp_ms } = query.tip().await.ok_or_else(Error::not_started)?;
+    let Tip {
+        height,
+        digest,
+        state_root,
+        timestamp_ms,
+    } = query.tip().await.ok_or_else(Error::not_started)?;
     let epoch = query.view(view::epoch).await?.ok_or_else(Error::not_started)?;
     let (network_bytes_sent, network_bytes_received) = query.network_bytes();
     let genesis = query.genesis();
@@ -99,9 +113,15 @@ pub async fn genesis(State(api): Api) -> Json<Genesis> {
 #[utoipa::path(get, path = "/v1/supply", responses((status = 200, body = Supply), (status = 503, body = Problem)))]
 pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
     let read = api.query.view(|state| {
-        Ok((view::network(state)?, view::supply(state)?, view::counters(state)?))
+        Ok((
+            view::network(state)?,
+            view::supply(state)?,
+            view::counters(state)?,
+        ))
     });
-    let (Some(network), Some(breakdown), Some(counters)) = read.await? else { return Err(Error::not_started()) };
+    let (Some(network), Some(breakdown), Some(counters)) = read.await? else {
+        return Err(Error::not_started());
+    };
     Ok(Json(Supply {
         initial: network.genesis_supply,
         emitted: network.emission.total.saturating_sub(breakdown.emission),
@@ -117,7 +137,11 @@ pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
 #[utoipa::path(get, path = "/v1/epochs/{epoch}", params(("epoch" = String, Path, description = "A number, or latest")),
     responses((status = 200, body = EpochView), (status = 404, body = Problem)))]
 pub async fn epoch(State(api): Api, Path(text): Path<String>) -> Result<Json<EpochView>, Error> {
-    let wanted: Option<Epoch> = if text == "latest" { None } else { Some(parse(&text)?) };
+    let wanted: Option<Epoch> = if text == "latest" {
+        None
+    } else {
+        Some(parse(&text)?)
+    };
     let (current, record) = api
         .query
         .view(|state| {
@@ -129,9 +153,19 @@ pub async fn epoch(State(api): Api, Path(text): Path<String>) -> Result<Json<Epo
     match wanted {
         Some(epoch) if epoch != current.epoch => {
             let record = record.ok_or_else(|| Error::not_found("epoch", epoch))?;
-            Ok(Json(EpochView { epoch, current: false, state: record.state, record: Some(record) }))
+            Ok(Json(EpochView {
+                epoch,
+                current: false,
+                state: record.state,
+                record: Some(record),
+            }))
         }
-        _ => Ok(Json(EpochView { epoch: current.epoch, current: true, state: current, record: None })),
+        _ => Ok(Json(EpochView {
+            epoch: current.epoch,
+            current: true,
+            state: current,
+            record: None,
+        })),
     }
 }
 
@@ -148,7 +182,11 @@ async fn height_of(api: &super::Shared, text: &str) -> Result<u64, Error> {
     responses((status = 200, body = BlockView), (status = 404, body = Problem)))]
 pub async fn block(State(api): Api, Path(text): Path<String>) -> Result<Json<BlockView>, Error> {
     let height = height_of(&api, &text).await?;
-    let block = api.query.block(height).await.ok_or_else(|| Error::not_found("finalized block", height))?;
+    let block = api
+        .query
+        .block(height)
+        .await
+        .ok_or_else(|| Error::not_found("finalized block", height))?;
     let transactions = block
         .transactions
         .iter()
@@ -162,7 +200,10 @@ pub async fn block(State(api): Api, Path(text): Path<String>) -> Result<Json<Blo
         view: block.context.view().get(),
         timestamp_ms: block.timestamp_ms,
         proposer: key_of(&block.context.leader),
-        seed: Seed(execution_seed(block.seed.as_ref(), api.query.genesis_digest.as_ref())),
+        seed: Seed(execution_seed(
+            block.seed.as_ref(),
+            api.query.genesis_digest.as_ref(),
+        )),
         seed_signature: block.seed.map(|signature| hex_of(signature.0)),
         state_root: StateRoot(bytes_of(&block.state_root)),
         transactions,

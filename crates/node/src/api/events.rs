@@ -87,7 +87,12 @@ pub async fn events(
         Some(from) => from,
         None => api.query.tip().await.map_or(0, |tip| tip.height + 1),
     };
-    let reader = Reader { behind: start.from.is_some(), api, live, next };
+    let reader = Reader {
+        behind: start.from.is_some(),
+        api,
+        live,
+        next,
+    };
     let records = futures::stream::unfold(reader, |mut reader| async move {
         let records = reader.advance().await?;
         Some((futures::stream::iter(records), reader))

@@ -80,9 +80,10 @@ fn status_name(status: &impl serde::Serialize) -> String {
 /// Refuses a status that is none of `known`.
 fn check_status(status: Option<&String>, known: &[&str]) -> Result<(), Error> {
     match status {
-        Some(status) if !known.contains(&status.as_str()) => {
-            Err(Error::bad_request(format!("'{status}' is no status: use {}", known.join(", "))))
-        }
+        Some(status) if !known.contains(&status.as_str()) => Err(Error::bad_request(format!(
+            "'{status}' is no status: use {}",
+            known.join(", ")
+        ))),
         _ => Ok(()),
     }
 }
@@ -93,7 +94,11 @@ fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
         None => view::revealed_embedding(state, model.id)?,
         some => some,
     };
-    Ok(ModelView { model, pool, embedding })
+    Ok(ModelView {
+        model,
+        pool,
+        embedding,
+    })
 }
 
 /// All models, in the order of their creation.
@@ -108,21 +113,38 @@ pub async fn models(
     let start: u64 = filter.cursor.as_deref().map_or(Ok(0), parse)?;
     let limit = page_limit(filter.limit);
     let mut reader = api.query.reader().await;
-    let counters = reader.read(view::counters).await?.ok_or_else(Error::not_started)?;
+    let counters = reader
+        .read(view::counters)
+        .await?
+        .ok_or_else(Error::not_started)?;
     let end = counters.models.min(start.saturating_add(SCANNED_MAX));
     let (mut index, mut items) = (start, Vec::new());
     while index < end && items.len() < limit {
         let item = reader.read(|state| {
-            let Some(id) = view::model_at(state, index)? else { return Ok(None) };
-            let Some(model) = view::model(state, id)? else { return Ok(None) };
+            let Some(id) = view::model_at(state, index)? else {
+                return Ok(None);
+            };
+            let Some(model) = view::model(state, id)? else {
+                return Ok(None);
+            };
             let matches = owner.is_none_or(|owner| model.owner == owner)
-                && filter.status.as_ref().is_none_or(|status| *status == status_name(&model.status));
-            if matches { model_view(state, model).map(Some) } else { Ok(None) }
+                && filter
+                    .status
+                    .as_ref()
+                    .is_none_or(|status| *status == status_name(&model.status));
+            if matches {
+                model_view(state, model).map(Some)
+            } else {
+                Ok(None)
+            }
         });
         items.extend(item.await?);
         index += 1;
     }
-    Ok(Json(Page { items, next: (index < counters.models).then(|| index.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: (index < counters.models).then(|| index.to_string()),
+    }))
 }
 
 /// A model.
@@ -134,13 +156,22 @@ pub async fn model(State(api): Api, Path(id): Path<String>) -> Result<Json<Model
         Some(model) => model_view(state, model).map(Some),
         None => Ok(None),
     });
-    found.await?.map(Json).ok_or_else(|| Error::not_found("model", id))
+    found
+        .await?
+        .map(Json)
+        .ok_or_else(|| Error::not_found("model", id))
 }
 
 fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> Read<Option<TargetView>> {
-    let Some(params) = view::params(state)? else { return Ok(None) };
+    let Some(params) = view::params(state)? else {
+        return Ok(None);
+    };
     let embedding = Embedding::draw(&target.seed, params.architecture.embedding_dim as usize);
-    Ok(Some(TargetView { current: target.epoch == current, target, embedding }))
+    Ok(Some(TargetView {
+        current: target.epoch == current,
+        target,
+        embedding,
+    }))
 }
 
 /// An epoch's targets, latest first.
@@ -168,19 +199,30 @@ pub async fn targets(
     while index > stop && items.len() < limit {
         index -= 1;
         let item = reader.read(|state| {
-            let Some(id) = view::target_at(state, epoch, index)? else { return Ok(None) };
-            let Some(target) = view::target(state, id)? else { return Ok(None) };
+            let Some(id) = view::target_at(state, epoch, index)? else {
+                return Ok(None);
+            };
+            let Some(target) = view::target(state, id)? else {
+                return Ok(None);
+            };
             let status = match target.status {
                 TargetStatus::Open => "open",
                 TargetStatus::Settling { .. } => "settling",
                 TargetStatus::Filled { .. } => "filled",
             };
             let matches = filter.status.as_ref().is_none_or(|wanted| wanted == status);
-            if matches { target_view(state, target, current.epoch) } else { Ok(None) }
+            if matches {
+                target_view(state, target, current.epoch)
+            } else {
+                Ok(None)
+            }
         });
         items.extend(item.await?);
     }
-    Ok(Json(Page { items, next: (index > 0).then(|| index.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: (index > 0).then(|| index.to_string()),
+    }))
 }
 
 /// A target.
@@ -194,7 +236,10 @@ pub async fn target(State(api): Api, Path(id): Path<String>) -> Result<Json<Targ
         };
         target_view(state, target, current.epoch)
     });
-    found.await?.map(Json).ok_or_else(|| Error::not_found("target", id))
+    found
+        .await?
+        .map(Json)
+        .ok_or_else(|| Error::not_found("target", id))
 }
 
 fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<SubmissionView> {
@@ -212,13 +257,22 @@ fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<
         let committee = view::committee(state, target.epoch.next())?.unwrap_or_default();
         for seat in committee.seats {
             if let Some(vote) = view::audit_vote(state, submission.id, seat.validator)? {
-                audits.push(AuditView { auditor: seat.validator, vote });
+                audits.push(AuditView {
+                    auditor: seat.validator,
+                    vote,
+                });
             }
         }
         audit_outcome = view::audit_outcome(state, submission.id)?;
     }
     let auditors = view::auditors(state, &submission)?;
-    Ok(SubmissionView { submission, embedding, auditors, audits, audit_outcome })
+    Ok(SubmissionView {
+        submission,
+        embedding,
+        auditors,
+        audits,
+        audit_outcome,
+    })
 }
 
 /// All submissions, latest first.
@@ -228,31 +282,56 @@ pub async fn submissions(
     State(api): Api,
     Query(filter): Query<SubmissionFilter>,
 ) -> Result<Json<Page<SubmissionView>>, Error> {
-    let known =
-        ["committed", "revealed", "won", "lost_race", "not_new", "expired", "paid", "found_false"];
+    let known = [
+        "committed",
+        "revealed",
+        "won",
+        "lost_race",
+        "not_new",
+        "expired",
+        "paid",
+        "found_false",
+    ];
     check_status(filter.status.as_ref(), &known)?;
     let submitter: Option<Address> = filter.submitter.as_deref().map(parse).transpose()?;
     let target: Option<TargetId> = filter.target.as_deref().map(parse).transpose()?;
     let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
     let limit = page_limit(filter.limit);
     let mut reader = api.query.reader().await;
-    let counters = reader.read(view::counters).await?.ok_or_else(Error::not_started)?;
+    let counters = reader
+        .read(view::counters)
+        .await?
+        .ok_or_else(Error::not_started)?;
     let mut index = cursor.unwrap_or(counters.submissions).min(counters.submissions);
     let stop = index.saturating_sub(SCANNED_MAX);
     let mut items = Vec::new();
     while index > stop && items.len() < limit {
         index -= 1;
         let item = reader.read(|state| {
-            let Some(id) = view::submission_at(state, index)? else { return Ok(None) };
-            let Some(submission) = view::submission(state, id)? else { return Ok(None) };
+            let Some(id) = view::submission_at(state, index)? else {
+                return Ok(None);
+            };
+            let Some(submission) = view::submission(state, id)? else {
+                return Ok(None);
+            };
             let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
                 && target.is_none_or(|target| submission.target == target)
-                && filter.status.as_ref().is_none_or(|status| *status == status_name(&submission.status));
-            if matches { submission_view(state, submission).map(Some) } else { Ok(None) }
+                && filter
+                    .status
+                    .as_ref()
+                    .is_none_or(|status| *status == status_name(&submission.status));
+            if matches {
+                submission_view(state, submission).map(Some)
+            } else {
+                Ok(None)
+            }
         });
         items.extend(item.await?);
     }
-    Ok(Json(Page { items, next: (index > 0).then(|| index.to_string()) }))
+    Ok(Json(Page {
+        items,
+        next: (index > 0).then(|| index.to_string()),
+    }))
 }
 
 /// A submission.
@@ -264,5 +343,8 @@ pub async fn submission(State(api): Api, Path(id): Path<String>) -> Result<Json<
         Some(submission) => submission_view(state, submission).map(Some),
         None => Ok(None),
     });
-    found.await?.map(Json).ok_or_else(|| Error::not_found("submission", id))
+    found
+        .await?
+        .map(Json)
+        .ok_or_else(|| Error::not_found("submission", id))
 }

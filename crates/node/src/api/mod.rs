@@ -62,7 +62,11 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let policy = FetchPolicy {
-        size_bytes_max: query.genesis().params.weights_size_max_bytes.min(services.blobs.limit_bytes()),
+        size_bytes_max: query
+            .genesis()
+            .params
+            .weights_size_max_bytes
+            .min(services.blobs.limit_bytes()),
         timeout: std::time::Duration::from_secs(600),
         private_addresses: services.faucet.is_some(),
         ..FetchPolicy::default()
@@ -78,7 +82,10 @@ pub async fn serve(
         // An error means that whoever could stop us is gone.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, router(shared)).with_graceful_shutdown(stop).into_future().await
+    axum::serve(listener, router(shared))
+        .with_graceful_shutdown(stop)
+        .into_future()
+        .await
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -99,7 +106,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/finality/{height}", get(chain::finality))
         .route("/v1/events", get(events::events))
         .route("/v1/accounts/{address}", get(accounts::account))
-        .route("/v1/accounts/{address}/transactions", get(accounts::account_transactions))
+        .route(
+            "/v1/accounts/{address}/transactions",
+            get(accounts::account_transactions),
+        )
         .route("/v1/validators", get(accounts::validators))
         .route("/v1/models", get(market::models))
         .route("/v1/models/{id}", get(market::model))
@@ -122,5 +132,7 @@ fn router(shared: Arc<Shared>) -> Router {
 
 /// Reads `limit` of a list request.
 fn page_limit(limit: Option<usize>) -> usize {
-    limit.unwrap_or(soma_types::api::PAGE_ITEMS_DEFAULT).clamp(1, soma_types::api::PAGE_ITEMS_MAX)
+    limit
+        .unwrap_or(soma_types::api::PAGE_ITEMS_DEFAULT)
+        .clamp(1, soma_types::api::PAGE_ITEMS_MAX)
 }

@@ -50,7 +50,10 @@ impl Error {
 
     /// Before the first block there is no state.
     pub fn not_started() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the network has no block yet: try again in a second")
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the network has no block yet: try again in a second",
+        )
     }
 }
 
@@ -110,6 +113,10 @@ pub async fn no_such_path(request: Request) -> Error {
 
 /// Answers requests with the wrong method.
 pub async fn no_such_method(request: Request) -> Error {
-    let detail = format!("{} does not take {}: see /openapi.json", request.uri().path(), request.method());
+    let detail = format!(
+        "{} does not take {}: see /openapi.json",
+        request.uri().path(),
+        request.method()
+    );
     Error::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

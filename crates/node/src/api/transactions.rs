@@ -41,18 +41,21 @@ pub async fn submit(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Su
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
     responses((status = 200, body = Simulated), (status = 422, body = Problem)))]
 pub async fn simulate(State(api): Api, body: Bytes) -> Result<Json<Simulated>, Error> {
-    Ok(Json(Simulated { receipt: api.query.simulate(&body).await? }))
+    Ok(Json(Simulated {
+        receipt: api.query.simulate(&body).await?,
+    }))
 }
 
 /// A transaction, waiting or included.
 #[utoipa::path(get, path = "/v1/transactions/{hash}", params(("hash" = String, Path)),
     responses((status = 200, body = TransactionView), (status = 404, body = Problem)))]
-pub async fn transaction(
-    State(api): Api,
-    Path(hash): Path<String>,
-) -> Result<Json<TransactionView>, Error> {
+pub async fn transaction(State(api): Api, Path(hash): Path<String>) -> Result<Json<TransactionView>, Error> {
     let hash: TransactionHash = parse(&hash)?;
-    api.query.transaction(&hash).await.map(Json).ok_or_else(|| Error::not_found("transaction", hash))
+    api.query
+        .transaction(&hash)
+        .await
+        .map(Json)
+        .ok_or_else(|| Error::not_found("transaction", hash))
 }
 
 /// Money, on a localnet.
@@ -69,9 +72,18 @@ pub async fn faucet(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Su
         return Err(Error::bad_request(detail));
     }
     let _turn = api.faucet.lock().await;
-    let epoch = api.query.view(view::epoch).await?.ok_or_else(Error::not_started)?.epoch;
+    let epoch = api
+        .query
+        .view(view::epoch)
+        .await?
+        .ok_or_else(Error::not_started)?
+        .epoch;
     let (_, nonce) = api.query.nonces(&keys.address()).await?;
-    let payments = List::new(vec![Payment { to: request.address, amount }]).map_err(Error::bad_request)?;
+    let payments = List::new(vec![Payment {
+        to: request.address,
+        amount,
+    }])
+    .map_err(Error::bad_request)?;
     let transaction = Transaction {
         chain: api.query.genesis().chain_id(),
         sender: keys.public_key(),

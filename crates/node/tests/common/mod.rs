@@ -20,6 +20,7 @@ use soma_node::{
     query::Query,
     validator::{self, Config},
 };
+use soma_types::Epoch;
 use soma_types::{
     Keypair, PublicKey, Shannons, Transaction, TransactionKind,
     amount::SHANNONS_PER_SOMA,
@@ -28,7 +29,6 @@ use soma_types::{
     params::{Params, Preset},
     transaction::{BasisPoints, Payment},
 };
-use soma_types::Epoch;
 
 /// State roots by height, as one validator finalized them. Survives the validator's crashes.
 pub type Roots = Arc<Mutex<BTreeMap<u64, Digest>>>;
@@ -45,7 +45,10 @@ pub type Slot = Arc<Mutex<Option<Query<deterministic::Context>>>>;
 
 impl ProcessedHeight for State {
     async fn processed_height(&self) -> u64 {
-        self.marshal.get_processed().await.map_or(0, |processed| processed.height().get())
+        self.marshal
+            .get_processed()
+            .await
+            .map_or(0, |processed| processed.height().get())
     }
 }
 
@@ -63,7 +66,10 @@ impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
         if let Update::Block(block, _) = &update {
             let block = block.inner();
             let before = self.roots.lock().insert(block.height.get(), block.state_root);
-            assert!(before.is_none_or(|root| root == block.state_root), "a finalized block was replaced");
+            assert!(
+                before.is_none_or(|root| root == block.state_root),
+                "a finalized block was replaced"
+            );
         }
         self.inner.report(update)
     }
@@ -129,14 +135,19 @@ impl Network {
     /// Sender `index` pays one shannon to its neighbour.
     pub fn payment(&self, index: u8, nonce: u64) -> Vec<u8> {
         let keys = sender(index);
-        let payment = Payment { to: sender((index + 1) % 4).address(), amount: Shannons(1) };
+        let payment = Payment {
+            to: sender((index + 1) % 4).address(),
+            amount: Shannons(1),
+        };
         let transaction = Transaction {
             chain: self.genesis.chain_id(),
             sender: keys.public_key(),
             nonce,
             expires: Epoch(1_000),
             max_fee: Shannons(SHANNONS_PER_SOMA),
-            kind: TransactionKind::Transfer { payments: List::new(vec![payment]).unwrap() },
+            kind: TransactionKind::Transfer {
+                payments: List::new(vec![payment]).unwrap(),
+            },
         };
         transaction.sign(&keys).encode()
     }
@@ -148,7 +159,11 @@ impl EngineDefinition for Network {
     type State = State;
 
     fn participants(&self) -> Vec<Identity> {
-        self.dealt.members.iter().map(|member| member.identity.public_key()).collect()
+        self.dealt
+            .members
+            .iter()
+            .map(|member| member.identity.public_key())
+            .collect()
     }
 
     fn channels(&self) -> Vec<(u64, Quota)> {
@@ -179,7 +194,14 @@ impl EngineDefinition for Network {
         let notes = roots.clone();
         let (key, monitor) = (init.public_key.clone(), init.monitor);
         let validator = validator::start(init.context, config, engine_channels, gossip, |stateful| {
-            MonitorReporter::new(key, monitor, Notes { inner: stateful, roots: notes })
+            MonitorReporter::new(
+                key,
+                monitor,
+                Notes {
+                    inner: stateful,
+                    roots: notes,
+                },
+            )
         })
         .await;
         // Clients hand in payments while the network runs.
@@ -189,7 +211,14 @@ impl EngineDefinition for Network {
         }
         let marshal = validator.query.marshal().clone();
         *slot.lock() = Some(validator.query);
-        (validator.handle, State { query: slot, roots, marshal })
+        (
+            validator.handle,
+            State {
+                query: slot,
+                roots,
+                marshal,
+            },
+        )
     }
 
     fn start(engine: Handle<()>) -> Handle<()> {
