@@ -106,12 +106,12 @@ fn e2e_localnet_survives_kill() {
     let balances = |net: &Localnet| (net.balance(&bench, "alice"), net.balance(&bench, "bob"));
     assert_eq!(balances(&net), (left, 1_500_000_000));
 
-    // What the ledger refuses is told by its own name for it, with the remedy.
+    // What the ledger refuses is told in its own words, which name the values and the remedy.
     let output = bench.run(&["send", "bob", "100", "--network", &net.api]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.starts_with("error: ") && stderr.contains("hint: "),
+        stderr.starts_with("error: ") && stderr.contains("100 SOMA are needed: fund the account"),
         "{stderr}"
     );
     let missing = bench.run(&["model", "show", "0x123456", "--network", &net.api]);
@@ -140,7 +140,9 @@ fn e2e_localnet_survives_kill() {
     assert_eq!(forced.status.code(), Some(1));
     net.goes_on(&bench);
 
-    // As final as a block can be.
+    // What failed has paid its fee and nothing else. All of it is as final as a block can be.
+    let before = (left - fee, 1_500_000_000);
+    assert_eq!(balances(&net), before);
     let (height, chain) = (net.height(&bench), net.chain.clone());
     net.child.kill().unwrap();
     net.child.wait().unwrap();
@@ -153,7 +155,7 @@ fn e2e_localnet_survives_kill() {
         "blocks after {} are lost; there were {height}",
         net.height(&bench)
     );
-    assert_eq!(balances(&net), (left, 1_500_000_000));
+    assert_eq!(balances(&net), before);
     net.goes_on(&bench);
     net.json(&bench, &["send", "bob", "0.5"]);
     assert_eq!(net.balance(&bench, "bob"), 2_000_000_000);
