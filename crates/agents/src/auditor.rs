@@ -15,7 +15,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::Arc,
+    time::Duration,
 };
 
 use soma_client::{Account, ClientError, ModelFilter, NodeClient, SubmissionFilter, SubmissionPhase};
@@ -125,6 +127,15 @@ impl Auditor {
     #[must_use]
     pub fn address(&self) -> Address {
         self.account.address()
+    }
+
+    /// Steps for as long as the task lives, a block time apart, and tells `observe` what came of each. A
+    /// step that failed is made good by the next.
+    pub async fn run(mut self, mut observe: impl FnMut(Result<Progress, AuditError>)) -> Infallible {
+        loop {
+            observe(self.step().await);
+            tokio::time::sleep(Duration::from_millis(self.params.block_time_ms)).await;
+        }
     }
 
     /// Does what is due now: see the module's head.

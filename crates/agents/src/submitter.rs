@@ -10,7 +10,10 @@
 //! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash
 //! between commit and reveal loses nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
 use soma_model::{BackendError, Directions, Model, ScoreError, Scorer};
@@ -61,11 +64,13 @@ pub enum Attempt {
     Rejected(String),
 }
 
-/// An epoch's fixed facts.
+/// What is frozen for an epoch.
 #[derive(Debug)]
 struct EpochFacts {
     seed: Seed,
     directions: Arc<Directions>,
+    /// Those met so far, with the weights they compete with.
+    models: BTreeMap<ModelId, Arc<Model>>,
 }
 
 /// Submits documents under one key.
@@ -135,22 +140,21 @@ impl Submitter {
     /// # Errors
     /// When a model is unusable or the data cannot be scored.
     pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
-        let mut models: BTreeMap<ModelId, Arc<Model>> = BTreeMap::new();
+        let mut facts = self.facts().await?;
+        let mut models = BTreeMap::new();
         for id in targets.iter().flat_map(|view| &view.target.models) {
-            if !models.contains_key(id) {
+            if let Entry::Vacant(place) = facts.models.entry(*id) {
                 let view = self.node().model(id).await?;
                 let Some(weights) = &view.model.weights else {
                     continue;
                 };
-                let model = self
-                    .experts
-                    .load(weights)
-                    .await
-                    .map_err(|error| SubmitError::Expert { model: *id, error })?;
-                models.insert(*id, model);
+                let model = self.experts.load(weights).await;
+                place.insert(model.map_err(|error| SubmitError::Expert { model: *id, error })?);
             }
+            models.insert(*id, Arc::clone(&facts.models[id]));
         }
-        let directions = self.directions().await?;
+        let directions = Arc::clone(&facts.directions);
+        self.epoch = Some(facts);
         let (scorer, data) = (self.scorer, data.to_vec());
         tokio::task::spawn_blocking(move || score_each(scorer, &models, &data, &directions)).await?
     }
@@ -176,19 +180,17 @@ impl Submitter {
             .min_by_key(|hit| domain_hash("soma 2026 target rank", &[&me.0, &hit.target.0]))
     }
 
-    /// SIGReg's directions of the current epoch, drawn once per epoch.
-    async fn directions(&mut self) -> Result<Arc<Directions>, ClientError> {
+    /// Takes what is known of the current epoch; drawn afresh when a new one has begun.
+    async fn facts(&mut self) -> Result<EpochFacts, ClientError> {
         let seed = self.node().epoch(None).await?.state.seed;
-        let facts = match self.epoch.take() {
+        Ok(match self.epoch.take() {
             Some(facts) if facts.seed == seed => facts,
             _ => EpochFacts {
                 seed,
                 directions: Arc::new(Directions::draw(&seed, self.experts.architecture())),
+                models: BTreeMap::new(),
             },
-        };
-        let directions = Arc::clone(&facts.directions);
-        self.epoch = Some(facts);
-        Ok(directions)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod args;
+mod auditors;
 mod commands;
 mod context;
 mod corpora;

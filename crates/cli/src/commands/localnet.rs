@@ -13,20 +13,19 @@ use std::{
 
 use indicatif::ProgressBar;
 use serde::Serialize;
-use soma_agents::{Auditor, ScoringDesk};
-use soma_client::{Account, Journal, NodeClient};
-use soma_model::Scorer;
+use soma_agents::auditor::AuditError;
+use soma_client::NodeClient;
 use soma_node::{
     folder::Blueprint,
     localnet::{Config, Localnet},
 };
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
-use tokio::task::JoinSet;
 
 use crate::{
     architecture,
     args::LocalnetArgs,
-    context::{Context, experts},
+    auditors,
+    context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::Printer,
@@ -205,9 +204,7 @@ async fn serve(
     directory: &Path,
     interrupt: &Interrupt,
 ) -> CliResult {
-    let mut auditors = JoinSet::new();
-    let outcome = operate(printer, &mut network, directory, &mut auditors, interrupt).await;
-    auditors.shutdown().await;
+    let outcome = operate(printer, &mut network, directory, interrupt).await;
     let stopped = tokio::task::spawn_blocking(move || network.stop()).await?;
     outcome.and(stopped.map_err(CliError::from))
 }
@@ -217,7 +214,6 @@ async fn operate(
     printer: Printer,
     network: &mut Localnet,
     directory: &Path,
-    auditors: &mut JoinSet<()>,
     interrupt: &Interrupt,
 ) -> CliResult {
     let nodes = network
@@ -237,7 +233,12 @@ async fn operate(
         error = failure(network) => return Err(error),
         () = interrupt.wait() => return Ok(()),
     }
-    begin(printer, network, &nodes, directory, auditors)?;
+    let errors = Errors::default();
+    // They end when this function returns.
+    let _auditors = auditors::start(network, &nodes, directory, move |index, step| {
+        tell_once(printer, &errors, index, step.err());
+    })?;
+    announce(printer, network, &nodes, directory)?;
     tokio::select! {
         never = watch(printer, &nodes[0]) => match never {},
         error = failure(network) => Err(error),
@@ -255,24 +256,8 @@ async fn failure(network: &mut Localnet) -> CliError {
     }
 }
 
-/// Starts the auditors, and tells where everything is.
-fn begin(
-    printer: Printer,
-    network: &Localnet,
-    nodes: &[NodeClient],
-    directory: &Path,
-    auditors: &mut JoinSet<()>,
-) -> CliResult {
-    let params = network.genesis().params.clone();
-    // One machine, one operator: what its auditors have scored is scored once.
-    let desk = ScoringDesk::new(Scorer::new()?);
-    let errors = Errors::default();
-    for (index, (keys, node)) in network.validator_accounts().iter().zip(nodes).enumerate() {
-        let journal = Journal::new(directory.join("auditors"));
-        let account = Account::new(node.clone(), keys.clone(), journal);
-        let auditor = Auditor::new(account, params.clone(), experts(node, &params)?, desk.clone());
-        auditors.spawn(audit(printer, index, auditor, errors.clone()));
-    }
+/// Tells where everything is.
+fn announce(printer: Printer, network: &Localnet, nodes: &[NodeClient], directory: &Path) -> CliResult {
     let output = LocalnetOutput {
         api: nodes.iter().map(|node| node.address().to_owned()).collect(),
         chain: network.genesis().chain_id(),
@@ -332,22 +317,15 @@ fn show_line(line: &ProgressBar, status: &Status) {
 /// The last error of each auditor, so that a lasting one is told once.
 type Errors = Arc<Mutex<BTreeMap<usize, String>>>;
 
-/// One validator's audits, until the task is ended.
-async fn audit(printer: Printer, index: usize, mut auditor: Auditor, errors: Errors) {
-    loop {
-        let error = auditor.step().await.err().map(|error| error.to_string());
-        let news = {
-            let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
-            let before = match &error {
-                Some(error) => errors.insert(index, error.clone()),
-                None => errors.remove(&index),
-            };
-            error.filter(|error| before.as_ref() != Some(error))
-        };
-        // The next step tries again.
-        if let Some(error) = news {
-            printer.note(format!("auditor of validator {index}: {error}"));
-        }
-        tokio::time::sleep(PAUSE).await;
+/// Tells of an auditor's error unless its last step failed in the same way. The next step tries again.
+fn tell_once(printer: Printer, errors: &Errors, index: usize, error: Option<AuditError>) {
+    let error = error.map(|error| error.to_string());
+    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = match &error {
+        Some(error) => errors.insert(index, error.clone()),
+        None => errors.remove(&index),
+    };
+    if let Some(error) = error.filter(|error| before.as_ref() != Some(error)) {
+        printer.note(format!("auditor of validator {index}: {error}"));
     }
 }

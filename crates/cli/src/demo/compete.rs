@@ -3,20 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use soma_agents::{
-    Auditor, ScoringDesk, Submitter,
+    Submitter,
     submitter::{Attempt, SubmitError},
     trainer::specialization,
 };
 use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
-use soma_model::Scorer;
 use soma_node::{folder::Blueprint, localnet::Localnet};
 use soma_types::{
     Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, StateRoot, SubmissionId,
@@ -32,6 +28,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     args::DemoArgs,
+    auditors,
     context::experts,
     demo::cast::{Cast, Domain},
     error::{CliError, CliResult},
@@ -186,19 +183,18 @@ impl Competition {
         node.put_blob(self.cast.generalist.weights.clone()).await?;
 
         let notes = Shared::default();
-        let over = Arc::new(AtomicBool::new(false));
-        let desk = ScoringDesk::new(Scorer::new()?);
-        let mut auditors = JoinSet::new();
-        for (keys, node) in network.validator_accounts().iter().zip(&nodes) {
-            let account = Account::new(node.clone(), keys.clone(), self.journal("auditors"));
-            let auditor = Auditor::new(
-                account,
-                self.params.clone(),
-                experts(node, &self.params)?,
-                desk.clone(),
-            );
-            auditors.spawn(audit(auditor, Arc::clone(&notes), Arc::clone(&over)));
-        }
+        let audits = Arc::clone(&notes);
+        let mut auditors = auditors::start(network, &nodes, &self.journals, move |_, step| {
+            note(&audits, |notes| match step {
+                Ok(progress) => {
+                    for model in progress.models_sound {
+                        *notes.sound.entry(model).or_default() += 1;
+                    }
+                }
+                // The next step tries again; what stays undone shows in the report.
+                Err(error) => notes.last_error = Some(error.to_string()),
+            });
+        })?;
 
         printer.note("Publishing the specialists: commit, then reveal one epoch later");
         let (models, first) = self.publish(&nodes).await?;
@@ -253,10 +249,7 @@ impl Competition {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        over.store(true, Ordering::Relaxed);
-        while let Some(finished) = auditors.join_next().await {
-            finished?;
-        }
+        auditors.shutdown().await;
         let notes = std::mem::take(&mut *notes.lock().unwrap_or_else(PoisonError::into_inner));
         let mut roots = Vec::new();
         for query in network.queries() {
@@ -331,22 +324,6 @@ fn owner(domain: &Domain) -> String {
 
 fn submitter(domain: &Domain) -> String {
     format!("submitter-{}", domain.name)
-}
-
-/// One validator's audits, until everything is over.
-async fn audit(mut auditor: Auditor, notes: Shared, over: Arc<AtomicBool>) {
-    while !over.load(Ordering::Relaxed) {
-        match auditor.step().await {
-            Ok(progress) => note(&notes, |notes| {
-                for model in progress.models_sound {
-                    *notes.sound.entry(model).or_default() += 1;
-                }
-            }),
-            // The next step tries again; what stays undone shows in the report.
-            Err(error) => note(&notes, |notes| notes.last_error = Some(error.to_string())),
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
 }
 
 /// An honest submitter: its domain's held-out documents, one after the other.

@@ -1,0 +1,41 @@
+//! One auditor for each validator of a localnet.
+
+use std::path::Path;
+
+use soma_agents::{
+    Auditor, ScoringDesk,
+    auditor::{AuditError, Progress},
+};
+use soma_client::{Account, Journal, NodeClient};
+use soma_model::Scorer;
+use soma_node::localnet::Localnet;
+use tokio::task::JoinSet;
+
+use crate::{context::experts, error::CliResult};
+
+/// Starts them; they end with the set. `observe` is told a validator's place and what came of each of its
+/// auditor's steps. What they have sent is journalled below `folder`.
+///
+/// # Errors
+/// When this machine cannot score exactly.
+pub fn start(
+    network: &Localnet,
+    nodes: &[NodeClient],
+    folder: &Path,
+    observe: impl Fn(usize, Result<Progress, AuditError>) + Clone + Send + 'static,
+) -> CliResult<JoinSet<()>> {
+    let params = &network.genesis().params;
+    // One machine, one operator: what its auditors have scored is scored once.
+    let desk = ScoringDesk::new(Scorer::new()?);
+    let mut tasks = JoinSet::new();
+    for (index, (keys, node)) in network.validator_accounts().iter().zip(nodes).enumerate() {
+        let account = Account::new(node.clone(), keys.clone(), Journal::new(folder.join("auditors")));
+        let auditor = Auditor::new(account, params.clone(), experts(node, params)?, desk.clone());
+        let observe = observe.clone();
+        tasks.spawn(async move {
+            let never = auditor.run(move |step| observe(index, step)).await;
+            match never {}
+        });
+    }
+    Ok(tasks)
+}
