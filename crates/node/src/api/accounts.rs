@@ -4,7 +4,6 @@ use axum::{
     Json,
     extract::{Path, Query, State},
 };
-use serde::Deserialize;
 use soma_ledger::view;
 use soma_types::{
     Address,
@@ -13,22 +12,12 @@ use soma_types::{
 };
 
 use super::{
-    Api, page_limit,
+    Api, Part,
     problem::{Error, parse},
 };
 
 /// Stakes shown with an account.
 const STAKES_MAX: u64 = 1_000;
-
-/// Which part of a list.
-#[derive(Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Part {
-    /// Where to go on: a page's `next`.
-    pub cursor: Option<String>,
-    /// Most items.
-    pub limit: Option<usize>,
-}
 
 /// An account. One that was never used is all zeros.
 #[utoipa::path(get, path = "/v1/accounts/{address}", params(("address" = String, Path)),
@@ -72,8 +61,8 @@ pub async fn account_transactions(
     Query(part): Query<Part>,
 ) -> Result<Json<Page<TransactionView>>, Error> {
     let address: Address = parse(&address)?;
-    let end = part.cursor.as_deref().map(parse).transpose()?;
-    let (start, hashes) = api.query.index().account(&address, end, page_limit(part.limit));
+    let end = part.cursor()?;
+    let (start, hashes) = api.query.index().account(&address, end, part.limit());
     let mut items = Vec::with_capacity(hashes.len());
     for hash in hashes.iter().rev() {
         items.extend(api.query.transaction(hash).await);
@@ -91,8 +80,8 @@ pub async fn validators(
     State(api): Api,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ValidatorView>>, Error> {
-    let start: u64 = part.cursor.as_deref().map_or(Ok(0), parse)?;
-    let limit = page_limit(part.limit) as u64;
+    let start: u64 = part.cursor()?.unwrap_or(0);
+    let limit = part.limit() as u64;
     let mut reader = api.query.reader().await;
     let (Some(counters), Some(epoch)) = (
         reader.read(view::counters).await?,

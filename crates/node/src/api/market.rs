@@ -14,7 +14,7 @@ use soma_types::{
 };
 
 use super::{
-    Api, page_limit,
+    Api, Part,
     problem::{Error, parse},
 };
 
@@ -32,10 +32,6 @@ pub struct ModelFilter {
     pub status: Option<String>,
     /// An address.
     pub owner: Option<String>,
-    /// Where to go on: a page's `next`.
-    pub cursor: Option<String>,
-    /// Most items.
-    pub limit: Option<usize>,
 }
 
 /// Which targets.
@@ -46,10 +42,6 @@ pub struct TargetFilter {
     pub status: Option<String>,
     /// An epoch; the current one where left out.
     pub epoch: Option<u64>,
-    /// Where to go on: a page's `next`.
-    pub cursor: Option<String>,
-    /// Most items.
-    pub limit: Option<usize>,
 }
 
 /// Which submissions.
@@ -62,10 +54,6 @@ pub struct SubmissionFilter {
     pub target: Option<String>,
     /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
     pub status: Option<String>,
-    /// Where to go on: a page's `next`.
-    pub cursor: Option<String>,
-    /// Most items.
-    pub limit: Option<usize>,
 }
 
 /// The name a status has in JSON.
@@ -102,16 +90,17 @@ fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
 }
 
 /// All models, in the order of their creation.
-#[utoipa::path(get, path = "/v1/models", params(ModelFilter),
+#[utoipa::path(get, path = "/v1/models", params(ModelFilter, Part),
     responses((status = 200, body = Page<ModelView>), (status = 400, body = Problem)))]
 pub async fn models(
     State(api): Api,
     Query(filter): Query<ModelFilter>,
+    Query(part): Query<Part>,
 ) -> Result<Json<Page<ModelView>>, Error> {
     check_status(filter.status.as_ref(), &["created", "active", "stale", "retired"])?;
     let owner: Option<Address> = filter.owner.as_deref().map(parse).transpose()?;
-    let start: u64 = filter.cursor.as_deref().map_or(Ok(0), parse)?;
-    let limit = page_limit(filter.limit);
+    let start: u64 = part.cursor()?.unwrap_or(0);
+    let limit = part.limit();
     let mut reader = api.query.reader().await;
     let counters = reader
         .read(view::counters)
@@ -175,15 +164,16 @@ fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> R
 }
 
 /// An epoch's targets, latest first.
-#[utoipa::path(get, path = "/v1/targets", params(TargetFilter),
+#[utoipa::path(get, path = "/v1/targets", params(TargetFilter, Part),
     responses((status = 200, body = Page<TargetView>), (status = 400, body = Problem)))]
 pub async fn targets(
     State(api): Api,
     Query(filter): Query<TargetFilter>,
+    Query(part): Query<Part>,
 ) -> Result<Json<Page<TargetView>>, Error> {
     check_status(filter.status.as_ref(), &["open", "settling", "filled"])?;
-    let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
-    let limit = page_limit(filter.limit);
+    let cursor: Option<u64> = part.cursor()?;
+    let limit = part.limit();
     let mut reader = api.query.reader().await;
     let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
     let epoch = filter.epoch.map_or(current.epoch, Epoch);
@@ -276,11 +266,12 @@ fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<
 }
 
 /// All submissions, latest first.
-#[utoipa::path(get, path = "/v1/submissions", params(SubmissionFilter),
+#[utoipa::path(get, path = "/v1/submissions", params(SubmissionFilter, Part),
     responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
 pub async fn submissions(
     State(api): Api,
     Query(filter): Query<SubmissionFilter>,
+    Query(part): Query<Part>,
 ) -> Result<Json<Page<SubmissionView>>, Error> {
     let known = [
         "committed",
@@ -295,8 +286,8 @@ pub async fn submissions(
     check_status(filter.status.as_ref(), &known)?;
     let submitter: Option<Address> = filter.submitter.as_deref().map(parse).transpose()?;
     let target: Option<TargetId> = filter.target.as_deref().map(parse).transpose()?;
-    let cursor: Option<u64> = filter.cursor.as_deref().map(parse).transpose()?;
-    let limit = page_limit(filter.limit);
+    let cursor: Option<u64> = part.cursor()?;
+    let limit = part.limit();
     let mut reader = api.query.reader().await;
     let counters = reader
         .read(view::counters)

@@ -12,15 +12,20 @@ mod openapi;
 mod problem;
 mod transactions;
 
-use std::{future::IntoFuture as _, io, net::TcpListener, sync::Arc};
+use std::{future::IntoFuture as _, io, net::TcpListener, num::ParseIntError, str::FromStr, sync::Arc};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     routing::{get, post},
 };
+use serde::Deserialize;
 use soma_blobs::{FetchPolicy, Fetcher, Store};
-use soma_types::{Keypair, transaction::TRANSACTION_BYTES_MAX};
+use soma_types::{
+    Keypair,
+    api::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
+    transaction::TRANSACTION_BYTES_MAX,
+};
 use tokio::sync::{Mutex, watch};
 
 use crate::localnet::LiveQuery;
@@ -130,9 +135,22 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// Reads `limit` of a list request.
-fn page_limit(limit: Option<usize>) -> usize {
-    limit
-        .unwrap_or(soma_types::api::PAGE_ITEMS_DEFAULT)
-        .clamp(1, soma_types::api::PAGE_ITEMS_MAX)
+/// Which part of a list.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// Where to go on: a page's `next`.
+    cursor: Option<String>,
+    /// Most items.
+    limit: Option<usize>,
+}
+
+impl Part {
+    fn cursor<T: FromStr<Err = ParseIntError>>(&self) -> Result<Option<T>, problem::Error> {
+        self.cursor.as_deref().map(problem::parse).transpose()
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE_ITEMS_DEFAULT).clamp(1, PAGE_ITEMS_MAX)
+    }
 }
