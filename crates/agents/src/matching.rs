@@ -53,7 +53,7 @@ pub fn hits(scores: &Scores, targets: &[TargetView], params: &Params) -> Result<
             continue;
         }
         let dot_q30 = claim.embedding.dot(&view.embedding);
-        if i64::from(dot_q30) < view.target.threshold_q30 {
+        if i64::from(dot_q30) < view.commit_threshold_q30 {
             miss = Miss::TooFar;
             continue;
         }
@@ -133,6 +133,7 @@ mod tests {
         TargetView {
             target,
             embedding: Embedding::draw(&seed, 32),
+            commit_threshold_q30: threshold_q30,
             current: true,
         }
     }

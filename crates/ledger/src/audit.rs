@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use soma_types::{
-    Address, Commitment, Epoch, Rejection, Salt, Seed, Shannons, SubmissionId, Transcript,
+    Address, Commitment, Epoch, Rejection, Salt, Seed, SubmissionId, Transcript,
     event::Event,
     hash::domain_xof,
     objects::{AuditFinding, AuditOutcome, AuditVote, Committee, EpochState, Seat, Submission},
@@ -21,7 +21,7 @@ use soma_types::{
 
 use crate::{
     bank::Ledger,
-    error::{OrBroken, Stop},
+    error::Stop,
     tables::{AUDIT_VOTES, COMMITTEES, DUTIES, SUBMISSIONS, TARGETS},
 };
 
@@ -225,18 +225,6 @@ impl Ledger<'_> {
         Ok(Some(outcome))
     }
 
-    /// Half of a false winner's bond goes to those who found it out, in equal parts; the rest to the
-    /// reward pool.
-    pub(crate) fn split_bond(&mut self, bond: Shannons, auditors: &[Address]) -> Result<(), Stop> {
-        let each = Shannons(bond.0 / 2 / (auditors.len() as u64).max(1));
-        let mut left = bond;
-        for auditor in auditors {
-            self.credit(auditor, each, crate::bank::Bucket::Bonds)?;
-            left = left.checked_sub(each).or_broken("a bond went below zero")?;
-        }
-        Ok(self.forfeit(left, crate::bank::Bucket::Bonds)?)
-    }
-
     /// The epoch in which the winners of `epoch` are audited, once it is over.
     pub(crate) fn audit_epoch(&mut self, epoch: Epoch) -> Result<EpochState, Stop> {
         Ok(self.expect(&crate::tables::EPOCHS, &epoch.next())?.state)
@@ -246,7 +234,7 @@ impl Ledger<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use soma_types::{PublicKey, transaction::BasisPoints};
+    use soma_types::{PublicKey, Shannons, transaction::BasisPoints};
 
     use super::*;
 

@@ -5,7 +5,8 @@ use soma_types::{Epoch, Shannons, event::Event, objects::EpochState};
 
 use crate::{
     bank::Ledger,
-    error::Stop,
+    bonds::bond_floor,
+    error::{OrBroken, Stop},
     tables::{COMMITTEES, DUTIES},
 };
 
@@ -24,10 +25,18 @@ impl Ledger<'_> {
         let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
         self.close_rewards(burned, recycled)?;
         let params = self.hot.params.clone();
+        let epoch = closed.epoch.next();
+        // What it starts with and what it will emit; fees and forfeits to come nobody knows.
+        let expected = self
+            .hot
+            .supply
+            .reward_pool
+            .checked_add(self.hot.network.emission.emission(epoch))
+            .or_broken("a reward pool overflowed")?;
         let mut difficulty = self.hot.now.difficulty;
         difficulty.window = 0;
         self.hot.now = EpochState {
-            epoch: closed.epoch.next(),
+            epoch,
             first_height: self.block.height,
             length_blocks: params.epoch_blocks,
             seed: self.block.seed,
@@ -36,6 +45,7 @@ impl Ledger<'_> {
             rent_per_mib_epoch: closed.rent_per_mib_epoch,
             audit_rate: params.audit_rate,
             auditors: params.auditors,
+            bond_floor: bond_floor(&params, expected),
             difficulty,
             targets_opened: 0,
             submissions_committed: 0,

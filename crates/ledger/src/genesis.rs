@@ -13,6 +13,7 @@ use soma_types::{
 
 use crate::{
     bank::{Hot, Ledger},
+    bonds::bond_floor,
     difficulty,
     error::{Broken, Error, Stop},
     execute::Block,
@@ -25,7 +26,7 @@ use crate::{
 pub use crate::tables::NetworkRecord as Network;
 
 /// Epoch 0 before its first block.
-fn first_epoch(params: &Params, committee: u32) -> EpochState {
+fn first_epoch(params: &Params, emission: &EmissionSchedule, committee: u32) -> EpochState {
     EpochState {
         epoch: Epoch::ZERO,
         first_height: Height::ZERO,
@@ -36,6 +37,7 @@ fn first_epoch(params: &Params, committee: u32) -> EpochState {
         rent_per_mib_epoch: params.rent_per_mib_epoch,
         audit_rate: params.audit_rate,
         auditors: params.auditors,
+        bond_floor: bond_floor(params, emission.emission(Epoch::ZERO)),
         difficulty: difficulty::start(params),
         targets_opened: 0,
         submissions_committed: 0,
@@ -81,7 +83,11 @@ pub fn initialize(state: &mut dyn State, genesis: &Genesis) -> Result<Network, E
     let hot = Hot {
         network: Arc::new(network.clone()),
         params: Arc::new(genesis.params.clone()),
-        now: first_epoch(&genesis.params, genesis.validators.len() as u32),
+        now: first_epoch(
+            &genesis.params,
+            &network.emission,
+            genesis.validators.len() as u32,
+        ),
         supply: SupplyBreakdown {
             balances: supply.saturating_sub(Shannons(staked)),
             pools: Shannons(staked),
@@ -149,6 +155,10 @@ pub(crate) mod tests {
 
     /// Some epoch's state, for unit tests.
     pub(crate) fn epoch_state() -> EpochState {
-        first_epoch(&Params::local(), 4)
+        let emission = EmissionSchedule {
+            total: MAX_SUPPLY,
+            epochs: 100,
+        };
+        first_epoch(&Params::local(), &emission, 4)
     }
 }

@@ -28,6 +28,7 @@
 mod accounts;
 mod audit;
 mod bank;
+mod bonds;
 mod difficulty;
 mod epoch;
 mod error;

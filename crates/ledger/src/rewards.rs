@@ -11,6 +11,7 @@ use soma_types::{
     Shannons,
     event::Event,
     objects::{AuditOutcome, EpochRecord, Seat, Submission, SubmissionStatus},
+    params::Params,
     transaction::{BasisPoints, PoolId, Verdict},
 };
 
@@ -20,6 +21,13 @@ use crate::{
     fixed::mul_div,
     tables::{AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSIONS, WINNER_AT},
 };
+
+/// What each of `hits` earns from an epoch's pool; with none, the most that one can earn. Even, so that
+/// submitter and model get the same.
+pub(crate) fn reward_per_hit(params: &Params, pool: Shannons, hits: u64) -> Shannons {
+    let targets = pool.saturating_sub(params.validator_share.of(pool));
+    Shannons(targets.0 / hits.max(params.hits_goal) / 2 * 2)
+}
 
 /// What a hit's model earns: its owner's commission, and its pool's part.
 fn model_parts(reward_per_hit: Shannons, commission: BasisPoints) -> (Shannons, Shannons) {
@@ -62,9 +70,7 @@ impl Ledger<'_> {
 
         let pool = self.hot.supply.reward_pool;
         let validators = params.validator_share.of(pool);
-        let targets = pool.checked_sub(validators).or_broken("a pool went below zero")?;
-        // Even, so that submitter and model get the same.
-        let reward_per_hit = Shannons(targets.0 / state.hits.max(params.hits_goal) / 2 * 2);
+        let reward_per_hit = reward_per_hit(&params, pool, state.hits);
         let winners = reward_per_hit
             .mul_div(state.hits, 1)
             .or_broken("rewards overflowed")?;

@@ -56,6 +56,7 @@ impl Ledger<'_> {
             commitment,
             committed: self.block.height,
             sequence: self.next_sequence()?,
+            threshold_q30: self.commit_threshold_q30(&target),
             deposit,
             bond: Shannons::ZERO,
             status: SubmissionStatus::Committed,
@@ -107,7 +108,7 @@ impl Ledger<'_> {
         if reveal.commitment(sender, salt) != submission.commitment {
             return Err(Rejection::CommitmentMismatch {}.into());
         }
-        let mut found = self.check_reveal(&target, reveal)?;
+        let mut found = self.check_reveal(&submission, &target, reveal)?;
         let claim = DataClaim {
             submission: *id,
             sequence: submission.sequence,
@@ -125,9 +126,7 @@ impl Ledger<'_> {
         }
         let model = self.expect(&MODELS, &found.model)?;
         found.commission = model.commission.at(self.epoch());
-        let bond = self.hot.params.bond_per_byte.mul_div(reveal.data_size_bytes, 1);
-        // A bond beyond u64 is beyond any balance.
-        let bond = bond.unwrap_or(Shannons(u64::MAX));
+        let bond = self.bond_of(reveal.data_size_bytes);
         self.debit(sender, bond, Bucket::Bonds)?;
 
         // After this point it must succeed.
@@ -166,7 +165,12 @@ impl Ledger<'_> {
     }
 
     /// Checks what was found against the target and the rules.
-    fn check_reveal(&mut self, target: &Target, reveal: &SubmissionReveal) -> Result<Found, Stop> {
+    fn check_reveal(
+        &self,
+        submission: &Submission,
+        target: &Target,
+        reveal: &SubmissionReveal,
+    ) -> Result<Found, Stop> {
         let params = self.hot.params.clone();
         let (given, expected) = (reveal.losses_nano.len() as u32, target.models.len() as u32);
         if given != expected {
@@ -203,8 +207,8 @@ impl Ledger<'_> {
             .into());
         }
         let dot_q30 = Embedding::draw(&target.seed, reveal.embedding.dim()).dot(&reveal.embedding);
-        if i64::from(dot_q30) < target.threshold_q30 {
-            let (dot_q30, threshold_q30) = (i64::from(dot_q30), target.threshold_q30);
+        if i64::from(dot_q30) < submission.threshold_q30 {
+            let (dot_q30, threshold_q30) = (i64::from(dot_q30), submission.threshold_q30);
             return Err(Rejection::BelowThreshold {
                 dot_q30,
                 threshold_q30,

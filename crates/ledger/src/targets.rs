@@ -1,5 +1,10 @@
 //! Targets (PROTOCOL.md, section 6): opened, raced for, filled.
 //!
+//! **Thresholds.** A target's is the one in force when it opens, and an upper bound: a commit is held to
+//! the lower of it and the threshold in force when the commit is made. So a target that few can hit does
+//! not keep its place closed once the difficulty has fallen; and since each commit's threshold is stored with it,
+//! nobody gains by waiting with a reveal.
+//!
 //! Upon a *fill*, a new target opens in the same place and block. Its seed comes from the block's VRF
 //! seed, and fills are decided by earlier blocks, so a leader has nothing to choose. At a *boundary*
 //! races under way settle at once, and whatever is open closes.
@@ -67,6 +72,14 @@ impl Ledger<'_> {
             self.emit(Event::TargetOpened { target: id, models });
         }
         Ok(())
+    }
+
+    /// What a commit to `target` in this block is held to.
+    pub(crate) fn commit_threshold_q30(&self, target: &Target) -> i64 {
+        let dim = self.hot.params.architecture.embedding_dim;
+        target
+            .threshold_q30
+            .min(threshold_q30(self.hot.now.difficulty.z_q16, dim))
     }
 
     /// Starts the race for a target that has its first valid reveal; returns when it settles.

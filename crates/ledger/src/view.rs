@@ -200,6 +200,14 @@ pub fn stakes(state: &mut dyn State, owner: Address, start: u64, limit: u64) -> 
     Ok((list, count))
 }
 
+/// The least dot product, in Q30, that a commit to `target` is held to now.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn commit_threshold_q30(state: &mut dyn State, target: &Target) -> Read<i64> {
+    with_ledger(state, |ledger| Ok(ledger.commit_threshold_q30(target)))
+}
+
 /// The targets that are open, or being raced for, in the current epoch.
 ///
 /// # Errors

@@ -273,6 +273,9 @@ answers! {
         /// Drawn from its seed.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub embedding: Embedding,
+        /// The least dot product with `embedding`, in Q30, of what is committed now: the target's own
+        /// threshold, or the one in force where that is lower.
+        pub commit_threshold_q30: i64,
         /// Whether its epoch is in progress: one that is neither filled nor of this epoch is closed.
         pub current: bool,
     }

@@ -357,7 +357,8 @@ pub struct Target {
     pub slot: u32,
     /// Fixes its embedding.
     pub seed: Seed,
-    /// A hit's dot product with the embedding is at least this, in Q30.
+    /// The threshold when it opened, in Q30: the most that is asked of a commit's dot product with the
+    /// embedding. A commit is held to less where less is in force when it is made.
     pub threshold_q30: i64,
     /// The models that score its data. Of two equal losses the first model's wins: their order is
     /// that in which their weights were committed.
@@ -430,6 +431,9 @@ pub struct Submission {
     pub committed: Height,
     /// The commit's place among all commits.
     pub sequence: u64,
+    /// The least dot product of its embedding and the target, in Q30: the lower of the target's
+    /// threshold and of the one in force when it was committed.
+    pub threshold_q30: i64,
     /// Locked until it ends.
     pub deposit: Shannons,
     /// Locked from its reveal until it loses or is settled.
@@ -553,6 +557,8 @@ pub struct EpochState {
     pub audit_rate: BasisPoints,
     /// Auditors of each; 0 is the whole committee.
     pub auditors: u32,
+    /// The least bond of a reveal.
+    pub bond_floor: Shannons,
     /// How hard targets are.
     pub difficulty: Difficulty,
     /// Targets opened.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Architecture, Shannons,
     amount::SHANNONS_PER_SOMA,
-    transaction::{BasisPoints, MODELS_PER_TARGET_MAX},
+    transaction::{BASIS_POINTS_ONE, BasisPoints, MODELS_PER_TARGET_MAX},
 };
 
 /// One, in the 16-bit fixed point of parameters and multipliers.
@@ -86,6 +86,8 @@ pub struct Params {
     pub submission_deposit: Shannons,
     /// Locked by a reveal for each byte of data.
     pub bond_per_byte: Shannons,
+    /// How many times over a bond at the floor makes a false claim a loss; 0: no floor.
+    pub bond_margin: u64,
     /// Most blocks between commit and reveal.
     pub reveal_blocks: u64,
     /// Blocks from a target's first valid reveal to its settlement.
@@ -175,6 +177,7 @@ impl Params {
             difficulty_start_q16: ONE_Q16,
             submission_deposit: Shannons(SHANNONS_PER_SOMA / 1_000),
             bond_per_byte: Shannons(1_000),
+            bond_margin: 2,
             reveal_blocks: 32,
             settlement_blocks: 4,
             cross_entropy_min_nano: 50_000_000,
@@ -270,6 +273,7 @@ impl Params {
             ),
             ("submission_deposit", self.submission_deposit.0, 0, soma(1_000)),
             ("bond_per_byte", self.bond_per_byte.0, 0, SHANNONS_PER_SOMA),
+            ("bond_margin", self.bond_margin, 0, 1_000),
             ("reveal_blocks", self.reveal_blocks, 1, 1_000),
             (
                 "settlement_blocks",
@@ -284,6 +288,13 @@ impl Params {
                 1 << 40,
             ),
             ("data_size_max_bytes", self.data_size_max_bytes, 1, 1 << 30),
+            // Without audits no bond could make a false claim a loss.
+            (
+                "audit_rate",
+                u64::from(self.audit_rate.get()),
+                1,
+                u64::from(BASIS_POINTS_ONE),
+            ),
             (
                 "auditors",
                 u64::from(self.auditors),

@@ -286,7 +286,7 @@ rejections! {
     412 BelowThreshold {
         /// The dot product of embedding and target, in Q30.
         dot_q30: i64,
-        /// The target's threshold, in Q30.
+        /// The least that was asked when it was committed, in Q30.
         threshold_q30: i64,
     } "the similarity is {dot_q30}/2^30, the target needs {threshold_q30}/2^30: find closer data";
     /// The data has won before, or an earlier commit claims it.

@@ -122,6 +122,7 @@ fn epoch_text(view: &EpochView) -> String {
             "audit rate",
             format!("{:.2}%", f64::from(state.audit_rate.get()) / 100.0),
         ),
+        ("least bond", format!("{} SOMA", state.bond_floor)),
     ];
     if let Some(record) = &view.record {
         lines.extend(record_lines(record));

@@ -60,7 +60,7 @@ fn list_text(targets: &[TargetView]) -> String {
         vec![
             short(target.id),
             target_status(view),
-            format!("{:+.4}", target.threshold_q30 as f64 / ONE_Q30),
+            format!("{:+.4}", view.commit_threshold_q30 as f64 / ONE_Q30),
             target.opened.to_string(),
             target.candidates.len().to_string(),
             models.join(" "),
@@ -96,7 +96,8 @@ fn target_text(view: &TargetView) -> String {
         (
             "threshold",
             format!(
-                "a cosine of at least {:+.6} with the target",
+                "a cosine of at least {:+.6} with the target ({:+.6} when it opened)",
+                view.commit_threshold_q30 as f64 / ONE_Q30,
                 target.threshold_q30 as f64 / ONE_Q30
             ),
         ),

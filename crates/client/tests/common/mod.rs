@@ -204,6 +204,7 @@ pub fn epoch_view(epoch: Epoch) -> EpochView {
         forfeits: Shannons(0),
         audit_rate: BasisPoints::default(),
         auditors: 0,
+        bond_floor: Shannons::ZERO,
     };
     EpochView {
         epoch,

@@ -399,6 +399,8 @@ fn three_of_four_who_cannot_fetch_the_data_decide() {
 fn a_sample_is_audited_by_some() {
     let params = Params {
         audit_rate: BasisPoints::new(5_000).unwrap(),
+        // Small rewards, so that accounts can afford the floor of the bonds.
+        hits_goal: 1 << 20,
         auditors: 2,
         ..tiny()
     };

@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "85039790d045ec4b6f1a03ec25b7a12cf596818825a16f275bb54067f389e787"
+        "373cc4d5b8fcc82a20be3de6d5c5d484199f439e581e3c1084c38e0dcf63ab5c"
     );
 }

@@ -556,6 +556,8 @@ fn play(tries: &[Try], sampled: bool) -> Driver {
     let params = if sampled {
         Params {
             audit_rate: BasisPoints::new(5_000).unwrap(),
+            // Small rewards, so that accounts can afford the floor of the bonds.
+            hits_goal: 1 << 20,
             auditors: 2,
             payouts_per_block: 1,
             ..tiny()
@@ -622,7 +624,7 @@ fn extremes() -> impl Strategy<Value = Params> {
                 burn_per_year: shares.0,
                 lapse_slash: shares.1,
                 fault_slash: shares.2,
-                audit_rate: shares.3,
+                audit_rate: shares.3.max(BasisPoints::new(1).unwrap()),
                 validator_share: shares.4,
                 auditors,
                 payouts_per_block: payouts,

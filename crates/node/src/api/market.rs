@@ -157,6 +157,7 @@ fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> R
     };
     let embedding = Embedding::draw(&target.seed, params.architecture.embedding_dim as usize);
     Ok(Some(TargetView {
+        commit_threshold_q30: view::commit_threshold_q30(state, &target)?,
         current: target.epoch == current,
         target,
         embedding,
