@@ -18,7 +18,8 @@
 //! # Bounds
 //!
 //! The blobs in place and those being written never exceed the limit together; space is reserved before it
-//! is used, and a write that would pass the limit fails with nothing kept.
+//! is used, and a write that would pass the limit fails with nothing kept. What is old can be removed by its
+//! age: the time at which it was last stored or touched.
 
 use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
@@ -26,6 +27,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use soma_types::ContentHash;
 
@@ -174,7 +176,7 @@ impl Store {
     /// Stores `bytes`; their name. Storing what is there already costs nothing.
     pub fn put(&self, bytes: &[u8]) -> Result<ContentHash, StoreError> {
         let hash = ContentHash::of(bytes);
-        if self.contains(&hash) {
+        if self.touch(&hash)? {
             return Ok(hash);
         }
         let mut writer = self.writer(bytes.len() as u64)?;
@@ -256,7 +258,10 @@ impl Store {
 
     /// Removes a blob; whether it was there.
     pub fn remove(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        let mut accounts = self.accounts();
+        self.remove_locked(&mut self.accounts(), hash)
+    }
+
+    fn remove_locked(&self, accounts: &mut Accounts, hash: &ContentHash) -> Result<bool, StoreError> {
         let Some(length_bytes) = accounts.blobs.remove(hash) else {
             return Ok(false);
         };
@@ -271,6 +276,40 @@ impl Store {
             }
             _ => Ok(true),
         }
+    }
+
+    /// Makes a blob as young as one stored just now; whether it is there.
+    pub fn touch(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let mut accounts = self.accounts();
+        if !accounts.blobs.contains_key(hash) {
+            return Ok(false);
+        }
+        let path = self.blob_path(hash);
+        match File::options().write(true).open(&path) {
+            Ok(file) => file.set_modified(SystemTime::now()).at("touch", &path)?,
+            // It vanished behind our back.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.remove_locked(&mut accounts, hash)?;
+                return Ok(false);
+            }
+            Err(error) => return Err(error).at("open", &path),
+        }
+        Ok(true)
+    }
+
+    /// Removes a blob that was last stored or touched before `time`; whether it did.
+    pub fn remove_older(&self, hash: &ContentHash, time: SystemTime) -> Result<bool, StoreError> {
+        // Under the lock, so that nobody is told that a blob is there just before it goes.
+        let mut accounts = self.accounts();
+        let path = self.blob_path(hash);
+        let modified = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            modified => modified.at("inspect", &path)?,
+        };
+        if modified >= time {
+            return Ok(false);
+        }
+        self.remove_locked(&mut accounts, hash)
     }
 
     /// The names of all blobs, sorted.
@@ -495,6 +534,28 @@ mod tests {
         assert!(store.remove(&hash).unwrap());
         assert!(!store.remove(&hash).unwrap());
         assert_eq!((store.used_bytes(), store.get(&hash).unwrap()), (0, None));
+    }
+
+    #[test]
+    fn old_blobs_go_unless_they_are_touched() {
+        let (_directory, store) = open(1000);
+        let (old, young) = (store.put(b"old").unwrap(), store.put(b"young").unwrap());
+        let past = SystemTime::now() - std::time::Duration::from_secs(3600);
+        for hash in [&old, &young] {
+            let file = File::options().write(true).open(store.blob_path(hash)).unwrap();
+            file.set_modified(past).unwrap();
+        }
+        assert!(!store.remove_older(&old, past).unwrap(), "not before its time");
+        // Storing what is there makes it young again.
+        store.put(b"young").unwrap();
+        let now = past + std::time::Duration::from_secs(1800);
+        assert!(store.remove_older(&old, now).unwrap());
+        assert!(!store.remove_older(&young, now).unwrap());
+        assert_eq!((store.hashes(), store.used_bytes()), (vec![young], 5));
+        assert!(!store.touch(&old).unwrap() && !store.remove_older(&old, now).unwrap());
+        fs::remove_file(store.blob_path(&young)).unwrap();
+        assert!(!store.touch(&young).unwrap(), "it vanished");
+        assert_eq!(store.used_bytes(), 0);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod execution;
 pub mod folder;
 pub mod gossip;
 pub mod index;
+pub mod keeper;
 pub mod ledger;
 pub mod localnet;
 pub mod machine;

@@ -20,6 +20,7 @@ use commonware_p2p::Address as PeerAddress;
 use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
 use commonware_utils::{TryCollect as _, ordered::Map};
 use rand::{SeedableRng as _, rngs::StdRng};
+use soma_blobs::{FetchPolicy, Fetcher};
 use soma_types::{Keypair, genesis::Genesis};
 use tokio::sync::{oneshot, watch};
 use tracing::info;
@@ -27,7 +28,7 @@ use tracing::info;
 use crate::{
     engine::Timeouts,
     folder::{Blueprint, Folder, FolderError},
-    network,
+    keeper, network,
     query::Query,
     validator::{self, Validator},
 };
@@ -38,6 +39,8 @@ const THREADS_PER_VALIDATOR: usize = 2;
 const STACK_BYTES: usize = 16 << 20;
 /// How long a validator may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long fetching weights or data may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// Finalized blocks kept: a month of a localnet.
 const RETAINED_BLOCKS: usize = 10_000_000;
 
@@ -174,6 +177,18 @@ impl Localnet {
         let folder = Folder::open(&directory, &blueprint, rng, now_ms)?;
         let blobs = soma_blobs::Store::open(folder.blobs(), blob_store_bytes_max)
             .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
+        let fetcher = Fetcher::new(FetchPolicy {
+            size_bytes_max: folder
+                .genesis
+                .params
+                .weights_size_max_bytes
+                .min(blob_store_bytes_max),
+            timeout: FETCH_TIMEOUT,
+            // A participant's host is on this machine.
+            private_addresses: true,
+            ..FetchPolicy::default()
+        })
+        .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
         let count = folder.dealt.members.len();
         let apis = bind_all(api_port, count)?;
         let p2p = bind_all(p2p_port, count)?;
@@ -214,6 +229,7 @@ impl Localnet {
             let (genesis, peers, mut stopped) = (genesis.clone(), peers.clone(), stopped.clone());
             let services = crate::api::Services {
                 blobs: blobs.clone(),
+                fetcher: fetcher.clone(),
                 faucet: Some(net.faucet.clone()),
             };
             let listen = p2p_addresses[index];
@@ -240,6 +256,11 @@ impl Localnet {
                         |stateful| stateful,
                     )
                     .await;
+                    // They share one content store, so one of them keeps it.
+                    if index == 0 {
+                        let (blobs, fetcher) = (services.blobs.clone(), services.fetcher.clone());
+                        tokio::spawn(keeper::run(query.clone(), blobs, fetcher, stopped.clone()));
+                    }
                     let serving = crate::api::serve(api, query.clone(), services, stopped.clone());
                     let _ = started.send(query);
                     tokio::select! {

@@ -1,13 +1,14 @@
 //! A localnet on real sockets and a real disk, as a client sees it.
 
 use std::{
+    io::{Read as _, Write as _},
     net::TcpListener,
     path::Path,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use soma_client::{NodeClient, SubmissionFilter};
+use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
 use soma_node::{
     folder::FolderError,
     localnet::{Config, Localnet, LocalnetError},
@@ -15,8 +16,10 @@ use soma_node::{
 use soma_types::{
     Address, ContentHash, Epoch, Height, Keypair, Shannons, Transaction, TransactionKind,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
+    genesis::GenesisWeights,
     list::List,
-    transaction::Payment,
+    params::Params,
+    transaction::{BasisPoints, Payment},
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -233,6 +236,78 @@ fn an_unusable_folder_is_named() {
         text.contains("secrets.json") && text.contains("damaged"),
         "{text}"
     );
+}
+
+/// Serves `body` to the first who asks; then the host is gone.
+fn serve_once(body: Vec<u8>) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    });
+    format!("http://{address}/weights")
+}
+
+#[test]
+fn content_is_kept_while_it_is_needed_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (genesis, orphan, hosted) = (vec![1; 3_000], vec![2; 3_000], vec![3; 3_000]);
+    let mut config = Config::new(folder.path());
+    config.blueprint.params = Params {
+        epoch_blocks: 24,
+        audit_commit_blocks: 12,
+        ..Params::local()
+    };
+    config.blueprint.weights = Some(GenesisWeights {
+        url: format!("soma:{}", ContentHash::of(&genesis)).parse().unwrap(),
+        size_bytes: genesis.len() as u64,
+        hash: ContentHash::of(&genesis),
+    });
+    let net = Localnet::start(config).unwrap();
+    runtime().block_on(async {
+        let (first, last) = (client(&net, 0), client(&net, 3));
+        wait("blocks", async || (height(&first).await >= 1).then_some(())).await;
+        for bytes in [&genesis, &orphan] {
+            first.put_blob(bytes.clone()).await.unwrap();
+        }
+        let keys = Keypair::from_secret_bytes([9; 32]);
+        let account = Account::new(last.clone(), keys, Journal::new(folder.path().join("journal")));
+        let paid = first.faucet(&account.address(), None).await.unwrap();
+        wait("the faucet's payment", async || {
+            last.transaction(&paid).await.ok()??.receipt
+        })
+        .await;
+        let stake = net.genesis().params.model_stake_min;
+        let model = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let hash = ContentHash::of(&hosted);
+        let commit = TransactionKind::CommitModel {
+            model,
+            url: serve_once(hosted.clone()).parse().unwrap(),
+            size_bytes: hosted.len() as u64,
+            hash,
+        };
+        let receipt = account.execute(commit).await.unwrap();
+        assert!(receipt.applied(), "{receipt:?}");
+
+        // The host answers once, and nobody but the keeper has asked.
+        let kept = wait("the keeper", async || last.blob(&hash).await.ok()).await;
+        assert_eq!(kept, hosted);
+
+        // The commitment lapses, so its weights are as little needed as what nobody ever named.
+        let (names, start) = ([hash, ContentHash::of(&orphan)], Instant::now());
+        while first.blob(&names[0]).await.is_ok() || first.blob(&names[1]).await.is_ok() {
+            assert!(start.elapsed() < PATIENCE, "waited too long for the sweep");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(first.epoch(None).await.unwrap().epoch >= Epoch(2));
+        assert_eq!(first.blob(&ContentHash::of(&genesis)).await.unwrap(), genesis);
+    });
+    net.stop().unwrap();
 }
 
 /// Runs in a child process, until it is killed.

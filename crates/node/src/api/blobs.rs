@@ -65,7 +65,10 @@ pub async fn put_blob(
 ) -> Result<(StatusCode, Json<BlobView>), Error> {
     let hash: ContentHash = parse(&hash)?;
     let store = &api.services.blobs;
-    if let Some(size_bytes) = store.length_bytes(&hash) {
+    let here = on_disk(store, move |store| {
+        Ok(store.touch(&hash)?.then(|| store.length_bytes(&hash)).flatten())
+    });
+    if let Some(size_bytes) = here.await? {
         return Ok((StatusCode::CREATED, Json(BlobView { hash, size_bytes })));
     }
     // No blob of the protocol is longer than the longest weights.
@@ -100,17 +103,15 @@ async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response,
     if let Some(bytes) = stored(api, expected.hash).await? {
         return Ok(octets(bytes));
     }
-    let remote = matches!(Location::parse_public(url.as_str()), Ok(Location::Http(_)));
-    let Some(fetcher) = api.fetcher.as_ref().filter(|_| remote) else {
+    let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
         let detail = format!("this node does not hold {} ({url})", expected.hash);
         return Err(Error::new(StatusCode::NOT_FOUND, detail));
     };
-    if let Location::Http(address) = Location::parse_public(url.as_str()).map_err(Error::bad_request)? {
-        fetcher
-            .fetch_into(&address, expected, &api.services.blobs)
-            .await
-            .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))?;
-    }
+    api.services
+        .fetcher
+        .fetch_into(&address, expected, &api.services.blobs)
+        .await
+        .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))?;
     stored(api, expected.hash)
         .await?
         .map(octets)

@@ -20,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::Deserialize;
-use soma_blobs::{FetchPolicy, Fetcher, Store};
+use soma_blobs::{Fetcher, Store};
 use soma_types::{
     Keypair,
     api::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
@@ -38,6 +38,8 @@ pub use problem::Error;
 pub struct Services {
     /// The content store.
     pub blobs: Store,
+    /// Downloads content from where its owner says it is.
+    pub fetcher: Fetcher,
     /// On a localnet, the account that gives money away.
     pub faucet: Option<Keypair>,
 }
@@ -46,7 +48,6 @@ pub struct Services {
 struct Shared {
     query: LiveQuery,
     services: Services,
-    fetcher: Option<Fetcher>,
     /// One payment at a time, so that nonces follow each other.
     faucet: Mutex<()>,
     stopped: watch::Receiver<bool>,
@@ -66,20 +67,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let policy = FetchPolicy {
-        size_bytes_max: query
-            .genesis()
-            .params
-            .weights_size_max_bytes
-            .min(services.blobs.limit_bytes()),
-        timeout: std::time::Duration::from_secs(600),
-        private_addresses: services.faucet.is_some(),
-        ..FetchPolicy::default()
-    };
     let shared = Arc::new(Shared {
         query,
         services,
-        fetcher: Fetcher::new(policy).ok(),
         faucet: Mutex::new(()),
         stopped: stopped.clone(),
     });
