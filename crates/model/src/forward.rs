@@ -1,10 +1,15 @@
-//! The forward pass of one chunk, written once over [`Kernels`].
+//! The forward pass of several chunks at once, written once over [`Kernels`].
+//!
+//! Rows of all chunks lie one after the other: each weight is read once per call, whatever the number of
+//! chunks. Only attention and positions know where a chunk begins. Memory grows with the rows (V1: 64 KiB
+//! each), so callers pass a few thousand at a time.
 
 use std::cell::Cell;
 
 use crate::{
     kernels::Kernels,
     model::{Linear, Model, Norm},
+    tokenizer::{Chunk, PAD},
 };
 
 /// Buffers of one forward pass, kept by the thread for its next one.
@@ -27,12 +32,13 @@ thread_local! {
     static WORKSPACE: Cell<Option<Workspace>> = const { Cell::new(None) };
 }
 
-/// The representations `[T, C]` of a chunk's tokens: the output of the final norm.
-pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, tokens: &[u16]) -> Vec<f32> {
+/// The representations `[T, C]` of the tokens of all chunks: the output of the final norm. A chunk's rows
+/// depend on nothing but the chunk.
+pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Chunk<'_>]) -> Vec<f32> {
     let architecture = model.architecture();
     let (width, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
     let heads = architecture.heads as usize;
-    let rows = tokens.len();
+    let rows = chunks.iter().map(Chunk::len).sum::<usize>();
 
     let mut workspace = WORKSPACE.take().unwrap_or_default();
     let Workspace {
@@ -49,17 +55,23 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, tokens: &[u1
     }
     inner.resize(rows * ffn, 0.0);
     x.clear();
-    for token in tokens {
-        x.extend_from_slice(&model.embedding[usize::from(*token) * width..][..width]);
+    for token in chunks.iter().flat_map(Chunk::tokens) {
+        x.extend_from_slice(&model.embedding[usize::from(token) * width..][..width]);
     }
     for layer in &model.layers {
         norm(kernels, normed, x, &layer.norm_1);
         linear(kernels, q, normed, &layer.query);
         linear(kernels, k, normed, &layer.key);
         linear(kernels, v, normed, &layer.value);
-        kernels.rope(q, &model.rope, heads);
-        kernels.rope(k, &model.rope, heads);
-        kernels.attention(normed, q, k, v, heads, width);
+        let mut first = 0;
+        for chunk in chunks {
+            let own = first..first + chunk.len() * width;
+            first = own.end;
+            let (q, k) = (&mut q[own.clone()], &mut k[own.clone()]);
+            kernels.rope(q, &model.rope, heads);
+            kernels.rope(k, &model.rope, heads);
+            kernels.attention(&mut normed[own.clone()], q, k, &v[own], heads, width);
+        }
         linear(kernels, branch, normed, &layer.output);
         kernels.add(x, branch);
 
@@ -77,23 +89,33 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, tokens: &[u1
     representations
 }
 
-/// The loss in nats of predicting `targets` from the first representations, one each.
+/// The loss in nats of every predicted token of all chunks, from their representations.
 pub(crate) fn token_losses(
     kernels: &dyn Kernels,
     model: &Model,
     representations: &[f32],
-    targets: &[u16],
+    chunks: &[Chunk<'_>],
 ) -> Vec<f32> {
     let width = model.architecture().embedding_dim as usize;
-    let mut logits = vec![0.0; targets.len() * model.predictor.bias.len()];
-    linear(
-        kernels,
-        &mut logits,
-        &representations[..targets.len() * width],
-        &model.predictor,
-    );
-    let mut losses = vec![0.0; targets.len()];
-    kernels.token_losses(&mut losses, &mut logits, targets);
+    let rows = representations.len() / width;
+    let mut logits = vec![0.0; rows * model.predictor.bias.len()];
+    linear(kernels, &mut logits, representations, &model.predictor);
+    // The last token of a chunk predicts nothing: it is given any target, and its loss is dropped.
+    let mut targets = Vec::with_capacity(rows);
+    for chunk in chunks {
+        targets.extend_from_slice(&chunk.tokens()[1..]);
+        targets.push(PAD);
+    }
+    let mut losses = vec![0.0; rows];
+    kernels.token_losses(&mut losses, &mut logits, &targets);
+    let mut last = 0;
+    let mut row = 0;
+    for chunk in chunks {
+        last += chunk.len();
+        losses.copy_within(last - chunk.len()..last - 1, row);
+        row += chunk.predicted();
+    }
+    losses.truncate(row);
     losses
 }
 

@@ -72,6 +72,12 @@ impl Matrix {
         self.panels[(output / PANEL * self.inputs + input) * PANEL + output % PANEL]
     }
 
+    /// Bytes it keeps in memory.
+    #[must_use]
+    pub const fn memory_bytes(&self) -> usize {
+        size_of::<f32>() * self.panels.len()
+    }
+
     /// The panels in order, each `[inputs][PANEL]`.
     pub fn panels(&self) -> impl ExactSizeIterator<Item = &[f32]> {
         self.panels.chunks_exact(self.inputs * PANEL)

@@ -165,6 +165,26 @@ impl Model {
         &self.architecture
     }
 
+    /// Bytes of weights and tables it keeps in memory.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let norm = |norm: &Norm| size_of::<f32>() * (norm.gamma.len() + norm.beta.len());
+        let linear = |linear: &Linear| linear.weight.memory_bytes() + size_of::<f32>() * linear.bias.len();
+        let layers = self.layers.iter().map(|layer| {
+            let linears = [
+                &layer.query,
+                &layer.key,
+                &layer.value,
+                &layer.output,
+                &layer.linear_inner,
+                &layer.linear_outer,
+            ];
+            norm(&layer.norm_1) + norm(&layer.norm_2) + linears.map(linear).iter().sum::<usize>()
+        });
+        let tables = size_of::<f32>() * (self.embedding.len() + self.rope.values());
+        tables + layers.sum::<usize>() + norm(&self.final_norm) + linear(&self.predictor)
+    }
+
     /// Every tensor, row-major, in the layout's order.
     #[must_use]
     pub fn tensors(&self) -> Vec<(TensorSpec, Vec<f32>)> {

@@ -467,8 +467,7 @@ impl Scorer {
         chunk: &Chunk<'_>,
     ) -> Result<(Vec<f32>, Vec<f32>), Failure> {
         let representations = self.chunk_representations(model, position, chunk)?;
-        let targets = &chunk.tokens()[1..];
-        let losses = forward::token_losses(self.kernels, model, &representations, targets);
+        let losses = forward::token_losses(self.kernels, model, &representations, &[*chunk]);
         check_range(&losses, "token loss", position)?;
         Ok((representations, losses))
     }
@@ -480,7 +479,7 @@ impl Scorer {
         chunk: &Chunk<'_>,
     ) -> Result<Vec<f32>, Failure> {
         floating_point_is_ieee()?;
-        let representations = forward::representations(self.kernels, model, &chunk.tokens());
+        let representations = forward::representations(self.kernels, model, &[*chunk]);
         check_range(&representations, "representation", position)?;
         Ok(representations)
     }

@@ -228,6 +228,8 @@ fn tensors_in_memory_are_checked_alike() {
             .map(|spec| (spec.name.clone(), vec![0.5; spec.len()]))
     };
     let model = Model::from_tensors(&TINY, good()).unwrap();
+    let values = good().map(|(_, values)| values.len()).sum::<usize>();
+    assert!(model.memory_bytes() >= 4 * values, "all weights count");
     assert_eq!(Model::from_bytes(&model.to_bytes(), &TINY).unwrap(), model);
     assert!(matches!(
         Model::from_tensors(&TINY, good().skip(1)),

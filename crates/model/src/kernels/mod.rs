@@ -93,6 +93,11 @@ impl Rope {
         self.half
     }
 
+    /// Values in the table.
+    pub(crate) const fn values(&self) -> usize {
+        self.cosines.len() + self.sines.len()
+    }
+
     /// (cosines, sines) of one position.
     #[must_use]
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
