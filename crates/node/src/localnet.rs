@@ -29,7 +29,7 @@ use crate::{
     engine::Timeouts,
     folder::{Blueprint, Folder, FolderError},
     keeper, network,
-    query::Query,
+    query::{Query, Reader},
     validator::{self, Validator},
 };
 
@@ -46,6 +46,8 @@ const RETAINED_BLOCKS: usize = 10_000_000;
 
 /// Reads of a validator on sockets.
 pub type LiveQuery = Query<runtime::Context>;
+/// A view of its finalized state.
+pub type LiveReader<'a> = Reader<'a, runtime::Context>;
 
 /// How to run a localnet.
 #[derive(Clone, Debug)]

@@ -13,6 +13,8 @@ use soma_types::{
     transaction::PoolId,
 };
 
+use crate::localnet::LiveReader;
+
 use super::{
     Api, Part,
     problem::{Error, parse},
@@ -20,7 +22,7 @@ use super::{
 
 /// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
 /// go on.
-const SCANNED_MAX: u64 = 2_000;
+const SCANNED_MAX: usize = 2_000;
 
 type Read<T> = Result<T, LedgerError>;
 
@@ -54,6 +56,34 @@ pub struct SubmissionFilter {
     pub target: Option<String>,
     /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
     pub status: Option<String>,
+}
+
+/// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how many
+/// places were looked at.
+async fn scan<T>(
+    reader: &mut LiveReader<'_>,
+    indices: impl Iterator<Item = u64>,
+    limit: usize,
+    mut read: impl FnMut(&mut dyn LedgerState, u64) -> Read<Option<T>>,
+) -> Result<(Vec<T>, u64), Error> {
+    let (mut items, mut looked) = (Vec::new(), 0);
+    for index in indices.take(SCANNED_MAX) {
+        if items.len() == limit {
+            break;
+        }
+        items.extend(reader.read(|state| read(state, index)).await?);
+        looked += 1;
+    }
+    Ok((items, looked))
+}
+
+/// A page of a list that is read from its end; `end` is where it went on.
+fn page_before<T>((items, looked): (Vec<T>, u64), end: u64) -> Json<Page<T>> {
+    let next = end - looked;
+    Json(Page {
+        items,
+        next: (next > 0).then(|| next.to_string()),
+    })
 }
 
 /// The name a status has in JSON.
@@ -106,33 +136,29 @@ pub async fn models(
         .read(view::counters)
         .await?
         .ok_or_else(Error::not_started)?;
-    let end = counters.models.min(start.saturating_add(SCANNED_MAX));
-    let (mut index, mut items) = (start, Vec::new());
-    while index < end && items.len() < limit {
-        let item = reader.read(|state| {
-            let Some(id) = view::model_at(state, index)? else {
-                return Ok(None);
-            };
-            let Some(model) = view::model(state, id)? else {
-                return Ok(None);
-            };
-            let matches = owner.is_none_or(|owner| model.owner == owner)
-                && filter
-                    .status
-                    .as_ref()
-                    .is_none_or(|status| *status == status_name(&model.status));
-            if matches {
-                model_view(state, model).map(Some)
-            } else {
-                Ok(None)
-            }
-        });
-        items.extend(item.await?);
-        index += 1;
-    }
+    let found = scan(&mut reader, start..counters.models, limit, |state, index| {
+        let Some(id) = view::model_at(state, index)? else {
+            return Ok(None);
+        };
+        let Some(model) = view::model(state, id)? else {
+            return Ok(None);
+        };
+        let matches = owner.is_none_or(|owner| model.owner == owner)
+            && filter
+                .status
+                .as_ref()
+                .is_none_or(|status| *status == status_name(&model.status));
+        if matches {
+            model_view(state, model).map(Some)
+        } else {
+            Ok(None)
+        }
+    });
+    let (items, looked) = found.await?;
+    let next = start + looked;
     Ok(Json(Page {
         items,
-        next: (index < counters.models).then(|| index.to_string()),
+        next: (next < counters.models).then(|| next.to_string()),
     }))
 }
 
@@ -184,36 +210,26 @@ pub async fn targets(
         let record = reader.read(|state| view::epoch_record(state, epoch)).await?;
         record.map_or(0, |record| record.state.targets_opened)
     };
-    let mut index = cursor.unwrap_or(count).min(count);
-    let stop = index.saturating_sub(SCANNED_MAX);
-    let mut items = Vec::new();
-    while index > stop && items.len() < limit {
-        index -= 1;
-        let item = reader.read(|state| {
-            let Some(id) = view::target_at(state, epoch, index)? else {
-                return Ok(None);
-            };
-            let Some(target) = view::target(state, id)? else {
-                return Ok(None);
-            };
-            let status = match target.status {
-                TargetStatus::Open => "open",
-                TargetStatus::Settling { .. } => "settling",
-                TargetStatus::Filled { .. } => "filled",
-            };
-            let matches = filter.status.as_ref().is_none_or(|wanted| wanted == status);
-            if matches {
-                target_view(state, target, current.epoch)
-            } else {
-                Ok(None)
-            }
-        });
-        items.extend(item.await?);
-    }
-    Ok(Json(Page {
-        items,
-        next: (index > 0).then(|| index.to_string()),
-    }))
+    let end = cursor.unwrap_or(count).min(count);
+    let found = scan(&mut reader, (0..end).rev(), limit, |state, index| {
+        let Some(id) = view::target_at(state, epoch, index)? else {
+            return Ok(None);
+        };
+        let Some(target) = view::target(state, id)? else {
+            return Ok(None);
+        };
+        let status = match target.status {
+            TargetStatus::Open => "open",
+            TargetStatus::Settling { .. } => "settling",
+            TargetStatus::Filled { .. } => "filled",
+        };
+        if filter.status.as_ref().is_none_or(|wanted| wanted == status) {
+            target_view(state, target, current.epoch)
+        } else {
+            Ok(None)
+        }
+    });
+    Ok(page_before(found.await?, end))
 }
 
 /// A target.
@@ -294,36 +310,27 @@ pub async fn submissions(
         .read(view::counters)
         .await?
         .ok_or_else(Error::not_started)?;
-    let mut index = cursor.unwrap_or(counters.submissions).min(counters.submissions);
-    let stop = index.saturating_sub(SCANNED_MAX);
-    let mut items = Vec::new();
-    while index > stop && items.len() < limit {
-        index -= 1;
-        let item = reader.read(|state| {
-            let Some(id) = view::submission_at(state, index)? else {
-                return Ok(None);
-            };
-            let Some(submission) = view::submission(state, id)? else {
-                return Ok(None);
-            };
-            let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
-                && target.is_none_or(|target| submission.target == target)
-                && filter
-                    .status
-                    .as_ref()
-                    .is_none_or(|status| *status == status_name(&submission.status));
-            if matches {
-                submission_view(state, submission).map(Some)
-            } else {
-                Ok(None)
-            }
-        });
-        items.extend(item.await?);
-    }
-    Ok(Json(Page {
-        items,
-        next: (index > 0).then(|| index.to_string()),
-    }))
+    let end = cursor.unwrap_or(counters.submissions).min(counters.submissions);
+    let found = scan(&mut reader, (0..end).rev(), limit, |state, index| {
+        let Some(id) = view::submission_at(state, index)? else {
+            return Ok(None);
+        };
+        let Some(submission) = view::submission(state, id)? else {
+            return Ok(None);
+        };
+        let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
+            && target.is_none_or(|target| submission.target == target)
+            && filter
+                .status
+                .as_ref()
+                .is_none_or(|status| *status == status_name(&submission.status));
+        if matches {
+            submission_view(state, submission).map(Some)
+        } else {
+            Ok(None)
+        }
+    });
+    Ok(page_before(found.await?, end))
 }
 
 /// A submission.
