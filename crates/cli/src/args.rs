@@ -396,4 +396,12 @@ pub enum SubmissionCommand {
         #[arg(long)]
         submitter: Option<String>,
     },
+    /// Demand that a winner be audited, and lock a bond.
+    Challenge {
+        /// The submission.
+        submission: Reference,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
 }

@@ -13,8 +13,8 @@ use soma_types::objects::Weights;
 use soma_types::receipt::{Created, Outcome};
 use soma_types::transaction::{BasisPoints, Payment, PoolId, Withdrawal};
 use soma_types::{
-    Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, TransactionKind,
-    Url,
+    Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, SubmissionId,
+    TransactionKind, Url,
 };
 
 use crate::account::{Account, LIFETIME_EPOCHS};
@@ -63,6 +63,13 @@ impl Account {
     /// Takes stake out of a pool; it unbonds first.
     pub async fn withdraw_stake(&self, pool: PoolId, amount: Withdrawal) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::WithdrawStake { pool, amount })
+            .await
+    }
+
+    /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid, back
+    /// with a share of the winner's if it is found false.
+    pub async fn challenge(&self, submission: SubmissionId) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::ChallengeSubmission { submission })
             .await
     }
 

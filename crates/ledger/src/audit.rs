@@ -1,7 +1,8 @@
 //! The audit of winners (PROTOCOL.md, section 8).
 //!
-//! In epoch E + 1 a sample of E's winners is audited. Sample and auditors are functions of E + 1's seed
-//! and committee, so nothing is stored until someone votes. In an epoch's first `audit_commit_blocks`
+//! In epoch E + 1 a sample of E's winners is audited, and those that someone challenged. The sample and its
+//! auditors are functions of E + 1's seed and committee, so nothing is stored until someone votes. The
+//! auditors of challenged winners are drawn from a later seed: see `challenges`. In an epoch's first `audit_commit_blocks`
 //! auditors *commit* to verdict and transcript, in the rest they *reveal*. When E's rewards are paid, in
 //! E + 2, each audit is decided: the finding (verdict and transcript) of more than half of the
 //! auditors' stake counts; without one the winner stands.
@@ -33,16 +34,31 @@ pub fn is_sampled(audit: &EpochState, index: u64) -> bool {
     number % u64::from(BASIS_POINTS_ONE) < u64::from(audit.audit_rate.get())
 }
 
-/// The auditors of the winner with this `index`, drawn by stake from the committee of epoch `audit`.
+/// The auditors of `winner` in the epoch `audit`, drawn by stake from its `committee`. None while it is not
+/// under audit: it did not win, is neither sampled nor challenged, or its auditors are yet to be drawn.
 #[must_use]
-pub fn auditors_of(audit: &EpochState, committee: &Committee, index: u64) -> Vec<Seat> {
-    let wanted = audit.auditors as usize;
+pub fn auditors_of(audit: &EpochState, committee: &Committee, winner: &Submission) -> Vec<Seat> {
+    let Some(index) = winner.found.as_ref().and_then(|found| found.winner_index) else {
+        return Vec::new();
+    };
+    if is_sampled(audit, index) {
+        return draw_auditors(&audit.seed, audit.auditors, committee, index);
+    }
+    match (winner.challenge, &audit.challenge_seed) {
+        (Some(_), Some(seed)) => draw_auditors(seed, audit.auditors, committee, index),
+        _ => Vec::new(),
+    }
+}
+
+/// Draws `wanted` seats by stake, all where it is 0 or there are not more.
+fn draw_auditors(seed: &Seed, wanted: u32, committee: &Committee, index: u64) -> Vec<Seat> {
+    let wanted = wanted as usize;
     if wanted == 0 || wanted >= committee.seats.len() {
         return committee.seats.clone();
     }
     let mut left = committee.seats.clone();
     let mut total: u128 = left.iter().map(|seat| u128::from(seat.stake.0)).sum();
-    let mut stream = auditor_stream(&audit.seed, index);
+    let mut stream = auditor_stream(seed, index);
     let mut bytes = [0; 16];
     let mut drawn = Vec::with_capacity(wanted);
     while drawn.len() < wanted && total > 0 {
@@ -106,13 +122,14 @@ impl Ledger<'_> {
             .get(&SUBMISSIONS, id)?
             .ok_or(Rejection::NoSuchSubmission { submission: *id })?;
         let target = self.expect(&TARGETS, &submission.target)?;
-        let winner = submission.found.as_ref().and_then(|found| found.winner_index);
-        let index = match winner {
-            Some(index) if target.epoch.next() == self.epoch() && is_sampled(&self.hot.now, index) => index,
-            _ => return Err(Rejection::NotUnderAudit {}.into()),
-        };
+        if target.epoch.next() != self.epoch() {
+            return Err(Rejection::NotUnderAudit {}.into());
+        }
         let committee = self.expect(&COMMITTEES, &self.epoch())?;
-        let auditors = auditors_of(&self.hot.now, &committee, index);
+        let auditors = auditors_of(&self.hot.now, &committee, &submission);
+        if auditors.is_empty() {
+            return Err(Rejection::NotUnderAudit {}.into());
+        }
         if auditors.iter().any(|seat| seat.validator == *sender) {
             Ok(())
         } else {
@@ -186,19 +203,18 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Decides the audit of a winner with this `index` that took place in the epoch `audit`, and
-    /// enters its auditors' duty. `None` when it was not in the sample.
+    /// Decides the audit of a winner that took place in the epoch `audit`, and enters its auditors' duty.
+    /// `None` when it was not audited.
     pub(crate) fn conclude_audit(
         &mut self,
         audit: &EpochState,
         submission: &Submission,
-        index: u64,
     ) -> Result<Option<AuditOutcome>, Stop> {
-        if !is_sampled(audit, index) {
+        let committee = self.expect(&COMMITTEES, &audit.epoch)?;
+        let auditors = auditors_of(audit, &committee, submission);
+        if auditors.is_empty() {
             return Ok(None);
         }
-        let committee = self.expect(&COMMITTEES, &audit.epoch)?;
-        let auditors = auditors_of(audit, &committee, index);
         let keys: Vec<Vec<u8>> = auditors
             .iter()
             .flat_map(|seat| {
@@ -289,11 +305,8 @@ mod tests {
     proptest! {
         #[test]
         fn drawn_auditors_are_distinct_and_staked(stakes in prop::collection::vec(0_u64..1 << 50, 1..30), index: u64, seed in any::<[u8; 32]>()) {
-            let mut audit = crate::genesis::tests::epoch_state();
-            audit.seed = Seed(seed);
-            audit.auditors = 7;
             let committee = Committee { seats: seats(&stakes) };
-            let mut drawn: Vec<Address> = auditors_of(&audit, &committee, index).iter().map(|seat| seat.validator).collect();
+            let mut drawn: Vec<Address> = draw_auditors(&Seed(seed), 7, &committee, index).iter().map(|seat| seat.validator).collect();
             let count = drawn.len();
             drawn.sort_unstable();
             drawn.dedup();

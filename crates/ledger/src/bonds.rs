@@ -6,7 +6,7 @@
 //! loss even where the pool has doubled since the epoch began. It is frozen for the epoch, from what the pool
 //! then holds and what the epoch will emit. Where everything is audited it is zero.
 
-use soma_types::{Address, Shannons, params::Params, transaction::BASIS_POINTS_ONE};
+use soma_types::{Address, Shannons, objects::Submission, params::Params, transaction::BASIS_POINTS_ONE};
 
 use crate::{
     bank::{Bucket, Ledger},
@@ -25,6 +25,12 @@ pub(crate) fn bond_floor(params: &Params, expected: Shannons) -> Shannons {
     Shannons(u64::try_from(fair * u128::from(params.bond_margin)).unwrap_or(u64::MAX))
 }
 
+/// What each of those gets who found `winner` false.
+pub(crate) fn finders_share(winner: &Submission, auditors: &[Address]) -> Shannons {
+    let finders = auditors.len() + usize::from(winner.challenge.is_some());
+    Shannons(winner.bond.0 / 2 / (finders as u64).max(1))
+}
+
 impl Ledger<'_> {
     /// What a reveal of `size_bytes` of data locks.
     pub(crate) fn bond_of(&self, size_bytes: u64) -> Shannons {
@@ -33,13 +39,14 @@ impl Ledger<'_> {
         by_size.unwrap_or(Shannons(u64::MAX)).max(self.hot.now.bond_floor)
     }
 
-    /// Half of a false winner's bond goes to those who found it out, in equal parts; the rest to the
-    /// reward pool.
-    pub(crate) fn split_bond(&mut self, bond: Shannons, auditors: &[Address]) -> Result<(), Stop> {
-        let each = Shannons(bond.0 / 2 / (auditors.len() as u64).max(1));
-        let mut left = bond;
-        for auditor in auditors {
-            self.credit(auditor, each, Bucket::Bonds)?;
+    /// Half of a false winner's bond goes to those who found it out, its `auditors` and its challenger, in
+    /// equal parts; the rest to the reward pool.
+    pub(crate) fn split_bond(&mut self, winner: &Submission, auditors: &[Address]) -> Result<(), Stop> {
+        let each = finders_share(winner, auditors);
+        let mut left = winner.bond;
+        let challenger = winner.challenge.map(|challenge| challenge.challenger);
+        for finder in auditors.iter().chain(&challenger) {
+            self.credit(finder, each, Bucket::Bonds)?;
             left = left.checked_sub(each).or_broken("a bond went below zero")?;
         }
         Ok(self.forfeit(left, Bucket::Bonds)?)

@@ -46,6 +46,7 @@ impl Ledger<'_> {
             audit_rate: params.audit_rate,
             auditors: params.auditors,
             bond_floor: bond_floor(&params, expected),
+            challenge_seed: None,
             difficulty,
             targets_opened: 0,
             submissions_committed: 0,

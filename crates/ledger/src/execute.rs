@@ -260,6 +260,7 @@ impl Executor {
             }
             Step::Duties => {
                 self.run(state, |ledger| {
+                    ledger.draw_challenge_seed();
                     ledger.credit_proposer()?;
                     ledger.release_unbonded()
                 })?;

@@ -38,6 +38,7 @@ fn first_epoch(params: &Params, emission: &EmissionSchedule, committee: u32) -> 
         audit_rate: params.audit_rate,
         auditors: params.auditors,
         bond_floor: bond_floor(params, emission.emission(Epoch::ZERO)),
+        challenge_seed: None,
         difficulty: difficulty::start(params),
         targets_opened: 0,
         submissions_committed: 0,

@@ -62,6 +62,7 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
             AUDIT_VOTES.key(&(*submission, sender)),
             COMMITTEES.key(&epoch),
         ]),
+        Kind::ChallengeSubmission { submission } => keys.push(SUBMISSIONS.key(submission)),
         Kind::ReportModel { model, .. } => keys.extend([MODELS.key(model), COMMITTEES.key(&epoch)]),
         Kind::RegisterValidator { network_key, .. } => {
             keys.push(NETWORK_KEYS.key(network_key));

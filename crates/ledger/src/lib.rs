@@ -29,6 +29,7 @@ mod accounts;
 mod audit;
 mod bank;
 mod bonds;
+mod challenges;
 mod difficulty;
 mod epoch;
 mod error;

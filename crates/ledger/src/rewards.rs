@@ -129,7 +129,7 @@ impl Ledger<'_> {
         let id = self.expect(&WINNER_AT, &(epoch, index))?;
         let mut submission = self.expect(&SUBMISSIONS, &id)?;
         let audit = self.audit_epoch(epoch)?;
-        let outcome = self.conclude_audit(&audit, &submission, index)?;
+        let outcome = self.conclude_audit(&audit, &submission)?;
         record.settled_hits += 1;
         record.audited += u64::from(outcome.is_some());
         submission.status = match &outcome {
@@ -142,6 +142,7 @@ impl Ledger<'_> {
             }
             _ => self.reward(record, &submission)?,
         };
+        self.end_challenge(&mut submission, outcome.as_ref())?;
         submission.bond = Shannons::ZERO;
         if let Some(outcome) = outcome {
             self.set(&AUDIT_OUTCOMES, &id, &outcome);
@@ -199,7 +200,7 @@ impl Ledger<'_> {
         verdict: Verdict,
         agreed: &[soma_types::Address],
     ) -> Result<SubmissionStatus, Stop> {
-        self.split_bond(submission.bond, agreed)?;
+        self.split_bond(submission, agreed)?;
         self.forfeit(record.reward_per_hit, Bucket::Reserved)?;
         record.found_false += 1;
         record.returned = record

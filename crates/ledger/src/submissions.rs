@@ -61,6 +61,7 @@ impl Ledger<'_> {
             bond: Shannons::ZERO,
             status: SubmissionStatus::Committed,
             found: None,
+            challenge: None,
         };
         self.set(&SUBMISSIONS, &id, &submission);
         let index = self.hot.counters.submissions;

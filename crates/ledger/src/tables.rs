@@ -181,6 +181,8 @@ tables! {
     38 AUDIT_VOTES: (SubmissionId, Address) => AuditVote, "audit vote";
     39 AUDIT_OUTCOMES: SubmissionId => AuditOutcome, "audit outcome";
     40 EPOCHS: Epoch => EpochRecord, "epoch record";
+    41 CHALLENGES_LEN: Epoch => u64, "number of challenges";
+    42 CHALLENGED_AT: (Epoch, u64) => SubmissionId, "challenged winner by index";
 }
 
 #[cfg(test)]

@@ -219,6 +219,7 @@ fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result
             ledger.set_validator_commission(&sender, *commission)?;
         }
         Kind::SetRentVote { rent_per_mib_epoch } => ledger.set_rent_vote(&sender, *rent_per_mib_epoch)?,
+        Kind::ChallengeSubmission { submission } => ledger.challenge_submission(&sender, submission)?,
     }
     Ok(None)
 }

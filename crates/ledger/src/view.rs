@@ -248,7 +248,6 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
         };
         let hits = ledger.expect(&tables::EPOCHS, &closed)?.state.hits;
         let now = ledger.hot.now;
-        let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
         let indices: Vec<u64> = (start..end.min(hits))
             .filter(|index| is_sampled(&now, *index))
             .collect();
@@ -261,42 +260,75 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
         for index in &indices {
             ids.push(ledger.expect(&tables::WINNER_AT, &(closed, *index))?);
         }
-        let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::SUBMISSIONS.key(id)).collect();
-        ledger.prefetch(&keys)?;
-        let mut tasks = Vec::new();
-        for (id, index) in ids.iter().zip(indices) {
-            let submission = ledger.expect(&tables::SUBMISSIONS, id)?;
-            let target = ledger.expect(&tables::TARGETS, &submission.target)?;
-            let auditors = auditors_of(&now, &committee, index)
-                .into_iter()
-                .map(|seat| seat.validator)
-                .collect();
-            tasks.push(AuditTask {
-                submission,
-                target,
-                auditors,
-            });
+        tasks_of(ledger, &ids)
+    })
+}
+
+/// The challenged winners of the last epoch at positions `start..end` of the list of its challenges, once
+/// their auditors are drawn; without those that are in the sample anyway.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<AuditTask>> {
+    with_ledger(state, |ledger| {
+        let Some(closed) = ledger.epoch().minus(1) else {
+            return Ok(Vec::new());
+        };
+        let count = ledger.get(&tables::CHALLENGES_LEN, &closed)?.unwrap_or(0);
+        let mut ids = Vec::new();
+        for index in start..end.min(count) {
+            ids.push(ledger.expect(&tables::CHALLENGED_AT, &(closed, index))?);
         }
+        let mut tasks = tasks_of(ledger, &ids)?;
+        let now = ledger.hot.now;
+        tasks.retain(|task| {
+            let index = task
+                .submission
+                .found
+                .as_ref()
+                .and_then(|found| found.winner_index);
+            !task.auditors.is_empty() && index.is_some_and(|index| !is_sampled(&now, index))
+        });
         Ok(tasks)
     })
 }
 
-/// Who audits `submission` in the current epoch; empty unless it won in the one before and is in the sample.
+fn tasks_of(ledger: &mut Ledger<'_>, winners: &[SubmissionId]) -> Result<Vec<AuditTask>, Stop> {
+    let keys: Vec<Vec<u8>> = winners.iter().map(|id| tables::SUBMISSIONS.key(id)).collect();
+    ledger.prefetch(&keys)?;
+    let now = ledger.hot.now;
+    let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
+    let mut tasks = Vec::new();
+    for id in winners {
+        let submission = ledger.expect(&tables::SUBMISSIONS, id)?;
+        let target = ledger.expect(&tables::TARGETS, &submission.target)?;
+        let auditors = auditors_of(&now, &committee, &submission)
+            .into_iter()
+            .map(|seat| seat.validator)
+            .collect();
+        tasks.push(AuditTask {
+            submission,
+            target,
+            auditors,
+        });
+    }
+    Ok(tasks)
+}
+
+/// Who audits `submission` in the current epoch; empty unless it won in the one before and is in the
+/// sample, or was challenged and its auditors are drawn.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn auditors(state: &mut dyn State, submission: &Submission) -> Read<Vec<Address>> {
     with_ledger(state, |ledger| {
-        let Some(index) = submission.found.as_ref().and_then(|found| found.winner_index) else {
-            return Ok(Vec::new());
-        };
         let target = ledger.expect(&tables::TARGETS, &submission.target)?;
         let now = ledger.hot.now;
-        if target.epoch.next() != now.epoch || !is_sampled(&now, index) {
+        if target.epoch.next() != now.epoch {
             return Ok(Vec::new());
         }
         let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
-        Ok(auditors_of(&now, &committee, index)
+        Ok(auditors_of(&now, &committee, submission)
             .into_iter()
             .map(|seat| seat.validator)
             .collect())

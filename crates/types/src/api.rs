@@ -299,7 +299,8 @@ answers! {
         /// The winning model's embedding of its data, once revealed.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
-        /// Who audits it in the current epoch; empty unless it won in the epoch before and was drawn.
+        /// Who audits it in the current epoch; empty unless it won in the epoch before and was drawn, or
+        /// challenged and its auditors are drawn.
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub auditors: Vec<Address>,
         /// What auditors did.

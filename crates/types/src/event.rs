@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Address, Epoch, Height, ModelId, Seed, Shannons, SubmissionId, TargetId,
-    objects::{Inactivity, SubmissionStatus},
+    objects::{ChallengeEnd, Inactivity, SubmissionStatus},
     transaction::{ModelFault, PoolId, Verdict},
 };
 
@@ -201,5 +201,23 @@ pub enum Event {
     DifficultyAdjusted {
         /// The new z, in 1/65536.
         z_q16: i64,
+    },
+    /// Someone demanded a winner's audit.
+    SubmissionChallenged {
+        /// The winner.
+        submission: SubmissionId,
+        /// Who.
+        challenger: Address,
+        /// What it locked.
+        bond: Shannons,
+    },
+    /// A challenged winner was settled.
+    ChallengeEnded {
+        /// The winner.
+        submission: SubmissionId,
+        /// Who had challenged it.
+        challenger: Address,
+        /// How it ended.
+        end: ChallengeEnd,
     },
 }

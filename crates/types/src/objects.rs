@@ -442,6 +442,37 @@ pub struct Submission {
     pub status: SubmissionStatus,
     /// What it found, once revealed and valid. The embedding is stored beside.
     pub found: Option<Found>,
+    /// The demand that it be audited, if someone made one.
+    pub challenge: Option<Challenge>,
+}
+
+/// A demand that a winner be audited, backed by a bond (PROTOCOL.md, section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Who made it.
+    pub challenger: Address,
+    /// Locked until the audit is decided.
+    pub bond: Shannons,
+    /// How it ended, once the winner is settled.
+    pub end: Option<ChallengeEnd>,
+}
+
+/// How a challenge ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum ChallengeEnd {
+    /// The winner was found false: the bond came back, with a share of the winner's.
+    Upheld {
+        /// That share.
+        share: Shannons,
+    },
+    /// The winner was found valid: the bond went to the submitter.
+    Failed {
+        /// The bond.
+        bond: Shannons,
+    },
+    /// The auditors found no majority: the winner stands, and the bond came back.
+    Undecided,
 }
 
 /// What a revealed submission found.
@@ -559,6 +590,8 @@ pub struct EpochState {
     pub auditors: u32,
     /// The least bond of a reveal.
     pub bond_floor: Shannons,
+    /// Draws the auditors of challenged winners of the last epoch, once no more can be challenged.
+    pub challenge_seed: Option<Seed>,
     /// How hard targets are.
     pub difficulty: Difficulty,
     /// Targets opened.

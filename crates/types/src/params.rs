@@ -104,8 +104,11 @@ pub struct Params {
     pub audit_rate: BasisPoints,
     /// Auditors of each, drawn by stake; 0 is the whole committee.
     pub auditors: u32,
-    /// Blocks at an epoch's start in which auditors commit; they reveal in the rest.
+    /// Blocks at an epoch's start in which auditors commit; they reveal in the rest. In the first half of
+    /// them the last epoch's winners can still be challenged.
     pub audit_commit_blocks: u64,
+    /// The least bond of a challenge.
+    pub challenge_bond_min: Shannons,
 
     // Section 9: rewards.
     /// The validators' share of an epoch's rewards.
@@ -186,6 +189,7 @@ impl Params {
             audit_rate: BasisPoints::new(1_000).expect("below 10000"),
             auditors: 7,
             audit_commit_blocks: 230_400,
+            challenge_bond_min: Shannons(SHANNONS_PER_SOMA / 10),
             validator_share: BasisPoints::new(2_000).expect("below 10000"),
             payouts_per_block: 64,
         }
@@ -211,6 +215,12 @@ impl Params {
             payouts_per_block: 16,
             ..Self::std()
         }
+    }
+
+    /// Blocks at an epoch's start in which the last epoch's winners can still be challenged.
+    #[must_use]
+    pub const fn challenge_blocks(&self) -> u64 {
+        self.audit_commit_blocks / 2
     }
 
     /// Checks that every parameter is within the bounds that keep the ledger's arithmetic in range.
@@ -306,6 +316,12 @@ impl Params {
                 self.audit_commit_blocks,
                 1,
                 self.epoch_blocks.saturating_sub(1),
+            ),
+            (
+                "challenge_bond_min",
+                self.challenge_bond_min.0,
+                0,
+                soma(1_000_000),
             ),
             ("payouts_per_block", u64::from(self.payouts_per_block), 1, 10_000),
         ];

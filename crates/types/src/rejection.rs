@@ -322,6 +322,20 @@ rejections! {
     507 AuditMismatch {} "salt, verdict and transcript do not open the commitment";
     /// A transcript where there can be none.
     508 TranscriptNotZero {} "a verdict without scoring has an all-zero transcript";
+    /// No winner, or settled already.
+    509 NotChallengeable {} "only a winner of this epoch or the last can be challenged";
+    /// Too late to be audited.
+    510 ChallengeClosed {
+        /// The first height at which it was too late.
+        from: Height,
+    } "from block {from} on the last epoch's winners cannot be challenged: their auditors are drawn";
+    /// Drawn for an audit already.
+    511 SampledAlready {} "the winner is in the sample: it is audited anyway";
+    /// Another was first.
+    512 AlreadyChallenged {
+        /// Who.
+        challenger: Address,
+    } "the winner was challenged by {challenger} already";
 }
 
 impl Rejection {

@@ -373,6 +373,11 @@ pub enum TransactionKind {
         /// Shannons per MiB and epoch.
         rent_per_mib_epoch: Shannons,
     },
+    /// Demands that a winner be audited, and locks a bond.
+    ChallengeSubmission {
+        /// The winner.
+        submission: SubmissionId,
+    },
 }
 
 impl TransactionKind {
@@ -397,6 +402,7 @@ impl TransactionKind {
             Self::LeaveValidator => "leave_validator",
             Self::SetValidatorCommission { .. } => "set_validator_commission",
             Self::SetRentVote { .. } => "set_rent_vote",
+            Self::ChallengeSubmission { .. } => "challenge_submission",
         }
     }
 }
@@ -678,6 +684,7 @@ mod tests {
             Kind::SetRentVote {
                 rent_per_mib_epoch: amount,
             },
+            Kind::ChallengeSubmission { submission },
         ]
     }
 

@@ -1,8 +1,8 @@
 //! `soma target` and `soma submission`: what is sought, and what was found.
 
-use soma_client::{SubmissionFilter, TargetFilter, TargetPhase};
+use soma_client::{SubmissionFilter, SubmissionPhase, TargetFilter, TargetPhase};
 use soma_types::{
-    TargetId,
+    Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
     objects::{SubmissionStatus, TargetStatus},
     transaction::Verdict,
@@ -10,6 +10,7 @@ use soma_types::{
 
 use crate::{
     args::{SubmissionCommand, TargetCommand, TargetFilter as Filter},
+    commands::money::show_receipt,
     context::Context,
     error::CliResult,
     printer::{Printer, facts, short, table},
@@ -115,21 +116,43 @@ fn target_text(view: &TargetView) -> String {
 
 /// `soma submission`.
 pub async fn submissions(printer: Printer, context: &Context, command: &SubmissionCommand) -> CliResult {
-    let SubmissionCommand::List { submitter } = command;
-    let submitter = submitter
-        .as_deref()
-        .map(|submitter| context.address(Some(submitter)))
-        .transpose()?;
-    let filter = SubmissionFilter {
-        submitter,
-        ..SubmissionFilter::default()
-    };
-    let submissions = context.node()?.submissions(&filter).await?;
-    printer.show(&submissions, |submissions| submissions_text(submissions))?;
-    if submissions.is_empty() {
-        printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
+    match command {
+        SubmissionCommand::List { submitter } => {
+            let submitter = submitter
+                .as_deref()
+                .map(|submitter| context.address(Some(submitter)))
+                .transpose()?;
+            let filter = SubmissionFilter {
+                submitter,
+                ..SubmissionFilter::default()
+            };
+            let submissions = context.node()?.submissions(&filter).await?;
+            printer.show(&submissions, |submissions| submissions_text(submissions))?;
+            if submissions.is_empty() {
+                printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
+            }
+            Ok(())
+        }
+        SubmissionCommand::Challenge { submission, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let submission = match submission.whole::<SubmissionId>() {
+                Some(submission) => submission,
+                None => {
+                    let won = SubmissionFilter {
+                        phase: Some(SubmissionPhase::Won),
+                        ..SubmissionFilter::default()
+                    };
+                    let winners = account.node().submissions(&won).await?;
+                    submission.pick("submission", winners.iter().map(|view| view.submission.id))?
+                }
+            };
+            let receipt = account.challenge(submission).await?;
+            let bond = account.node().submission(&submission).await?.submission.challenge;
+            let bond = bond.map_or(Shannons::ZERO, |challenge| challenge.bond);
+            let done = format!("challenged {submission}: {bond} SOMA are locked until its audit is decided");
+            show_receipt(printer, &done, &receipt)
+        }
     }
-    Ok(())
 }
 
 fn submissions_text(submissions: &[SubmissionView]) -> String {

@@ -205,6 +205,7 @@ pub fn epoch_view(epoch: Epoch) -> EpochView {
         audit_rate: BasisPoints::default(),
         auditors: 0,
         bond_floor: Shannons::ZERO,
+        challenge_seed: None,
     };
     EpochView {
         epoch,

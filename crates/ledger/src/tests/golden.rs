@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "373cc4d5b8fcc82a20be3de6d5c5d484199f439e581e3c1084c38e0dcf63ab5c"
+        "8a538e8363ec940a3bb964736238b88aaf41abd2c22bcdf360de30b2ff3497f0"
     );
 }

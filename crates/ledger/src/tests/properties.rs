@@ -103,6 +103,16 @@ enum Try {
         pick: u8,
         findings: [Option<(u8, u8)>; 4],
     },
+    Challenge {
+        who: u8,
+        pick: u8,
+    },
+    /// Someone challenges a winner, and validators audit it.
+    Contest {
+        who: u8,
+        pick: u8,
+        findings: [Option<(u8, u8)>; 4],
+    },
     /// Waits for the second phase, if it is not over, and reveals what was committed.
     RevealAll,
     /// Several validators report the same model.
@@ -168,6 +178,8 @@ fn tries() -> impl Strategy<Value = Try> {
         6 => (any::<u8>(), prop::array::uniform4(finding())).prop_map(|(pick, findings)| Try::AuditAll { pick, findings }),
         6 => (prop::collection::vec((0..10_u8, 0..3_u8, any::<u8>()), 2..8), any::<u64>())
             .prop_map(|(picks, order)| Try::Storm { picks, order }),
+        4 => (who.clone(), any::<u8>()).prop_map(|(who, pick)| Try::Challenge { who, pick }),
+        2 => (who.clone(), any::<u8>(), prop::array::uniform4(finding())).prop_map(|(who, pick, findings)| Try::Contest { who, pick, findings }),
         6 => Just(Try::RevealAll),
         1 => (any::<u8>(), 1..5_u8).prop_map(|(model, count)| Try::ReportAll { model, count }),
         4 => (who.clone(), any::<u8>(), 1..=100_u8).prop_map(|(who, pick, percent)| Try::WithdrawPart { who, pick, percent }),
@@ -228,7 +240,8 @@ impl Driver {
 
     /// A winner of the last epoch, if there is one.
     fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
-        let tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
+        let mut tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
+        tasks.extend(view::challenge_tasks(&mut self.world.state, 0, 50).unwrap());
         (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
     }
 
@@ -237,6 +250,35 @@ impl Driver {
         let mut hash = [data % 6; 32];
         hash[0] = self.world.epoch().0 as u8;
         ContentHash(hash)
+    }
+
+    /// Validators commit to findings on a winner.
+    fn audit(&mut self, winner: SubmissionId, findings: [Option<(u8, u8)>; 4]) {
+        for (finding, who) in findings.into_iter().zip(0..) {
+            let Some((number, transcript)) = finding else {
+                continue;
+            };
+            let (commit, reveal) = audit_kinds(who, winner, verdict(number), transcript);
+            if self.world.balance(who) > SOMA && self.world.one(who, commit).applied() {
+                self.audits.push((self.world.epoch(), who, reveal));
+            }
+        }
+    }
+
+    /// A winner of this epoch is challenged, audited in the next, and the verdicts are revealed.
+    fn contest(&mut self, who: u8, pick: u8, findings: [Option<(u8, u8)>; 4]) {
+        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+        let index = u64::from(pick) % now.hits.max(1);
+        let winner = view::winner_at(&mut self.world.state, now.epoch, index).unwrap();
+        let Some(winner) = winner.filter(|_| self.world.balance(who) > SOMA) else {
+            return;
+        };
+        self.world
+            .one(who, Kind::ChallengeSubmission { submission: winner });
+        self.world.until_epoch(now.epoch.0 + 1);
+        self.world.skip(self.world.genesis.params.challenge_blocks());
+        self.audit(winner, findings);
+        self.run(&Try::RevealAll);
     }
 
     fn race(&mut self, first: u8, second: u8, target: u8, data: u8, same: bool, late_first: bool) {
@@ -460,16 +502,23 @@ impl Driver {
             }
             Try::AuditAll { pick, findings } => {
                 let Some(id) = self.audited(pick) else { return };
-                for (finding, who) in findings.into_iter().zip(0..) {
-                    let Some((number, transcript)) = finding else {
-                        continue;
-                    };
-                    let (commit, reveal) = audit_kinds(who, id, verdict(number), transcript);
-                    if self.world.balance(who) > SOMA && self.world.one(who, commit).applied() {
-                        self.audits.push((self.world.epoch(), who, reveal));
-                    }
-                }
+                self.audit(id, findings);
                 return;
+            }
+            Try::Contest { who, pick, findings } => {
+                self.contest(who, pick, findings);
+                return;
+            }
+            Try::Challenge { who, pick } => {
+                let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+                // Mostly a winner, of this epoch or the one before.
+                let epochs = [Some(now.epoch), now.epoch.minus(1)];
+                let epoch = epochs[pick as usize % 2].unwrap_or(now.epoch);
+                let index = u64::from(pick / 2) % (now.hits + 1);
+                let Some(submission) = view::winner_at(&mut self.world.state, epoch, index).unwrap() else {
+                    return;
+                };
+                (who, Kind::ChallengeSubmission { submission })
             }
             Try::RevealAll => {
                 let now = view::epoch(&mut self.world.state).unwrap().unwrap();
@@ -641,12 +690,12 @@ fn extremes() -> impl Strategy<Value = Params> {
 fn histories_are_not_vacuous() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, u32> = BTreeMap::new();
-    for _ in 0..40 {
+    for sampled in [false, true].repeat(20) {
         let tries = prop::collection::vec(tries(), 200..250)
             .new_tree(&mut runner)
             .unwrap()
             .current();
-        let driver = play(&tries, false);
+        let driver = play(&tries, sampled);
         for block in &driver.world.history {
             for event in block
                 .events
@@ -656,6 +705,9 @@ fn histories_are_not_vacuous() {
                 let mut name = format!("{event:?}");
                 if let Event::SubmissionEnded { status, .. } = event {
                     name = format!("Ended:{status:?}");
+                }
+                if let Event::ChallengeEnded { end, .. } = event {
+                    name = format!("Challenge:{end:?}");
                 }
                 let name = name.split([' ', '{']).next().unwrap_or_default();
                 *met.entry(name.to_owned()).or_default() += 1;
@@ -684,6 +736,10 @@ fn histories_are_not_vacuous() {
         "Ended:Expired",
         "Ended:FoundFalse",
         "AuditRevealed",
+        "SubmissionChallenged",
+        "Challenge:Upheld",
+        "Challenge:Failed",
+        "Challenge:Undecided",
         "ValidatorPaid",
         "ValidatorRegistered",
         "ValidatorLeft",

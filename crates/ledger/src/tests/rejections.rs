@@ -11,6 +11,7 @@ use soma_types::{
 };
 
 use super::{
+    challenges::{challenge, unsampled},
     staking::register,
     world::{DIM, Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
 };
@@ -400,6 +401,30 @@ fn audits(seen: &mut Seen) {
     assert_ne!(address(0), Address::default());
 }
 
+fn challenges(seen: &mut Seen) {
+    let (mut world, _) = World::with_models(unsampled(), 3);
+    let targets = world.open_targets();
+    let find = world.find(8, &targets[0], 1, 0);
+    let committed = world.commit(&find);
+    seen.fail(&mut world, 9, challenge(committed), "NotChallengeable");
+    let nothing = SubmissionId([1; 32]);
+    seen.fail(&mut world, 9, challenge(nothing), "NoSuchSubmission");
+    let (first, second) = (world.win(8, &targets[1], 2, 0), world.win(8, &targets[2], 3, 0));
+    world.apply(9, challenge(first));
+    seen.fail(&mut world, 7, challenge(first), "AlreadyChallenged");
+    world.until_epoch(3);
+    world.skip(4);
+    seen.fail(&mut world, 9, challenge(second), "ChallengeClosed");
+    world.until_epoch(4);
+    seen.fail(&mut world, 9, challenge(second), "NotChallengeable");
+
+    let (mut world, _) = World::with_models(tiny(), 3);
+    let target = world.open_targets().remove(0);
+    let sampled = world.win(8, &target, 1, 0);
+    world.until_epoch(3);
+    seen.fail(&mut world, 9, challenge(sampled), "SampledAlready");
+}
+
 #[test]
 fn every_reason_is_reachable() {
     let mut seen = Seen::default();
@@ -408,6 +433,7 @@ fn every_reason_is_reachable() {
     models(&mut seen);
     submissions(&mut seen);
     audits(&mut seen);
+    challenges(&mut seen);
     let missing: Vec<_> = Rejection::TABLE
         .iter()
         .filter(|(code, _)| !seen.0.contains_key(code))

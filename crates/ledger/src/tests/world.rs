@@ -370,6 +370,9 @@ impl World {
             } else if key[0] == SUBMISSIONS.prefix() {
                 let submission: Submission = borsh::from_slice(value).unwrap();
                 add(&mut counted.bonds, submission.bond);
+                if let Some(challenge) = submission.challenge {
+                    add(&mut counted.bonds, challenge.bond);
+                }
                 add(&mut counted.deposits, submission.deposit);
             }
         }
