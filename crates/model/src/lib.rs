@@ -9,6 +9,9 @@
 //! | `forward` | the transformer, written once over the operations |
 //! | [`sigreg`] | directions, and distance from a Gaussian |
 //! | [`score`] | loss and embedding as integers; contests of several models |
+//! | [`batch`] | many documents against many models, one model in memory at a time |
+//! | [`residency`] | models kept in memory under a budget |
+//! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
 //!
 //! Start at [`Scorer`].
@@ -16,6 +19,8 @@
 // Tests compare with the platform's functions; scoring itself may not call them (clippy.toml).
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+pub mod batch;
+pub mod conformance;
 pub mod elementary;
 pub mod elementary64;
 mod forward;
@@ -24,15 +29,19 @@ pub mod layout;
 pub mod matrix;
 pub mod mixture;
 pub mod model;
+mod report;
+pub mod residency;
 pub mod safetensors;
 pub mod score;
 pub mod sigreg;
 pub mod tokenizer;
 
+pub use batch::Batch;
 pub use kernels::{BackendError, Simd};
 pub use layout::{TensorSpec, layout};
 pub use mixture::{MixtureScore, Posterior};
 pub use model::Model;
+pub use residency::{Loan, Shelf, ShelfError};
 pub use safetensors::WeightsError;
-pub use score::{Contest, LOSS_NONE, ModelError, Score, ScoreError, Scorer};
+pub use score::{Contest, LOSS_NONE, ModelError, Score, ScoreError, Scorer, Watch};
 pub use sigreg::Directions;

@@ -5,6 +5,8 @@
 //! token losses below 2^15 nats and representations below 2^15 in magnitude, so no sum reaches 2^63. A model
 //! that exceeds them, or whose results are not finite, has no score; among others it loses.
 
+use std::{iter::Peekable, ops::ControlFlow};
+
 use rayon::prelude::*;
 use soma_types::{Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash};
 
@@ -25,8 +27,15 @@ pub const LOSS_NONE: u64 = u64::MAX;
 const LOSS_ONE: u64 = 1 << 24;
 /// Token losses (nats) and representations from here on are refused.
 const MAGNITUDE_LIMIT: f32 = 32_768.0;
-/// Models of more multiply-adds per chunk keep all threads on one chunk, which bounds memory.
+/// Models of more multiply-adds per chunk keep all threads on one pass, which bounds memory.
 const CHUNK_WORK_MAX: u64 = 1 << 32;
+/// Tokens that go through a large model together (V1: 64 KiB of memory each): enough that its weights
+/// are read rarely, however short the documents.
+const LARGE_PASS_ROWS: usize = 2048;
+/// The same for small models, of which every thread runs its own pass in its cache.
+const SMALL_PASS_ROWS: usize = 256;
+/// Passes of small models between two looks at the watch, for each thread.
+const PASSES_PER_THREAD: usize = 16;
 const NANO: u64 = 1_000_000_000;
 
 /// Why a model has no score on some data.
@@ -68,6 +77,18 @@ pub enum ScoreError {
         /// The other's.
         found: usize,
     },
+    /// One document of several cannot be scored.
+    #[error("document {index}: {error}")]
+    Document {
+        /// Its place in the call.
+        index: usize,
+        /// Why.
+        #[source]
+        error: Box<ScoreError>,
+    },
+    /// Whoever watched said stop.
+    #[error("scoring was stopped before it was done")]
+    Cancelled,
     /// One model has no score.
     #[error("model {index}: {error}")]
     Model {
@@ -81,6 +102,13 @@ pub enum ScoreError {
     #[error(transparent)]
     Backend(#[from] BackendError),
 }
+
+/// Follows long work: told the tokens done since it was last called, it says whether to go on. Called
+/// before anything is done, with 0, and after every few chunks.
+pub type Watch<'a> = dyn Fn(u64) -> ControlFlow<()> + Sync + 'a;
+
+/// Watches nothing and never stops.
+pub(crate) const UNWATCHED: &Watch<'static> = &|_| ControlFlow::Continue(());
 
 /// What exact scoring found. Only exact scoring makes one; anything faster and rougher has another type,
 /// so it cannot be submitted or audited by mistake.
@@ -146,6 +174,27 @@ pub struct Contest {
 }
 
 impl Contest {
+    /// Names the winner among results, which stand in the models' order.
+    ///
+    /// # Errors
+    /// When there are no models, or none has a score: then the first one's reason.
+    pub(crate) fn new(results: Vec<Result<Score, ModelError>>) -> Result<Self, ScoreError> {
+        let winner = (0..results.len()).min_by_key(|index| loss_nano(&results[*index]));
+        let winner = winner.ok_or(ScoreError::NoModels)?;
+        if let Err(error) = &results[winner] {
+            return Err(ScoreError::Model {
+                index: winner,
+                error: error.clone(),
+            });
+        }
+        let transcript = transcript(&results);
+        Ok(Self {
+            results,
+            winner,
+            transcript,
+        })
+    }
+
     /// Every model's score or why it has none, in the order given.
     pub fn results(&self) -> &[Result<Score, ModelError>] {
         &self.results
@@ -211,6 +260,7 @@ impl std::fmt::Debug for Scorer {
 }
 
 /// Sums over tokens.
+#[derive(Default)]
 struct Sums {
     losses: u64,
     predicted: u64,
@@ -220,7 +270,11 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(mut self, other: Self) -> Self {
+    fn add(&mut self, other: Self) {
+        if self.tokens == 0 {
+            *self = other;
+            return;
+        }
         self.losses += other.losses;
         self.predicted += other.predicted;
         self.tokens += other.tokens;
@@ -232,37 +286,26 @@ impl Sums {
                 *sum += other;
             }
         }
-        self
     }
 }
 
-/// One failed chunk's position and why.
-enum Failure {
-    Model(usize, &'static str),
-    Backend(BackendError),
+/// A chunk, and where it belongs.
+#[derive(Clone, Copy)]
+struct Piece<'a> {
+    /// The document's place in the call.
+    document: usize,
+    /// First byte in the document.
+    position: usize,
+    chunk: Chunk<'a>,
 }
 
-impl Failure {
-    /// Of two failures the one to report, whichever thread met it first.
-    fn earlier(self, other: Self) -> Self {
-        match (&self, &other) {
-            (Self::Backend(_), _) => self,
-            (_, Self::Backend(_)) => other,
-            (Self::Model(a, _), Self::Model(b, _)) => {
-                if a <= b {
-                    self
-                } else {
-                    other
-                }
-            }
-        }
-    }
-}
-
-impl From<BackendError> for Failure {
-    fn from(error: BackendError) -> Self {
-        Self::Backend(error)
-    }
+/// The pieces of one document.
+fn pieces(document: usize, data: &[u8], length: usize) -> impl Iterator<Item = Piece<'_>> {
+    chunks(data, length).enumerate().map(move |(index, chunk)| Piece {
+        document,
+        position: index * length,
+        chunk,
+    })
 }
 
 impl Scorer {
@@ -283,6 +326,11 @@ impl Scorer {
             simd,
             kernels: simd.kernels()?,
         })
+    }
+
+    /// On kernels that may be wrong: to find out whether they are.
+    pub(crate) const fn unchecked(simd: Simd, kernels: &'static dyn Kernels) -> Self {
+        Self { simd, kernels }
     }
 
     /// The backend in use.
@@ -314,20 +362,7 @@ impl Scorer {
             .par_iter()
             .map(|model| self.try_score(model, data, directions))
             .collect::<Result<_, ScoreError>>()?;
-        let winner = (0..results.len()).min_by_key(|index| loss_nano(&results[*index]));
-        let winner = winner.ok_or(ScoreError::NoModels)?;
-        if let Err(error) = &results[winner] {
-            return Err(ScoreError::Model {
-                index: winner,
-                error: error.clone(),
-            });
-        }
-        let transcript = transcript(&results);
-        Ok(Contest {
-            results,
-            winner,
-            transcript,
-        })
+        Contest::new(results)
     }
 
     /// The specialization embedding: where the model's representations of `documents` point, taken over
@@ -344,13 +379,14 @@ impl Scorer {
         let length = model.architecture().max_seq_len as usize;
         let all: Vec<_> = documents
             .iter()
-            .flat_map(|document| chunks(document, length))
+            .flat_map(|document| pieces(0, document, length))
             .collect();
         let count = all.len().min(chunks_max.clamp(1, DATA_BYTES_MAX / length));
-        let sampled: Vec<_> = (0..count)
-            .map(|index| (index, all[index * all.len() / count]))
-            .collect();
-        let sums = self.sum_chunks(model, &sampled, None)?;
+        if count == 0 {
+            return Err(ScoreError::Empty);
+        }
+        let sampled = (0..count).map(|index| all[index * all.len() / count]);
+        let sums = self.sum_pieces(model, sampled, 1, None, UNWATCHED)?.remove(0);
         sums.and_then(|sums| Ok(Embedding::from_direction(&sums.representations)?))
             .map_err(|error| ScoreError::Model { index: 0, error })
     }
@@ -361,26 +397,17 @@ impl Scorer {
     /// As [`Self::score`].
     pub fn token_losses(&self, model: &Model, data: &[u8]) -> Result<Vec<Vec<f32>>, ScoreError> {
         check_length(data)?;
-        let length = model.architecture().max_seq_len as usize;
-        let all: Vec<_> = chunks(data, length).enumerate().collect();
-        let chunk_losses = |(index, chunk): &(usize, Chunk<'_>)| {
-            self.chunk(model, index * length, chunk).map(|(_, losses)| losses)
-        };
-        let results: Vec<_> = if splits(model) {
-            all.iter().map(chunk_losses).collect()
-        } else {
-            all.par_iter().map(chunk_losses).collect()
-        };
-        results
-            .into_iter()
-            .collect::<Result<_, Failure>>()
-            .map_err(|failure| match failure {
-                Failure::Backend(error) => error.into(),
-                Failure::Model(position, what) => ScoreError::Model {
-                    index: 0,
-                    error: ModelError::NotFinite { what, position },
-                },
-            })
+        let pieces = pieces(0, data, model.architecture().max_seq_len as usize);
+        let mut all = Ok(Vec::new());
+        let own = |_: &Piece<'_>, _: &[f32], losses: &[f32]| losses.to_vec();
+        self.each_piece(model, pieces, UNWATCHED, own, |_, losses| {
+            match (&mut all, losses) {
+                (Ok(all), Ok(losses)) => all.push(losses),
+                (Ok(_), Err(error)) => all = Err(ScoreError::Model { index: 0, error }),
+                (Err(_), _) => {}
+            }
+        })?;
+        all
     }
 
     fn try_score(
@@ -390,6 +417,18 @@ impl Scorer {
         directions: &Directions,
     ) -> Result<Result<Score, ModelError>, ScoreError> {
         check_length(data)?;
+        Ok(self.score_each(model, &[data], directions, UNWATCHED)?.remove(0))
+    }
+
+    /// Scores every document, all of acceptable length, with one model. The documents' chunks go through
+    /// the model together, so its weights are read once for many of them.
+    pub(crate) fn score_each(
+        &self,
+        model: &Model,
+        documents: &[&[u8]],
+        directions: &Directions,
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Result<Score, ModelError>>, ScoreError> {
         let expected = model.architecture().embedding_dim as usize;
         if directions.dim() != expected {
             return Err(ScoreError::Dimension {
@@ -397,92 +436,145 @@ impl Scorer {
                 found: directions.dim(),
             });
         }
-        let all: Vec<_> = chunks(data, model.architecture().max_seq_len as usize)
+        let length = model.architecture().max_seq_len as usize;
+        let all = documents
+            .iter()
             .enumerate()
-            .collect();
-        Ok(match self.sum_chunks(model, &all, Some(directions))? {
-            Err(error) => Err(error),
-            Ok(sums) if sums.predicted == 0 => return Err(ScoreError::NothingPredicted),
-            Ok(sums) => finish(&sums, directions),
-        })
+            .flat_map(|(document, data)| pieces(document, data, length));
+        let sums = self.sum_pieces(model, all, documents.len(), Some(directions), watch)?;
+        sums.into_iter()
+            .map(|sums| match sums {
+                Err(error) => Ok(Err(error)),
+                Ok(sums) if sums.predicted == 0 => Err(ScoreError::NothingPredicted),
+                Ok(sums) => Ok(finish(&sums, directions)),
+            })
+            .collect()
     }
 
-    /// Sums over the given chunks, each with its index in the data.
-    fn sum_chunks(
+    /// Sums over each document's pieces, or where the model first failed on it.
+    fn sum_pieces<'a>(
         &self,
         model: &Model,
-        chunks: &[(usize, Chunk<'_>)],
+        pieces: impl Iterator<Item = Piece<'a>>,
+        documents: usize,
         directions: Option<&Directions>,
-    ) -> Result<Result<Sums, ModelError>, ScoreError> {
-        let length = model.architecture().max_seq_len as usize;
-        let width = model.architecture().embedding_dim as usize;
-        let one = |(index, chunk): &(usize, Chunk<'_>)| -> Result<Sums, Failure> {
-            let position = index * length;
+        watch: &Watch<'_>,
+    ) -> Result<Vec<Result<Sums, ModelError>>, ScoreError> {
+        let mut totals: Vec<_> = (0..documents).map(|_| Ok(Sums::default())).collect();
+        let sum = |piece: &Piece<'_>, representations: &[f32], losses: &[f32]| {
             let mut sums = Sums {
-                losses: 0,
-                predicted: 0,
-                tokens: chunk.len() as u64,
-                representations: vec![0; width],
-                characteristic: Vec::new(),
-            };
-            let representations = if let Some(directions) = directions {
-                let (representations, losses) = self.chunk(model, position, chunk)?;
-                sums.predicted = losses.len() as u64;
                 // A loss is at least 0 and below the limit, so the product is a small whole number.
-                sums.losses = losses
+                losses: losses
                     .iter()
                     .map(|loss| (f64::from(*loss) * LOSS_ONE as f64).round_ties_even() as u64)
-                    .sum();
-                sums.characteristic = directions.zero_sums();
-                directions.accumulate(self.kernels, &mut sums.characteristic, &representations);
-                representations
-            } else {
-                self.chunk_representations(model, position, chunk)?
+                    .sum(),
+                predicted: losses.len() as u64,
+                tokens: piece.chunk.len() as u64,
+                representations: vec![0; model.architecture().embedding_dim as usize],
+                characteristic: Vec::new(),
             };
-            self.kernels.sum_rows(&mut sums.representations, &representations);
-            Ok(sums)
+            self.kernels.sum_rows(&mut sums.representations, representations);
+            if let Some(directions) = directions {
+                sums.characteristic = directions.zero_sums();
+                directions.accumulate(self.kernels, &mut sums.characteristic, representations);
+            }
+            sums
         };
-        let add = |a: Result<Sums, Failure>, b: Result<Sums, Failure>| match (a, b) {
-            (Ok(a), Ok(b)) => Ok(a.add(b)),
-            (Err(a), Err(b)) => Err(a.earlier(b)),
-            (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
-        };
-        let sums = if splits(model) {
-            chunks.iter().map(one).reduce(add)
+        self.each_piece(model, pieces, watch, sum, |piece, sums| {
+            let total = &mut totals[piece.document];
+            match (total.as_mut(), sums) {
+                (Ok(total), Ok(sums)) => total.add(sums),
+                (Ok(_), Err(error)) => *total = Err(error),
+                // What follows a failure changes nothing.
+                (Err(_), _) => {}
+            }
+        })?;
+        Ok(totals)
+    }
+
+    /// Sends pieces through the model, many at once, and hands `then`'s results for their representations
+    /// and token losses to `each`, in the pieces' order.
+    fn each_piece<'a, T: Send>(
+        &self,
+        model: &Model,
+        pieces: impl Iterator<Item = Piece<'a>>,
+        watch: &Watch<'_>,
+        then: impl Fn(&Piece<'_>, &[f32], &[f32]) -> T + Sync,
+        mut each: impl FnMut(&Piece<'_>, Result<T, ModelError>),
+    ) -> Result<(), ScoreError> {
+        let mut pieces = pieces.peekable();
+        // A large model keeps all threads on one pass, which bounds memory.
+        let (rows_max, passes_max) = if splits(model) {
+            (LARGE_PASS_ROWS, 1)
         } else {
-            chunks.par_iter().map(one).reduce_with(add)
+            (SMALL_PASS_ROWS, PASSES_PER_THREAD * rayon::current_num_threads())
         };
-        match sums.ok_or(ScoreError::Empty)? {
-            Ok(sums) => Ok(Ok(sums)),
-            Err(Failure::Model(position, what)) => Ok(Err(ModelError::NotFinite { what, position })),
-            Err(Failure::Backend(error)) => Err(error.into()),
+        let mut tokens = 0;
+        loop {
+            if watch(tokens).is_break() {
+                return Err(ScoreError::Cancelled);
+            }
+            let mut passes = Vec::new();
+            while passes.len() < passes_max && pieces.peek().is_some() {
+                passes.push(next_pass(&mut pieces, rows_max));
+            }
+            if passes.is_empty() {
+                return Ok(());
+            }
+            let results: Vec<_> = match &passes[..] {
+                [pass] => vec![self.pass(model, pass, &then)],
+                passes => passes
+                    .par_iter()
+                    .map(|pass| self.pass(model, pass, &then))
+                    .collect(),
+            };
+            for (pass, results) in passes.iter().zip(results) {
+                pass.iter()
+                    .zip(results?)
+                    .for_each(|(piece, result)| each(piece, result));
+            }
+            tokens = passes
+                .iter()
+                .flatten()
+                .map(|piece| piece.chunk.len() as u64)
+                .sum();
         }
     }
 
-    /// Representations and token losses of one chunk, all in range.
-    fn chunk(
+    /// One pass: `then` of every piece whose numbers are all in range.
+    fn pass<T>(
         &self,
         model: &Model,
-        position: usize,
-        chunk: &Chunk<'_>,
-    ) -> Result<(Vec<f32>, Vec<f32>), Failure> {
-        let representations = self.chunk_representations(model, position, chunk)?;
-        let losses = forward::token_losses(self.kernels, model, &representations, &[*chunk]);
-        check_range(&losses, "token loss", position)?;
-        Ok((representations, losses))
-    }
-
-    fn chunk_representations(
-        &self,
-        model: &Model,
-        position: usize,
-        chunk: &Chunk<'_>,
-    ) -> Result<Vec<f32>, Failure> {
+        pass: &[Piece<'_>],
+        then: impl Fn(&Piece<'_>, &[f32], &[f32]) -> T,
+    ) -> Result<Vec<Result<T, ModelError>>, BackendError> {
         floating_point_is_ieee()?;
-        let representations = forward::representations(self.kernels, model, &[*chunk]);
-        check_range(&representations, "representation", position)?;
-        Ok(representations)
+        let chunks: Vec<_> = pass.iter().map(|piece| piece.chunk).collect();
+        let representations = forward::representations(self.kernels, model, &chunks);
+        let losses = forward::token_losses(self.kernels, model, &representations, &chunks);
+        let width = model.architecture().embedding_dim as usize;
+        let (mut representations, mut losses) = (&representations[..], &losses[..]);
+        let own = |piece: &Piece<'_>| {
+            let (own, own_losses);
+            (own, representations) = representations.split_at(piece.chunk.len() * width);
+            (own_losses, losses) = losses.split_at(piece.chunk.predicted());
+            check_range(own, "representation", piece.position)?;
+            check_range(own_losses, "token loss", piece.position)?;
+            Ok(then(piece, own, own_losses))
+        };
+        Ok(pass.iter().map(own).collect())
     }
+}
+
+/// The next pieces, together of at most `rows_max` tokens, but at least one piece.
+fn next_pass<'a>(pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, rows_max: usize) -> Vec<Piece<'a>> {
+    let mut pass: Vec<_> = pieces.next().into_iter().collect();
+    let mut rows: usize = pass.iter().map(|piece| piece.chunk.len()).sum();
+    while let Some(piece) = pieces.next_if(|piece| rows + piece.chunk.len() <= rows_max) {
+        rows += piece.chunk.len();
+        pass.push(piece);
+    }
+    pass
 }
 
 /// Whether one chunk is enough work for all threads.
@@ -494,7 +586,7 @@ fn splits(model: &Model) -> bool {
         > CHUNK_WORK_MAX
 }
 
-fn check_length(data: &[u8]) -> Result<(), ScoreError> {
+pub(crate) fn check_length(data: &[u8]) -> Result<(), ScoreError> {
     match data.len() {
         0 => Err(ScoreError::Empty),
         length if length > DATA_BYTES_MAX => Err(ScoreError::TooLong(length)),
@@ -502,7 +594,7 @@ fn check_length(data: &[u8]) -> Result<(), ScoreError> {
     }
 }
 
-fn check_range(values: &[f32], what: &'static str, position: usize) -> Result<(), Failure> {
+fn check_range(values: &[f32], what: &'static str, position: usize) -> Result<(), ModelError> {
     // NaN is not below anything.
     let in_range = values
         .iter()
@@ -510,7 +602,7 @@ fn check_range(values: &[f32], what: &'static str, position: usize) -> Result<()
     if in_range {
         Ok(())
     } else {
-        Err(Failure::Model(position, what))
+        Err(ModelError::NotFinite { what, position })
     }
 }
 

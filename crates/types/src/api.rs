@@ -30,8 +30,11 @@
 //! | GET `/v1/events?from={height}` | server-sent events: each `data` is an [`EventView`] |
 //! | PUT `/v1/blobs/{hash}` | stores the body under its BLAKE3; 201 and [`BlobView`] |
 //! | GET `/v1/blobs/{hash}` | the bytes |
+//! | POST `/v1/score` | body [`ScoreRequest`](score::ScoreRequest); [`ScoreAnswer`](score::ScoreAnswer), 503 when too many wait |
 //! | POST `/v1/faucet` | localnets: body [`FaucetRequest`]; 202 and [`Submitted`] |
 //! | GET `/metrics`, `/openapi.json` | Prometheus text, OpenAPI 3.1 |
+
+pub mod score;
 
 use serde::{Deserialize, Serialize};
 

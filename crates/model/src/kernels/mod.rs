@@ -202,7 +202,8 @@ impl Simd {
         Ok(kernels)
     }
 
-    fn unchecked_kernels(self) -> Option<&'static dyn Kernels> {
+    /// Its kernels where the processor can run them, right or wrong: for tests of them.
+    pub(crate) fn unchecked_kernels(self) -> Option<&'static dyn Kernels> {
         match self {
             Self::Scalar => Some(&scalar::Scalar),
             Self::Portable => Some(&blocked::Blocked::<portable::Portable>::NEW),
