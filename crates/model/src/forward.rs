@@ -4,7 +4,7 @@
 //! chunks. Only attention and positions know where a chunk begins. Memory grows with the rows (V1: 64 KiB
 //! each), so callers pass a few thousand at a time.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use crate::{
     kernels::Kernels,
@@ -20,7 +20,6 @@ struct Workspace {
     q: Vec<f32>,
     k: Vec<f32>,
     v: Vec<f32>,
-    branch: Vec<f32>,
     inner: Vec<f32>,
 }
 
@@ -38,7 +37,7 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
     let architecture = model.architecture();
     let (width, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
     let heads = architecture.heads as usize;
-    let rows = chunks.iter().map(Chunk::len).sum::<usize>();
+    let tokens: Vec<u16> = chunks.iter().flat_map(Chunk::tokens).collect();
 
     let mut workspace = WORKSPACE.take().unwrap_or_default();
     let Workspace {
@@ -47,22 +46,29 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
         q,
         k,
         v,
-        branch,
         inner,
     } = &mut workspace;
-    for buffer in [&mut *normed, q, k, v, branch] {
-        buffer.resize(rows * width, 0.0);
+    for buffer in [&mut *normed, q, k, v] {
+        buffer.resize(tokens.len() * width, 0.0);
     }
-    inner.resize(rows * ffn, 0.0);
+    inner.resize(tokens.len() * ffn, 0.0);
+    // What the first layer does before positions enter depends on the token only: each is done once.
+    let distinct: Vec<u16> = BTreeSet::from_iter(tokens.iter().copied()).into_iter().collect();
     x.clear();
-    for token in chunks.iter().flat_map(Chunk::tokens) {
-        x.extend_from_slice(&model.embedding[usize::from(token) * width..][..width]);
+    for token in &distinct {
+        x.extend_from_slice(&model.embedding[usize::from(*token) * width..][..width]);
     }
-    for layer in &model.layers {
-        norm(kernels, normed, x, &layer.norm_1);
-        linear(kernels, q, normed, &layer.query);
-        linear(kernels, k, normed, &layer.key);
-        linear(kernels, v, normed, &layer.value);
+    for (index, layer) in model.layers.iter().enumerate() {
+        let rows = x.len();
+        norm(kernels, &mut normed[..rows], x, &layer.norm_1);
+        linear(kernels, &mut q[..rows], &normed[..rows], &layer.query);
+        linear(kernels, &mut k[..rows], &normed[..rows], &layer.key);
+        linear(kernels, &mut v[..rows], &normed[..rows], &layer.value);
+        if index == 0 {
+            for buffer in [&mut *x, q, k, v] {
+                *buffer = repeat(&distinct, &tokens, &buffer[..rows], width);
+            }
+        }
         let mut first = 0;
         for chunk in chunks {
             let own = first..first + chunk.len() * width;
@@ -72,21 +78,30 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
             kernels.rope(k, &model.rope, heads);
             kernels.attention(&mut normed[own.clone()], q, k, &v[own], heads, width);
         }
-        linear(kernels, branch, normed, &layer.output);
-        kernels.add(x, branch);
+        kernels.add_linear(x, normed, &layer.output.weight, &layer.output.bias);
 
         norm(kernels, normed, x, &layer.norm_2);
-        linear(kernels, inner, normed, &layer.linear_inner);
-        kernels.gelu(inner);
-        linear(kernels, branch, inner, &layer.linear_outer);
-        kernels.add(x, branch);
+        let Linear { weight, bias } = &layer.linear_inner;
+        kernels.linear_gelu(inner, normed, weight, bias);
+        let Linear { weight, bias } = &layer.linear_outer;
+        kernels.add_linear(x, inner, weight, bias);
     }
-    let mut representations = vec![0.0; rows * width];
+    let mut representations = vec![0.0; tokens.len() * width];
     norm(kernels, &mut representations, x, &model.final_norm);
-    if inner.len() + 6 * x.len() <= WORKSPACE_VALUES_MAX {
+    if inner.len() + 5 * x.len() <= WORKSPACE_VALUES_MAX {
         WORKSPACE.set(Some(workspace));
     }
     representations
+}
+
+/// The rows of `distinct` tokens, ascending, repeated for every token of a text.
+fn repeat(distinct: &[u16], tokens: &[u16], rows: &[f32], width: usize) -> Vec<f32> {
+    let mut repeated = Vec::with_capacity(tokens.len() * width);
+    for token in tokens {
+        let index = distinct.binary_search(token).expect("every token is among them");
+        repeated.extend_from_slice(&rows[index * width..][..width]);
+    }
+    repeated
 }
 
 /// The loss in nats of every predicted token of all chunks, from their representations.

@@ -1,7 +1,12 @@
 //! A weight matrix, laid out the way matrix products read it.
 
+use std::ops::Range;
+
 /// Columns in a panel: also the lanes of a row reduction.
 pub const PANEL: usize = 32;
+
+/// A row of a panel.
+pub(crate) type Lanes = [f32; PANEL];
 
 /// `inputs` x `outputs`, stored as panels of [`PANEL`] columns: `panels[p][input][column]`. The last
 /// panel is filled up with zero columns. A panel is what a register block of outputs reads in one
@@ -10,7 +15,7 @@ pub const PANEL: usize = 32;
 pub struct Matrix {
     inputs: usize,
     outputs: usize,
-    panels: Vec<f32>,
+    panels: Vec<Lanes>,
 }
 
 impl Matrix {
@@ -25,13 +30,10 @@ impl Matrix {
             inputs * outputs,
             "a row-major [{inputs}, {outputs}]"
         );
-        let mut panels = vec![0.0; outputs.div_ceil(PANEL) * inputs * PANEL];
-        for (panel, first) in panels
-            .chunks_exact_mut(inputs * PANEL)
-            .zip((0..outputs).step_by(PANEL))
-        {
+        let mut panels = vec![[0.0; PANEL]; outputs.div_ceil(PANEL) * inputs];
+        for (panel, first) in panels.chunks_exact_mut(inputs).zip((0..outputs).step_by(PANEL)) {
             let width = PANEL.min(outputs - first);
-            for (row, values) in panel.chunks_exact_mut(PANEL).zip(values.chunks_exact(outputs)) {
+            for (row, values) in panel.iter_mut().zip(values.chunks_exact(outputs)) {
                 row[..width].copy_from_slice(&values[first..first + width]);
             }
         }
@@ -69,18 +71,24 @@ impl Matrix {
     /// One element.
     #[must_use]
     pub fn get(&self, input: usize, output: usize) -> f32 {
-        self.panels[(output / PANEL * self.inputs + input) * PANEL + output % PANEL]
+        self.panels[output / PANEL * self.inputs + input][output % PANEL]
     }
 
     /// Bytes it keeps in memory.
     #[must_use]
-    pub const fn memory_bytes(&self) -> usize {
-        size_of::<f32>() * self.panels.len()
+    pub const fn memory_bytes(&self) -> u64 {
+        (size_of::<Lanes>() * self.panels.len()) as u64
     }
 
-    /// The panels in order, each `[inputs][PANEL]`.
-    pub fn panels(&self) -> impl ExactSizeIterator<Item = &[f32]> {
-        self.panels.chunks_exact(self.inputs * PANEL)
+    /// Some rows of a panel.
+    #[inline(always)]
+    pub(crate) fn stretch<'a>(
+        &'a self,
+        panel: usize,
+        depth: Range<usize>,
+        _widened: &'a mut Vec<Lanes>,
+    ) -> &'a [Lanes] {
+        &self.panels[panel * self.inputs..][depth]
     }
 }
 
@@ -95,7 +103,6 @@ mod tests {
             let matrix = Matrix::from_row_major(inputs, outputs, &values);
             assert_eq!(matrix.to_row_major(), values);
             assert_eq!(matrix.get(inputs - 1, outputs - 1), (inputs * outputs - 1) as f32);
-            assert_eq!(matrix.panels().len(), outputs.div_ceil(PANEL));
         }
     }
 }

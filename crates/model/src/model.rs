@@ -167,9 +167,10 @@ impl Model {
 
     /// Bytes of weights and tables it keeps in memory.
     #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        let norm = |norm: &Norm| size_of::<f32>() * (norm.gamma.len() + norm.beta.len());
-        let linear = |linear: &Linear| linear.weight.memory_bytes() + size_of::<f32>() * linear.bias.len();
+    pub fn memory_bytes(&self) -> u64 {
+        let values = |count: usize| (size_of::<f32>() * count) as u64;
+        let norm = |norm: &Norm| values(norm.gamma.len() + norm.beta.len());
+        let linear = |linear: &Linear| linear.weight.memory_bytes() + values(linear.bias.len());
         let layers = self.layers.iter().map(|layer| {
             let linears = [
                 &layer.query,
@@ -179,10 +180,12 @@ impl Model {
                 &layer.linear_inner,
                 &layer.linear_outer,
             ];
-            norm(&layer.norm_1) + norm(&layer.norm_2) + linears.map(linear).iter().sum::<usize>()
+            norm(&layer.norm_1) + norm(&layer.norm_2) + linears.map(linear).iter().sum::<u64>()
         });
-        let tables = size_of::<f32>() * (self.embedding.len() + self.rope.values());
-        tables + layers.sum::<usize>() + norm(&self.final_norm) + linear(&self.predictor)
+        values(self.embedding.len() + self.rope.values())
+            + layers.sum::<u64>()
+            + norm(&self.final_norm)
+            + linear(&self.predictor)
     }
 
     /// Every tensor, row-major, in the layout's order.

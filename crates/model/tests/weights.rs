@@ -229,7 +229,7 @@ fn tensors_in_memory_are_checked_alike() {
     };
     let model = Model::from_tensors(&TINY, good()).unwrap();
     let values = good().map(|(_, values)| values.len()).sum::<usize>();
-    assert!(model.memory_bytes() >= 4 * values, "all weights count");
+    assert!(model.memory_bytes() >= 4 * values as u64, "all weights count");
     assert_eq!(Model::from_bytes(&model.to_bytes(), &TINY).unwrap(), model);
     assert!(matches!(
         Model::from_tensors(&TINY, good().skip(1)),

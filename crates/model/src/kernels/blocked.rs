@@ -1,16 +1,38 @@
-//! The fast backends: register blocking, packing, skipping of masked work and threads, generic over
-//! the instruction set. Safe code; only [`Isa`]'s implementations for real instruction sets are not.
+//! The fast backends: register tiles, cache blocking, packing and threads, generic over the instruction
+//! set. Safe code; only [`Isa`]'s implementations for real instruction sets are not.
 //!
 //! One output element is one chain of fused multiply-adds over ascending k, whatever the blocking: a
-//! tile's accumulators are loaded, extended by a stretch of k, and stored. Rows are padded with zeros
-//! to fill a tile, and the padding is never read back.
+//! tile's sums are loaded, extended by a stretch of k, and stored. So rows, columns and k may be cut
+//! anywhere. A linear map is cut like this, from the outside in:
+//!
+//! 1. tasks of at most [`TASK_ROWS_MAX`] rows by some panels of columns, on any thread;
+//! 2. panels of 32 columns; a panel's sums (33 KiB at most) stay in the L2 cache;
+//! 3. stretches of [`DEPTH`] steps of k; a panel's stretch (128 KiB) stays in the L2 cache while
+//! 4. tiles of [`TILE_ROWS`] rows pass over it.
 
-use std::marker::PhantomData;
+use std::{cell::RefCell, marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 
-use super::{Kernels, Rope, lanes};
-use crate::matrix::{Matrix, PANEL};
+use super::{Kernels, Rope, attention, lanes};
+use crate::matrix::{Lanes, Matrix, PANEL};
+
+/// An operand of a tile: element (row, k) is `values[row * row_stride + k * depth_stride]`.
+#[derive(Clone, Copy)]
+pub struct Operand<'a> {
+    pub values: &'a [f32],
+    pub row_stride: usize,
+    pub depth_stride: usize,
+}
+
+/// Which k the rows of a tile take.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All rows all of the panel.
+    Even,
+    /// The last row all of the panel, each row before it one step less than the next.
+    Causal,
+}
 
 /// An instruction set.
 pub trait Isa: Send + Sync + 'static {
@@ -20,52 +42,64 @@ pub trait Isa: Send + Sync + 'static {
     /// Runs `f` compiled for the instruction set (`f` and what it calls must be `inline(always)`).
     fn run<R>(f: impl FnOnce() -> R) -> R;
 
-    /// `acc[r][c] = fma(a[r * row_stride + k * depth_stride], panel[k][c], acc[r][c])` for each k
-    /// ascending. The depth is the panel's.
+    /// `sums[row][c] = fma(a(row, k), panel[k][c], sums[row][c])` for each k ascending, in at most
+    /// [`TILE_ROWS`] rows. Sums begin as `start` where it is given, else as they are.
     ///
     /// # Panics
-    /// When `a` is too short.
-    fn tile<const ROWS: usize>(
-        acc: &mut [[f32; PANEL]; ROWS],
-        a: &[f32],
-        row_stride: usize,
-        depth_stride: usize,
-        panel: &[f32],
-    );
+    /// When `a` or a causal panel is too short, or there are too many rows.
+    fn tile(sums: &mut [Lanes], start: Option<&Lanes>, a: Operand<'_>, panel: &[Lanes], reach: Reach);
 }
 
 /// Panics unless every element that a tile reads lies within its slices.
 #[inline(always)]
-pub(super) fn assert_tile_in_bounds(
-    a: &[f32],
-    rows: usize,
-    row_stride: usize,
-    depth_stride: usize,
-    panel: &[f32],
-) -> usize {
-    assert!(panel.len().is_multiple_of(PANEL), "a panel is whole rows");
-    let depth = panel.len() / PANEL;
-    if depth > 0 {
-        let last = (rows - 1)
-            .checked_mul(row_stride)
-            .zip((depth - 1).checked_mul(depth_stride))
-            .and_then(|(row, column)| row.checked_add(column));
-        assert!(
-            last.is_some_and(|last| last < a.len()),
-            "a tile reads beyond its operand"
-        );
-    }
-    depth
+pub fn assert_tile_in_bounds(rows: usize, a: Operand<'_>, panel: &[Lanes], reach: Reach) {
+    assert!((1..=TILE_ROWS).contains(&rows), "a tile of {rows} rows");
+    let last = (rows - 1)
+        .checked_mul(a.row_stride)
+        .zip(panel.len().saturating_sub(1).checked_mul(a.depth_stride))
+        .and_then(|(row, column)| row.checked_add(column));
+    assert!(
+        panel.is_empty() || last.is_some_and(|last| last < a.values.len()),
+        "a tile reads beyond its operand"
+    );
+    assert!(
+        reach == Reach::Even || panel.len() >= rows,
+        "a causal tile reaches back before its panel"
+    );
 }
 
 /// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512.
-const TILE_ROWS: usize = 12;
-/// Stretch of k per sweep: a panel of it (64 KiB) stays in the L2 cache, a tile's rows (24 KiB) in L1.
-const DEPTH: usize = 512;
-/// Most rows per task: their packed stretch of k stays in the L2 cache.
-const TASK_ROWS_MAX: usize = 16 * TILE_ROWS;
+pub const TILE_ROWS: usize = 12;
+/// Steps of k per stretch of a panel.
+pub const DEPTH: usize = 1024;
+/// Most rows per task.
+const TASK_ROWS_MAX: usize = 22 * TILE_ROWS;
 /// Fewest multiply-adds worth a task of their own.
-const TASK_WORK_MIN: usize = 1 << 19;
+pub const TASK_WORK_MIN: usize = 1 << 20;
+/// Rows up to this length are read where they are. The longer they are, the more of them begin in the
+/// same few sets of the L1 cache and evict each other: those are packed.
+const DIRECT_MAX: usize = 512;
+const ZEROS: Lanes = [0.0; PANEL];
+
+/// What happens to a linear map's results.
+#[derive(Clone, Copy)]
+enum Then {
+    Store,
+    Gelu,
+    Add,
+}
+
+/// Buffers of one task, kept by the thread for its next. Packed rows are the most: 9 MiB in V1.
+#[derive(Default)]
+struct Scratch {
+    packed: Vec<f32>,
+    sums: Vec<Lanes>,
+    widened: Vec<Lanes>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
 
 /// The blocked backend on one instruction set.
 pub struct Blocked<I>(PhantomData<I>);
@@ -74,231 +108,195 @@ impl<I: Isa> Blocked<I> {
     /// It has no state.
     pub const NEW: Self = Self(PhantomData);
 
-    fn tile_of(
-        rows: usize,
-        acc: &mut [[f32; PANEL]; TILE_ROWS],
-        a: &[f32],
-        strides: (usize, usize),
-        panel: &[f32],
-    ) {
-        // Zero rows fill the operand up to the tile's height.
-        match padded_rows(rows) {
-            4 => I::tile::<4>(
-                acc.first_chunk_mut().expect("12 >= 4"),
-                a,
-                strides.0,
-                strides.1,
-                panel,
-            ),
-            8 => I::tile::<8>(
-                acc.first_chunk_mut().expect("12 >= 8"),
-                a,
-                strides.0,
-                strides.1,
-                panel,
-            ),
-            _ => I::tile::<TILE_ROWS>(acc, a, strides.0, strides.1, panel),
-        }
-    }
-
-    /// [`Kernels::linear`] for some rows.
-    fn linear_rows(out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>, packed: &mut Vec<f32>) {
+    fn linear_then(out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>, then: Then) {
         let (inputs, outputs) = (weight.inputs(), weight.outputs());
         let rows = x.len() / inputs;
-        for start in (0..inputs).step_by(DEPTH) {
-            let depth = DEPTH.min(inputs - start);
-            packed.clear();
-            packed.resize(rows.next_multiple_of(4) * depth, 0.0);
-            for (first, packed) in (0..rows)
-                .step_by(TILE_ROWS)
-                .zip(packed.chunks_mut(TILE_ROWS * depth))
-            {
-                pack_rows(
-                    packed,
-                    &x[first * inputs + start..],
-                    inputs,
-                    TILE_ROWS.min(rows - first),
-                    depth,
-                );
-            }
-            for (index, panel) in weight.panels().enumerate() {
-                let panel = &panel[start * PANEL..(start + depth) * PANEL];
-                let columns = index * PANEL..outputs.min((index + 1) * PANEL);
-                for (first, packed) in (0..rows).step_by(TILE_ROWS).zip(packed.chunks(TILE_ROWS * depth)) {
-                    let height = TILE_ROWS.min(rows - first);
-                    let out = &mut out[first * outputs..(first + height) * outputs];
-                    let mut acc = [[0.0; PANEL]; TILE_ROWS];
-                    I::run(
-                        #[inline(always)]
-                        || {
-                            for (acc, out) in acc.iter_mut().zip(out.chunks_exact(outputs)) {
-                                match bias {
-                                    _ if start > 0 => copy(acc, &out[columns.clone()]),
-                                    Some(bias) => copy(acc, &bias[columns.clone()]),
-                                    None => (),
-                                }
-                            }
-                        },
-                    );
-                    Self::tile_of(height, &mut acc, packed, (1, padded_rows(height)), panel);
-                    I::run(
-                        #[inline(always)]
-                        || {
-                            for (acc, out) in acc.iter().zip(out.chunks_exact_mut(outputs)) {
-                                store(&mut out[columns.clone()], acc);
-                            }
-                        },
-                    );
-                }
-            }
-        }
+        let (task_rows, task_columns) = task_shape(rows, inputs, outputs);
+        let column_tasks = outputs.div_ceil(task_columns);
+        grid(&mut out[..rows * outputs], outputs, task_rows, task_columns)
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(index, mut out)| {
+                let x = &x[index / column_tasks * task_rows * inputs..][..out.len() * inputs];
+                let first = index % column_tasks * task_columns;
+                SCRATCH.with_borrow_mut(|scratch| {
+                    Self::linear_task(&mut out, x, weight, first, bias, then, scratch);
+                });
+            });
     }
 
-    /// Attention of the queries from `first` on, at most [`TILE_ROWS`], in all heads.
-    fn attention_rows(out: &mut [f32], first: usize, q: &[f32], packed: &PackedHeads, work: &mut Work) {
-        let PackedHeads {
-            keys,
-            values,
-            heads,
-            d,
-            width,
-            tokens,
-        } = *packed;
-        let rows = out.len() / width;
-        let scale = 1.0 / (d as f32).sqrt();
-        let height = padded_rows(rows);
-        // An odd number of cache lines between rows keeps them apart in the cache.
-        let stride = tokens.next_multiple_of(PANEL) + 16;
-        work.scores.resize(TILE_ROWS * stride, 0.0);
-        work.queries.clear();
-        work.queries.resize(height * d, 0.0);
-        let key_panels = tokens.div_ceil(PANEL);
-        let value_panels = d.div_ceil(PANEL);
-        for head in 0..heads {
-            pack_rows(&mut work.queries, &q[first * width + head * d..], width, rows, d);
-            let keys = &keys[head * key_panels * d * PANEL..][..key_panels * d * PANEL];
-            // Panels past the last query's own position hold only masked keys.
-            for (index, panel) in keys
-                .chunks_exact(d * PANEL)
-                .take((first + rows).div_ceil(PANEL))
-                .enumerate()
-            {
-                let mut acc = [[0.0; PANEL]; TILE_ROWS];
-                Self::tile_of(rows, &mut acc, &work.queries, (1, height), panel);
-                I::run(
-                    #[inline(always)]
-                    || {
-                        for (acc, scores) in acc[..height].iter().zip(work.scores.chunks_exact_mut(stride)) {
-                            store(&mut scores[index * PANEL..(index + 1) * PANEL], acc);
-                        }
-                    },
-                );
+    /// Some rows of a linear map: the columns from `first` on that `out` has room for.
+    fn linear_task(
+        out: &mut [&mut [f32]],
+        x: &[f32],
+        weight: &Matrix,
+        first: usize,
+        bias: Option<&[f32]>,
+        then: Then,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch {
+            packed,
+            sums,
+            widened,
+        } = scratch;
+        let inputs = weight.inputs();
+        let (rows, columns) = (out.len(), first..first + out[0].len());
+        let operands = Operands::new(x, rows, inputs, inputs, packed);
+        sums.resize(rows.max(sums.len()), ZEROS);
+        for panel in columns.start / PANEL..columns.end.div_ceil(PANEL) {
+            let mut start = ZEROS;
+            let own = panel * PANEL..columns.end.min((panel + 1) * PANEL);
+            if let Some(bias) = bias {
+                start[..own.len()].copy_from_slice(&bias[own.clone()]);
             }
-            let mut totals = [1.0; TILE_ROWS];
-            I::run(
-                #[inline(always)]
-                || {
-                    for (row, total) in totals[..rows].iter_mut().enumerate() {
-                        *total = lanes::softmax_row(&mut work.scores[row * stride..][..=first + row], scale);
+            let own = own.start - first..own.end - first;
+            for depth in cut(0..inputs, DEPTH) {
+                let weights = I::run(
+                    #[inline(always)]
+                    || weight.stretch(panel, depth.clone(), widened),
+                );
+                for tile in cut(0..rows, TILE_ROWS) {
+                    let sums = &mut sums[tile.clone()];
+                    let start = (depth.start == 0).then_some(&start);
+                    let a = operands.tile(&tile, &depth);
+                    I::tile(sums, start, a, weights, Reach::Even);
+                    if depth.end == inputs {
+                        I::run(
+                            #[inline(always)]
+                            || {
+                                for (out, sums) in out[tile].iter_mut().zip(sums) {
+                                    finish(&mut out[own.clone()], sums, then);
+                                }
+                            },
+                        );
                     }
-                },
-            );
-            for panel in 0..value_panels {
-                let values = &values[(head * value_panels + panel) * tokens * PANEL..][..tokens * PANEL];
-                let mut acc = [[0.0; PANEL]; TILE_ROWS];
-                // Keys that all rows see, then each row's own.
-                Self::tile_of(
-                    rows,
-                    &mut acc,
-                    &work.scores,
-                    (stride, 1),
-                    &values[..(first + 1) * PANEL],
-                );
-                I::run(
-                    #[inline(always)]
-                    || {
-                        for (row, acc) in acc[..rows].iter_mut().enumerate() {
-                            for key in first + 1..=first + row {
-                                let weight = work.scores[row * stride + key];
-                                for (acc, value) in acc.iter_mut().zip(&values[key * PANEL..][..PANEL]) {
-                                    *acc = weight.mul_add(*value, *acc);
-                                }
-                            }
-                            for acc in &mut *acc {
-                                *acc /= totals[row];
-                            }
-                        }
-                    },
-                );
-                let columns = head * d + panel * PANEL..head * d + d.min((panel + 1) * PANEL);
-                for (row, acc) in acc[..rows].iter().enumerate() {
-                    store(
-                        &mut out[row * width + columns.start..row * width + columns.end],
-                        acc,
-                    );
                 }
             }
         }
     }
 }
 
-/// The height of the tile that takes `rows` rows.
-const fn padded_rows(rows: usize) -> usize {
-    rows.next_multiple_of(4)
-}
-
-/// Packs `rows` rows of `x`, `stride` apart, as `[depth][padded rows]`; padding stays as it is.
-fn pack_rows(packed: &mut [f32], x: &[f32], stride: usize, rows: usize, depth: usize) {
-    let height = padded_rows(rows);
-    for row in 0..rows {
-        for (packed, x) in packed.chunks_exact_mut(height).zip(&x[row * stride..][..depth]) {
-            packed[row] = *x;
+#[inline(always)]
+fn finish(out: &mut [f32], sums: &mut Lanes, then: Then) {
+    match then {
+        Then::Store => store(out, sums),
+        Then::Gelu => {
+            lanes::gelu_all(sums);
+            store(out, sums);
         }
+        Then::Add => match out.first_chunk_mut::<PANEL>() {
+            Some(out) => lanes::add(out, sums),
+            None => lanes::add(out, sums),
+        },
     }
 }
 
 /// A whole panel's width at a known size, or the narrow last one.
 #[inline(always)]
-fn copy(acc: &mut [f32; PANEL], from: &[f32]) {
-    match from.first_chunk::<PANEL>() {
-        Some(from) => *acc = *from,
-        None => acc[..from.len()].copy_from_slice(from),
+pub fn store(out: &mut [f32], sums: &Lanes) {
+    match out.first_chunk_mut::<PANEL>() {
+        Some(out) => *out = *sums,
+        None => out.copy_from_slice(&sums[..out.len()]),
     }
 }
 
-/// The reverse of [`copy`].
-#[inline(always)]
-fn store(to: &mut [f32], acc: &[f32; PANEL]) {
-    match to.first_chunk_mut::<PANEL>() {
-        Some(to) => *to = *acc,
-        None => to.copy_from_slice(&acc[..to.len()]),
-    }
+/// Consecutive ranges of at most `step`.
+pub fn cut(range: Range<usize>, step: usize) -> impl Iterator<Item = Range<usize>> {
+    range
+        .clone()
+        .step_by(step)
+        .map(move |at| at..range.end.min(at + step))
 }
 
-/// Keys transposed and values, both in panels, per head.
-#[derive(Clone, Copy)]
-struct PackedHeads<'a> {
-    keys: &'a [f32],
+/// Rows as operands of tiles: where they are, or packed so that a tile reads them in sequence.
+pub struct Operands<'a> {
     values: &'a [f32],
-    heads: usize,
-    d: usize,
-    width: usize,
-    tokens: usize,
+    rows: usize,
+    /// Between rows that are not packed.
+    stride: Option<usize>,
 }
 
-/// Buffers of one attention task.
-#[derive(Default)]
-struct Work {
-    queries: Vec<f32>,
-    scores: Vec<f32>,
+impl<'a> Operands<'a> {
+    /// The first `depth` values of `rows` rows, `stride` apart.
+    pub fn new(x: &'a [f32], rows: usize, stride: usize, depth: usize, packed: &'a mut Vec<f32>) -> Self {
+        if stride <= DIRECT_MAX {
+            return Self {
+                values: x,
+                rows,
+                stride: Some(stride),
+            };
+        }
+        packed.resize(packed.len().max(rows * depth), 0.0);
+        for depth in cut(0..depth, DEPTH) {
+            for tile in cut(0..rows, TILE_ROWS) {
+                let height = tile.len();
+                let at = depth.start * rows + depth.len() * tile.start;
+                let packed = &mut packed[at..at + depth.len() * height];
+                for (r, row) in tile.enumerate() {
+                    let x = &x[row * stride..][depth.clone()];
+                    for (packed, x) in packed.chunks_exact_mut(height).zip(x) {
+                        packed[r] = *x;
+                    }
+                }
+            }
+        }
+        Self {
+            values: packed,
+            rows,
+            stride: None,
+        }
+    }
+
+    /// A tile's rows over one stretch. Both are as [`cut`] makes them.
+    pub fn tile(&self, tile: &Range<usize>, depth: &Range<usize>) -> Operand<'a> {
+        match self.stride {
+            Some(stride) => Operand {
+                values: &self.values[tile.start * stride + depth.start..],
+                row_stride: stride,
+                depth_stride: 1,
+            },
+            None => Operand {
+                values: &self.values[depth.start * self.rows + depth.len() * tile.start..],
+                row_stride: 1,
+                depth_stride: tile.len(),
+            },
+        }
+    }
 }
 
-/// Rows per task, whole tiles, so that every thread has some and no task is too small.
-fn rows_per_task(rows: usize, work_per_row: usize) -> usize {
-    let fair = rows.div_ceil(rayon::current_num_threads());
-    fair.max(TASK_WORK_MIN / work_per_row.max(1))
-        .clamp(1, TASK_ROWS_MAX)
-        .next_multiple_of(TILE_ROWS)
+/// Rows and columns per task: whole tiles and panels, so that every thread has some and no task is small.
+fn task_shape(rows: usize, inputs: usize, outputs: usize) -> (usize, usize) {
+    let threads = rayon::current_num_threads();
+    let tasks_max = (rows * inputs * outputs / TASK_WORK_MIN).clamp(1, threads);
+    let tiles = rows.div_ceil(TILE_ROWS);
+    let row_tasks = tiles.min(tasks_max).max(rows.div_ceil(TASK_ROWS_MAX)).max(1);
+    let column_tasks = tasks_max.div_ceil(row_tasks).min(outputs.div_ceil(PANEL));
+    (
+        tiles.div_ceil(row_tasks).max(1) * TILE_ROWS,
+        outputs.div_ceil(PANEL).div_ceil(column_tasks) * PANEL,
+    )
+}
+
+/// Cuts rows of `width` into tasks of `task_rows` rows by `task_columns` columns, row by row of tasks.
+pub fn grid(out: &mut [f32], width: usize, task_rows: usize, task_columns: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut tasks = Vec::new();
+    for block in out.chunks_mut(task_rows * width) {
+        let first = tasks.len();
+        let rows = block.len() / width;
+        tasks.resize_with(first + width.div_ceil(task_columns), || Vec::with_capacity(rows));
+        for row in block.chunks_exact_mut(width) {
+            for (task, part) in tasks[first..].iter_mut().zip(row.chunks_mut(task_columns)) {
+                task.push(part);
+            }
+        }
+    }
+    tasks
+}
+
+/// Rows of `width` values worth a task of their own in an operation on each value.
+fn rows_per_task(width: usize) -> usize {
+    (1 << 15) / width.clamp(1, 1 << 15)
 }
 
 impl<I: Isa> Kernels for Blocked<I> {
@@ -307,31 +305,36 @@ impl<I: Isa> Kernels for Blocked<I> {
     }
 
     fn linear(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>) {
-        let (inputs, outputs) = (weight.inputs(), weight.outputs());
-        let rows = x.len() / inputs;
-        let task = rows_per_task(rows, inputs * outputs);
-        out[..rows * outputs]
-            .par_chunks_mut(task * outputs)
-            .zip(x.par_chunks(task * inputs))
-            .for_each_init(Vec::new, |packed, (out, x)| {
-                Self::linear_rows(out, x, weight, bias, packed);
-            });
+        Self::linear_then(out, x, weight, bias, Then::Store);
+    }
+
+    fn linear_gelu(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
+        Self::linear_then(out, x, weight, Some(bias), Then::Gelu);
+    }
+
+    fn add_linear(&self, sum: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
+        Self::linear_then(sum, x, weight, Some(bias), Then::Add);
     }
 
     fn layer_norm(&self, out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32]) {
-        I::run(
-            #[inline(always)]
-            || {
-                let width = gamma.len();
-                for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-                    lanes::layer_norm_row(out, x, gamma, beta);
-                }
-            },
-        );
+        let width = gamma.len();
+        let task = rows_per_task(width) * width;
+        out.par_chunks_mut(task)
+            .zip(x.par_chunks(task))
+            .for_each(|(out, x)| {
+                I::run(
+                    #[inline(always)]
+                    || {
+                        for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+                            lanes::layer_norm_row(out, x, gamma, beta);
+                        }
+                    },
+                );
+            });
     }
 
     fn gelu(&self, x: &mut [f32]) {
-        x.par_chunks_mut(1 << 16).for_each(|x| {
+        x.par_chunks_mut(1 << 15).for_each(|x| {
             I::run(
                 #[inline(always)]
                 || lanes::gelu_all(x),
@@ -347,67 +350,44 @@ impl<I: Isa> Kernels for Blocked<I> {
     }
 
     fn rope(&self, x: &mut [f32], table: &Rope, heads: usize) {
-        I::run(
-            #[inline(always)]
-            || {
-                for (position, row) in x.chunks_exact_mut(heads * 2 * table.half()).enumerate() {
-                    let (cosines, sines) = table.at(position);
-                    lanes::rope_row(row, cosines, sines);
-                }
-            },
-        );
+        let width = heads * 2 * table.half();
+        let task = rows_per_task(width);
+        x.par_chunks_mut(task * width)
+            .enumerate()
+            .for_each(|(index, rows)| {
+                I::run(
+                    #[inline(always)]
+                    || {
+                        for (position, row) in rows.chunks_exact_mut(width).enumerate() {
+                            let (cosines, sines) = table.at(index * task + position);
+                            lanes::rope_row(row, cosines, sines);
+                        }
+                    },
+                );
+            });
     }
 
     fn attention(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize) {
-        let d = width / heads;
-        let tokens = q.len() / width;
-        let (key_panels, value_panels) = (tokens.div_ceil(PANEL), d.div_ceil(PANEL));
-        let mut keys = vec![0.0; heads * key_panels * d * PANEL];
-        for (token, row) in k.chunks_exact(width).enumerate() {
-            for (head, row) in row.chunks_exact(d).enumerate() {
-                let panel = &mut keys[(head * key_panels + token / PANEL) * d * PANEL..][..d * PANEL];
-                for (packed, x) in panel.chunks_exact_mut(PANEL).zip(row) {
-                    packed[token % PANEL] = *x;
-                }
-            }
-        }
-        let mut values = vec![0.0; heads * value_panels * tokens * PANEL];
-        for (token, row) in v.chunks_exact(width).enumerate() {
-            for (head, row) in row.chunks_exact(d).enumerate() {
-                for (panel, row) in row.chunks(PANEL).enumerate() {
-                    let at = ((head * value_panels + panel) * tokens + token) * PANEL;
-                    values[at..at + row.len()].copy_from_slice(row);
-                }
-            }
-        }
-        let packed = PackedHeads {
-            keys: &keys,
-            values: &values,
-            heads,
-            d,
-            width,
-            tokens,
-        };
-        let blocks_min = (TASK_WORK_MIN / (TILE_ROWS * width * tokens).max(1)).max(1);
-        out.par_chunks_mut(TILE_ROWS * width)
-            .enumerate()
-            .with_min_len(blocks_min)
-            .for_each_init(Work::default, |work, (block, out)| {
-                Self::attention_rows(out, block * TILE_ROWS, q, &packed, work);
-            });
+        attention::causal::<I>(out, q, k, v, heads, width);
     }
 
     fn token_losses(&self, out: &mut [f32], logits: &mut [f32], targets: &[u16]) {
         let vocab = logits.len() / targets.len().max(1);
-        I::run(
-            #[inline(always)]
-            || {
-                for ((out, logits), target) in out.iter_mut().zip(logits.chunks_exact_mut(vocab)).zip(targets)
-                {
-                    *out = lanes::token_loss(logits, usize::from(*target));
-                }
-            },
-        );
+        let task = rows_per_task(vocab);
+        out.par_chunks_mut(task)
+            .zip(logits.par_chunks_mut((task * vocab).max(1)))
+            .zip(targets.par_chunks(task))
+            .for_each(|((out, logits), targets)| {
+                I::run(
+                    #[inline(always)]
+                    || {
+                        let rows = logits.chunks_exact_mut(vocab).zip(targets);
+                        for (out, (logits, target)) in out.iter_mut().zip(rows) {
+                            *out = lanes::token_loss(logits, usize::from(*target));
+                        }
+                    },
+                );
+            });
     }
 
     fn characteristic(&self, sums: &mut [i64], projections: &[f32], directions: usize) {

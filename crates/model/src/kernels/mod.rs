@@ -3,6 +3,7 @@
 //! [`Kernels`] is the seam: [`scalar::Scalar`] is the definition, and whatever else implements the
 //! trait must give the same bits. The model's forward pass is written once, over the trait.
 
+mod attention;
 mod blocked;
 mod check;
 mod lanes;
@@ -34,6 +35,19 @@ pub trait Kernels: Send + Sync {
 
     /// `out[T, outputs] = bias + x[T, inputs] weight`; no bias means zeros.
     fn linear(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>);
+
+    /// [`Self::linear`], then GELU.
+    fn linear_gelu(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
+        self.linear(out, x, weight, Some(bias));
+        self.gelu(out);
+    }
+
+    /// `sum += bias + x weight`: [`Self::linear`], then [`Self::add`].
+    fn add_linear(&self, sum: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
+        let mut branch = vec![0.0; sum.len()];
+        self.linear(&mut branch, x, weight, Some(bias));
+        self.add(sum, &branch);
+    }
 
     /// Layer norm of each row of `x[T, C]`.
     fn layer_norm(&self, out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32]);

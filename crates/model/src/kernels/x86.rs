@@ -13,8 +13,8 @@ use std::{
     mem::transmute,
 };
 
-use super::blocked::{Isa, assert_tile_in_bounds};
-use crate::matrix::PANEL;
+use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds};
+use crate::matrix::{Lanes, PANEL};
 
 /// x86-64 with AVX2 and FMA.
 pub struct Avx2;
@@ -38,6 +38,16 @@ impl Avx512 {
     }
 }
 
+/// Calls `$tile` with the number of rows as a constant.
+macro_rules! with_rows {
+    ($count:expr, [$($rows:literal)*], $tile:ident, $packed:literal, $causal:literal, $arguments:tt) => {
+        match $count {
+            $($rows => $tile::<$rows, $packed, $causal>$arguments,)*
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+
 impl Isa for Avx2 {
     const NAME: &'static str = "avx2";
 
@@ -51,71 +61,94 @@ impl Isa for Avx2 {
         unsafe { with_avx2(f) }
     }
 
-    fn tile<const ROWS: usize>(
-        acc: &mut [[f32; PANEL]; ROWS],
-        a: &[f32],
-        row_stride: usize,
-        depth_stride: usize,
-        panel: &[f32],
-    ) {
-        assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
-        for (first, acc) in acc.chunks_exact_mut(4).enumerate() {
-            let acc: &mut [[f32; PANEL]; 4] = acc.try_into().expect("chunks of 4; ROWS is a multiple of 4");
-            let a = &a[(4 * first * row_stride).min(a.len())..];
+    fn tile(sums: &mut [Lanes], start: Option<&Lanes>, a: Operand<'_>, panel: &[Lanes], reach: Reach) {
+        /// With 16 columns, 12 accumulators.
+        const ROWS: usize = 6;
+        let rows = sums.len();
+        assert_tile_in_bounds(rows, a, panel, reach);
+        for (first, sums) in (0..rows).step_by(ROWS).zip(sums.chunks_mut(ROWS)) {
+            let a = Operand {
+                values: &a.values[(first * a.row_stride).min(a.values.len())..],
+                ..a
+            };
+            let part = sums.len();
             // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were checked.
             unsafe {
-                match row_stride {
-                    1 => avx2_tile::<true>(acc, a.as_ptr(), 1, depth_stride, panel),
-                    _ => avx2_tile::<false>(acc, a.as_ptr(), row_stride, depth_stride, panel),
+                match (reach, a.row_stride) {
+                    (Reach::Even, 1) => {
+                        with_rows!(part, [1 2 3 4 5 6], avx2_tile, true, false, (sums, start, a, panel));
+                    }
+                    (Reach::Even, _) => {
+                        with_rows!(part, [1 2 3 4 5 6], avx2_tile, false, false, (sums, start, a, panel));
+                    }
+                    (Reach::Causal, _) => {
+                        let panel = &panel[..panel.len() - (rows - first - part)];
+                        with_rows!(part, [1 2 3 4 5 6], avx2_tile, false, true, (sums, start, a, panel));
+                    }
                 }
-            };
+            }
         }
     }
 }
 
-/// Four rows of a tile, 16 columns at a time: 8 accumulators. Rows that are `PACKED` are 1 apart.
+/// Some rows of a tile, 16 columns at a time. Rows that are `PACKED` are 1 apart.
 ///
 /// # Safety
 /// `a` may be read at every (row, k) of the tile.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn avx2_tile<const PACKED: bool>(
-    acc: &mut [[f32; PANEL]; 4],
-    a: *const f32,
-    row_stride: usize,
-    depth_stride: usize,
-    panel: &[f32],
+unsafe fn avx2_tile<const ROWS: usize, const PACKED: bool, const CAUSAL: bool>(
+    sums: &mut [Lanes],
+    start: Option<&Lanes>,
+    a: Operand<'_>,
+    panel: &[Lanes],
 ) {
-    let row_stride = if PACKED { 1 } else { row_stride };
+    let sums: &mut [Lanes; ROWS] = sums.try_into().expect("as many rows as the caller chose");
+    let row_stride = if PACKED { 1 } else { a.row_stride };
+    let (shared, tail) = panel.split_at(panel.len() - if CAUSAL { ROWS - 1 } else { 0 });
+    // SAFETY: the caller's guarantee.
+    let x = |x: *const f32, row: usize| unsafe {
+        _mm256_broadcastss_ps(_mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride))))
+    };
     for half in [0, 2] {
-        let mut sums = [[_mm256_setzero_ps(); 2]; 4];
-        for (sums, acc) in sums.iter_mut().zip(acc.iter()) {
-            let acc = vectors_256(acc);
-            *sums = [acc[half], acc[half + 1]];
+        let mut acc = [[_mm256_setzero_ps(); 2]; ROWS];
+        for (acc, sums) in acc.iter_mut().zip(sums.iter()) {
+            let sums = vectors_256(start.unwrap_or(sums));
+            *acc = [sums[half], sums[half + 1]];
         }
-        let mut x = a;
-        for weights in panel.as_chunks::<PANEL>().0 {
+        let mut at = a.values.as_ptr();
+        for weights in shared {
             let weights = vectors_256(weights);
-            for (row, sums) in sums.iter_mut().enumerate() {
-                // SAFETY: the caller's guarantee.
-                let x = _mm256_broadcastss_ps(unsafe {
-                    _mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride)))
-                });
-                sums[0] = _mm256_fmadd_ps(x, weights[half], sums[0]);
-                sums[1] = _mm256_fmadd_ps(x, weights[half + 1], sums[1]);
+            for (row, acc) in acc.iter_mut().enumerate() {
+                let x = x(at, row);
+                acc[0] = _mm256_fmadd_ps(x, weights[half], acc[0]);
+                acc[1] = _mm256_fmadd_ps(x, weights[half + 1], acc[1]);
             }
-            x = x.wrapping_add(depth_stride);
+            at = at.wrapping_add(a.depth_stride);
         }
-        for (acc, sums) in acc.iter_mut().zip(sums) {
+        if CAUSAL {
+            for k in 0..ROWS - 1 {
+                let weights = vectors_256(&tail[k]);
+                for (row, acc) in acc.iter_mut().enumerate() {
+                    if row > k {
+                        let x = x(at, row);
+                        acc[0] = _mm256_fmadd_ps(x, weights[half], acc[0]);
+                        acc[1] = _mm256_fmadd_ps(x, weights[half + 1], acc[1]);
+                    }
+                }
+                at = at.wrapping_add(a.depth_stride);
+            }
+        }
+        for (sums, acc) in sums.iter_mut().zip(acc) {
             // SAFETY: plain numbers of the same size.
-            let sums: [f32; PANEL / 2] = unsafe { transmute(sums) };
-            acc[8 * half..8 * half + 16].copy_from_slice(&sums);
+            let acc: [f32; PANEL / 2] = unsafe { transmute(acc) };
+            sums[8 * half..8 * half + 16].copy_from_slice(&acc);
         }
     }
 }
 
 /// A row as vectors. (Not a load intrinsic: in debug builds those carry checks that cost registers.)
 #[inline(always)]
-fn vectors_256(row: &[f32; PANEL]) -> [__m256; 4] {
+fn vectors_256(row: &Lanes) -> [__m256; 4] {
     // SAFETY: plain numbers of the same size.
     unsafe { transmute(*row) }
 }
@@ -133,19 +166,21 @@ impl Isa for Avx512 {
         unsafe { with_avx512(f) }
     }
 
-    fn tile<const ROWS: usize>(
-        acc: &mut [[f32; PANEL]; ROWS],
-        a: &[f32],
-        row_stride: usize,
-        depth_stride: usize,
-        panel: &[f32],
-    ) {
-        assert_tile_in_bounds(a, ROWS, row_stride, depth_stride, panel);
+    fn tile(sums: &mut [Lanes], start: Option<&Lanes>, a: Operand<'_>, panel: &[Lanes], reach: Reach) {
+        let rows = sums.len();
+        assert_tile_in_bounds(rows, a, panel, reach);
         // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were checked.
         unsafe {
-            match row_stride {
-                1 => avx512_tile::<ROWS, true>(acc, a.as_ptr(), 1, depth_stride, panel),
-                _ => avx512_tile::<ROWS, false>(acc, a.as_ptr(), row_stride, depth_stride, panel),
+            match (reach, a.row_stride) {
+                (Reach::Even, 1) => {
+                    with_rows!(rows, [1 2 3 4 5 6 7 8 9 10 11 12], avx512_tile, true, false, (sums, start, a, panel));
+                }
+                (Reach::Even, _) => {
+                    with_rows!(rows, [1 2 3 4 5 6 7 8 9 10 11 12], avx512_tile, false, false, (sums, start, a, panel));
+                }
+                (Reach::Causal, _) => {
+                    with_rows!(rows, [1 2 3 4 5 6 7 8 9 10 11 12], avx512_tile, false, true, (sums, start, a, panel));
+                }
             }
         }
     }
@@ -156,39 +191,55 @@ impl Isa for Avx512 {
 /// # Safety
 /// `a` may be read at every (row, k) of the tile.
 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx2,fma")]
-unsafe fn avx512_tile<const ROWS: usize, const PACKED: bool>(
-    acc: &mut [[f32; PANEL]; ROWS],
-    a: *const f32,
-    row_stride: usize,
-    depth_stride: usize,
-    panel: &[f32],
+unsafe fn avx512_tile<const ROWS: usize, const PACKED: bool, const CAUSAL: bool>(
+    sums: &mut [Lanes],
+    start: Option<&Lanes>,
+    a: Operand<'_>,
+    panel: &[Lanes],
 ) {
-    let row_stride = if PACKED { 1 } else { row_stride };
-    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-    for (sums, acc) in sums.iter_mut().zip(acc.iter()) {
-        *sums = vectors_512(acc);
+    let sums: &mut [Lanes; ROWS] = sums.try_into().expect("as many rows as the caller chose");
+    let row_stride = if PACKED { 1 } else { a.row_stride };
+    let (shared, tail) = panel.split_at(panel.len() - if CAUSAL { ROWS - 1 } else { 0 });
+    // SAFETY: the caller's guarantee.
+    let x = |x: *const f32, row: usize| unsafe {
+        _mm512_broadcastss_ps(_mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride))))
+    };
+    let mut acc = [[_mm512_setzero_ps(); 2]; ROWS];
+    for (acc, sums) in acc.iter_mut().zip(sums.iter()) {
+        *acc = vectors_512(start.unwrap_or(sums));
     }
-    let mut x = a;
-    for weights in panel.as_chunks::<PANEL>().0 {
+    let mut at = a.values.as_ptr();
+    for weights in shared {
         let weights = vectors_512(weights);
-        for (row, sums) in sums.iter_mut().enumerate() {
-            // SAFETY: the caller's guarantee.
-            let x =
-                _mm512_broadcastss_ps(unsafe { _mm_load_ss(x.wrapping_add(row.wrapping_mul(row_stride))) });
-            sums[0] = _mm512_fmadd_ps(x, weights[0], sums[0]);
-            sums[1] = _mm512_fmadd_ps(x, weights[1], sums[1]);
+        for (row, acc) in acc.iter_mut().enumerate() {
+            let x = x(at, row);
+            acc[0] = _mm512_fmadd_ps(x, weights[0], acc[0]);
+            acc[1] = _mm512_fmadd_ps(x, weights[1], acc[1]);
         }
-        x = x.wrapping_add(depth_stride);
+        at = at.wrapping_add(a.depth_stride);
     }
-    for (acc, sums) in acc.iter_mut().zip(sums) {
+    if CAUSAL {
+        for k in 0..ROWS - 1 {
+            let weights = vectors_512(&tail[k]);
+            for (row, acc) in acc.iter_mut().enumerate() {
+                if row > k {
+                    let x = x(at, row);
+                    acc[0] = _mm512_fmadd_ps(x, weights[0], acc[0]);
+                    acc[1] = _mm512_fmadd_ps(x, weights[1], acc[1]);
+                }
+            }
+            at = at.wrapping_add(a.depth_stride);
+        }
+    }
+    for (sums, acc) in sums.iter_mut().zip(acc) {
         // SAFETY: plain numbers of the same size.
-        *acc = unsafe { transmute::<[__m512; 2], [f32; PANEL]>(sums) };
+        *sums = unsafe { transmute::<[__m512; 2], Lanes>(acc) };
     }
 }
 
 /// A row as vectors. (Not a load intrinsic: in debug builds those carry checks that cost registers.)
 #[inline(always)]
-fn vectors_512(row: &[f32; PANEL]) -> [__m512; 2] {
+fn vectors_512(row: &Lanes) -> [__m512; 2] {
     // SAFETY: plain numbers of the same size.
     unsafe { transmute(*row) }
 }
