@@ -147,9 +147,10 @@ impl Ledger<'_> {
             .found
             .as_mut()
             .or_broken("a candidate that was not revealed")?;
-        // The claim of one that lost its own race is gone: then nobody else was first.
+        // The claim of one that lost its own race is gone, and a later commit may hold it by now.
         if let Some(claim) = self.get(&CLAIMS, &found.data_hash)?
             && claim.submission != *id
+            && (claim.won || claim.sequence < submission.sequence)
         {
             return Ok(SubmissionStatus::NotNew {
                 first: claim.submission,

@@ -199,6 +199,32 @@ fn a_claim_ends_with_its_holders_race() {
     );
 }
 
+/// Found by the naive economy: a freed claim could be taken by a later commit, against which the
+/// earlier one, still in its race, then lost.
+#[test]
+fn a_freed_claim_does_not_go_to_a_later_commit() {
+    let (mut world, _) = World::in_lockstep(tiny()).populated(3);
+    let targets = world.open_targets();
+    let ahead = world.find(6, &targets[1], 2, 0);
+    let passing = world.find(7, &targets[1], 1, 0);
+    let earlier = world.find(8, &targets[0], 1, 0);
+    let later = world.find(9, &targets[2], 1, 0);
+    let finds = [ahead, passing, earlier, later];
+    let ids: Vec<SubmissionId> = world
+        .block(finds.iter().map(|find| (find.who, find.commit())).collect())
+        .iter()
+        .map(created_submission)
+        .collect();
+    world.apply(6, finds[0].reveal(ids[0]));
+    // The passing one takes the claim over, and is to lose its race.
+    world.block(vec![(8, finds[2].reveal(ids[2])), (7, finds[1].reveal(ids[1]))]);
+    world.apply(9, finds[3].reveal(ids[3]));
+    assert_eq!(world.status(ids[1]), SubmissionStatus::LostRace { to: ids[0] });
+    world.skip(2);
+    assert_eq!(world.status(ids[2]), SubmissionStatus::Won);
+    assert_eq!(world.status(ids[3]), SubmissionStatus::NotNew { first: ids[2] });
+}
+
 #[test]
 fn an_exact_tie_goes_to_the_weights_committed_earlier() {
     let (mut world, models) = World::with_models(tiny(), 3);

@@ -202,7 +202,7 @@ struct Driver {
 
 impl Driver {
     fn new(params: Params) -> Self {
-        let (world, models) = World::with_models(params, 4);
+        let (world, models) = World::in_lockstep(params).populated(4);
         let models = models
             .into_iter()
             .zip(4..)
@@ -629,7 +629,7 @@ fn play_under(params: Params, tries: &[Try]) -> Driver {
 }
 
 /// Parameters at the edges of what a vote could choose.
-fn extremes() -> impl Strategy<Value = Params> {
+pub fn extremes() -> impl Strategy<Value = Params> {
     use prop::sample::select;
     let basis = || select(vec![0, 1, 5_000, 10_000]).prop_map(|points| BasisPoints::new(points).unwrap());
     let time = (

@@ -16,9 +16,9 @@ use soma_types::{
     transaction::{BasisPoints, SubmissionReveal, Verdict},
 };
 
-use super::missing::execute_lazily;
+use super::{missing::execute_lazily, naive::Economy};
 use crate::{
-    Block, BlockOutcome, MemoryState, RoutingCache, execute_block, initialize,
+    Block, BlockOutcome, Executor, MemoryState, RoutingCache, execute_block, initialize,
     tables::{ACCOUNTS, POOLS, SUBMISSIONS, UNBONDING},
     view,
 };
@@ -64,6 +64,8 @@ pub struct World {
     pub history: Vec<BlockOutcome>,
     /// Whether to execute each block a second time on a state that loads piece by piece.
     pub lazily: bool,
+    /// The economy a second time, compared after each block.
+    pub naive: Option<Economy>,
 }
 
 /// The keys of account `who`. 0 to 3 are the validators.
@@ -143,9 +145,19 @@ impl World {
             nonces: BTreeMap::new(),
             history: Vec::new(),
             lazily: false,
+            naive: None,
         };
         world.check_money();
         world
+    }
+
+    /// A network beside which the naive economy runs in lockstep.
+    pub fn in_lockstep(params: Params) -> Self {
+        let world = Self::new(params);
+        Self {
+            naive: Some(Economy::new(&world.genesis)),
+            ..world
+        }
     }
 
     /// Signs nothing: the ledger takes signatures as checked.
@@ -196,9 +208,45 @@ impl World {
         }
         self.height = block.height;
         self.check_money();
+        if let Some(naive) = &mut self.naive {
+            naive.begin(&block);
+            for (transaction, receipt) in transactions.iter().zip(&outcome.receipts) {
+                naive.includes(transaction, receipt);
+            }
+            naive.agrees(&mut self.state);
+        }
         let receipts = outcome.receipts.clone();
         self.history.push(outcome);
         receipts
+    }
+
+    /// Offers transactions as they are to the next block, which takes those that are not refused.
+    pub fn offer(&mut self, transactions: &[VerifiedTransaction]) -> Vec<Result<Receipt, Rejection>> {
+        let block = self.next_block();
+        let mut executor = Executor::new(block);
+        executor.begin(&mut self.state, &mut self.cache).unwrap();
+        if let Some(naive) = &mut self.naive {
+            naive.begin(&block);
+        }
+        let mut results = Vec::new();
+        for transaction in transactions {
+            let result = executor.apply(&mut self.state, transaction).unwrap().cloned();
+            if let Some(naive) = &mut self.naive {
+                match &result {
+                    Ok(receipt) => naive.includes(transaction, receipt),
+                    Err(rejection) => assert_eq!(naive.admit(transaction).as_ref(), Err(rejection)),
+                }
+            }
+            results.push(result);
+        }
+        let outcome = executor.end(&mut self.state).unwrap();
+        self.height = block.height;
+        self.check_money();
+        if let Some(naive) = &self.naive {
+            naive.agrees(&mut self.state);
+        }
+        self.history.push(outcome);
+        results
     }
 
     /// One transaction in a block of its own.
@@ -292,7 +340,12 @@ impl World {
 
     /// Models owned by accounts 4, 5, .. competing from epoch 2, where the world then stands.
     pub fn with_models(params: Params, count: u8) -> (Self, Vec<ModelId>) {
-        let mut world = Self::new(params);
+        Self::new(params).populated(count)
+    }
+
+    /// The same for a world at its beginning.
+    pub fn populated(mut self, count: u8) -> (Self, Vec<ModelId>) {
+        let world = &mut self;
         let models: Vec<ModelId> = (0..count).map(|index| world.create_model(4 + index)).collect();
         let commits = models
             .iter()
@@ -308,7 +361,7 @@ impl World {
         let receipts = world.block(reveals.collect());
         assert!(receipts.iter().all(Receipt::applied), "{receipts:?}");
         world.until_epoch(2);
-        (world, models)
+        (self, models)
     }
 
     /// Data of `who` that hits `target` in its middle; the model at `winner` has the lowest loss.

@@ -1,0 +1,273 @@
+//! The boundary, the rewards and the fees (PROTOCOL.md, sections 1 and 9).
+
+use soma_types::{
+    Epoch, Height, Shannons,
+    objects::{Difficulty, EpochRecord, EpochState, Submission, SubmissionStatus, SupplyBreakdown},
+    transaction::{PoolId, Verdict},
+};
+
+use super::{Economy, Now, money, part, shannons};
+use crate::Block;
+
+impl Economy {
+    /// The epoch in progress, as the ledger shows it.
+    pub fn epoch_state(&self) -> EpochState {
+        let now = &self.now;
+        EpochState {
+            epoch: Epoch(now.epoch),
+            first_height: Height(now.first_height),
+            length_blocks: self.params.epoch_blocks,
+            seed: now.seed,
+            started_ms: now.started_ms,
+            fee_multiplier_q16: u64::try_from(now.multiplier_q16).expect("at most 2^32"),
+            rent_per_mib_epoch: shannons(now.rent_rate),
+            audit_rate: self.params.audit_rate,
+            auditors: self.params.auditors,
+            difficulty: Difficulty {
+                z_q16: now.z_q16,
+                mean_hits_q16: now.mean_hits_q16,
+                window: now.window as u32,
+                window_hits: now.window_hits,
+            },
+            targets_opened: now.targets_opened,
+            submissions_committed: now.committed,
+            submissions_revealed: now.revealed,
+            hits: now.hits,
+            models: now.models,
+            committee: self.seats().len() as u32,
+            transactions: now.transactions,
+            fees: shannons(now.fees),
+            rent: shannons(now.rent),
+            forfeits: shannons(now.forfeits),
+        }
+    }
+
+    /// Where every shannon is, counted one by one.
+    pub fn supply(&self) -> SupplyBreakdown {
+        let epoch = self.now.epoch;
+        let lots = |pending: bool| -> u128 {
+            let pools = self.pools.values().flat_map(|pool| &pool.lots);
+            pools
+                .filter(|lot| (lot.epoch == epoch) == pending)
+                .map(|lot| lot.amount)
+                .sum()
+        };
+        let reserved = self.closed.iter().map(|record| {
+            let winners = money(record.reward_per_hit) * u128::from(record.state.hits);
+            let gone = [
+                record.paid_submitters,
+                record.paid_models,
+                record.paid_validators,
+                record.returned,
+            ];
+            winners + money(record.validator_pot) - gone.into_iter().map(money).sum::<u128>()
+        });
+        SupplyBreakdown {
+            balances: shannons(self.accounts.values().map(|account| account.balance).sum()),
+            pools: shannons(self.pools.values().map(|pool| pool.worth).sum::<u128>() + lots(false)),
+            pending: shannons(lots(true)),
+            unbonding: shannons(self.unbonding.iter().map(|(_, amount, _)| amount).sum()),
+            bonds: shannons(self.submissions.values().map(|one| money(one.bond)).sum()),
+            deposits: shannons(self.submissions.values().map(|one| money(one.deposit)).sum()),
+            reward_pool: shannons(self.reward_pool),
+            reserved: shannons(reserved.sum()),
+            fees: shannons(self.now.fees),
+            rent: shannons(self.now.rent),
+            emission: shannons(self.emission_left),
+            burned: shannons(self.burned),
+        }
+    }
+
+    /// What an epoch emits: an even part, the remainder in the last.
+    fn emission(&self, epoch: u64) -> u128 {
+        let epochs = u128::from(self.params.emission_epochs);
+        let even = self.emission_total / epochs;
+        match (u128::from(epoch) + 1).cmp(&epochs) {
+            std::cmp::Ordering::Less => even,
+            std::cmp::Ordering::Equal => self.emission_total - even * (epochs - 1),
+            std::cmp::Ordering::Greater => 0,
+        }
+    }
+
+    /// Closes the epoch and opens the next with this block.
+    pub(super) fn close_epoch(&mut self, block: &Block) {
+        self.end_window();
+        let state = self.epoch_state();
+
+        // Fees: burned up to the target, the rest recycled, and the multiplier follows.
+        let circulating: u128 = 10_000_000 * 1_000_000_000 - self.emission_left - self.burned;
+        let target = part(circulating, self.params.burn_per_year) / u128::from(self.params.epochs_per_year);
+        let burned = self.now.fees.min(target);
+        let recycled = self.now.fees - burned;
+        self.burned += burned;
+        self.reward_pool += recycled;
+        let m = self.now.multiplier_q16;
+        let (low, high) = (m - m / 8, m + m / 8);
+        // Choice: without fees it rises.
+        let wanted = (m * target).checked_div(self.now.fees).unwrap_or(high);
+        let multiplier_q16 = wanted.clamp(low, high).clamp(1 << 12, 1 << 32);
+
+        // Rewards: the pool is split, and what nobody earned stays in it.
+        let emission = self.emission(self.now.epoch);
+        self.emission_left -= emission;
+        self.reward_pool += emission;
+        let pool = self.reward_pool;
+        let validators = part(pool, self.params.validator_share);
+        let hits = u128::from(self.now.hits);
+        let per_hit = (pool - validators) / hits.max(u128::from(self.params.hits_goal));
+        let per_hit = per_hit - per_hit % 2;
+        self.reward_pool -= validators + per_hit * hits;
+        self.closed.push(EpochRecord {
+            state,
+            emission: shannons(emission),
+            burned: shannons(burned),
+            recycled: shannons(recycled),
+            pool: shannons(pool),
+            reward_per_hit: shannons(per_hit),
+            validator_pot: shannons(validators + self.now.rent),
+            settled_hits: 0,
+            audited: 0,
+            found_false: 0,
+            paid_submitters: Shannons(0),
+            paid_models: Shannons(0),
+            paid_validators: Shannons(0),
+            returned: Shannons(0),
+            settled: false,
+        });
+
+        self.now = Now {
+            epoch: self.now.epoch + 1,
+            first_height: self.height,
+            seed: block.seed,
+            started_ms: block.timestamp_ms,
+            multiplier_q16,
+            rent_rate: self.now.rent_rate,
+            z_q16: self.now.z_q16,
+            mean_hits_q16: self.now.mean_hits_q16,
+            ..Now::default()
+        };
+        self.roll_models();
+        self.seat_committee();
+        self.now.models = self.competing().len() as u64;
+        self.open_targets(block);
+    }
+
+    /// Pays the next winner, seat, or remainder of the epoch before the last.
+    pub(super) fn pay_next(&mut self) {
+        let Some(mut record) = self.closed.get(self.paying).copied() else {
+            return;
+        };
+        let epoch = record.state.epoch.0;
+        if epoch + 2 > self.now.epoch {
+            return;
+        }
+        if self.paid_winners < record.state.hits {
+            self.settle_winner(&mut record, self.paid_winners);
+            self.paid_winners += 1;
+        } else if self.paid_seats < self.committees[&epoch].len() {
+            self.pay_seat(&mut record, self.paid_seats);
+            self.paid_seats += 1;
+        } else {
+            let left = money(record.validator_pot) - money(record.paid_validators);
+            self.forfeit(left);
+            record.returned = shannons(money(record.returned) + left);
+            record.settled = true;
+            (self.paid_winners, self.paid_seats) = (0, 0);
+            self.paying += 1;
+        }
+        self.closed[epoch as usize] = record;
+    }
+
+    fn settle_winner(&mut self, record: &mut EpochRecord, index: u64) {
+        let epoch = record.state.epoch;
+        let submission = self
+            .submissions
+            .values()
+            .find(|one| {
+                let place = one.found.as_ref().and_then(|found| found.winner_index);
+                place == Some(index) && self.targets[&one.target].epoch == epoch
+            })
+            .cloned()
+            .expect("each hit has a winner");
+        let audit = self.closed[epoch.0 as usize + 1].state;
+        let outcome = self.conclude(&audit, submission.id, index);
+        record.settled_hits += 1;
+        record.audited += u64::from(outcome.is_some());
+        let finding = outcome.as_ref().and_then(|outcome| outcome.majority);
+        let status = match finding.filter(|finding| finding.verdict != Verdict::Valid) {
+            Some(finding) => {
+                let finders = outcome.expect("it has a majority").agreed;
+                let (bond, reward) = (submission.bond, record.reward_per_hit);
+                // Half to the auditors in equal parts, the rest to the pool, rounding included.
+                let each = money(bond) / 2 / finders.len() as u128;
+                for finder in &finders {
+                    self.credit(*finder, each);
+                }
+                self.forfeit(money(bond) - each * finders.len() as u128);
+                self.forfeit(money(reward));
+                record.found_false += 1;
+                record.returned = shannons(money(record.returned) + money(reward));
+                SubmissionStatus::FoundFalse {
+                    verdict: finding.verdict,
+                    bond,
+                    reward,
+                }
+            }
+            None => self.reward(record, &submission),
+        };
+        self.submissions.insert(
+            submission.id,
+            Submission {
+                status,
+                bond: Shannons(0),
+                ..submission
+            },
+        );
+    }
+
+    fn reward(&mut self, record: &mut EpochRecord, submission: &Submission) -> SubmissionStatus {
+        let found = submission.found.as_ref().expect("a winner");
+        let half = money(record.reward_per_hit) / 2;
+        let commission = part(half, found.commission);
+        let owner = self.models[&found.model].owner;
+        self.credit(submission.submitter, money(submission.bond) + half);
+        self.credit(owner, commission);
+        self.reward_stakers(PoolId::Model(found.model), owner, half - commission);
+        let model = self.models.get_mut(&found.model).expect("routed to");
+        model.rewards_total += half;
+        record.paid_submitters = shannons(money(record.paid_submitters) + half);
+        record.paid_models = shannons(money(record.paid_models) + half);
+        SubmissionStatus::Paid {
+            submitter: shannons(half),
+            owner: shannons(commission),
+            pool: shannons(half - commission),
+        }
+    }
+
+    /// By stake, times min(1, 2 * blocks proposed / expected), times the duty done in audits.
+    fn pay_seat(&mut self, record: &mut EpochRecord, place: usize) {
+        let epoch = record.state.epoch.0;
+        let seats = self.committees[&epoch].clone();
+        let seat = seats[place];
+        let total: u128 = seats.iter().map(|seat| money(seat.stake)).sum();
+        let duty = self
+            .duties
+            .get(&(epoch, seat.validator))
+            .cloned()
+            .unwrap_or_default();
+        let mut amount = money(record.validator_pot) * money(seat.stake) / total;
+        let blocks = u128::from(record.state.length_blocks);
+        // Expected are blocks / seats.
+        amount = amount * (2 * duty.blocks * seats.len() as u128).min(blocks) / blocks;
+        // Without audits there is nothing to neglect.
+        amount = (amount * duty.agreed).checked_div(duty.audits).unwrap_or(amount);
+        let commission = part(amount, seat.commission);
+        self.credit(seat.validator, commission);
+        self.reward_stakers(
+            PoolId::Validator(seat.validator),
+            seat.validator,
+            amount - commission,
+        );
+        record.paid_validators = shannons(money(record.paid_validators) + amount);
+    }
+}
