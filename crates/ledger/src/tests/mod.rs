@@ -9,6 +9,7 @@ mod histories;
 mod missing;
 mod models;
 mod naive;
+mod player;
 mod properties;
 mod rejections;
 mod staking;

@@ -133,6 +133,7 @@ impl Economy {
                 verdict,
                 transcript,
             } => self.reveal_audit(sender, *submission, salt, *verdict, *transcript)?,
+            Kind::ChallengeSubmission { submission } => self.challenge(sender, *submission)?,
             Kind::ReportModel { model, .. } => self.report_model(sender, *model)?,
             Kind::RegisterValidator {
                 network_key,

@@ -4,18 +4,66 @@ use std::collections::BTreeMap;
 
 use soma_types::{
     Address, Commitment, Height, Rejection, Salt, SubmissionId, Transcript,
-    objects::{AuditFinding, AuditOutcome, Committee, EpochState, Seat},
+    objects::{
+        AuditFinding, AuditOutcome, Challenge, Committee, EpochState, Seat, Submission, SubmissionStatus,
+    },
     transaction::Verdict,
 };
 
-use super::{Economy, money};
+use super::{Economy, money, shannons};
 use crate::{auditors_of, is_sampled};
 
 impl Economy {
-    /// Who audits the winner with this index in the epoch `audit`; `None` when nobody does.
-    fn auditors(&self, audit: &EpochState, index: u64) -> Option<Vec<Seat>> {
+    /// Who audits a submission in the epoch `audit`; `None` when nobody does.
+    fn auditors(&self, audit: &EpochState, id: SubmissionId) -> Option<Vec<Seat>> {
         let seats = self.committees[&audit.epoch.0].clone();
-        is_sampled(audit, index).then(|| auditors_of(audit, &Committee { seats }, index))
+        let auditors = auditors_of(audit, &Committee { seats }, &self.submissions[&id]);
+        (!auditors.is_empty()).then_some(auditors)
+    }
+
+    /// Anyone may force the audit of a winner of this epoch, or of the last one while there is time.
+    pub(super) fn challenge(&mut self, sender: Address, id: SubmissionId) -> Result<(), Rejection> {
+        let submission = self
+            .submissions
+            .get(&id)
+            .cloned()
+            .ok_or(Rejection::NoSuchSubmission { submission: id })?;
+        let won_in = self.targets[&submission.target].epoch.0;
+        if submission.status != SubmissionStatus::Won || won_in + 1 < self.now.epoch {
+            return Err(Rejection::NotChallengeable {});
+        }
+        // Until half of the phase in which auditors commit is over.
+        let from = self.now.first_height + self.params.audit_commit_blocks / 2;
+        if won_in < self.now.epoch && self.height >= from {
+            let from = Height(from);
+            return Err(Rejection::ChallengeClosed { from });
+        }
+        let index = submission
+            .found
+            .as_ref()
+            .and_then(|found| found.winner_index)
+            .expect("it has won");
+        if won_in < self.now.epoch && is_sampled(&self.epoch_state(), index) {
+            return Err(Rejection::SampledAlready {});
+        }
+        if let Some(Challenge { challenger, .. }) = submission.challenge {
+            return Err(Rejection::AlreadyChallenged { challenger });
+        }
+        let bond = money(submission.bond).max(money(self.params.challenge_bond_min));
+        self.take(&sender, bond)?;
+        let challenge = Some(Challenge {
+            challenger: sender,
+            bond: shannons(bond),
+            end: None,
+        });
+        self.submissions.insert(
+            id,
+            Submission {
+                challenge,
+                ..submission
+            },
+        );
+        Ok(())
     }
 
     fn check_auditor(&self, sender: &Address, id: SubmissionId) -> Result<(), Rejection> {
@@ -24,12 +72,9 @@ impl Economy {
             .get(&id)
             .ok_or(Rejection::NoSuchSubmission { submission: id })?;
         let epoch = self.targets[&submission.target].epoch.0;
-        let auditors = submission
-            .found
-            .as_ref()
-            .and_then(|found| found.winner_index)
+        let auditors = Some(id)
             .filter(|_| epoch + 1 == self.now.epoch)
-            .and_then(|index| self.auditors(&self.epoch_state(), index))
+            .and_then(|id| self.auditors(&self.epoch_state(), id))
             .ok_or(Rejection::NotUnderAudit {})?;
         if auditors.iter().all(|seat| seat.validator != *sender) {
             return Err(Rejection::NotAuditor {});
@@ -93,13 +138,8 @@ impl Economy {
     /// The verdict on a winner, entered in its auditors' duty. Choice: a majority is more than half of
     /// the stake of all auditors, silent ones included, for one verdict with one transcript; where there
     /// is none, those in the largest group (of equal ones the first in order) have done their duty.
-    pub(super) fn conclude(
-        &mut self,
-        audit: &EpochState,
-        id: SubmissionId,
-        index: u64,
-    ) -> Option<AuditOutcome> {
-        let auditors = self.auditors(audit, index)?;
+    pub(super) fn conclude(&mut self, audit: &EpochState, id: SubmissionId) -> Option<AuditOutcome> {
+        let auditors = self.auditors(audit, id)?;
         let finding = |seat: &Seat| {
             self.votes
                 .get(&(id, seat.validator))

@@ -2,7 +2,10 @@
 
 use soma_types::{
     Epoch, Height, Shannons,
-    objects::{Difficulty, EpochRecord, EpochState, Submission, SubmissionStatus, SupplyBreakdown},
+    objects::{
+        AuditFinding, Challenge, ChallengeEnd, Difficulty, EpochRecord, EpochState, Submission,
+        SubmissionStatus, SupplyBreakdown,
+    },
     transaction::{PoolId, Verdict},
 };
 
@@ -23,6 +26,8 @@ impl Economy {
             rent_per_mib_epoch: shannons(now.rent_rate),
             audit_rate: self.params.audit_rate,
             auditors: self.params.auditors,
+            bond_floor: shannons(now.bond_floor),
+            challenge_seed: now.challenge_seed,
             difficulty: Difficulty {
                 z_q16: now.z_q16,
                 mean_hits_q16: now.mean_hits_q16,
@@ -67,7 +72,12 @@ impl Economy {
             pools: shannons(self.pools.values().map(|pool| pool.worth).sum::<u128>() + lots(false)),
             pending: shannons(lots(true)),
             unbonding: shannons(self.unbonding.iter().map(|(_, amount, _)| amount).sum()),
-            bonds: shannons(self.submissions.values().map(|one| money(one.bond)).sum()),
+            bonds: shannons(
+                self.submissions
+                    .values()
+                    .map(|one| money(one.bond) + one.challenge.map_or(0, |challenge| money(challenge.bond)))
+                    .sum(),
+            ),
             deposits: shannons(self.submissions.values().map(|one| money(one.deposit)).sum()),
             reward_pool: shannons(self.reward_pool),
             reserved: shannons(reserved.sum()),
@@ -79,7 +89,7 @@ impl Economy {
     }
 
     /// What an epoch emits: an even part, the remainder in the last.
-    fn emission(&self, epoch: u64) -> u128 {
+    pub(super) fn emission(&self, epoch: u64) -> u128 {
         let epochs = u128::from(self.params.emission_epochs);
         let even = self.emission_total / epochs;
         match (u128::from(epoch) + 1).cmp(&epochs) {
@@ -87,6 +97,22 @@ impl Economy {
             std::cmp::Ordering::Equal => self.emission_total - even * (epochs - 1),
             std::cmp::Ordering::Greater => 0,
         }
+    }
+
+    /// What each hit earns from a pool, even.
+    fn per_hit(&self, pool: u128, hits: u128) -> u128 {
+        let targets = pool - part(pool, self.params.validator_share);
+        let per_hit = targets / hits.max(u128::from(self.params.hits_goal));
+        per_hit - per_hit % 2
+    }
+
+    /// What makes a false claim a loss in an epoch that expects this pool: the most that a hit can earn,
+    /// times the chance not to be audited over the chance to be, times the margin.
+    pub(super) fn bond_floor(&self, pool: u128) -> u128 {
+        let audited = u128::from(self.params.audit_rate.get());
+        let fair = (self.per_hit(pool, 0) * (10_000 - audited)).div_ceil(audited);
+        // Choice: what no balance could hold is shown as the most that fits.
+        (fair * u128::from(self.params.bond_margin)).min(u128::from(u64::MAX))
     }
 
     /// Closes the epoch and opens the next with this block.
@@ -114,8 +140,7 @@ impl Economy {
         let pool = self.reward_pool;
         let validators = part(pool, self.params.validator_share);
         let hits = u128::from(self.now.hits);
-        let per_hit = (pool - validators) / hits.max(u128::from(self.params.hits_goal));
-        let per_hit = per_hit - per_hit % 2;
+        let per_hit = self.per_hit(pool, hits);
         self.reward_pool -= validators + per_hit * hits;
         self.closed.push(EpochRecord {
             state,
@@ -142,6 +167,7 @@ impl Economy {
             started_ms: block.timestamp_ms,
             multiplier_q16,
             rent_rate: self.now.rent_rate,
+            bond_floor: self.bond_floor(self.reward_pool + self.emission(self.now.epoch + 1)),
             z_q16: self.now.z_q16,
             mean_hits_q16: self.now.mean_hits_q16,
             ..Now::default()
@@ -190,16 +216,18 @@ impl Economy {
             .cloned()
             .expect("each hit has a winner");
         let audit = self.closed[epoch.0 as usize + 1].state;
-        let outcome = self.conclude(&audit, submission.id, index);
+        let outcome = self.conclude(&audit, submission.id);
         record.settled_hits += 1;
         record.audited += u64::from(outcome.is_some());
         let finding = outcome.as_ref().and_then(|outcome| outcome.majority);
+        let mut each = 0;
         let status = match finding.filter(|finding| finding.verdict != Verdict::Valid) {
             Some(finding) => {
-                let finders = outcome.expect("it has a majority").agreed;
+                let mut finders = outcome.expect("it has a majority").agreed;
+                finders.extend(submission.challenge.map(|challenge| challenge.challenger));
                 let (bond, reward) = (submission.bond, record.reward_per_hit);
-                // Half to the auditors in equal parts, the rest to the pool, rounding included.
-                let each = money(bond) / 2 / finders.len() as u128;
+                // Half to the auditors and the challenger in equal parts, the rest to the pool, rounding included.
+                each = money(bond) / 2 / finders.len() as u128;
                 for finder in &finders {
                     self.credit(*finder, each);
                 }
@@ -215,14 +243,44 @@ impl Economy {
             }
             None => self.reward(record, &submission),
         };
+        let challenge = submission
+            .challenge
+            .map(|challenge| self.end_challenge(challenge, &submission, finding, each));
         self.submissions.insert(
             submission.id,
             Submission {
                 status,
                 bond: Shannons(0),
+                challenge,
                 ..submission
             },
         );
+    }
+
+    /// A challenge of a winner with this finding; `share` is what each gets who found it false.
+    fn end_challenge(
+        &mut self,
+        challenge: Challenge,
+        winner: &Submission,
+        finding: Option<AuditFinding>,
+        share: u128,
+    ) -> Challenge {
+        let bond = challenge.bond;
+        let (end, payee) = match finding.map(|finding| finding.verdict) {
+            // Choice: without a majority nobody loses.
+            None => (ChallengeEnd::Undecided, challenge.challenger),
+            Some(Verdict::Valid) => (ChallengeEnd::Failed { bond }, winner.submitter),
+            Some(_) => {
+                let share = shannons(share);
+                (ChallengeEnd::Upheld { share }, challenge.challenger)
+            }
+        };
+        self.credit(payee, money(bond));
+        Challenge {
+            bond: Shannons(0),
+            end: Some(end),
+            ..challenge
+        }
     }
 
     fn reward(&mut self, record: &mut EpochRecord, submission: &Submission) -> SubmissionStatus {

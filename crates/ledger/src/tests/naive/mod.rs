@@ -82,6 +82,10 @@ struct Now {
     started_ms: u64,
     multiplier_q16: u128,
     rent_rate: u128,
+    /// The least bond of a reveal.
+    bond_floor: u128,
+    /// Draws the auditors of challenged winners, once nobody can challenge any more.
+    challenge_seed: Option<Seed>,
     z_q16: i64,
     mean_hits_q16: u64,
     window: u64,
@@ -244,7 +248,7 @@ impl Economy {
             mean_hits_q16: goal_q16(&params),
             ..Now::default()
         };
-        Self {
+        let mut economy = Self {
             chain: genesis.chain_id(),
             emission_total,
             emission_left: emission_total,
@@ -272,7 +276,9 @@ impl Economy {
             paid_winners: 0,
             paid_seats: 0,
             params,
-        }
+        };
+        economy.now.bond_floor = economy.bond_floor(economy.emission(0));
+        economy
     }
 
     /// What earlier blocks decided, in this order: races end, commits expire, the boundary, and then
@@ -294,6 +300,10 @@ impl Economy {
                 self.end_window();
                 self.now.window = window;
             }
+        }
+        let offset = self.height - self.now.first_height;
+        if self.now.challenge_seed.is_none() && offset >= self.params.audit_commit_blocks / 2 {
+            self.now.challenge_seed = Some(block.seed);
         }
         if let Some(proposer) = block.proposer {
             self.duties.entry((self.now.epoch, proposer)).or_default().blocks += 1;

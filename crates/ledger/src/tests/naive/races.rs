@@ -170,6 +170,9 @@ impl Economy {
         if aim.epoch.0 != self.now.epoch || aim.status != TargetStatus::Open {
             return Err(Rejection::TargetClosed {});
         }
+        // A target never gets harder than it was, and what is asked is fixed with the commit.
+        let in_force = threshold_q30(self.now.z_q16, self.params.architecture.embedding_dim);
+        let threshold_q30 = aim.threshold_q30.min(in_force);
         let deposit = self.params.submission_deposit;
         self.take(&sender, money(deposit))?;
         let id = SubmissionId::created_by(&hash);
@@ -180,10 +183,12 @@ impl Economy {
             commitment,
             committed: Height(self.height),
             sequence: self.next_sequence(),
+            threshold_q30,
             deposit,
             bond: Shannons(0),
             status: SubmissionStatus::Committed,
             found: None,
+            challenge: None,
         };
         self.submissions.insert(id, submission);
         self.now.committed += 1;
@@ -221,7 +226,7 @@ impl Economy {
         if reveal.commitment(&sender, salt) != submission.commitment {
             return Err(Rejection::CommitmentMismatch {});
         }
-        let found = self.check_reveal(&target, reveal)?;
+        let found = self.check_reveal(&target, submission.threshold_q30, reveal)?;
         let hash = reveal.data_hash;
         if let Some(other) = self
             .claims
@@ -234,7 +239,8 @@ impl Economy {
                 submission: other,
             });
         }
-        let bond = money(self.params.bond_per_byte) * u128::from(reveal.data_size_bytes);
+        let by_size = money(self.params.bond_per_byte) * u128::from(reveal.data_size_bytes);
+        let bond = by_size.max(self.now.bond_floor);
         self.take(&sender, bond)?;
         self.claims.insert(hash, id);
         self.now.revealed += 1;
@@ -266,7 +272,12 @@ impl Economy {
         Ok(())
     }
 
-    fn check_reveal(&self, target: &Target, reveal: &SubmissionReveal) -> Result<Found, Rejection> {
+    fn check_reveal(
+        &self,
+        target: &Target,
+        threshold_q30: i64,
+        reveal: &SubmissionReveal,
+    ) -> Result<Found, Rejection> {
         let losses = reveal.losses_nano.to_vec();
         let (given, expected) = (losses.len() as u32, target.models.len() as u32);
         if given != expected {
@@ -318,10 +329,10 @@ impl Economy {
             .zip(reveal.embedding.as_slice())
             .map(|(a, b)| i64::from(*a) * i64::from(*b))
             .sum();
-        if dot < target.threshold_q30 {
+        if dot < threshold_q30 {
             return Err(Rejection::BelowThreshold {
                 dot_q30: dot,
-                threshold_q30: target.threshold_q30,
+                threshold_q30,
             });
         }
         Ok(Found {

@@ -1,0 +1,723 @@
+//! Reads a tape of bytes as a history: each step is something to try in terms of what exists when its turn
+//! comes, at and beside every limit and every phase. Counts what came of it.
+
+use std::collections::BTreeMap;
+
+use soma_types::{
+    Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, PublicKey,
+    Receipt, Rejection, Salt, Seed, Shannons, Signature, SignedTransaction, SubmissionId, TargetId,
+    Transaction, TransactionKind as Kind, VerifiedTransaction,
+    amount::MAX_SUPPLY,
+    event::Event,
+    list::List,
+    objects::Target,
+    params::Params,
+    receipt::{Created, Outcome},
+    transaction::{ModelFault, Payment, PoolId, Verdict, Withdrawal},
+};
+
+use super::{
+    staking::register,
+    world::{DIM, Find, SOMA, World, address, audit_kinds, basis, keys},
+};
+use crate::view;
+
+pub type Step = [u8; 8];
+
+/// What histories met.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    /// Transactions that took effect, by kind.
+    pub applied: BTreeMap<&'static str, u64>,
+    /// Transactions refused or failed, by reason.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Events, and how submissions ended.
+    pub events: BTreeMap<String, u64>,
+    blocks: u64,
+}
+
+impl Coverage {
+    fn result(&mut self, kind: &'static str, result: &Result<Receipt, Rejection>) {
+        match result {
+            Ok(receipt) => match &receipt.outcome {
+                Outcome::Applied { .. } => *self.applied.entry(kind).or_default() += 1,
+                Outcome::Failed { rejection } => *self.rejected.entry(rejection.name()).or_default() += 1,
+            },
+            Err(rejection) => *self.rejected.entry(rejection.name()).or_default() += 1,
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
+        let text = match event {
+            Event::SubmissionEnded { status, .. } => format!("Ended:{status:?}"),
+            Event::ChallengeEnded { end, .. } => format!("Challenge:{end:?}"),
+            event => format!("{event:?}"),
+        };
+        let name = text.split([' ', '{']).next().unwrap_or_default().to_owned();
+        *self.events.entry(name).or_default() += 1;
+    }
+}
+
+/// A transaction on its way into the next block, with what to remember if it is applied.
+struct Pending {
+    transaction: VerifiedTransaction,
+    who: u8,
+    find: Option<Find>,
+}
+
+pub struct Player<'a> {
+    world: World,
+    coverage: &'a mut Coverage,
+    models: Vec<(u8, ModelId)>,
+    finds: Vec<(Find, SubmissionId)>,
+    /// Reveals of audits that were committed, with their epoch.
+    audits: Vec<(Epoch, u8, Kind)>,
+    next: Vec<Pending>,
+}
+
+/// Accounts in play: validators 0 to 3, owners 4 to 7, others, and two that start with nothing.
+const ACCOUNTS: u8 = 12;
+
+impl<'a> Player<'a> {
+    pub fn new(params: Params, coverage: &'a mut Coverage) -> Self {
+        let (world, models) = World::in_lockstep(params).populated(4);
+        Self {
+            world,
+            coverage,
+            models: models.into_iter().zip(4..).map(|(id, who)| (who, id)).collect(),
+            finds: Vec::new(),
+            audits: Vec::new(),
+            next: Vec::new(),
+        }
+    }
+
+    /// The nonce of an account's next transaction.
+    fn nonce(&mut self, who: u8) -> u64 {
+        let waiting = self.next.iter().filter(|pending| pending.who == who).count() as u64;
+        let account = view::account(&mut self.world.state, address(who)).unwrap();
+        account.nonce + waiting
+    }
+
+    fn push(&mut self, who: u8, kind: Kind) {
+        let nonce = self.nonce(who);
+        let transaction = self.world.transaction(who, nonce, kind);
+        self.next.push(Pending {
+            transaction,
+            who,
+            find: None,
+        });
+    }
+
+    /// A transaction with an amount at or beside a limit. `make` must encode all amounts in as many bytes.
+    fn push_sized(&mut self, who: u8, size: u8, least: Shannons, held: u64, make: impl Fn(Shannons) -> Kind) {
+        let nonce = self.nonce(who);
+        let size_bytes = self.world.transaction(who, nonce, make(least)).size_bytes();
+        let fee = view::fee(&mut self.world.state, size_bytes).unwrap().0;
+        let left = self.world.balance(who).saturating_sub(fee);
+        let amount = match size % 32 {
+            0 => 0,
+            1 => 1,
+            2 => u64::MAX,
+            3 => least.0.saturating_sub(1),
+            4 => left.saturating_add(1),
+            5 if size < 64 => left,
+            6 => held,
+            7 => held.saturating_add(1),
+            8 => held.saturating_sub(least.0).saturating_add(1),
+            9 => held.saturating_sub(least.0),
+            10..14 => held / 5,
+            14..20 => least.0,
+            size => left / 512 * u64::from(size),
+        };
+        self.push(who, make(Shannons(amount)));
+    }
+
+    /// Executes the next block with all that waits for it.
+    fn flush(&mut self) {
+        let waiting = std::mem::take(&mut self.next);
+        let transactions: Vec<_> = waiting.iter().map(|one| one.transaction.clone()).collect();
+        let results = self.world.offer(&transactions);
+        self.coverage.blocks += 1;
+        for (pending, result) in waiting.into_iter().zip(results) {
+            let kind = pending.transaction.transaction().kind.name();
+            self.coverage.result(kind, &result);
+            let Ok(receipt) = result else { continue };
+            if let Outcome::Applied {
+                created: Some(created),
+            } = receipt.outcome
+            {
+                match created {
+                    Created::Model(id) => self.models.push((pending.who, id)),
+                    Created::Submission(id) => {
+                        self.finds.extend(pending.find.map(|find| (find, id)));
+                    }
+                }
+            }
+        }
+        let block = self.world.history.pop().expect("it was just executed");
+        let inner = block.receipts.iter().flat_map(|receipt| &receipt.events);
+        for event in block.events.iter().chain(inner) {
+            self.coverage.event(event);
+        }
+    }
+
+    /// The next block's place in its epoch.
+    fn offset(&mut self) -> u64 {
+        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+        (self.world.height.0 + 1 - now.first_height.0) % now.length_blocks
+    }
+
+    /// Runs until the next block's place in its epoch is this.
+    fn until(&mut self, offset: u64) {
+        while self.offset() != offset % self.world.genesis.params.epoch_blocks {
+            self.flush();
+        }
+    }
+
+    fn model(&self, pick: u8) -> (u8, ModelId) {
+        self.models[pick as usize % self.models.len()]
+    }
+
+    fn pool(&self, pick: u8) -> PoolId {
+        match pick % 8 {
+            who @ 0..4 => PoolId::Validator(address(who)),
+            7 if pick > 200 => PoolId::Validator(address(pick % ACCOUNTS)),
+            _ => PoolId::Model(self.model(pick / 8).1),
+        }
+    }
+
+    /// A winner of the last epoch.
+    fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
+        let mut tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
+        tasks.extend(view::challenge_tasks(&mut self.world.state, 0, 50).unwrap());
+        (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
+    }
+
+    /// Few contents in an epoch, so that several submissions want the same; some are old.
+    fn content(&mut self, data: u8) -> ContentHash {
+        let mut hash = [data % 12; 32];
+        hash[0] = self.world.epoch().0 as u8;
+        if data > 250 {
+            hash[0] = hash[0].wrapping_sub(1);
+        }
+        ContentHash(hash)
+    }
+
+    fn commit(&mut self, who: u8, target: &Target, data: u8, fault: u8) {
+        let mut find = self
+            .world
+            .find(who, target, data, data as usize % target.models.len());
+        find.salt = Salt([data; 32]);
+        find.reveal.data_hash = self.content(data);
+        find.reveal.data_size_bytes = 1 + 997 * u64::from(data);
+        let params = &self.world.genesis.params;
+        let (low, high, limit) = (
+            params.cross_entropy_min_nano,
+            params.cross_entropy_max_nano,
+            params.data_size_max_bytes,
+        );
+        let reveal = &mut find.reveal;
+        let models = reveal.losses_nano.len();
+        match fault {
+            0 => reveal.losses_nano = List::new(vec![1; models + 1]).unwrap(),
+            1 => reveal.data_size_bytes = 0,
+            2 => reveal.data_size_bytes = limit + 1,
+            3 => reveal.data_size_bytes = limit,
+            4 => reveal.embedding = Embedding::draw(&target.seed, DIM as usize + 1),
+            5 => reveal.cross_entropy_nano = u64::MAX,
+            6 => reveal.cross_entropy_nano = low - 1,
+            7 => reveal.cross_entropy_nano = low,
+            8 | 9 => {
+                reveal.losses_nano = List::new(vec![u64::MAX; models]).unwrap();
+                reveal.cross_entropy_nano = high + u64::from(fault - 8);
+            }
+            10 => {
+                let opposite = reveal.embedding.as_slice().iter().map(|c| -*c).collect();
+                reveal.embedding = Embedding::from_q15(opposite).unwrap();
+            }
+            11..16 => reveal.embedding = Embedding::draw(&Seed([data; 32]), DIM as usize),
+            _ => {}
+        }
+        let nonce = self.nonce(who);
+        let transaction = self.world.transaction(who, nonce, find.commit());
+        self.next.push(Pending {
+            transaction,
+            who,
+            find: Some(find),
+        });
+    }
+
+    fn audit(&mut self, who: u8, id: SubmissionId, verdict: Verdict, transcript: u8) {
+        let (commit, reveal) = audit_kinds(who, id, verdict, transcript);
+        self.push(who, commit);
+        let epoch = self.world.epoch();
+        self.audits.push((epoch, who, reveal));
+    }
+
+    /// The committee audits: those in `agree` find the same.
+    fn audit_together(&mut self, id: SubmissionId, agreed: Verdict, agree: u8, present: u8) {
+        for who in 0..4 {
+            let verdict = if (agree >> who) & 1 == 1 {
+                agreed
+            } else {
+                Verdict::Valid
+            };
+            if (present >> who) & 1 == 1 || who < 3 {
+                self.audit(who, id, verdict, u8::from(verdict.has_transcript()));
+            }
+        }
+    }
+
+    /// Reveals what was committed in this epoch, also wrongly and twice.
+    fn reveal_audits(&mut self, odd: u8) {
+        for (epoch, who, reveal) in std::mem::take(&mut self.audits) {
+            if epoch == self.world.epoch() {
+                let mut other = reveal.clone();
+                if let Kind::RevealAudit { salt, .. } = &mut other
+                    && odd < 16
+                {
+                    salt.0[31] ^= 1;
+                    self.push(who, other);
+                }
+                self.push(who, reveal.clone());
+                if odd < 32 {
+                    self.push(who, reveal);
+                }
+            }
+        }
+    }
+
+    /// A transaction that must be refused, or is just about not.
+    fn push_odd(&mut self, who: u8, how: u8) {
+        let payments = List::new(vec![Payment {
+            to: address(who),
+            amount: Shannons(1),
+        }])
+        .unwrap();
+        let nonce = self.nonce(who);
+        let epoch = self.world.epoch();
+        let kind = Kind::Transfer { payments };
+        let size_bytes = self.world.transaction(who, nonce, kind.clone()).size_bytes();
+        let fee = view::fee(&mut self.world.state, size_bytes).unwrap();
+        let mut transaction = Transaction {
+            chain: self.world.genesis.chain_id(),
+            sender: keys(who).public_key(),
+            nonce,
+            expires: epoch,
+            max_fee: fee,
+            kind,
+        };
+        match how % 8 {
+            0 => transaction.nonce = nonce.wrapping_sub(1),
+            1 => transaction.nonce = nonce + 1,
+            2 => transaction.nonce = u64::MAX,
+            3 => transaction.expires = Epoch(epoch.0.saturating_sub(1)),
+            4 => transaction.max_fee = Shannons(fee.0.saturating_sub(1)),
+            5 => transaction.chain = ChainId([how; 32]),
+            6 => transaction.sender = keys(200).public_key(),
+            _ => {}
+        }
+        let transaction = VerifiedTransaction::assume_verified(SignedTransaction {
+            transaction,
+            signature: Signature([0; 64]),
+        });
+        self.next.push(Pending {
+            transaction,
+            who,
+            find: None,
+        });
+    }
+
+    /// Reads one step of a tape.
+    pub fn step(&mut self, [what, a, b, c, d, e, ..]: Step) {
+        let who = a % ACCOUNTS;
+        let params = self.world.genesis.params.clone();
+        match what % 64 {
+            0..3 => {
+                let copies = if e == 0 { 3 } else { 1 };
+                self.push_sized(who, c, Shannons(1), 0, |amount| {
+                    let to = address(b % ACCOUNTS);
+                    Kind::Transfer {
+                        payments: List::new(vec![Payment { to, amount }; copies]).unwrap(),
+                    }
+                });
+                if e == 1 {
+                    let payments = List::new(vec![]).unwrap();
+                    self.push(who, Kind::Transfer { payments });
+                }
+            }
+            3..7 => {
+                let pool = self.pool(b);
+                self.push_sized(who, c, params.stake_min, 0, |amount| Kind::AddStake {
+                    pool,
+                    amount,
+                });
+            }
+            7..12 => {
+                let pool = self.pool(b);
+                // Mostly by someone who has something there.
+                let who = match pool {
+                    PoolId::Model(id) if d < 128 => self.model_owner(id),
+                    PoolId::Validator(address) if d < 128 => self.account(address).unwrap_or(who),
+                    _ => who,
+                };
+                if c > 200 {
+                    let amount = Withdrawal::All;
+                    self.push(who, Kind::WithdrawStake { pool, amount });
+                } else {
+                    let held = view::stake(&mut self.world.state, pool, address(who)).unwrap();
+                    let least = match pool {
+                        PoolId::Validator(_) => params.validator_stake_min,
+                        PoolId::Model(_) => params.model_stake_min,
+                    };
+                    self.push_sized(who, c, least, held.counting.0, |amount| Kind::WithdrawStake {
+                        pool,
+                        amount: Withdrawal::Amount(amount),
+                    });
+                }
+            }
+            12 => {
+                let architecture = if d < 16 {
+                    Architecture::V1
+                } else {
+                    params.architecture
+                };
+                let commission = basis(u16::from(b) * 39);
+                self.push_sized(who, c, params.model_stake_min, 0, |stake| Kind::CreateModel {
+                    commission,
+                    stake,
+                    architecture,
+                });
+            }
+            13..17 => {
+                let (owner, model) = self.odd_model(b, d);
+                let limit = params.weights_size_max_bytes;
+                let size_bytes = match c % 16 {
+                    0 => 0,
+                    1 => limit + 1,
+                    2 => limit,
+                    3 => 1,
+                    size => u64::from(size) << 18,
+                };
+                self.push(
+                    owner,
+                    Kind::CommitModel {
+                        model,
+                        url: "soma:weights".parse().unwrap(),
+                        size_bytes,
+                        hash: ContentHash([e % 8; 32]),
+                    },
+                );
+            }
+            17..22 => {
+                let (owner, model) = self.odd_model(b, d);
+                let dim = if c < 16 { DIM + 1 } else { DIM };
+                self.push(
+                    owner,
+                    Kind::RevealModel {
+                        model,
+                        key: DecryptionKey([c; 32]),
+                        embedding: Embedding::draw(&Seed([e; 32]), dim as usize),
+                    },
+                );
+            }
+            22 => {
+                let (owner, model) = self.odd_model(b, d);
+                let commission = basis(u16::from(c) * 39);
+                self.push(owner, Kind::SetModelCommission { model, commission });
+                if e < 12 {
+                    self.push(owner, Kind::DeactivateModel { model });
+                }
+            }
+            23 | 24 => {
+                let (_, model) = self.odd_model(b, d);
+                let fault = ModelFault::BadWeights;
+                let reporters = if c < 10 { 4 } else { c % 3 };
+                for who in 0..reporters {
+                    self.push(who, Kind::ReportModel { model, fault });
+                }
+            }
+            25..32 => {
+                let targets = self.world.open_targets();
+                if d == 0 || targets.is_empty() {
+                    let (target, commitment) = (TargetId([b; 32]), Commitment([c; 32]));
+                    self.push(who, Kind::CommitSubmission { target, commitment });
+                } else {
+                    let fault = if d < 80 { d % 16 } else { 255 };
+                    self.commit(who, &targets[b as usize % targets.len()], c, fault);
+                    // Its reveal in the same block.
+                    if e < 8 {
+                        let commit = self.next.last().expect("just pushed");
+                        let id = SubmissionId::created_by(&commit.transaction.hash());
+                        let reveal = commit.find.as_ref().map(|find| find.reveal(id));
+                        self.push(who, reveal.expect("a commit has a find"));
+                    } else if fault != 255 {
+                        self.flush();
+                        self.reveal(0, 255);
+                    }
+                }
+            }
+            32..39 => self.reveal(b, d),
+            // A race: several commit to one target, and are revealed in another order.
+            39..42 => {
+                let targets = self.world.open_targets();
+                if !targets.is_empty() {
+                    let target = targets[b as usize % targets.len()].clone();
+                    let first = self.finds.len();
+                    for racer in 0..2 + c % 3 {
+                        self.commit(
+                            (who + racer) % ACCOUNTS,
+                            &target,
+                            d.wrapping_add(racer * (e % 2)),
+                            255,
+                        );
+                    }
+                    self.flush();
+                    let ready: Vec<(Find, SubmissionId)> = self.finds[first..].to_vec();
+                    for (find, id) in ready.iter().rev() {
+                        self.push(find.who, find.reveal(*id));
+                        if e % 4 == 0 {
+                            self.flush();
+                        }
+                    }
+                }
+            }
+            42..45 => {
+                let verdict = verdict(c);
+                if let Some(id) = self.audited(b) {
+                    let transcript = if verdict.has_transcript() || e < 64 {
+                        d % 2
+                    } else {
+                        0
+                    };
+                    self.audit(a % 5, id, verdict, transcript);
+                }
+            }
+            45..48 => {
+                // The whole committee audits: most agree, on what depends on the step.
+                if self.offset() >= params.audit_commit_blocks {
+                    self.until(0);
+                }
+                self.flush();
+                if let Some(id) = self.audited(b) {
+                    self.audit_together(id, verdict(c), d, e);
+                }
+            }
+            48..51 => {
+                if c < 200 {
+                    self.until(params.audit_commit_blocks);
+                }
+                self.reveal_audits(d);
+            }
+            51 => self.validator(who, b, c, d),
+            52 => self.push_odd(who, c),
+            57 => self.challenge(who, b, c),
+            58 => {
+                // A challenge is made, and the committee decides it.
+                self.challenge(who, b / 3 * 3, 255);
+                self.until(0);
+                self.until(params.challenge_blocks());
+                self.flush();
+                let tasks = view::challenge_tasks(&mut self.world.state, 0, 9).unwrap();
+                if let Some(task) = tasks.last() {
+                    self.audit_together(task.submission.id, verdict(c), d, e);
+                    self.until(params.audit_commit_blocks);
+                    self.reveal_audits(255);
+                }
+            }
+            63 if b < 128 => self.renew(who),
+            // The first and last blocks of every phase.
+            53 => self.until(0),
+            54 => self.until(params.epoch_blocks - 1),
+            55 => self.until(params.audit_commit_blocks - 1),
+            56 => {
+                // The last block in which the newest commit may be revealed, or the one after.
+                if let Some((_, id)) = self.finds.last() {
+                    let id = *id;
+                    let last = self.world.submission(id).committed.0 + params.reveal_blocks;
+                    let next = last - u64::from(b % 2) + 1;
+                    while self.world.height.0 + 1 < next {
+                        self.flush();
+                    }
+                    self.reveal(0, 255);
+                }
+            }
+            _ => {
+                for _ in 0..=b % 3 {
+                    self.flush();
+                }
+            }
+        }
+        if self.next.len() > 8 || a < 128 {
+            self.flush();
+        }
+    }
+
+    fn validator(&mut self, who: u8, b: u8, c: u8, d: u8) {
+        let mut good = register(&self.world, who, 1_000 * SOMA);
+        let mut sender = who;
+        let kind = match c % 16 {
+            0 => {
+                sender = b % 5;
+                Kind::LeaveValidator
+            }
+            1 if b < 64 => {
+                for who in 0..ACCOUNTS {
+                    self.push(who, Kind::LeaveValidator);
+                }
+                return;
+            }
+            1..5 => Kind::SetValidatorCommission {
+                commission: basis(u16::from(b) * 39),
+            },
+            5..8 => good,
+            8 => {
+                if let Kind::RegisterValidator { proof, .. } = &mut good {
+                    *proof = Signature([d; 64]);
+                }
+                good
+            }
+            9 => {
+                // A key of genesis.
+                if let Kind::RegisterValidator { network_key, .. } = &mut good {
+                    *network_key = PublicKey([100 + b % 4; 32]);
+                }
+                good
+            }
+            10 => register(&self.world, who, 1_000 * SOMA - 1),
+            _ => {
+                sender = b % 5;
+                Kind::SetRentVote {
+                    rent_per_mib_epoch: Shannons(match d % 4 {
+                        0 => 0,
+                        1 => SOMA,
+                        2 => SOMA + 1,
+                        _ => 5_000,
+                    }),
+                }
+            }
+        };
+        self.push(sender, kind);
+    }
+
+    /// Mostly of a winner, of this epoch or the last.
+    fn challenge(&mut self, who: u8, pick: u8, odd: u8) {
+        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+        let epoch = Epoch(now.epoch.0.saturating_sub(u64::from(pick % 3)));
+        let hits = match epoch == now.epoch {
+            true => now.hits,
+            false => {
+                let record = view::epoch_record(&mut self.world.state, epoch).unwrap();
+                record.expect("it is closed").state.hits
+            }
+        };
+        let index = u64::from(pick) % hits.max(1);
+        let winner = view::winner_at(&mut self.world.state, epoch, index).unwrap();
+        let newest = self.finds.last().map(|(_, id)| *id);
+        let submission = match odd {
+            0..8 => Some(SubmissionId([odd; 32])),
+            8..24 => newest,
+            _ => winner,
+        };
+        if let Some(submission) = submission {
+            self.push(who, Kind::ChallengeSubmission { submission });
+            if odd % 4 == 3 {
+                self.push((who + 1) % ACCOUNTS, Kind::ChallengeSubmission { submission });
+            }
+        }
+    }
+
+    /// Someone becomes rich enough to go on, and the network does not run out of models: a new one is
+    /// created, committed, and revealed.
+    fn renew(&mut self, who: u8) {
+        let richest = (0..ACCOUNTS)
+            .max_by_key(|who| self.world.balance(*who))
+            .unwrap_or(0);
+        let payments = List::new(vec![Payment {
+            to: address(who),
+            amount: Shannons(self.world.balance(richest) / 3),
+        }])
+        .unwrap();
+        self.push(richest, Kind::Transfer { payments });
+        self.flush();
+        let params = self.world.genesis.params.clone();
+        self.push(
+            who,
+            Kind::CreateModel {
+                commission: basis(1_000),
+                stake: Shannons(params.model_stake_min.0.saturating_mul(2)),
+                architecture: params.architecture,
+            },
+        );
+        self.flush();
+        let (owner, model) = *self.models.last().expect("there are always some");
+        self.push(owner, World::commit_model_kind(model, who));
+        self.until(0);
+        self.push(owner, World::reveal_model_kind(model, who));
+        self.flush();
+    }
+
+    /// A model and mostly its owner, sometimes another, or no model.
+    fn odd_model(&self, pick: u8, odd: u8) -> (u8, ModelId) {
+        let (owner, model) = self.model(pick);
+        match odd {
+            0..4 => (owner, ModelId([odd; 32])),
+            4..12 => (odd % ACCOUNTS, model),
+            _ => (owner, model),
+        }
+    }
+
+    fn model_owner(&self, id: ModelId) -> u8 {
+        let known = self.models.iter().find(|(_, model)| *model == id);
+        known.map_or(0, |(owner, _)| *owner)
+    }
+
+    fn account(&self, wanted: soma_types::Address) -> Option<u8> {
+        (0..ACCOUNTS).find(|who| address(*who) == wanted)
+    }
+
+    /// Mostly the newest finds: older ones have had their chance.
+    fn reveal(&mut self, pick: u8, odd: u8) {
+        let Some(index) = self.finds.len().checked_sub(1 + pick as usize % 4) else {
+            return;
+        };
+        let (find, id) = self.finds[index].clone();
+        let mut kind = find.reveal(id);
+        if let Kind::RevealSubmission { submission, salt, .. } = &mut kind {
+            match odd {
+                0 => *submission = SubmissionId([pick; 32]),
+                1..12 => salt.0[0] ^= 1,
+                _ => {}
+            }
+        }
+        let who = if (12..20).contains(&odd) {
+            odd % ACCOUNTS
+        } else {
+            find.who
+        };
+        self.push(who, kind);
+    }
+
+    /// Whatever is under way comes to its end.
+    pub fn finish(mut self) {
+        self.flush();
+        let end = self.world.epoch().0 + 4;
+        self.world.until_epoch(end);
+        let supply = self.world.supply();
+        assert_eq!(supply.total(), Some(MAX_SUPPLY));
+        let waiting = [supply.deposits, supply.bonds, supply.pending, supply.unbonding];
+        if self.world.genesis.params.unbonding_epochs == 1 && self.world.genesis.params.payouts_per_block > 2
+        {
+            assert_eq!(waiting, [Shannons::ZERO; 4]);
+        }
+    }
+}
+
+fn verdict(number: u8) -> Verdict {
+    [
+        Verdict::Valid,
+        Verdict::DataUnavailable,
+        Verdict::HashMismatch,
+        Verdict::FalseScore,
+    ][number as usize % 4]
+}
