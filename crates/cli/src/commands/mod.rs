@@ -5,6 +5,7 @@ pub mod localnet;
 pub mod model;
 pub mod money;
 pub mod scoring;
+pub mod sim;
 pub mod submit;
 pub mod target;
 pub mod train;

@@ -1,0 +1,43 @@
+//! Auditors: committee members who score winners again.
+
+use soma_types::{SubmissionId, Transcript, hash::domain_hash, objects::AuditFinding, transaction::Verdict};
+
+use crate::chain::Actor;
+
+/// A winner to audit.
+#[derive(Clone, Copy, Debug)]
+pub struct Task {
+    /// The winner.
+    pub submission: SubmissionId,
+    /// What scoring it shows. A strategy that reads this has done the work.
+    pub truth: Verdict,
+}
+
+/// A way to audit.
+pub trait Auditing {
+    /// What it says it found.
+    fn finding(&self, me: Actor, task: Task) -> Option<AuditFinding>;
+}
+
+/// Downloads, scores, and says what is true.
+#[derive(Clone, Copy, Debug)]
+pub struct Diligent;
+
+impl Auditing for Diligent {
+    fn finding(&self, _me: Actor, task: Task) -> Option<AuditFinding> {
+        Some(AuditFinding {
+            verdict: task.truth,
+            transcript: transcript(task),
+        })
+    }
+}
+
+/// The transcript of one who scored the data; zeros where there was nothing to score.
+#[must_use]
+pub fn transcript(task: Task) -> Transcript {
+    if task.truth.has_transcript() {
+        Transcript(domain_hash("soma 2026 sim transcript", &[&task.submission.0]))
+    } else {
+        Transcript::default()
+    }
+}

@@ -1,0 +1,12 @@
+//! Those who take part honestly. A strategy is a function from what everyone can see and what its owner
+//! has (documents, weights, money) to transactions; it changes nothing itself.
+
+mod auditors;
+mod households;
+mod submitters;
+mod trainers;
+
+pub use auditors::{Auditing, Diligent, Task};
+pub use households::{Household, stake_moves};
+pub use submitters::{Honest, Rule, Submitting, Wallet};
+pub use trainers::{Standing, Trainer, trainer_move};

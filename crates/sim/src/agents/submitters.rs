@@ -1,0 +1,147 @@
+//! Submitters: they score the documents they have against the open targets, and submit what hits.
+
+use soma_types::{ContentHash, hash::domain_hash, transaction::Verdict};
+
+use crate::{
+    board::{Board, OpenTarget},
+    chain::Actor,
+    desk::Find,
+    space::{Document, dot},
+};
+
+/// What a submitter brings to a block.
+#[derive(Debug)]
+pub struct Wallet<'a> {
+    /// Its account.
+    pub me: Actor,
+    /// Documents it has not scored before.
+    pub documents: &'a [Document],
+}
+
+/// A way to submit.
+pub trait Submitting {
+    /// What it submits now.
+    fn finds(&self, board: &Board, wallet: &Wallet<'_>) -> Vec<Find>;
+}
+
+/// Which threshold a target holds its submitters to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// The one in force when it opened.
+    Frozen,
+    /// That, or the one in force at the commit where it is lower.
+    Relaxing,
+}
+
+impl Rule {
+    fn threshold_q30(self, board: &Board, target: &OpenTarget) -> i64 {
+        match self {
+            Self::Frozen => target.threshold_q30,
+            Self::Relaxing => target.threshold_q30.min(board.threshold_now_q30()),
+        }
+    }
+}
+
+/// Submits a document to a target it truly hits, where nobody else was seen to be first.
+#[derive(Clone, Copy, Debug)]
+pub struct Honest {
+    /// The threshold it holds itself to.
+    pub rule: Rule,
+}
+
+impl Submitting for Honest {
+    fn finds(&self, board: &Board, wallet: &Wallet<'_>) -> Vec<Find> {
+        let mut taken = Vec::new();
+        let mut finds = Vec::new();
+        let open: Vec<&OpenTarget> = board.open().collect();
+        for document in wallet.documents {
+            // Each begins elsewhere, so that not all run for the same target.
+            let (before, after) = open.split_at(document.number as usize % open.len().max(1));
+            let free = after
+                .iter()
+                .chain(before)
+                .filter(|target| !taken.contains(&target.id));
+            let find = Scored::new(board, document).first_hit(free.copied(), self.rule, wallet.me);
+            taken.extend(find.as_ref().map(|find| find.target));
+            finds.extend(find);
+        }
+        finds
+    }
+}
+
+/// A document with what its scoring by every model shows.
+struct Scored<'a> {
+    board: &'a Board,
+    document: &'a Document,
+    cosines: Vec<f32>,
+}
+
+impl<'a> Scored<'a> {
+    fn new(board: &'a Board, document: &'a Document) -> Self {
+        let cosine = |mind: &crate::space::Mind| dot(&document.position, &mind.position);
+        Self {
+            board,
+            document,
+            cosines: board.minds.iter().map(cosine).collect(),
+        }
+    }
+
+    fn first_hit<'t>(
+        &self,
+        mut targets: impl Iterator<Item = &'t OpenTarget>,
+        rule: Rule,
+        me: Actor,
+    ) -> Option<Find> {
+        targets.find_map(|target| self.hit(target, rule, me))
+    }
+
+    fn hit(&self, target: &OpenTarget, rule: Rule, me: Actor) -> Option<Find> {
+        let threshold_q30 = rule.threshold_q30(self.board, target);
+        let needed = threshold_q30 as f32 / (1_u32 << 30) as f32;
+        let cosine = dot(&self.document.position, &target.position);
+        // No model pulls further than this.
+        if cosine < needed - 0.25 {
+            return None;
+        }
+        let loss = |place: &usize| {
+            self.document
+                .loss(&self.board.minds[*place], self.cosines[*place])
+        };
+        let losses: Vec<f64> = target.models.iter().map(loss).collect();
+        let winner = (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b]))?;
+        let place = target.models[winner];
+        let similarity = Document::similarity(cosine, target.cosines[winner], self.cosines[place]);
+        if similarity < needed {
+            return None;
+        }
+        let embedding = self.document.embedding(&self.board.minds[place]);
+        let exact = soma_types::Embedding::from_f32(&target.position)
+            .ok()?
+            .dot(&embedding);
+        // What rounding decides is left to others.
+        if i64::from(exact) < threshold_q30 + (1 << 16) {
+            return None;
+        }
+        Some(Find {
+            by: me,
+            target: target.id,
+            data: data_hash(self.document.number),
+            size_bytes: size_bytes(self.document.number),
+            losses_nano: losses.iter().map(|loss| (loss * 1e9) as u64).collect(),
+            embedding,
+            truth: Verdict::Valid,
+        })
+    }
+}
+
+/// The hash of a document.
+#[must_use]
+pub fn data_hash(number: u64) -> ContentHash {
+    ContentHash(domain_hash("soma 2026 sim document", &[&number.to_le_bytes()]))
+}
+
+/// The length of a document: 2 to 18 kB, 10 kB in the mean.
+#[must_use]
+pub const fn size_bytes(number: u64) -> u64 {
+    2_000 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50)
+}

@@ -1,0 +1,87 @@
+//! Trainers: each creates a model, renews its weights in time, and gives up when nobody's data wants it.
+
+use soma_types::{
+    ContentHash, DecryptionKey, Epoch, ModelId, Shannons, TransactionKind,
+    hash::domain_hash,
+    objects::{Model, ModelStatus},
+};
+
+use crate::{chain::Actor, scale::percent, space::Mind};
+
+/// Age at which weights are renewed: in time to be revealed before they are stale.
+const RENEW_AFTER: u64 = 10;
+/// Epochs without any hit after which a trainer gives up.
+const PATIENCE: u64 = 60;
+/// Size of a model's weights.
+const WEIGHTS_BYTES: u64 = 2 << 30;
+
+/// Who trains a model.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    /// The owner's account.
+    pub actor: Actor,
+    /// What the model specialises in.
+    pub cluster: usize,
+    /// How much better than the average of its time it is, in nats.
+    pub talent: f64,
+    /// What its owner stakes.
+    pub stake: Shannons,
+    /// The model, once created.
+    pub model: Option<ModelId>,
+    /// What the weights in training can do.
+    pub next: Option<Mind>,
+    /// The last epoch in which its model won, or in which it was created.
+    pub last_hit: u64,
+}
+
+/// What a trainer sees of its own model.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'a> {
+    /// The epoch in progress.
+    pub epoch: Epoch,
+    /// The model, once created.
+    pub model: Option<&'a Model>,
+}
+
+/// What the trainer does in this epoch.
+#[must_use]
+pub fn trainer_move(trainer: &Trainer, standing: Standing<'_>) -> Option<TransactionKind> {
+    let epoch = standing.epoch;
+    let Some(model) = standing.model else {
+        return Some(TransactionKind::CreateModel {
+            commission: percent(10),
+            stake: trainer.stake,
+            architecture: crate::scale::params().architecture,
+        });
+    };
+    if !model.is_live() {
+        return None;
+    }
+    if model.status != ModelStatus::Created && trainer.last_hit + PATIENCE < epoch.0 {
+        return Some(TransactionKind::DeactivateModel { model: model.id });
+    }
+    if let Some(committed) = &model.committed {
+        return (committed.epoch < epoch).then(|| TransactionKind::RevealModel {
+            model: model.id,
+            key: DecryptionKey(model.id.0),
+            embedding: trainer
+                .next
+                .as_ref()
+                .expect("what was committed was trained")
+                .embedding(),
+        });
+    }
+    let due = match &model.weights {
+        None => model.revealed.is_none(),
+        Some(weights) => model.revealed.is_none() && weights.active_from.plus(RENEW_AFTER) <= epoch,
+    };
+    due.then(|| TransactionKind::CommitModel {
+        model: model.id,
+        url: "soma:weights".parse().expect("a valid URL"),
+        size_bytes: WEIGHTS_BYTES,
+        hash: ContentHash(domain_hash(
+            "soma 2026 sim weights",
+            &[&model.id.0, &epoch.0.to_le_bytes()],
+        )),
+    })
+}

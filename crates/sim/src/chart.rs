@@ -1,0 +1,332 @@
+//! Line charts as SVG: few colours, labels at the lines themselves, units on every axis.
+
+use plotters::{
+    prelude::{
+        ChartBuilder, DashedLineSeries, DrawingArea, IntoDrawingArea as _, LineSeries, SVGBackend, Text,
+    },
+    style::{Color as _, IntoFont as _, RGBColor, ShapeStyle, TextStyle},
+};
+
+/// A picture: panels above each other that share their x axis.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// The file's name, without its ending.
+    pub name: &'static str,
+    /// What it shows, in one sentence.
+    pub title: String,
+    /// What the x axis is.
+    pub x: Axis,
+    /// The panels, from above.
+    pub panels: Vec<Panel>,
+}
+
+/// An axis.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    /// What it is, with its unit.
+    pub label: &'static str,
+    /// Its ends; `None`: those of the data.
+    pub range: Option<(f64, f64)>,
+    /// Whether equal distances are equal factors.
+    pub scale: Scale,
+}
+
+/// How an axis is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal distances are equal differences.
+    Linear,
+    /// Equal distances are equal factors.
+    Log,
+}
+
+impl Axis {
+    /// A linear axis over the data.
+    #[must_use]
+    pub const fn linear(label: &'static str) -> Self {
+        Self {
+            label,
+            range: None,
+            scale: Scale::Linear,
+        }
+    }
+
+    /// A logarithmic axis over the data.
+    #[must_use]
+    pub const fn log(label: &'static str) -> Self {
+        Self {
+            label,
+            range: None,
+            scale: Scale::Log,
+        }
+    }
+
+    /// The axis with these ends.
+    #[must_use]
+    pub const fn from(mut self, low: f64, high: f64) -> Self {
+        self.range = Some((low, high));
+        self
+    }
+
+    fn place(&self, value: f64) -> f64 {
+        match self.scale {
+            Scale::Linear => value,
+            Scale::Log => value.max(1e-12).log10(),
+        }
+    }
+
+    fn name(&self, place: f64) -> String {
+        let value = match self.scale {
+            Scale::Linear => place,
+            Scale::Log => 10_f64.powf(place),
+        };
+        let (scaled, unit) = match value.abs() {
+            size if size >= 1e6 => (value / 1e6, "M"),
+            size if size >= 1e4 => (value / 1e3, "k"),
+            _ => (value, ""),
+        };
+        let scaled = (scaled * 1e4).round() / 1e4;
+        format!("{scaled}{unit}")
+    }
+
+    /// The ends of the axis for these values.
+    fn ends(&self, values: impl Iterator<Item = f64>) -> (f64, f64) {
+        let (low, high) = self.range.unwrap_or_else(|| {
+            values.fold((f64::MAX, f64::MIN), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
+        });
+        let (low, high) = (self.place(low), self.place(high));
+        let room = if self.range.is_none() {
+            (high - low).abs().max(1e-9) * 0.04
+        } else {
+            0.0
+        };
+        (low - room, high + room)
+    }
+}
+
+/// One diagram.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    /// Its y axis.
+    pub y: Axis,
+    /// Its lines.
+    pub lines: Vec<Line>,
+}
+
+/// A line and the words beside its end.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// What it is.
+    pub label: String,
+    /// Its colour.
+    pub ink: Ink,
+    /// How it is drawn.
+    pub stroke: Stroke,
+    /// Its points, in the order of x.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Line {
+    /// A solid line.
+    pub fn new(label: impl Into<String>, ink: Ink, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self {
+            label: label.into(),
+            ink,
+            stroke: Stroke::Solid,
+            points: points.into_iter().collect(),
+        }
+    }
+
+    /// The line, drawn so.
+    #[must_use]
+    pub const fn stroke(mut self, stroke: Stroke) -> Self {
+        self.stroke = stroke;
+        self
+    }
+}
+
+/// How a line is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stroke {
+    /// A result.
+    Solid,
+    /// What was wanted or expected.
+    Dashed,
+    /// A result whose trend another line shows.
+    Faint,
+}
+
+/// The colours, which also differ in lightness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ink {
+    /// The main result.
+    Blue,
+    /// What it is compared with.
+    Orange,
+    /// A third.
+    Green,
+    /// A fourth.
+    Purple,
+    /// A fifth.
+    Red,
+    /// A reference.
+    Grey,
+}
+
+impl Ink {
+    const fn rgb(self) -> RGBColor {
+        match self {
+            Self::Blue => RGBColor(0x1f, 0x5f, 0xa8),
+            Self::Orange => RGBColor(0xd9, 0x7a, 0x06),
+            Self::Green => RGBColor(0x2f, 0x8f, 0x5b),
+            Self::Purple => RGBColor(0x7a, 0x4f, 0xa3),
+            Self::Red => RGBColor(0xc0, 0x39, 0x2b),
+            Self::Grey => RGBColor(0x80, 0x80, 0x80),
+        }
+    }
+}
+
+const TEXT: RGBColor = RGBColor(0x33, 0x33, 0x33);
+const GRID: RGBColor = RGBColor(0xe6, 0xe6, 0xe6);
+const WIDTH: u32 = 860;
+const PANEL_HEIGHT: u32 = 220;
+const TITLE_HEIGHT: u32 = 44;
+/// Room for the labels at the lines' ends.
+const LABELS_WIDTH: u32 = 170;
+/// Most points of a line: more cannot be seen.
+const POINTS_MAX: usize = 450;
+/// Least distance of two labels.
+const LABEL_STEP: i32 = 15;
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+
+impl Figure {
+    /// The picture's text.
+    ///
+    /// # Panics
+    /// Never: drawing into memory does not fail.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        let mut text = String::new();
+        let height = TITLE_HEIGHT + PANEL_HEIGHT * self.panels.len() as u32 + 26;
+        {
+            let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
+            self.draw(&root).expect("drawing into memory does not fail");
+        }
+        text
+    }
+
+    fn draw(&self, root: &Area<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        root.fill(&RGBColor(255, 255, 255))?;
+        let title = TextStyle::from(("sans-serif", 17).into_font()).color(&TEXT);
+        root.draw(&Text::new(self.title.clone(), (14, 14), title))?;
+        let xs = self
+            .panels
+            .iter()
+            .flat_map(|panel| &panel.lines)
+            .flat_map(|line| &line.points);
+        let (mut x_low, mut x_high) = self.x.ends(xs.map(|point| point.0));
+        if self.x.range.is_none() {
+            // Time has no margins.
+            let room = (x_high - x_low) * 0.04 / 1.08;
+            (x_low, x_high) = (x_low + room, x_high - room);
+        }
+        let (_, body) = root.split_vertically(TITLE_HEIGHT);
+        let last = self.panels.len() - 1;
+        let mut rest = body;
+        for (index, panel) in self.panels.iter().enumerate() {
+            let height = PANEL_HEIGHT + if index == last { 26 } else { 0 };
+            let (area, below) = rest.split_vertically(height);
+            rest = below;
+            self.draw_panel(&area, panel, (x_low, x_high), index == last)?;
+        }
+        root.present()?;
+        Ok(())
+    }
+
+    fn draw_panel(
+        &self,
+        area: &Area<'_>,
+        panel: &Panel,
+        (x_low, x_high): (f64, f64),
+        last: bool,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let small = TextStyle::from(("sans-serif", 12).into_font()).color(&TEXT);
+        let ys = panel
+            .lines
+            .iter()
+            .flat_map(|line| &line.points)
+            .map(|point| point.1);
+        let (y_low, y_high) = panel.y.ends(ys);
+        area.draw(&Text::new(panel.y.label, (14, 2), small.clone()))?;
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(22)
+            .margin_right(LABELS_WIDTH)
+            .margin_left(8)
+            .x_label_area_size(if last { 44 } else { 18 })
+            .y_label_area_size(44)
+            .build_cartesian_2d(x_low..x_high, y_low..y_high)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(GRID)
+            .light_line_style(plotters::style::TRANSPARENT)
+            .axis_style(GRID)
+            .y_labels(5)
+            .x_labels(11)
+            .x_desc(if last { self.x.label } else { "" })
+            .label_style(small.clone())
+            .axis_desc_style(small.clone())
+            .x_label_formatter(&|place| self.x.name(*place))
+            .y_label_formatter(&|place| panel.y.name(*place))
+            .draw()?;
+        let mut labels = Vec::new();
+        for line in &panel.lines {
+            let points: Vec<(f64, f64)> = thinned(&line.points)
+                .map(|(x, y)| (self.x.place(x), panel.y.place(y).clamp(y_low, y_high)))
+                .collect();
+            let ink = line.ink.rgb();
+            let style = |width: u32, opacity: f64| ShapeStyle {
+                color: ink.mix(opacity),
+                filled: false,
+                stroke_width: width,
+            };
+            match line.stroke {
+                Stroke::Solid => chart.draw_series(LineSeries::new(points.clone(), style(2, 1.0)))?,
+                Stroke::Faint => chart.draw_series(LineSeries::new(points.clone(), style(1, 0.35)))?,
+                Stroke::Dashed => {
+                    chart.draw_series(DashedLineSeries::new(points.clone(), 5, 4, style(1, 1.0)))?
+                }
+            };
+            if let Some(end) = points.last().filter(|_| !line.label.is_empty()) {
+                labels.push((chart.backend_coord(end), line));
+            }
+        }
+        // Labels keep their order and a distance.
+        labels.sort_by_key(|((_, y), _)| *y);
+        let (left, top) = area.get_base_pixel();
+        let mut free = i32::MIN;
+        for ((x, y), line) in labels {
+            let y = (y - 7).max(free);
+            free = y + LABEL_STEP;
+            let ink = line.ink.rgb();
+            let style = TextStyle::from(("sans-serif", 12).into_font()).color(&ink);
+            area.draw(&Text::new(line.label.clone(), (x - left + 7, y - top), style))?;
+        }
+        Ok(())
+    }
+}
+
+/// At most [`POINTS_MAX`] points: means of equal stretches.
+fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    let stretch = points.len().div_ceil(POINTS_MAX).max(1);
+    points.chunks(stretch).map(|chunk| {
+        let count = chunk.len() as f64;
+        (
+            chunk.iter().map(|point| point.0).sum::<f64>() / count,
+            chunk.iter().map(|point| point.1).sum::<f64>() / count,
+        )
+    })
+}
