@@ -1,7 +1,8 @@
 //! The auditor: what a validator does besides ordering blocks.
 //!
 //! Upon a new epoch E: every winner of E-1 that this validator was drawn for is downloaded, checked
-//! against its size and hash, and scored exactly with all models of its target; the verdict is committed.
+//! against its size and hash, and scored exactly with all models of its target; the verdict is committed. So
+//! is every challenged winner, once its auditors are drawn.
 //! Upon the end of the commit window: the verdict is revealed, with the transcript that proves the work.
 //! Upon a model's reveal: its weights are downloaded, decrypted and parsed; a fault is reported.
 //!
@@ -14,13 +15,13 @@
 //! Bounds: one step handles at most [`AUDITS_PER_STEP_MAX`] winners, so that a caller stays responsive.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     convert::Infallible,
     sync::Arc,
     time::Duration,
 };
 
-use soma_client::{Account, ClientError, ModelFilter, NodeClient, SubmissionFilter, SubmissionPhase};
+use soma_client::{Account, ClientError, ModelFilter, NodeClient};
 use soma_model::{Directions, Model};
 use soma_types::{
     Address, ContentHash, Epoch, Height, ModelId, Salt, Seed, SubmissionId, TransactionKind,
@@ -42,6 +43,8 @@ use crate::{
 pub const AUDITS_PER_STEP_MAX: usize = 16;
 /// Blocks after which a verdict that is not on chain is sent again.
 pub const RESEND_BLOCKS: u64 = 12;
+/// Blocks between two looks at all models for weights revealed since.
+pub const MODELS_EVERY_BLOCKS: u64 = 12;
 
 /// Why a step could not be made. What is wrong with a submission or a model is no error but a finding.
 #[derive(Debug, thiserror::Error)]
@@ -84,15 +87,43 @@ pub struct Progress {
     pub models_reported: Vec<ModelId>,
 }
 
+/// What an epoch's audits wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The sample is known; verdicts are committed.
+    Sample,
+    /// So are the auditors of challenged winners.
+    Challenged,
+    /// Verdicts are revealed.
+    Reveal,
+}
+
+impl Phase {
+    /// The phase at `offset` blocks into an epoch.
+    const fn at(offset: u64, params: &Params) -> Self {
+        if offset < params.challenge_blocks() {
+            Self::Sample
+        } else if offset < params.audit_commit_blocks {
+            Self::Challenged
+        } else {
+            Self::Reveal
+        }
+    }
+}
+
 /// An epoch whose winners are audited.
 #[derive(Debug)]
 struct Audited {
     epoch: Epoch,
     seed: Seed,
     directions: Arc<Directions>,
-    /// When each verdict was last sent.
-    sent: BTreeMap<SubmissionId, Height>,
     findings: BTreeMap<SubmissionId, AuditFinding>,
+    /// The phase in which the node was last asked what is due.
+    asked_in: Option<Phase>,
+    /// What waits for this validator, as far as it asked.
+    due: VecDeque<SubmissionView>,
+    /// When a verdict was last sent that the node was not asked about since.
+    sent: Option<Height>,
 }
 
 /// Audits under one validator's key.
@@ -104,6 +135,8 @@ pub struct Auditor {
     desk: ScoringDesk,
     experts: Experts,
     audited: Option<Audited>,
+    /// When all models were last looked at.
+    models_seen: Option<Height>,
     /// Weights files examined after their reveal.
     examined: BTreeSet<ContentHash>,
 }
@@ -119,6 +152,7 @@ impl Auditor {
             desk,
             experts,
             audited: None,
+            models_seen: None,
             examined: BTreeSet::new(),
         }
     }
@@ -144,13 +178,18 @@ impl Auditor {
     /// When it could not be done; the next step tries again.
     pub async fn step(&mut self) -> Result<Progress, AuditError> {
         let mut progress = Progress::default();
-        self.examine_models(&mut progress).await?;
         let status = self.node.status().await?;
-        if let Some(audited) = status.epoch.minus(1) {
-            self.prepare(audited).await?;
-            let reveal_from = status.epoch_first_height.plus(self.params.audit_commit_blocks);
-            self.audit_winners(status.height, reveal_from, &mut progress)
-                .await?;
+        let due = |seen: Height| status.height >= seen.plus(MODELS_EVERY_BLOCKS);
+        if self.models_seen.is_none_or(due) {
+            self.examine_models(&mut progress).await?;
+            self.models_seen = Some(status.height);
+        }
+        if let Some(epoch) = status.epoch.minus(1) {
+            self.prepare(epoch).await?;
+            let offset = status.height.0.saturating_sub(status.epoch_first_height.0);
+            let phase = Phase::at(offset, &self.params);
+            self.ask(status.height, phase).await?;
+            self.audit_winners(status.height, phase, &mut progress).await?;
         }
         Ok(progress)
     }
@@ -196,9 +235,35 @@ impl Auditor {
             epoch,
             seed: state.seed,
             directions,
-            sent: BTreeMap::new(),
             findings: BTreeMap::new(),
+            asked_in: None,
+            due: VecDeque::new(),
+            sent: None,
         });
+        Ok(())
+    }
+
+    /// Asks what is due: once in each phase, and again when a verdict had time to appear on chain.
+    async fn ask(&mut self, height: Height, phase: Phase) -> Result<(), AuditError> {
+        let me = self.address();
+        let Some(audited) = &mut self.audited else {
+            return Ok(());
+        };
+        let overdue = |sent: Height| height >= sent.plus(RESEND_BLOCKS);
+        let again = audited.due.is_empty() && audited.sent.is_some_and(overdue);
+        if audited.asked_in == Some(phase) && !again {
+            return Ok(());
+        }
+        let winners = self.node.audits(&me).await?;
+        let due = winners.into_iter().filter(|view| {
+            let mine = view.audits.iter().find(|audit| audit.auditor == me);
+            match mine.map(|audit| &audit.vote.revealed) {
+                None => phase != Phase::Reveal,
+                Some(revealed) => phase == Phase::Reveal && revealed.is_none(),
+            }
+        });
+        audited.due = due.collect();
+        (audited.asked_in, audited.sent) = (Some(phase), None);
         Ok(())
     }
 
@@ -206,41 +271,23 @@ impl Auditor {
     async fn audit_winners(
         &mut self,
         height: Height,
-        reveal_from: Height,
+        phase: Phase,
         progress: &mut Progress,
     ) -> Result<(), AuditError> {
         let me = self.address();
-        let winners = self
-            .node
-            .submissions(&SubmissionFilter {
-                phase: Some(SubmissionPhase::Won),
-                ..SubmissionFilter::default()
-            })
-            .await?;
-        let revealing = height >= reveal_from;
-        let resend = |id: &SubmissionId| {
-            let sent = self.audited.as_ref().and_then(|audited| audited.sent.get(id));
-            sent.is_none_or(|sent| height >= sent.plus(RESEND_BLOCKS) || (revealing && *sent < reveal_from))
-        };
-        let due = winners.into_iter().filter(|view| {
-            let vote = view
-                .audits
-                .iter()
-                .find(|audit| audit.auditor == me)
-                .map(|audit| &audit.vote);
-            view.auditors.contains(&me)
-                && resend(&view.submission.id)
-                && match vote {
-                    None => !revealing,
-                    Some(vote) => revealing && vote.revealed.is_none(),
-                }
-        });
-        for view in due.take(AUDITS_PER_STEP_MAX).collect::<Vec<_>>() {
+        for _ in 0..AUDITS_PER_STEP_MAX {
+            let Some(view) = self
+                .audited
+                .as_ref()
+                .and_then(|audited| audited.due.front().cloned())
+            else {
+                break;
+            };
             let submission = view.submission.id;
             let finding = self.finding(&view).await?;
             let salt = self.salt(&submission);
             let AuditFinding { verdict, transcript } = finding;
-            if revealing {
+            if phase == Phase::Reveal {
                 let reveal = TransactionKind::RevealAudit {
                     submission,
                     salt,
@@ -259,8 +306,10 @@ impl Auditor {
                     .await?;
                 progress.committed += 1;
             }
+            // Only now: what failed is tried again by the next step.
             if let Some(audited) = &mut self.audited {
-                audited.sent.insert(submission, height);
+                audited.due.pop_front();
+                audited.sent = Some(height);
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Models ready to score: downloaded, checked against what was committed, decrypted, parsed, and kept.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use soma_blobs::{ContainerError, decrypt};
 use soma_model::{Model, WeightsError};
@@ -35,13 +35,16 @@ impl ExpertError {
     }
 }
 
-/// Loads each weights file once. Files that left the routing table stay until [`Experts::retain`] drops
-/// them, since the audits of an epoch need the weights that competed in it.
+/// Most memory that models kept for later may take, in bytes. Those in use are kept by their users.
+const KEPT_BYTES_MAX: usize = 8 << 30;
+
+/// Loads each weights file once, and keeps what was used last.
 #[derive(Debug)]
 pub struct Experts {
     downloader: Downloader,
     architecture: Architecture,
-    loaded: BTreeMap<ContentHash, Arc<Model>>,
+    /// Least recently used first.
+    loaded: Vec<(ContentHash, Arc<Model>)>,
 }
 
 impl Experts {
@@ -51,7 +54,7 @@ impl Experts {
         Self {
             downloader,
             architecture,
-            loaded: BTreeMap::new(),
+            loaded: Vec::new(),
         }
     }
 
@@ -73,8 +76,11 @@ impl Experts {
     /// The fault, when the weights are unusable.
     pub async fn load(&mut self, weights: &Weights) -> Result<Arc<Model>, ExpertError> {
         let committed = &weights.committed;
-        if let Some(model) = self.loaded.get(&committed.hash) {
-            return Ok(Arc::clone(model));
+        if let Some(place) = self.loaded.iter().position(|(hash, _)| *hash == committed.hash) {
+            let found = self.loaded.remove(place);
+            let model = Arc::clone(&found.1);
+            self.loaded.push(found);
+            return Ok(model);
         }
         let container = self
             .downloader
@@ -82,12 +88,13 @@ impl Experts {
             .await?;
         let plain = decrypt(&container, &weights.key.into())?;
         let model = Arc::new(Model::from_bytes(&plain, &self.architecture)?);
-        self.loaded.insert(committed.hash, Arc::clone(&model));
+        self.loaded.push((committed.hash, Arc::clone(&model)));
+        let kept_bytes = |loaded: &[(_, Arc<Model>)]| -> usize {
+            loaded.iter().map(|(_, model)| model.memory_bytes()).sum()
+        };
+        while kept_bytes(&self.loaded) > KEPT_BYTES_MAX {
+            self.loaded.remove(0);
+        }
         Ok(model)
-    }
-
-    /// Keeps only these files' models.
-    pub fn retain(&mut self, keep: impl Fn(&ContentHash) -> bool) {
-        self.loaded.retain(|hash, _| keep(hash));
     }
 }

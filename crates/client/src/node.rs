@@ -351,6 +351,13 @@ impl NodeClient {
         self.get(&format!("/v1/submissions/{submission}"), &[]).await
     }
 
+    /// The winners that `auditor` is to audit in the current epoch. Challenged ones are among them once their
+    /// auditors are drawn.
+    pub async fn audits(&self, auditor: &Address) -> Result<Vec<SubmissionView>, ClientError> {
+        self.list("/v1/audits", &vec![("auditor", auditor.to_string())])
+            .await
+    }
+
     /// A finalized block; the last for `None`.
     pub async fn block(&self, height: Option<Height>) -> Result<BlockView, ClientError> {
         self.get(&format!("/v1/blocks/{}", latest(height)), &[]).await

@@ -116,6 +116,8 @@ getters! {
     submission_embedding(submission: SubmissionId) -> Embedding = SUBMISSION_EMBEDDINGS;
     /// The winner at a position of an epoch's list, `0..hits`.
     winner_at(epoch: Epoch, index: u64) -> SubmissionId = WINNER_AT;
+    /// How many of an epoch's winners were challenged.
+    challenges(epoch: Epoch) -> u64 = CHALLENGES_LEN;
     /// Whose data a content hash is.
     data_claim(hash: ContentHash) -> DataClaim = CLAIMS;
     /// One auditor's work on one winner.

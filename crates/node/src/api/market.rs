@@ -86,6 +86,14 @@ fn page_before<T>((items, looked): (Vec<T>, u64), end: u64) -> Json<Page<T>> {
     })
 }
 
+/// Whose audits.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct AuditFilter {
+    /// An address: only what this validator was drawn for.
+    pub auditor: Option<String>,
+}
+
 /// The name a status has in JSON.
 fn status_name(status: &impl serde::Serialize) -> String {
     match serde_json::to_value(status) {
@@ -346,4 +354,46 @@ pub async fn submission(State(api): Api, Path(id): Path<String>) -> Result<Json<
         .await?
         .map(Json)
         .ok_or_else(|| Error::not_found("submission", id))
+}
+
+/// The winners that are audited in the current epoch: the sample first, in the order of their wins, then
+/// those that were challenged, once their auditors are drawn.
+#[utoipa::path(get, path = "/v1/audits", params(AuditFilter, Part),
+    responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
+pub async fn audits(
+    State(api): Api,
+    Query(filter): Query<AuditFilter>,
+    Query(part): Query<Part>,
+) -> Result<Json<Page<SubmissionView>>, Error> {
+    let auditor: Option<Address> = filter.auditor.as_deref().map(parse).transpose()?;
+    let start: u64 = part.cursor()?.unwrap_or(0);
+    let mut reader = api.query.reader().await;
+    let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
+    let Some(closed) = current.epoch.minus(1) else {
+        return Ok(Json(Page {
+            items: Vec::new(),
+            next: None,
+        }));
+    };
+    let record = reader.read(|state| view::epoch_record(state, closed)).await?;
+    let winners = record.map_or(0, |record| record.state.hits);
+    let challenges = reader.read(|state| view::challenges(state, closed)).await?;
+    let end = winners + challenges.unwrap_or(0);
+    let found = scan(&mut reader, start..end, part.limit(), |state, index| {
+        let task = match index.checked_sub(winners) {
+            None => view::audit_tasks(state, index, index + 1)?,
+            Some(index) => view::challenge_tasks(state, index, index + 1)?,
+        };
+        let mine = task
+            .into_iter()
+            .find(|task| auditor.is_none_or(|auditor| task.auditors.contains(&auditor)));
+        mine.map(|task| submission_view(state, task.submission))
+            .transpose()
+    });
+    let (items, looked) = found.await?;
+    let next = start + looked;
+    Ok(Json(Page {
+        items,
+        next: (next < end).then(|| next.to_string()),
+    }))
 }

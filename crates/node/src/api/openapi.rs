@@ -35,6 +35,7 @@ use super::{accounts, blobs, chain, events, market, transactions};
         blobs::target_data,
         market::submissions,
         market::submission,
+        market::audits,
         transactions::submit,
         transactions::simulate,
         transactions::transaction,
