@@ -29,6 +29,9 @@ pub const MIN_SQUARED_LENGTH_Q30: i32 = (UNIT_Q30 as i64 * 98 / 100) as i32;
 /// Uniform 16-bit draws summed for one normal coordinate in [`Embedding::draw`].
 const DRAWS_PER_COORDINATE: usize = 16;
 
+/// Coordinates encoded at a time.
+const PIECE: usize = 64;
+
 /// Magnitudes are brought below 2^40 before squaring, so 2^13 squares times 2^30 fit a `u128`.
 const MAGNITUDE_BITS: u32 = 40;
 
@@ -87,12 +90,18 @@ impl Embedding {
         if squared == 0 {
             return Err(EmbeddingError::Zero);
         }
+        // |v| with its bits moved up to the top of 48: dividing by it errs by less than 2^-32.
+        let lift = (96 - (u128::BITS - squared.leading_zeros())) / 2;
+        let length = (squared << (2 * lift)).isqrt() as u64;
         let coordinates = vector
             .iter()
             .map(|v| {
-                // floor(sqrt(floor(q))) = floor(sqrt(q)): the integer quotient loses nothing.
-                let quotient = ((magnitude(v) * magnitude(v)) << 30) / squared;
-                let rounded = (quotient.isqrt() as i32).min(i32::from(i16::MAX)) as i16;
+                // The largest r with r / 2^15 <= |v[i]| / |v|: the quotient or one less.
+                let magnitude = magnitude(v);
+                let quotient = ((magnitude as u64) << (lift + 15)) / length;
+                let square = u128::from(quotient) * u128::from(quotient);
+                let rounded = quotient - u64::from(square * squared > (magnitude * magnitude) << 30);
+                let rounded = (rounded as i32).min(i32::from(i16::MAX)) as i16;
                 if *v < 0 { -rounded } else { rounded }
             })
             .collect();
@@ -131,17 +140,17 @@ impl Embedding {
     /// When `dim` is 0 or above [`MAX_EMBEDDING_DIM`]: an `Architecture` guarantees it is not.
     #[must_use]
     pub fn draw(seed: &Seed, dim: usize) -> Self {
-        let mut stream = domain_xof("soma 2026 embedding draw", &[&seed.0]);
-        let mut bytes = [0_u8; 2 * DRAWS_PER_COORDINATE];
-        let vector: Vec<i64> = (0..dim)
-            .map(|_| {
-                stream.fill(&mut bytes);
-                let sum: i64 = bytes
+        let mut bytes = vec![0_u8; 2 * DRAWS_PER_COORDINATE * dim];
+        domain_xof("soma 2026 embedding draw", &[&seed.0]).fill(&mut bytes);
+        let vector: Vec<i64> = bytes
+            .chunks_exact(2 * DRAWS_PER_COORDINATE)
+            .map(|draws| {
+                let sum: i32 = draws
                     .chunks_exact(2)
-                    .map(|pair| i64::from(u16::from_le_bytes([pair[0], pair[1]])))
+                    .map(|pair| i32::from(u16::from_le_bytes([pair[0], pair[1]])))
                     .sum();
                 // Twice the sum less twice its mean: odd multiples stay exact.
-                2 * sum - (DRAWS_PER_COORDINATE as i64) * i64::from(u16::MAX)
+                i64::from(2 * sum) - (DRAWS_PER_COORDINATE as i64) * i64::from(u16::MAX)
             })
             .collect();
         Self::from_direction(&vector).expect("the dimension is in bounds and 2^-256 is the chance of zero")
@@ -237,9 +246,14 @@ impl fmt::Debug for Embedding {
 impl BorshSerialize for Embedding {
     fn serialize<W: Write>(&self, writer: &mut W) -> io::Result<()> {
         writer.write_all(&(self.dim() as u16).to_le_bytes())?;
-        self.0
-            .iter()
-            .try_for_each(|coordinate| writer.write_all(&coordinate.to_le_bytes()))
+        // In pieces, not one by one: embeddings are most of what is hashed and stored.
+        let mut bytes = [0; 2 * PIECE];
+        self.0.chunks(PIECE).try_for_each(|piece| {
+            for (pair, coordinate) in bytes.chunks_exact_mut(2).zip(piece) {
+                pair.copy_from_slice(&coordinate.to_le_bytes());
+            }
+            writer.write_all(&bytes[..2 * piece.len()])
+        })
     }
 }
 
@@ -248,9 +262,12 @@ impl BorshDeserialize for Embedding {
         let invalid = |error: EmbeddingError| io::Error::new(io::ErrorKind::InvalidData, error);
         let dim = usize::from(u16::deserialize_reader(reader)?);
         check_dimension(dim).map_err(invalid)?;
-        let coordinates = (0..dim)
-            .map(|_| i16::deserialize_reader(reader))
-            .collect::<io::Result<Vec<i16>>>()?;
+        let mut bytes = vec![0; 2 * dim];
+        reader.read_exact(&mut bytes)?;
+        let coordinates = bytes
+            .chunks_exact(2)
+            .map(|pair| i16::from_le_bytes([pair[0], pair[1]]))
+            .collect();
         Self::from_q15(coordinates).map_err(invalid)
     }
 }
@@ -340,7 +357,36 @@ mod tests {
         assert!(mean.abs() < 0.02, "mean {mean}");
     }
 
+    /// What [`Embedding::from_direction`] is, without its shortcuts.
+    fn defined_direction(vector: &[i64]) -> Vec<i16> {
+        let bits = vector
+            .iter()
+            .map(|v| u64::BITS - v.unsigned_abs().leading_zeros())
+            .max();
+        let shift = bits.unwrap().saturating_sub(MAGNITUDE_BITS);
+        let magnitudes: Vec<u128> = vector
+            .iter()
+            .map(|v| u128::from(v.unsigned_abs() >> shift))
+            .collect();
+        let squared: u128 = magnitudes.iter().map(|m| m * m).sum();
+        magnitudes
+            .iter()
+            .zip(vector)
+            .map(|(m, v)| {
+                let rounded = (((m * m) << 30) / squared).isqrt().min(i16::MAX as u128) as i16;
+                if *v < 0 { -rounded } else { rounded }
+            })
+            .collect()
+    }
+
     proptest! {
+        #[test]
+        fn short_vectors_are_directions_too(vector in prop::collection::vec(-9_i64..10, 1..9)) {
+            prop_assume!(vector.iter().any(|v| *v != 0));
+            let embedding = Embedding::from_direction(&vector).unwrap();
+            prop_assert_eq!(embedding.as_slice(), defined_direction(&vector));
+        }
+
         #[test]
         fn directions_are_embeddings_and_round_trip(vector in prop::collection::vec(any::<i64>(), 1..70)) {
             prop_assume!(vector.iter().any(|v| *v != 0));
@@ -348,6 +394,7 @@ mod tests {
             let length = f64::from(embedding.dot(&embedding)) / f64::from(UNIT_Q30);
             prop_assert!((0.98..=1.0).contains(&length));
             let norm = vector.iter().map(|v| (*v as f64).powi(2)).sum::<f64>().sqrt();
+            prop_assert_eq!(embedding.as_slice(), defined_direction(&vector));
             for (v, e) in vector.iter().zip(embedding.as_slice()) {
                 let exact = *v as f64 / norm * 32768.0;
                 prop_assert!((exact - f64::from(*e)).abs() < 1.001, "{exact} {e}");

@@ -1,0 +1,234 @@
+//! A network to measure: accounts, a full committee, models that compete.
+
+use soma_ledger::{Block, BlockOutcome, Executor, MemoryState, RoutingCache, initialize, view};
+use soma_types::{
+    Address, ChainId, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId, PublicKey, Seed,
+    Shannons, Signature, SignedTransaction, Transaction, TransactionKind as Kind, VerifiedTransaction,
+    amount::SHANNONS_PER_SOMA,
+    genesis::{Genesis, GenesisAccount, GenesisValidator},
+    params::{Params, Preset},
+    receipt::{Created, Outcome, Receipt},
+    transaction::BasisPoints,
+};
+
+use crate::timed;
+
+/// Transactions in one block.
+pub const BLOCK_TRANSACTIONS: usize = 5_000;
+/// Validators: a full committee. They are the first accounts.
+pub const VALIDATORS: u64 = 100;
+/// Blocks in the first half of an epoch, in which auditors commit.
+pub const AUDIT_COMMIT_BLOCKS: u64 = 100;
+
+/// Seconds of a block's three parts.
+#[derive(Clone, Copy, Default)]
+pub struct Times {
+    pub begin: f64,
+    pub apply: f64,
+    pub end: f64,
+}
+
+impl Times {
+    pub fn total(&self) -> f64 {
+        self.begin + self.apply + self.end
+    }
+}
+
+pub struct Network {
+    pub state: MemoryState,
+    pub addresses: Vec<Address>,
+    pub params: Params,
+    chain: ChainId,
+    cache: RoutingCache,
+    height: Height,
+    nonces: Vec<u64>,
+}
+
+/// An account's public key. Nobody holds the secret: signatures are measured by themselves.
+fn key(account: u64) -> PublicKey {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&account.to_le_bytes());
+    PublicKey(bytes)
+}
+
+fn params() -> Params {
+    Params {
+        preset: Preset::Custom,
+        epoch_blocks: 2 * AUDIT_COMMIT_BLOCKS,
+        audit_commit_blocks: AUDIT_COMMIT_BLOCKS,
+        // A million accounts with five SOMA each leave no more than that for a stake.
+        model_stake_min: Shannons(SHANNONS_PER_SOMA),
+        // Every winner is audited by seven of the hundred validators.
+        audit_rate: BasisPoints::new(10_000).expect("the whole"),
+        ..Params::std()
+    }
+}
+
+impl Network {
+    /// `accounts` accounts and `models` models, all competing since the epoch that has just begun.
+    /// Returns the boundary's seconds as well.
+    pub fn new(models: u64, accounts: u64) -> (Self, f64) {
+        assert!(
+            models + VALIDATORS <= accounts,
+            "every model has an owner of its own"
+        );
+        let addresses: Vec<Address> = (0..accounts).map(|account| key(account).address()).collect();
+        let genesis = Genesis {
+            network: "bench".to_owned(),
+            timestamp_ms: 0,
+            params: params(),
+            accounts: addresses
+                .iter()
+                .map(|address| GenesisAccount {
+                    address: *address,
+                    balance: Shannons(5 * SHANNONS_PER_SOMA),
+                })
+                .collect(),
+            validators: (0..VALIDATORS)
+                .map(|index| GenesisValidator {
+                    address: addresses[index as usize],
+                    network_key: key(index),
+                    commission: BasisPoints::default(),
+                    stake: Shannons((1_000 + index) * SHANNONS_PER_SOMA),
+                })
+                .collect(),
+            weights: None,
+        };
+        let mut state = MemoryState::new();
+        let chain = initialize(&mut state, &genesis)
+            .expect("the genesis is valid")
+            .chain;
+        let mut network = Self {
+            state,
+            addresses,
+            params: genesis.params,
+            chain,
+            cache: RoutingCache::new(),
+            height: Height::ZERO,
+            nonces: vec![0; accounts as usize],
+        };
+        let boundary = network.populate(models);
+        (network, boundary)
+    }
+
+    fn populate(&mut self, models: u64) -> f64 {
+        let architecture = self.params.architecture;
+        let receipts = self.all((0..models).map(|index| {
+            let kind = Kind::CreateModel {
+                commission: BasisPoints::default(),
+                stake: Shannons(2 * SHANNONS_PER_SOMA - 7 * index),
+                architecture,
+            };
+            (VALIDATORS + index, kind)
+        }));
+        let ids: Vec<ModelId> = receipts
+            .iter()
+            .map(|receipt| match receipt.outcome {
+                Outcome::Applied {
+                    created: Some(Created::Model(model)),
+                } => model,
+                ref outcome => panic!("{outcome:?}"),
+            })
+            .collect();
+        let numbered = || ids.iter().zip(0..);
+        self.all(numbered().map(|(model, index)| {
+            let kind = Kind::CommitModel {
+                model: *model,
+                url: "https://storage.example.org/models/weights.safetensors"
+                    .parse()
+                    .expect("a URL"),
+                size_bytes: 1 << 20,
+                hash: ContentHash(Seed([1; 32]).derive("weights", index).0),
+            };
+            (VALIDATORS + index, kind)
+        }));
+        self.until_epoch(1);
+        self.all(numbered().map(|(model, index)| {
+            let kind = Kind::RevealModel {
+                model: *model,
+                key: DecryptionKey([2; 32]),
+                embedding: Embedding::draw(
+                    &Seed([3; 32]).derive("model", index),
+                    architecture.embedding_dim as usize,
+                ),
+            };
+            (VALIDATORS + index, kind)
+        }));
+        self.until_epoch(2)
+    }
+
+    /// Executes everything in as many blocks as it takes; all must take effect.
+    fn all(&mut self, kinds: impl Iterator<Item = (u64, Kind)>) -> Vec<Receipt> {
+        let mut kinds = kinds.peekable();
+        let mut receipts = Vec::new();
+        while kinds.peek().is_some() {
+            let transactions: Vec<_> = kinds
+                .by_ref()
+                .take(BLOCK_TRANSACTIONS)
+                .map(|(account, kind)| self.transaction(account, kind))
+                .collect();
+            receipts.extend(self.block(&transactions).1.receipts);
+        }
+        receipts
+    }
+
+    /// The next transaction of `account`.
+    pub fn transaction(&mut self, account: u64, kind: Kind) -> VerifiedTransaction {
+        let nonce = &mut self.nonces[account as usize];
+        *nonce += 1;
+        VerifiedTransaction::assume_verified(SignedTransaction {
+            transaction: Transaction {
+                chain: self.chain,
+                sender: key(account),
+                nonce: *nonce - 1,
+                expires: Epoch(u64::MAX),
+                max_fee: Shannons(u64::MAX),
+                kind,
+            },
+            signature: Signature([0; 64]),
+        })
+    }
+
+    /// Executes the next block; all transactions must take effect.
+    pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> (Times, BlockOutcome) {
+        self.height = self.height.next();
+        let proposer = self.addresses[(self.height.0 % VALIDATORS) as usize];
+        let mut executor = Executor::new(Block {
+            height: self.height,
+            seed: Seed([4; 32]).derive("block", self.height.0),
+            timestamp_ms: 250 * self.height.0,
+            proposer: Some(proposer),
+        });
+        let (begin, begun) = timed(|| executor.begin(&mut self.state, &mut self.cache));
+        begun.expect("a block begins");
+        let (apply, ()) = timed(|| {
+            for transaction in transactions {
+                executor
+                    .apply(&mut self.state, transaction)
+                    .expect("the state is sound")
+                    .expect("the transaction is admitted");
+            }
+        });
+        let (end, outcome) = timed(|| executor.end(&mut self.state));
+        let outcome = outcome.expect("a block ends");
+        let failed = outcome.receipts.iter().find(|receipt| !receipt.applied());
+        assert!(failed.is_none(), "{failed:?}");
+        (Times { begin, apply, end }, outcome)
+    }
+
+    /// Empty blocks up to and including the first of `epoch`; returns that one's seconds.
+    pub fn until_epoch(&mut self, epoch: u64) -> f64 {
+        loop {
+            let seconds = self.block(&[]).0.total();
+            if self.epoch_offset() == (epoch, 0) {
+                return seconds;
+            }
+        }
+    }
+
+    /// The epoch, and how many of its blocks came before the last one.
+    pub fn epoch_offset(&mut self) -> (u64, u64) {
+        let now = view::epoch(&mut self.state).expect("loaded").expect("begun");
+        (now.epoch.0, self.height.0 - now.first_height.0)
+    }
+}
