@@ -15,8 +15,11 @@ use crate::{
     transact::apply,
 };
 
-/// Targets opened in one step of a boundary: their embeddings pass over the table together.
-const TARGETS_PER_STEP: u32 = 16;
+/// Targets opened in one step: their embeddings pass over the routing table together.
+const TARGETS_PER_STEP: usize = 64;
+
+/// Models whose records are asked for together at a boundary.
+const MODELS_PER_READ: u64 = 1024;
 
 /// What the ledger is told about a block besides its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,25 +57,22 @@ enum Step {
         last: Height,
         index: u32,
     },
-    Refill {
-        at: Height,
-        last: Height,
-        index: u32,
-        slot: u32,
+    /// Fills the vacant slots from this one on.
+    Open {
+        from: usize,
     },
     Expire {
         index: u32,
     },
     Window,
     Close,
+    /// The records of the last of these many models are in memory from `read` on.
     Models {
         left: u64,
+        read: u64,
     },
     Committee,
     Table,
-    Open {
-        slot: u32,
-    },
     Duties,
     Pay {
         left: u32,
@@ -87,6 +87,8 @@ pub struct Executor {
     step: Step,
     hot: Option<Hot>,
     boundary: bool,
+    /// Slots without a target, in the order in which they are filled.
+    vacant: Vec<u32>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
 }
@@ -100,6 +102,7 @@ impl Executor {
             step: Step::Load,
             hot: None,
             boundary: false,
+            vacant: Vec::new(),
             events: Vec::new(),
             receipts: Vec::new(),
         }
@@ -171,41 +174,45 @@ impl Executor {
         let height = self.block.height;
         Ok(match self.step {
             Step::Load => self.load(state)?,
-            Step::Settle { at, last, index } => {
-                match self.run(state, |ledger| ledger.settle(at, index))? {
+            Step::Settle { at, last, index } => match self.run(state, |ledger| ledger.settle(at, index))? {
+                Some(freed) => {
                     // Whatever is freed at a boundary is filled with the new epoch's targets.
-                    Some(Some(slot)) if !self.boundary => Step::Refill {
+                    self.vacant.extend(freed.filter(|_| !self.boundary));
+                    Step::Settle {
                         at,
                         last,
                         index: index + 1,
-                        slot,
-                    },
-                    Some(_) => Step::Settle {
-                        at,
-                        last,
-                        index: index + 1,
-                    },
-                    None if at < last => Step::Settle {
-                        at: at.next(),
-                        last,
-                        index: 0,
-                    },
-                    None => Step::Expire { index: 0 },
+                    }
                 }
-            }
-            Step::Refill {
-                at,
-                last,
-                index,
-                slot,
-            } => {
-                let table = self.run(state, |ledger| {
-                    let table = ledger.table(cache)?;
-                    ledger.open_targets(slot..slot + 1, &table)?;
-                    Ok(table)
-                })?;
-                cache.keep(table);
-                Step::Settle { at, last, index }
+                None if at < last => Step::Settle {
+                    at: at.next(),
+                    last,
+                    index: 0,
+                },
+                None if self.boundary => Step::Expire { index: 0 },
+                None => Step::Open { from: 0 },
+            },
+            Step::Open { from } => {
+                let slots: Vec<u32> = self
+                    .vacant
+                    .iter()
+                    .skip(from)
+                    .take(TARGETS_PER_STEP)
+                    .copied()
+                    .collect();
+                if !slots.is_empty() {
+                    self.run(state, |ledger| {
+                        let table = ledger.table(cache)?;
+                        ledger.open_targets(&slots, &table)
+                    })?;
+                    Step::Open {
+                        from: from + slots.len(),
+                    }
+                } else if self.boundary {
+                    Step::Duties
+                } else {
+                    Step::Expire { index: 0 }
+                }
             }
             Step::Expire { index } => match self.run(state, |ledger| ledger.expire(index))? {
                 true => Step::Expire { index: index + 1 },
@@ -223,40 +230,31 @@ impl Executor {
             }
             Step::Close => {
                 self.run(state, |ledger| ledger.close_epoch())?;
-                Step::Models {
-                    left: self.hot.as_ref().map_or(0, |hot| hot.counters.live_models),
-                }
+                let left = self.hot.as_ref().map_or(0, |hot| hot.counters.live_models);
+                Step::Models { left, read: left }
             }
-            Step::Models { left: 0 } => Step::Committee,
-            Step::Models { left } => {
+            Step::Models { left: 0, .. } => Step::Committee,
+            Step::Models { left, read } if left == read => {
+                let read = left.saturating_sub(MODELS_PER_READ);
+                self.run(state, |ledger| ledger.read_models(read..left))?;
+                Step::Models { left, read }
+            }
+            Step::Models { left, read } => {
                 self.run(state, |ledger| ledger.roll_model(left - 1))?;
-                Step::Models { left: left - 1 }
+                Step::Models { left: left - 1, read }
             }
             Step::Committee => {
                 self.run(state, |ledger| ledger.seat_committee())?;
                 Step::Table
             }
             Step::Table => {
-                let table = self.run(state, |ledger| {
-                    let table = ledger.renew_table()?;
-                    ledger.announce();
-                    Ok(table)
-                })?;
-                cache.keep(table);
-                Step::Open { slot: 0 }
-            }
-            Step::Open { slot } => {
-                let slots = self.hot.as_ref().map_or(0, |hot| hot.params.open_targets);
-                let end = slots.min(slot + TARGETS_PER_STEP);
                 self.run(state, |ledger| {
-                    let table = ledger.table(cache)?;
-                    ledger.open_targets(slot..end, &table)
+                    ledger.renew_table(cache)?;
+                    ledger.announce();
+                    Ok(())
                 })?;
-                if end < slots {
-                    Step::Open { slot: end }
-                } else {
-                    Step::Duties
-                }
+                self.vacant = (0..self.hot.as_ref().map_or(0, |hot| hot.params.open_targets)).collect();
+                Step::Open { from: 0 }
             }
             Step::Duties => {
                 self.run(state, |ledger| {

@@ -41,6 +41,7 @@ mod hints;
 mod models;
 mod rewards;
 pub mod routing;
+mod similarity;
 mod staking;
 pub mod state;
 mod submissions;

@@ -6,6 +6,8 @@
 //! was due lapses and costs a share of the owner's stake, weights past their refresh time stop
 //! competing, retiring models leave. Within an epoch, what a model competes with never changes.
 
+use std::ops::Range;
+
 use soma_types::{
     Address, Architecture, ContentHash, DecryptionKey, Embedding, ModelId, Rejection, Shannons,
     TransactionHash, Url,
@@ -272,13 +274,27 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// At the boundary into the current epoch: brings the live model at `index` up to date.
+    /// Asks for what [`Ledger::roll_model`] reads of the live models at `indices`.
+    pub(crate) fn read_models(&mut self, indices: Range<u64>) -> Result<(), Stop> {
+        let keys: Vec<Vec<u8>> = indices.clone().map(|index| LIVE_MODEL_AT.key(&index)).collect();
+        self.prefetch(&keys)?;
+        let mut keys = Vec::new();
+        for index in indices {
+            let id = self.expect(&LIVE_MODEL_AT, &index)?;
+            let pool = POOLS.key(&PoolId::Model(id));
+            keys.extend([MODELS.key(&id), pool, REVEALED_EMBEDDINGS.key(&id)]);
+        }
+        self.prefetch(&keys)
+    }
+
+    /// At the boundary into the current epoch: brings the live model at `index` up to date. Writes only what
+    /// changed: most models do not.
     /// A retired model leaves its place to the last of the list, so the list is walked from its end.
     pub(crate) fn roll_model(&mut self, index: u64) -> Result<(), Stop> {
         let id = self.expect(&LIVE_MODEL_AT, &index)?;
         let pool_id = PoolId::Model(id);
-        self.prefetch(&[MODELS.key(&id), POOLS.key(&pool_id), REVEALED_EMBEDDINGS.key(&id)])?;
         let (mut model, mut pool) = (self.expect(&MODELS, &id)?, self.expect(&POOLS, &pool_id)?);
+        let before = (model.clone(), pool);
         let epoch = self.epoch();
         let closed = epoch.minus(1).or_broken("a boundary before the first epoch")?;
         model.hits = 0;
@@ -323,8 +339,12 @@ impl Ledger<'_> {
             self.remove(&LIVE_MODEL_AT, &last);
             self.hot.counters.live_models = last;
         }
-        self.set(&POOLS, &pool_id, &pool);
-        self.set(&MODELS, &id, &model);
+        if pool != before.1 {
+            self.set(&POOLS, &pool_id, &pool);
+        }
+        if model != before.0 {
+            self.set(&MODELS, &id, &model);
+        }
         Ok(())
     }
 

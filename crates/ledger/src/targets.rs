@@ -29,11 +29,7 @@ use crate::{
 
 impl Ledger<'_> {
     /// Opens a target in each of `slots`. Without models there is nothing to aim at, and nothing opens.
-    pub(crate) fn open_targets(
-        &mut self,
-        slots: std::ops::Range<u32>,
-        table: &RoutingTable,
-    ) -> Result<(), Stop> {
+    pub(crate) fn open_targets(&mut self, slots: &[u32], table: &RoutingTable) -> Result<(), Stop> {
         if table.is_empty() {
             return Ok(());
         }
@@ -50,14 +46,14 @@ impl Ledger<'_> {
             .collect();
         let routed = table.route(&embeddings, params.models_per_target as usize);
         let threshold_q30 = threshold_q30(self.hot.now.difficulty.z_q16, dim);
-        for (((slot, index), seed), models) in slots.zip(first..).zip(seeds).zip(routed) {
+        for (((slot, index), seed), models) in slots.iter().zip(first..).zip(seeds).zip(routed) {
             let parts: [&[u8]; 3] = [&epoch.0.to_le_bytes(), &index.to_le_bytes(), &seed.0];
             let id = TargetId(domain_hash("soma 2026 target id", &parts));
             let target = Target {
                 id,
                 epoch,
                 index,
-                slot,
+                slot: *slot,
                 seed,
                 threshold_q30,
                 models: models.clone(),
@@ -67,7 +63,7 @@ impl Ledger<'_> {
             };
             self.set(&TARGETS, &id, &target);
             self.set(&TARGET_AT, &(epoch, index), &id);
-            self.set(&OPEN_TARGET_AT, &slot, &id);
+            self.set(&OPEN_TARGET_AT, slot, &id);
             self.hot.now.targets_opened += 1;
             self.emit(Event::TargetOpened { target: id, models });
         }
