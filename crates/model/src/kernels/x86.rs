@@ -126,6 +126,10 @@ unsafe fn avx2_tile<const ROWS: usize, const PACKED: bool, const CAUSAL: bool>(
             at = at.wrapping_add(a.depth_stride);
         }
         if CAUSAL {
+            #[expect(
+                clippy::needless_range_loop,
+                reason = "a constant count is unrolled, which keeps sums in registers"
+            )]
             for k in 0..ROWS - 1 {
                 let weights = vectors_256(&tail[k]);
                 for (row, acc) in acc.iter_mut().enumerate() {
@@ -219,6 +223,10 @@ unsafe fn avx512_tile<const ROWS: usize, const PACKED: bool, const CAUSAL: bool>
         at = at.wrapping_add(a.depth_stride);
     }
     if CAUSAL {
+        #[expect(
+            clippy::needless_range_loop,
+            reason = "a constant count is unrolled, which keeps sums in registers"
+        )]
         for k in 0..ROWS - 1 {
             let weights = vectors_512(&tail[k]);
             for (row, acc) in acc.iter_mut().enumerate() {
