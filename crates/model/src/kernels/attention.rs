@@ -31,7 +31,7 @@ struct Packed {
 #[derive(Default)]
 struct Scratch {
     queries: Vec<f32>,
-    scores: Vec<f32>,
+    scores: Vec<Lanes>,
 }
 
 thread_local! {
@@ -120,9 +120,10 @@ impl Task<'_> {
     fn run<I: Isa>(&self, out: &mut [&mut [f32]], scratch: &mut Scratch) {
         let Scratch { queries, scores } = scratch;
         let rows = out.len();
-        // An odd number of cache lines between rows keeps them apart in the cache.
-        let stride = self.tokens.next_multiple_of(PANEL) + 16;
-        scores.resize(scores.len().max(BLOCK * stride), 0.0);
+        // An odd number of blocks between rows keeps them apart in the cache.
+        let stride = self.tokens.div_ceil(PANEL) | 1;
+        scores.resize(scores.len().max(BLOCK * stride), ZEROS);
+        let scale = 1.0 / (self.d as f32).sqrt();
         let queries = Operands::new(self.queries, rows, self.width, self.d, queries);
         for (index, panel) in self.keys.chunks_exact(self.d).enumerate() {
             for tile in cut(0..rows, TILE_ROWS) {
@@ -139,22 +140,29 @@ impl Task<'_> {
                     #[inline(always)]
                     || {
                         for (row, sums) in tile.zip(sums) {
-                            store(&mut scores[row * stride + index * PANEL..][..PANEL], sums);
+                            scores[row * stride + index] = lanes::times(*sums, scale);
                         }
                     },
                 );
             }
         }
-        let mut totals = [1.0; BLOCK];
-        let scale = 1.0 / (self.d as f32).sqrt();
+        // Each step for all rows before the next: one row's sums wait for one another, the rows' do not.
+        let mut largest = [0.0; BLOCK];
+        let mut totals = [ZEROS; BLOCK];
         I::run(
             #[inline(always)]
             || {
-                for (row, total) in totals[..rows].iter_mut().enumerate() {
-                    *total = lanes::softmax_row(&mut scores[row * stride..][..=self.first + row], scale);
+                let each_row = scores.chunks_mut(stride).zip(self.first + 1..).take(rows);
+                for ((scores, seen), largest) in each_row.zip(&mut largest) {
+                    *largest = lanes::row_max(&mut scores[..seen.div_ceil(PANEL)], seen);
+                }
+                let each_row = scores.chunks_mut(stride).zip(self.first + 1..).take(rows);
+                for (((scores, seen), largest), total) in each_row.zip(&largest).zip(&mut totals) {
+                    *total = lanes::softmax_row(&mut scores[..seen.div_ceil(PANEL)], *largest);
                 }
             },
         );
+        let totals = totals.each_ref().map(lanes::fold);
         for (index, panel) in self.values.chunks_exact(self.tokens).enumerate() {
             let mut sums = [ZEROS; BLOCK];
             let columns = index * PANEL..self.d.min((index + 1) * PANEL);
@@ -171,8 +179,8 @@ impl Task<'_> {
                         continue;
                     };
                     let a = Operand {
-                        values: &scores[tile.start * stride + keys.start..],
-                        row_stride: stride,
+                        values: &scores[tile.start * stride..].as_flattened()[keys.start..],
+                        row_stride: stride * PANEL,
                         depth_stride: 1,
                     };
                     I::tile(sums, None, a, &panel[keys], reach);
@@ -182,10 +190,7 @@ impl Task<'_> {
                             || {
                                 let rows = out[tile.clone()].iter_mut().zip(&totals[tile]);
                                 for ((out, total), sums) in rows.zip(sums) {
-                                    for sum in &mut *sums {
-                                        *sum /= *total;
-                                    }
-                                    store(&mut out[columns.clone()], sums);
+                                    store(&mut out[columns.clone()], &lanes::over(*sums, *total));
                                 }
                             },
                         );

@@ -375,15 +375,16 @@ impl<I: Isa> Kernels for Blocked<I> {
         let vocab = logits.len() / targets.len().max(1);
         let task = rows_per_task(vocab);
         out.par_chunks_mut(task)
-            .zip(logits.par_chunks_mut((task * vocab).max(1)))
+            .zip(logits.par_chunks((task * vocab).max(1)))
             .zip(targets.par_chunks(task))
             .for_each(|((out, logits), targets)| {
+                let mut padded = vec![ZEROS; vocab.div_ceil(PANEL)];
                 I::run(
                     #[inline(always)]
                     || {
-                        let rows = logits.chunks_exact_mut(vocab).zip(targets);
+                        let rows = logits.chunks_exact(vocab).zip(targets);
                         for (out, (logits, target)) in out.iter_mut().zip(rows) {
-                            *out = lanes::token_loss(logits, usize::from(*target));
+                            *out = lanes::token_loss(logits, usize::from(*target), &mut padded);
                         }
                     },
                 );

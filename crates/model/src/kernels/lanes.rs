@@ -4,14 +4,15 @@
 use super::{CHARACTERISTIC_ONE, POINT_STEP, POINTS, REPRESENTATION_ONE};
 use crate::{
     elementary::{exp, gelu, ln, sin_cos},
-    matrix::PANEL,
+    matrix::{Lanes, PANEL},
 };
 use soma_types::architecture::LAYER_NORM_EPSILON;
 
-type Lanes = [f32; PANEL];
-
-#[inline(always)]
-fn fold(mut lanes: Lanes) -> f32 {
+/// Adds lanes by halves. Not inlined: seeing this tree beside the loop that fills the lanes, the compiler
+/// would cut the loop's registers to fit the tree.
+#[inline(never)]
+pub fn fold(lanes: &Lanes) -> f32 {
+    let mut lanes = *lanes;
     for half in [16, 8, 4, 2, 1] {
         for lane in 0..half {
             lanes[lane] += lanes[lane + half];
@@ -20,10 +21,28 @@ fn fold(mut lanes: Lanes) -> f32 {
     lanes[0]
 }
 
+/// As [`fold`], for the largest.
+#[inline(never)]
+fn fold_max(lanes: &Lanes) -> f32 {
+    let mut lanes = *lanes;
+    for half in [16, 8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] = larger(lanes[lane], lanes[lane + half]);
+        }
+    }
+    lanes[0]
+}
+
+/// The larger; a NaN is passed over.
 #[inline(always)]
-fn accumulate(x: &[f32], start: f32, step: impl Fn(f32, f32) -> f32) -> Lanes {
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+#[inline(always)]
+fn accumulate(x: &[f32], step: impl Fn(f32, f32) -> f32) -> Lanes {
     let (blocks, rest) = x.as_chunks::<PANEL>();
-    let mut lanes = [start; PANEL];
+    let mut lanes = [0.0; PANEL];
     for block in blocks {
         for lane in 0..PANEL {
             lanes[lane] = step(lanes[lane], block[lane]);
@@ -36,30 +55,12 @@ fn accumulate(x: &[f32], start: f32, step: impl Fn(f32, f32) -> f32) -> Lanes {
 }
 
 #[inline(always)]
-pub fn sum(x: &[f32]) -> f32 {
-    fold(accumulate(
+fn sum(x: &[f32]) -> f32 {
+    fold(&accumulate(
         x,
-        0.0,
         #[inline(always)]
         |lane, x| lane + x,
     ))
-}
-
-/// The larger; a NaN is passed over.
-#[inline(always)]
-fn larger(a: f32, b: f32) -> f32 {
-    if b > a { b } else { a }
-}
-
-#[inline(always)]
-pub fn max(x: &[f32]) -> f32 {
-    let mut lanes = accumulate(x, f32::NEG_INFINITY, larger);
-    for half in [16, 8, 4, 2, 1] {
-        for lane in 0..half {
-            lanes[lane] = larger(lanes[lane], lanes[lane + half]);
-        }
-    }
-    lanes[0]
 }
 
 #[inline(always)]
@@ -68,11 +69,10 @@ pub fn layer_norm_row(out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32]) {
     let mean = sum(x) / width as f32;
     let squares = accumulate(
         x,
-        0.0,
         #[inline(always)]
         |lane, x| (x - mean).mul_add(x - mean, lane),
     );
-    let scale = 1.0 / (fold(squares) / width as f32 + LAYER_NORM_EPSILON).sqrt();
+    let scale = 1.0 / (fold(&squares) / width as f32 + LAYER_NORM_EPSILON).sqrt();
     for (((out, x), gamma), beta) in out.iter_mut().zip(x).zip(gamma).zip(beta) {
         *out = ((*x - mean) * scale).mul_add(*gamma, *beta);
     }
@@ -93,6 +93,22 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 #[inline(always)]
+pub fn times(mut lanes: Lanes, factor: f32) -> Lanes {
+    for x in &mut lanes {
+        *x *= factor;
+    }
+    lanes
+}
+
+#[inline(always)]
+pub fn over(mut lanes: Lanes, divisor: f32) -> Lanes {
+    for x in &mut lanes {
+        *x /= divisor;
+    }
+    lanes
+}
+
+#[inline(always)]
 pub fn rope_row(row: &mut [f32], cosines: &[f32], sines: &[f32]) {
     let half = cosines.len();
     for head in row.chunks_exact_mut(2 * half) {
@@ -105,30 +121,47 @@ pub fn rope_row(row: &mut [f32], cosines: &[f32], sines: &[f32]) {
     }
 }
 
-/// Scores become softmax weights, not yet divided; returns what to divide by.
+/// The largest of a row of `count` values. Lanes past the row become minus infinity: never the largest, and
+/// [`softmax_row`] makes 0 of them, which changes no sum, so the row is as if it ended where it does.
+///
+/// # Panics
+/// When the row does not end in the last block.
 #[inline(always)]
-pub fn softmax_row(scores: &mut [f32], scale: f32) -> f32 {
-    for score in &mut *scores {
-        *score *= scale;
+pub fn row_max(blocks: &mut [Lanes], count: usize) -> f32 {
+    let (last, whole) = blocks.split_last_mut().expect("a row is not empty");
+    let filled = (count - whole.len() * PANEL) as u32;
+    for (lane, x) in last.iter_mut().enumerate() {
+        let x_or_none = [f32::NEG_INFINITY, *x];
+        *x = x_or_none[usize::from((lane as u32) < filled)];
     }
-    exp_minus_max(scores).1
+    let mut lanes = *last;
+    for block in whole {
+        for lane in 0..PANEL {
+            lanes[lane] = larger(lanes[lane], block[lane]);
+        }
+    }
+    fold_max(&lanes)
 }
 
-/// `x = exp(x - max)`; returns the maximum and the sum.
+/// `x = exp(x - largest)` in each lane; returns the sums of lanes.
 #[inline(always)]
-fn exp_minus_max(x: &mut [f32]) -> (f32, f32) {
-    let largest = max(x);
-    for x in &mut *x {
-        *x = exp(*x - largest);
+pub fn softmax_row(blocks: &mut [Lanes], largest: f32) -> Lanes {
+    let mut lanes = [0.0; PANEL];
+    for block in blocks {
+        for lane in 0..PANEL {
+            block[lane] = exp(block[lane] - largest);
+            lanes[lane] += block[lane];
+        }
     }
-    (largest, sum(x))
+    lanes
 }
 
+/// `padded` is room for the row in whole blocks.
 #[inline(always)]
-pub fn token_loss(logits: &mut [f32], target: usize) -> f32 {
-    let logit = logits[target];
-    let (largest, total) = exp_minus_max(logits);
-    ln(total) - (logit - largest)
+pub fn token_loss(logits: &[f32], target: usize, padded: &mut [Lanes]) -> f32 {
+    padded.as_flattened_mut()[..logits.len()].copy_from_slice(logits);
+    let largest = row_max(padded, logits.len());
+    ln(fold(&softmax_row(padded, largest))) - (logits[target] - largest)
 }
 
 /// Directions handled at once in [`characteristic`].
