@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "{name}, {rows} rows: {:>18} {:>10} {:>9}",
             "us", "GFLOP/s", "ns/value"
         );
-        let mut report = |what: &str, count: f64, multiply_adds: f64, values: f64, work: &mut dyn FnMut()| {
+        let report = |what: &str, count: f64, multiply_adds: f64, values: f64, work: &mut dyn FnMut()| {
             work();
             let mut best = f64::INFINITY;
             let begun = Instant::now();

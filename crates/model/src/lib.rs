@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`tokenizer`] | bytes to chunks of tokens and targets |
-//! | [`layout`], [`safetensors`], [`model`] | the weights file, every refusal by name, and the model in memory |
+//! | [`layout`], [`safetensors`], [`tensor`], [`model`] | the weights file, every refusal by name, and the model in memory |
 //! | [`elementary`], [`elementary64`] | exp, log, erf, sin, cos of our own |
 //! | [`kernels`] | the operations: the scalar definition and backends that equal it bit for bit |
 //! | `forward` | the transformer, written once over the operations |
@@ -34,6 +34,7 @@ pub mod residency;
 pub mod safetensors;
 pub mod score;
 pub mod sigreg;
+pub mod tensor;
 pub mod tokenizer;
 
 pub use batch::Batch;

@@ -9,6 +9,7 @@ use crate::{
     layout::{TensorSpec, layout},
     matrix::Matrix,
     safetensors::{self, WeightsError},
+    tensor::Tensor,
 };
 
 /// Weight and bias of one linear map.
@@ -50,7 +51,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a safetensors file, streaming it.
+    /// Loads a safetensors file, streaming it. Matrices keep the type they are stored in.
     ///
     /// # Errors
     /// When the file cannot be read or is anything but exactly this architecture's weights.
@@ -88,7 +89,7 @@ impl Model {
     ) -> Result<Self, WeightsError> {
         let architecture = architecture.validate()?;
         let specs = layout(&architecture);
-        let mut ordered: Vec<Option<Vec<f32>>> = vec![None; specs.len()];
+        let mut ordered: Vec<Option<Tensor>> = vec![None; specs.len()];
         for (name, values) in tensors {
             let Some(index) = specs.iter().position(|spec| spec.name == name) else {
                 return Err(WeightsError::Unknown { name });
@@ -100,8 +101,9 @@ impl Model {
                     found: values.len(),
                 });
             }
-            safetensors::check_finite(&name, &values)?;
-            if ordered[index].replace(values).is_some() {
+            let tensor = Tensor::F32(values);
+            safetensors::check_finite(&name, tensor.first_not_finite())?;
+            if ordered[index].replace(tensor).is_some() {
                 return Err(WeightsError::Duplicate { name });
             }
         }
@@ -113,7 +115,7 @@ impl Model {
     }
 
     /// Builds the model from checked tensors in the layout's order.
-    fn assemble(architecture: Architecture, tensors: impl IntoIterator<Item = Vec<f32>>) -> Self {
+    fn assemble(architecture: Architecture, tensors: impl IntoIterator<Item = Tensor>) -> Self {
         let (d, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
         let mut tensors = tensors.into_iter();
         let mut next = || {
@@ -121,14 +123,14 @@ impl Model {
                 .next()
                 .expect("the caller checked that every tensor is there")
         };
-        let embedding = next();
-        let norm = |next: &mut dyn FnMut() -> Vec<f32>| Norm {
-            gamma: next(),
-            beta: next(),
+        let embedding = next().into_f32();
+        let norm = |next: &mut dyn FnMut() -> Tensor| Norm {
+            gamma: next().into_f32(),
+            beta: next().into_f32(),
         };
-        let linear = |next: &mut dyn FnMut() -> Vec<f32>, inputs, outputs| Linear {
-            weight: Matrix::from_row_major(inputs, outputs, &next()),
-            bias: next(),
+        let linear = |next: &mut dyn FnMut() -> Tensor, inputs, outputs| Linear {
+            weight: Matrix::from_tensor(inputs, outputs, &next()),
+            bias: next().into_f32(),
         };
         let layers = (0..architecture.layers)
             .map(|_| Layer {

@@ -194,7 +194,7 @@ impl<K: Clone + PartialEq> Shelf<K> {
             .iter_mut()
             .find(|slot| slot.key == *key)
             .expect("only who loads a model removes its empty slot");
-        slot.size_bytes = model.memory_bytes() as u64;
+        slot.size_bytes = model.memory_bytes();
         slot.model = Some(Arc::clone(&model));
         self.changed.notify_all();
         Ok(loan(&model))

@@ -16,7 +16,10 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 
-use crate::layout::TensorSpec;
+use crate::{
+    layout::TensorSpec,
+    tensor::{Tensor, first_not_finite},
+};
 
 /// Largest header taken. V1's is about 50 KB.
 pub const HEADER_BYTES_MAX: u64 = 4 << 20;
@@ -160,36 +163,34 @@ impl Dtype {
         }
     }
 
-    /// Appends the values of little-endian `bytes`, widened exactly.
-    fn widen(self, bytes: &[u8], values: &mut Vec<f32>) {
-        let halves = || {
-            bytes
-                .chunks_exact(2)
-                .map(|pair| u16::from_le_bytes([pair[0], pair[1]]))
-        };
-        match self {
-            Self::F32 => values.extend(
-                bytes
-                    .chunks_exact(4)
-                    .map(|word| f32::from_le_bytes([word[0], word[1], word[2], word[3]])),
-            ),
-            Self::Bf16 => values.extend(halves().map(|half| f32::from_bits(u32::from(half) << 16))),
-            Self::F16 => values.extend(halves().map(f16_to_f32)),
-        }
+    /// Reads `count` little-endian values, in pieces that are small beside them.
+    fn read(self, mut source: impl Read, count: usize) -> io::Result<Tensor> {
+        let mut buffer = vec![0; PIECE_BYTES.min(count * self.size())];
+        Ok(match self {
+            Self::F32 => Tensor::F32(values(&mut source, count, &mut buffer, f32::from_le_bytes)?),
+            Self::Bf16 => Tensor::Bf16(values(&mut source, count, &mut buffer, u16::from_le_bytes)?),
+            Self::F16 => Tensor::F16(values(&mut source, count, &mut buffer, u16::from_le_bytes)?),
+        })
     }
 }
 
-/// binary16 to binary32, exactly.
-fn f16_to_f32(half: u16) -> f32 {
-    let sign = u32::from(half >> 15) << 31;
-    let exponent = u32::from(half >> 10) & 31;
-    let mantissa = u32::from(half) & 1023;
-    match exponent {
-        // Zero and subnormals: mantissa * 2^-24.
-        0 => f32::from_bits(sign | (mantissa as f32 * f32::from_bits(0x3380_0000)).to_bits()),
-        31 => f32::from_bits(sign | 0x7f80_0000 | (mantissa << 13)),
-        _ => f32::from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13)),
+/// Bytes read at once.
+const PIECE_BYTES: usize = 1 << 18;
+
+fn values<T, const SIZE: usize>(
+    source: &mut impl Read,
+    count: usize,
+    buffer: &mut [u8],
+    parse: impl Fn([u8; SIZE]) -> T,
+) -> io::Result<Vec<T>> {
+    let mut values = Vec::with_capacity(count);
+    while values.len() < count {
+        let bytes = buffer.len().min((count - values.len()) * SIZE);
+        let piece = &mut buffer[..bytes];
+        source.read_exact(piece)?;
+        values.extend(piece.as_chunks().0.iter().map(|bytes| parse(*bytes)));
     }
+    Ok(values)
 }
 
 #[derive(Deserialize)]
@@ -246,7 +247,7 @@ struct Placed {
 ///
 /// # Errors
 /// Every deviation from the format or the specs, by name; see [`WeightsError`].
-pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Vec<Vec<f32>>, WeightsError> {
+pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Vec<Tensor>, WeightsError> {
     let truncated = |what: &str, needed| WeightsError::Truncated {
         what: what.into(),
         needed,
@@ -271,22 +272,13 @@ pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Ve
         serde_json::from_slice(&header).map_err(|error| WeightsError::Header(error.to_string()))?;
 
     let placed = place(&entries, specs, size - values_start, values_start)?;
-    let mut tensors: Vec<Vec<f32>> = specs.iter().map(|_| Vec::new()).collect();
-    let mut buffer = vec![0; 1 << 16];
-    for tensor in placed {
-        let spec = &specs[tensor.spec];
-        let values = &mut tensors[tensor.spec];
-        values.reserve_exact(spec.len());
-        let mut left = tensor.end - tensor.begin;
-        while left > 0 {
-            let piece = &mut buffer[..left.min(1 << 16) as usize];
-            source.read_exact(piece)?;
-            tensor.dtype.widen(piece, values);
-            left -= piece.len() as u64;
-        }
-        check_finite(&spec.name, values)?;
+    let mut tensors: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
+    for Placed { spec, dtype, .. } in placed {
+        let tensor = dtype.read(&mut source, specs[spec].len())?;
+        check_finite(&specs[spec].name, tensor.first_not_finite())?;
+        tensors[spec] = Some(tensor);
     }
-    Ok(tensors)
+    Ok(tensors.into_iter().flatten().collect())
 }
 
 /// Checks the header against the specs and the size of the values; returns the tensors in file order.
@@ -380,13 +372,13 @@ fn shorten(text: &str) -> String {
     text.chars().take(100).collect()
 }
 
-/// Refuses NaN and infinities.
-pub(crate) fn check_finite(name: &str, values: &[f32]) -> Result<(), WeightsError> {
-    match values.iter().position(|value| !value.is_finite()) {
+/// Refuses a tensor for its first NaN or infinity.
+pub(crate) fn check_finite(name: &str, first_bad: Option<(usize, f32)>) -> Result<(), WeightsError> {
+    match first_bad {
         None => Ok(()),
-        Some(index) => Err(WeightsError::NotFinite {
+        Some((index, value)) => Err(WeightsError::NotFinite {
             name: name.into(),
-            value: values[index],
+            value,
             index,
         }),
     }
@@ -416,7 +408,7 @@ pub fn write(tensors: &[(TensorSpec, &[f32])]) -> Result<Vec<u8>, WeightsError> 
                 found,
             });
         }
-        check_finite(&spec.name, values)?;
+        check_finite(&spec.name, first_not_finite(values, |value| value))?;
         let name = serde_json::Value::from(spec.name.as_str());
         let shape = serde_json::Value::from(spec.shape.clone());
         let end = offset + 4 * values.len();
@@ -436,29 +428,4 @@ pub fn write(tensors: &[(TensorSpec, &[f32])]) -> Result<Vec<u8>, WeightsError> 
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn halves_widen_exactly() {
-        for half in 0..=u16::MAX {
-            let wide = f16_to_f32(half);
-            let (exponent, mantissa) = (i32::from(half >> 10 & 31), f64::from(half & 1023));
-            let magnitude = match exponent {
-                0 => mantissa * 2_f64.powi(-24),
-                31 if mantissa == 0.0 => f64::INFINITY,
-                31 => {
-                    assert!(wide.is_nan());
-                    continue;
-                }
-                _ => (1024.0 + mantissa) * 2_f64.powi(exponent - 25),
-            };
-            let sign = if half >> 15 == 1 { -1.0 } else { 1.0 };
-            assert_eq!(f64::from(wide), sign * magnitude);
-            assert_eq!(wide.is_sign_negative(), half >> 15 == 1);
-        }
-    }
 }

@@ -6,6 +6,7 @@ use soma_model::{
     Directions, Model, Scorer, Simd,
     kernels::{Kernels, POINTS, Rope},
     matrix::Matrix,
+    tensor::Tensor,
 };
 use soma_types::{Architecture, Seed};
 
@@ -58,35 +59,124 @@ fn agree(operation: impl Fn(&dyn Kernels) -> Vec<f32>) {
     }
 }
 
+/// As [`agree`], in thread pools of several sizes.
+fn agree_on_threads(operation: impl Fn(&dyn Kernels) -> Vec<f32> + Sync) {
+    for threads in [1, 2, 3, 5] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| agree(&operation));
+    }
+}
+
+/// Every form of linear map, with weights of every type.
+fn linear(
+    kernels: &dyn Kernels,
+    (rows, inputs, outputs): (usize, usize, usize),
+    seed: u64,
+    kind: u8,
+    weight: &Tensor,
+) -> Vec<f32> {
+    let weight = Matrix::from_tensor(inputs, outputs, weight);
+    let x = values(seed ^ 1, rows * inputs, kind / 6);
+    let bias = values(seed ^ 2, outputs, kind);
+    let mut stored = vec![f32::NAN; rows * outputs];
+    kernels.linear(&mut stored, &x, &weight, None);
+    let mut active = vec![f32::NAN; rows * outputs];
+    kernels.linear_gelu(&mut active, &x, &weight, &bias);
+    let mut sum = values(seed ^ 3, rows * outputs, kind);
+    kernels.add_linear(&mut sum, &x, &weight, &bias);
+    [stored, active, sum].concat()
+}
+
+/// Weights of a type, and the same values in binary32.
+fn tensors(seed: u64, count: usize, kind: u8) -> [(Tensor, Tensor); 3] {
+    let wide = values(seed, count, kind);
+    // Any finite bits: the exponent's lowest bit is cleared, so it is never all ones.
+    let bits = |mask: u16| -> Vec<u16> { wide.iter().map(|v| (v.to_bits() >> 7) as u16 & mask).collect() };
+    let with_wide = |tensor: Tensor| (tensor.clone(), Tensor::F32(tensor.into_f32()));
+    [
+        with_wide(Tensor::F32(wide.clone())),
+        with_wide(Tensor::Bf16(bits(!(1 << 7)))),
+        with_wide(Tensor::F16(bits(!(1 << 10)))),
+    ]
+}
+
+/// Values of one tensor among [`tensors`], on every backend as on the reference, narrow as wide.
+fn linear_agrees(shape: (usize, usize, usize), seed: u64, kind: u8) {
+    let (narrow, wide) = &tensors(seed, shape.1 * shape.2, kind)[usize::from(kind % 3)];
+    let expected = bits(&linear(Simd::Scalar.kernels().unwrap(), shape, seed, kind, wide));
+    for simd in Simd::supported() {
+        let got = bits(&linear(simd.kernels().unwrap(), shape, seed, kind, narrow));
+        assert!(got == expected, "{simd} differs");
+    }
+}
+
+fn attention(
+    kernels: &dyn Kernels,
+    seed: u64,
+    kind: u8,
+    tokens: usize,
+    heads: usize,
+    half: usize,
+) -> Vec<f32> {
+    let width = heads * half * 2;
+    let rope = Rope::new(tokens, 2 * half, 10_000);
+    let [mut q, mut k, v] = [0, 1, 2].map(|i| values(seed ^ i, tokens * width, kind.wrapping_add(i as u8)));
+    kernels.rope(&mut q, &rope, heads);
+    kernels.rope(&mut k, &rope, heads);
+    let mut out = vec![f32::NAN; tokens * width];
+    kernels.attention(&mut out, &q, &k, &v, heads, width);
+    [q, k, out].concat()
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn linear(seed: u64, kind: u8, rows in 1..60_usize, inputs in 1..600_usize, outputs in 1..100_usize, biased: bool) {
-        let weight = Matrix::from_row_major(inputs, outputs, &values(seed, inputs * outputs, kind));
-        let x = values(seed ^ 1, rows * inputs, kind / 6);
-        let bias = values(seed ^ 2, outputs, kind);
-        agree(|kernels| {
-            let mut out = vec![f32::NAN; rows * outputs];
-            kernels.linear(&mut out, &x, &weight, biased.then_some(&bias[..]));
-            out
-        });
+    fn small_linear_maps(seed: u64, kind: u8, rows in 1..30_usize, inputs in 1..80_usize, outputs in 1..75_usize) {
+        linear_agrees((rows, inputs, outputs), seed, kind);
     }
 
     #[test]
-    fn attention(seed: u64, kind: u8, tokens in 1..140_usize, heads in 1..4_usize, half in 1..40_usize) {
-        let width = heads * half * 2;
-        let rope = Rope::new(tokens, 2 * half, 10_000);
-        let [q, k, v] = [0, 1, 2].map(|i| values(seed ^ i, tokens * width, kind.wrapping_add(i as u8)));
-        agree(|kernels| {
-            let (mut q, mut k) = (q.clone(), k.clone());
-            kernels.rope(&mut q, &rope, heads);
-            kernels.rope(&mut k, &rope, heads);
-            let mut out = vec![f32::NAN; tokens * width];
-            kernels.attention(&mut out, &q, &k, &v, heads, width);
-            [q, k, out].concat()
-        });
+    fn short_attention(seed: u64, kind: u8, tokens in 1..50_usize, heads in 1..4_usize, half in 1..20_usize) {
+        agree(|kernels| attention(kernels, seed, kind, tokens, heads, half));
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Rows that are packed, several stretches of k.
+    #[test]
+    fn deep_linear_maps(seed: u64, kind: u8, rows in 1..30_usize, inputs in 400..2600_usize, outputs in 1..40_usize) {
+        linear_agrees((rows, inputs, outputs), seed, kind);
+    }
+
+    #[test]
+    fn long_attention(seed: u64, kind: u8, tokens in 50..300_usize, heads in 1..3_usize, half in 1..40_usize) {
+        agree(|kernels| attention(kernels, seed, kind, tokens, heads, half));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3))]
+
+    /// Enough work to be split: many rows by few columns, few rows by many columns.
+    #[test]
+    fn split_linear_maps(seed: u64, kind: u8, rows in 1..30_usize, outputs in 300..500_usize, inputs in 300..600_usize) {
+        for (rows, outputs) in [(rows, outputs), (outputs, rows)] {
+            let weight = Tensor::F32(values(seed, inputs * outputs, kind));
+            agree_on_threads(|kernels| linear(kernels, (rows, inputs, outputs), seed, kind, &weight));
+        }
+    }
+
+    #[test]
+    fn split_attention(seed: u64, kind: u8, tokens in 200..300_usize, heads in 1..4_usize, half in 20..40_usize) {
+        agree_on_threads(|kernels| attention(kernels, seed, kind, tokens, heads, half));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn rows(seed: u64, kind: u8, rows in 1..12_usize, width in 1..400_usize) {
@@ -104,6 +194,10 @@ proptest! {
             [normed, active, losses].concat()
         });
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
 
     #[test]
     fn sums(seed: u64, kind in 0..4_u8, rows in 1..1200_usize, directions in 1..40_usize) {
@@ -143,7 +237,7 @@ proptest! {
         let expected = Scorer::with(Simd::Scalar).unwrap().score(&model, &data, &directions).unwrap();
         for simd in Simd::supported() {
             let scorer = Scorer::with(simd).unwrap();
-            for threads in [1, 2, 5] {
+            for threads in [1, 2, 3, 5] {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let score = pool.install(|| scorer.score(&model, &data, &directions)).unwrap();
                 prop_assert_eq!(&score, &expected, "{} on {} threads", simd, threads);

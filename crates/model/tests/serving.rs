@@ -191,7 +191,7 @@ type Lent<'a> = Result<soma_model::Loan<'a>, ShelfError<String>>;
 
 /// Borrows model `key`, counting loads.
 fn lend<'a>(shelf: &'a Shelf<usize>, key: usize, loads: &AtomicUsize) -> Lent<'a> {
-    let size = model(key, false).memory_bytes() as u64;
+    let size = model(key, false).memory_bytes();
     let load = || {
         loads.fetch_add(1, Ordering::Relaxed);
         Ok(model(key, false))
@@ -201,7 +201,7 @@ fn lend<'a>(shelf: &'a Shelf<usize>, key: usize, loads: &AtomicUsize) -> Lent<'a
 
 #[test]
 fn the_shelf_drops_the_least_recently_used() {
-    let size = model(0, false).memory_bytes() as u64;
+    let size = model(0, false).memory_bytes();
     let (shelf, loads) = (Shelf::new(2 * size), AtomicUsize::new(0));
     for key in [0, 1, 0] {
         assert_eq!(*lend(&shelf, key, &loads).unwrap(), model(key, false));
@@ -221,7 +221,7 @@ fn the_shelf_drops_the_least_recently_used() {
 /// More models than memory: each is loaded, used by every document, and let go.
 #[test]
 fn more_models_than_memory_still_score() {
-    let size = model(0, false).memory_bytes() as u64;
+    let size = model(0, false).memory_bytes();
     let (shelf, loads) = (Shelf::new(size), AtomicUsize::new(0));
     let (directions, documents): (_, [&[u8]; 2]) = (directions(), [b"one", b"another"]);
     let mut batch = Batch::new(Scorer::new().unwrap(), &documents, &directions).unwrap();
@@ -238,7 +238,7 @@ fn more_models_than_memory_still_score() {
 
 #[test]
 fn a_model_larger_than_the_budget_is_refused_with_both_numbers() {
-    let size = model(0, false).memory_bytes() as u64;
+    let size = model(0, false).memory_bytes();
     let (shelf, loads) = (Shelf::new(size - 1), AtomicUsize::new(0));
     let error = lend(&shelf, 0, &loads).unwrap_err();
     assert_eq!(
@@ -268,7 +268,7 @@ fn a_model_wanted_by_many_is_loaded_once() {
 /// Eight threads want six models where two fit: everyone gets theirs, and the budget holds throughout.
 #[test]
 fn the_budget_holds_under_contention() {
-    let size = model(0, false).memory_bytes() as u64;
+    let size = model(0, false).memory_bytes();
     let (shelf, loads) = (Shelf::new(2 * size + size / 2), AtomicUsize::new(0));
     thread::scope(|scope| {
         for thread in 0..8 {
@@ -307,7 +307,7 @@ fn a_failed_load_leaves_nothing_behind() {
 /// Who waits for room can be told to stop.
 #[test]
 fn waiting_can_be_stopped() {
-    let size = model(0, false).memory_bytes() as u64;
+    let size = model(0, false).memory_bytes();
     let (shelf, loads) = (Shelf::new(size), AtomicUsize::new(0));
     let held = lend(&shelf, 0, &loads).unwrap();
     let load = || -> Result<Model, String> { panic!("there is no room") };

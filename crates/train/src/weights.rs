@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use soma_model::{TensorSpec, WeightsError, layout, safetensors};
+use soma_model::{TensorSpec, WeightsError, layout, safetensors, tensor::Tensor};
 use soma_types::Architecture;
 
 use crate::random::Random;
@@ -107,12 +107,12 @@ impl Weights {
     pub fn from_safetensors(architecture: &Architecture, file: &[u8]) -> Result<Self, WeightsError> {
         let specs = layout(&architecture.validate()?);
         let tensors = safetensors::read(file, file.len() as u64, &specs)?;
-        let named = |(spec, data): (TensorSpec, _)| {
+        let named = |(spec, tensor): (TensorSpec, Tensor)| {
             (
                 spec.name,
                 Named {
                     shape: spec.shape,
-                    data,
+                    data: tensor.into_f32(),
                 },
             )
         };
