@@ -36,7 +36,7 @@ impl ExpertError {
 }
 
 /// Most memory that models kept for later may take, in bytes. Those in use are kept by their users.
-const KEPT_BYTES_MAX: usize = 8 << 30;
+const KEPT_BYTES_MAX: u64 = 8 << 30;
 
 /// Loads each weights file once, and keeps what was used last.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Experts {
         let plain = decrypt(&container, &weights.key.into())?;
         let model = Arc::new(Model::from_bytes(&plain, &self.architecture)?);
         self.loaded.push((committed.hash, Arc::clone(&model)));
-        let kept_bytes = |loaded: &[(_, Arc<Model>)]| -> usize {
+        let kept_bytes = |loaded: &[(_, Arc<Model>)]| -> u64 {
             loaded.iter().map(|(_, model)| model.memory_bytes()).sum()
         };
         while kept_bytes(&self.loaded) > KEPT_BYTES_MAX {

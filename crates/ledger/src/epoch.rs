@@ -24,8 +24,9 @@ impl Ledger<'_> {
         let closed = self.hot.now;
         let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
         self.close_rewards(burned, recycled)?;
-        let params = self.hot.params.clone();
         let epoch = closed.epoch.next();
+        self.activate_upgrades(epoch)?;
+        let params = self.hot.params.clone();
         // What it starts with and what it will emit; fees and forfeits to come nobody knows.
         let expected = self
             .hot
@@ -39,6 +40,8 @@ impl Ledger<'_> {
             epoch,
             first_height: self.block.height,
             length_blocks: params.epoch_blocks,
+            protocol_version: self.hot.now.protocol_version,
+            architecture: params.architecture,
             seed: self.block.seed,
             started_ms: self.block.timestamp_ms,
             fee_multiplier_q16,
@@ -69,6 +72,7 @@ impl Ledger<'_> {
         self.hot.now.committee = committee.seats.len() as u32;
         self.hot.now.rent_per_mib_epoch = rent;
         self.set(&COMMITTEES, &epoch, &committee);
+        self.tally_proposals(&committee)?;
         Ok(())
     }
 

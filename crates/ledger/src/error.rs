@@ -1,6 +1,10 @@
 //! How a step of the ledger ends early.
 
-use soma_types::{Rejection, genesis::GenesisError};
+use soma_types::{
+    Epoch, Rejection,
+    genesis::GenesisError,
+    upgrade::{PROTOCOL_VERSION, ProtocolVersion},
+};
 
 use crate::state::Missing;
 
@@ -31,6 +35,16 @@ pub enum Error {
         /// The state's.
         last: u64,
     },
+    /// The block begins an epoch whose rules this code does not implement.
+    #[error(
+        "protocol version {version} is in force from epoch {epoch} on, and this software implements versions up to {PROTOCOL_VERSION}: install a newer release"
+    )]
+    Unsupported {
+        /// The version.
+        version: ProtocolVersion,
+        /// From when it is in force.
+        epoch: Epoch,
+    },
     /// The genesis is refused.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
@@ -54,6 +68,8 @@ pub(crate) enum Stop {
     Rejected(Box<Rejection>),
     /// The state contradicts itself.
     Broken(Broken),
+    /// Rules that this code does not implement.
+    Unsupported { version: ProtocolVersion, epoch: Epoch },
 }
 
 impl From<Missing> for Stop {
@@ -80,6 +96,7 @@ impl Stop {
         match self {
             Self::Missing(missing) => Error::Missing(missing),
             Self::Broken(broken) => Error::Broken(broken),
+            Self::Unsupported { version, epoch } => Error::Unsupported { version, epoch },
             Self::Rejected(_) => Error::Broken(Broken("a rejection outside of a transaction")),
         }
     }

@@ -9,6 +9,7 @@ use soma_types::{
     objects::{Account, Committee, EpochState, Seat, SupplyBreakdown},
     params::Params,
     transaction::PoolId,
+    upgrade::ProtocolVersion,
 };
 
 use crate::{
@@ -31,6 +32,8 @@ fn first_epoch(params: &Params, emission: &EmissionSchedule, committee: u32) -> 
         epoch: Epoch::ZERO,
         first_height: Height::ZERO,
         length_blocks: params.epoch_blocks,
+        protocol_version: ProtocolVersion::FIRST,
+        architecture: params.architecture,
         seed: Seed::default(),
         started_ms: 0,
         fee_multiplier_q16: MULTIPLIER_ONE_Q16,

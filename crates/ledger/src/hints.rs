@@ -7,8 +7,9 @@ use soma_types::{
 };
 
 use crate::tables::{
-    ACCOUNTS, AUDIT_VOTES, CLAIMS, COMMITTEES, COUNTERS, EPOCH, MODELS, NETWORK, NETWORK_KEYS, PARAMS, POOLS,
-    POSITIONS, REVEALED_EMBEDDINGS, ROUTING, STAKES_LEN, SUBMISSIONS, SUPPLY, TARGETS, VALIDATORS,
+    ACCOUNTS, AUDIT_VOTES, CLAIMS, COMMITTEES, COUNTERS, EPOCH, MODELS, NETWORK, NETWORK_KEYS, PARAMS,
+    PENDING_PROPOSALS, POOLS, POSITIONS, PROPOSALS, REVEALED_EMBEDDINGS, ROUTING, STAKES_LEN, SUBMISSIONS,
+    SUPPLY, TARGETS, VALIDATORS,
 };
 
 /// The keys that every block reads.
@@ -63,6 +64,10 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
             COMMITTEES.key(&epoch),
         ]),
         Kind::ChallengeSubmission { submission } => keys.push(SUBMISSIONS.key(submission)),
+        Kind::ProposeUpgrade { .. } => keys.extend([COMMITTEES.key(&epoch), PENDING_PROPOSALS.key(&())]),
+        Kind::VoteUpgrade { proposal, .. } => {
+            keys.extend([COMMITTEES.key(&epoch), PROPOSALS.key(proposal)]);
+        }
         Kind::ReportModel { model, .. } => keys.extend([MODELS.key(model), COMMITTEES.key(&epoch)]),
         Kind::RegisterValidator { network_key, .. } => {
             keys.push(NETWORK_KEYS.key(network_key));

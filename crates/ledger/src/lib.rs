@@ -50,6 +50,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod transact;
+mod upgrades;
 mod validators;
 pub mod view;
 
@@ -61,3 +62,4 @@ pub use hints::{block_keys, transaction_keys};
 pub use routing::RoutingCache;
 pub use state::{MemoryState, Missing, State};
 pub use transact::{check, simulate};
+pub use upgrades::Support;

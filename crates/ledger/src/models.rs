@@ -4,7 +4,7 @@
 //! commits, which later breaks ties between equal models. Upon *reveal* in the next epoch: key and
 //! embedding wait for the boundary. Upon a *boundary*: revealed weights take over, a commitment that
 //! was due lapses and costs a share of the owner's stake, weights past their refresh time stop
-//! competing, retiring models leave. Within an epoch, what a model competes with never changes.
+//! competing, so do weights of another shape than the network's, retiring models leave. Within an epoch, what a model competes with never changes.
 
 use std::ops::Range;
 
@@ -105,9 +105,6 @@ impl Ledger<'_> {
         hash: ContentHash,
     ) -> Result<(), Stop> {
         let mut model = self.own_model(sender, id)?;
-        if model.architecture != self.hot.params.architecture {
-            return Err(Rejection::WrongArchitecture {}.into());
-        }
         if let Some(committed) = &model.committed {
             return Err(Rejection::AlreadyCommitted {
                 epoch: committed.epoch,
@@ -142,11 +139,13 @@ impl Ledger<'_> {
             Some(sequence) => sequence,
             None => self.next_sequence()?,
         };
+        model.architecture = self.hot.params.architecture;
         model.committed = Some(CommittedWeights {
             url: url.clone(),
             size_bytes,
             hash,
             epoch: self.epoch(),
+            architecture: model.architecture,
             sequence,
         });
         self.set(&MODELS, id, &model);
@@ -236,7 +235,10 @@ impl Ledger<'_> {
         if !model.is_live() {
             return Err(Rejection::ModelRetired {}.into());
         }
-        let Some(weights) = model.revealed.as_ref().or(model.weights.as_ref()) else {
+        // Weights of a shape that the network has left cannot fit it, which is no fault.
+        let network = self.hot.params.architecture;
+        let newest = model.revealed.as_ref().or(model.weights.as_ref());
+        let Some(weights) = newest.filter(|weights| weights.committed.architecture == network) else {
             return Err(Rejection::NothingToReport {}.into());
         };
         let sequence = weights.committed.sequence;
@@ -300,6 +302,7 @@ impl Ledger<'_> {
         model.hits = 0;
         self.roll_pool(pool_id, &mut pool)?;
         let retiring = model.retiring.filter(|_| model.status != ModelStatus::Retired);
+        self.outgrow(&mut model);
 
         if model
             .committed
@@ -346,6 +349,30 @@ impl Ledger<'_> {
             self.set(&MODELS, &id, &model);
         }
         Ok(())
+    }
+
+    /// Once the network has another architecture, what a model has of the old one is of no use.
+    fn outgrow(&mut self, model: &mut Model) {
+        let network = self.hot.params.architecture;
+        model
+            .committed
+            .take_if(|committed| committed.architecture != network);
+        let revealed = model
+            .revealed
+            .take_if(|weights| weights.committed.architecture != network);
+        if revealed.is_some() {
+            self.remove(&REVEALED_EMBEDDINGS, &model.id);
+        }
+        let competing = model.weights.as_ref();
+        if model.status == ModelStatus::Active
+            && competing.is_some_and(|weights| weights.committed.architecture != network)
+        {
+            model.status = ModelStatus::Stale;
+            self.emit(Event::ModelInactive {
+                model: model.id,
+                reason: Inactivity::Outgrown,
+            });
+        }
     }
 
     /// A commitment was not opened in time.

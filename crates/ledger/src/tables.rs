@@ -15,6 +15,7 @@ use soma_types::{
     },
     params::Params,
     transaction::PoolId,
+    upgrade::Proposal,
 };
 
 use crate::{
@@ -111,6 +112,8 @@ pub struct Counters {
     pub sequence: u64,
     /// Submissions ever committed.
     pub submissions: u64,
+    /// Upgrades ever proposed.
+    pub proposals: u64,
     /// First entry of the unbonding queue.
     pub unbonding_head: u64,
     /// One past its last entry.
@@ -121,6 +124,15 @@ pub struct Counters {
     pub payout_winner: u64,
     /// Its next seat, once all winners are paid.
     pub payout_seat: u32,
+}
+
+/// A proposal that is open or scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PendingProposal {
+    /// Its number.
+    pub index: u64,
+    /// Whose.
+    pub proposer: Address,
 }
 
 /// The routing table in force, by its digest.
@@ -183,6 +195,8 @@ tables! {
     40 EPOCHS: Epoch => EpochRecord, "epoch record";
     41 CHALLENGES_LEN: Epoch => u64, "number of challenges";
     42 CHALLENGED_AT: (Epoch, u64) => SubmissionId, "challenged winner by index";
+    43 PROPOSALS: u64 => Proposal, "proposal";
+    44 PENDING_PROPOSALS: () => Vec<PendingProposal>, "pending proposals";
 }
 
 #[cfg(test)]

@@ -220,6 +220,11 @@ fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result
         }
         Kind::SetRentVote { rent_per_mib_epoch } => ledger.set_rent_vote(&sender, *rent_per_mib_epoch)?,
         Kind::ChallengeSubmission { submission } => ledger.challenge_submission(&sender, submission)?,
+        Kind::ProposeUpgrade { upgrade } => {
+            let proposal = ledger.propose_upgrade(&sender, upgrade)?;
+            return Ok(Some(Created::Proposal(proposal)));
+        }
+        Kind::VoteUpgrade { proposal, ballot } => ledger.vote_upgrade(&sender, *proposal, *ballot)?,
     }
     Ok(None)
 }

@@ -11,6 +11,7 @@ use soma_types::{
     },
     params::Params,
     transaction::PoolId,
+    upgrade::Proposal,
 };
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     staking::{face_value, worth},
     state::State,
     tables,
+    upgrades::Support,
 };
 
 pub use crate::tables::{Counters, NetworkRecord};
@@ -94,6 +96,8 @@ getters! {
     validator(validator: Address) -> Validator = VALIDATORS;
     /// The validator at a position of the list, `0..counters.validators`.
     validator_at(index: u64) -> Address = VALIDATOR_AT;
+    /// A proposal by its number, `0..counters.proposals`.
+    proposal(index: u64) -> Proposal = PROPOSALS;
     /// A model.
     model(model: ModelId) -> Model = MODELS;
     /// The model at a position of the list of all, `0..counters.models`.
@@ -208,6 +212,36 @@ pub fn stakes(state: &mut dyn State, owner: Address, start: u64, limit: u64) -> 
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn commit_threshold_q30(state: &mut dyn State, target: &Target) -> Read<i64> {
     with_ledger(state, |ledger| Ok(ledger.commit_threshold_q30(target)))
+}
+
+/// What is open or scheduled, in the order of proposals.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn pending_proposals(state: &mut dyn State) -> Read<Vec<Proposal>> {
+    with_ledger(state, |ledger| {
+        let pending = ledger.pending_proposals()?;
+        let keys: Vec<Vec<u8>> = pending
+            .iter()
+            .map(|entry| tables::PROPOSALS.key(&entry.index))
+            .collect();
+        ledger.prefetch(&keys)?;
+        pending
+            .iter()
+            .map(|entry| ledger.expect(&tables::PROPOSALS, &entry.index))
+            .collect()
+    })
+}
+
+/// How much of the current committee is for `proposal`.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn support(state: &mut dyn State, proposal: &Proposal) -> Read<Support> {
+    with_ledger(state, |ledger| {
+        let committee = ledger.expect(&tables::COMMITTEES, &ledger.epoch())?;
+        Ok(Support::of(proposal, &committee))
+    })
 }
 
 /// The targets that are open, or being raced for, in the current epoch.

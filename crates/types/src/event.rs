@@ -7,6 +7,7 @@ use crate::{
     Address, Epoch, Height, ModelId, Seed, Shannons, SubmissionId, TargetId,
     objects::{ChallengeEnd, Inactivity, SubmissionStatus},
     transaction::{ModelFault, PoolId, Verdict},
+    upgrade::{Ballot, ProposalStatus, ProtocolVersion},
 };
 
 /// One change of the ledger.
@@ -219,5 +220,37 @@ pub enum Event {
         challenger: Address,
         /// How it ended.
         end: ChallengeEnd,
+    },
+    /// A validator proposed an upgrade.
+    UpgradeProposed {
+        /// The proposal.
+        proposal: u64,
+        /// Who.
+        proposer: Address,
+    },
+    /// A validator voted on an upgrade.
+    UpgradeVoted {
+        /// The proposal.
+        proposal: u64,
+        /// Who.
+        validator: Address,
+        /// How.
+        ballot: Ballot,
+    },
+    /// More than two thirds of stake and seats are for an upgrade: it will take effect.
+    UpgradeScheduled {
+        /// The proposal.
+        proposal: u64,
+        /// The version of the rules.
+        version: ProtocolVersion,
+        /// The first epoch under them.
+        activation: Epoch,
+    },
+    /// An upgrade took effect, or never will.
+    UpgradeEnded {
+        /// The proposal.
+        proposal: u64,
+        /// How it ended.
+        status: ProposalStatus,
     },
 }

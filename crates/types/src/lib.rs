@@ -22,6 +22,7 @@ pub mod rejection;
 mod text;
 pub mod time;
 pub mod transaction;
+pub mod upgrade;
 
 pub use amount::Shannons;
 pub use architecture::Architecture;

@@ -9,6 +9,7 @@ use crate::{
     Address, Architecture, Commitment, ContentHash, DecryptionKey, Epoch, Height, ModelId, PublicKey, Seed,
     Shannons, SubmissionId, TargetId, Transcript, Url,
     transaction::{BasisPoints, Verdict},
+    upgrade::ProtocolVersion,
 };
 
 /// An account. One that was never funded is all zeros.
@@ -232,6 +233,8 @@ pub enum Inactivity {
     Deactivated,
     /// The committee found its weights unusable.
     Faulted,
+    /// The network's architecture changed: it has to commit anew.
+    Outgrown,
 }
 
 /// Encrypted weights as committed.
@@ -245,6 +248,8 @@ pub struct CommittedWeights {
     pub hash: ContentHash,
     /// When they were committed.
     pub epoch: Epoch,
+    /// Their shape: the network's when they were committed.
+    pub architecture: Architecture,
     /// The ledger's count of commits then: of two equal models the lower is the earlier. Kept when
     /// the same file is committed again.
     pub sequence: u64,
@@ -272,7 +277,7 @@ pub struct Model {
     pub owner: Address,
     /// The owner's share of its rewards.
     pub commission: Commission,
-    /// Its shape.
+    /// The network's shape when it was created or last committed.
     pub architecture: Architecture,
     /// When it was created.
     pub created: Epoch,
@@ -576,6 +581,10 @@ pub struct EpochState {
     pub first_height: Height,
     /// How many blocks it has.
     pub length_blocks: u64,
+    /// The version of its rules.
+    pub protocol_version: ProtocolVersion,
+    /// The shape of its models and embeddings.
+    pub architecture: Architecture,
     /// Its first block's seed: directions of SIGReg, the audit sample.
     pub seed: Seed,
     /// When its first block was made, in milliseconds since 1970.

@@ -50,6 +50,8 @@ pub enum Created {
     Model(ModelId),
     /// A submission.
     Submission(SubmissionId),
+    /// A proposal, by its number.
+    Proposal(u64),
 }
 
 impl Receipt {

@@ -9,7 +9,10 @@ use std::io::{self, Read, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, ChainId, ContentHash, Epoch, Height, ModelId, Shannons, SubmissionId, TargetId};
+use crate::{
+    Address, ChainId, ContentHash, Epoch, Height, ModelId, Shannons, SubmissionId, TargetId,
+    upgrade::ProtocolVersion,
+};
 
 macro_rules! rejections {
     ($( $(#[$doc:meta])* $code:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } $message:literal; )*) => {
@@ -336,6 +339,56 @@ rejections! {
         /// Who.
         challenger: Address,
     } "the winner was challenged by {challenger} already";
+
+    // 6xx: upgrades.
+    /// Too soon or too far ahead.
+    600 ActivationOutOfBounds {
+        /// The epoch given.
+        given: Epoch,
+        /// The earliest.
+        earliest: Epoch,
+        /// The latest.
+        latest: Epoch,
+    } "an activation in epoch {given} is out of bounds: choose epoch {earliest} to {latest}";
+    /// Older rules than those in force.
+    601 OldVersion {
+        /// The version given.
+        given: ProtocolVersion,
+        /// The one in force.
+        current: ProtocolVersion,
+    } "protocol version {given} is older than {current}, which is in force";
+    /// A parameter would be out of bounds.
+    602 UnsoundParameter {
+        /// The parameter.
+        name: String,
+        /// Its value.
+        value: u64,
+        /// The least allowed.
+        min: u64,
+        /// The most allowed.
+        max: u64,
+    } "parameter {name} would be {value}, must be {min} to {max}";
+    /// The architecture makes no sense.
+    603 UnsoundArchitecture {} "the architecture's dimensions do not fit together or are out of bounds";
+    /// The proposer has one under way.
+    604 ProposalPending {
+        /// It.
+        proposal: u64,
+    } "this validator's proposal {proposal} is under way: wait until it is decided";
+    /// There is no room.
+    605 TooManyProposals {
+        /// The most at a time.
+        limit: u32,
+    } "there are {limit} proposals under way: wait until some are decided";
+    /// The proposal does not exist.
+    606 NoSuchProposal {
+        /// The number given.
+        proposal: u64,
+    } "there is no proposal {proposal}";
+    /// It is scheduled, in force, or over.
+    607 ProposalClosed {} "the proposal is decided: it takes no more votes";
+    /// The vote changes nothing.
+    608 BallotUnchanged {} "this validator has voted so already";
 }
 
 impl Rejection {

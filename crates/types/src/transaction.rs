@@ -12,8 +12,13 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     Address, Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Keypair,
     ModelId, PublicKey, Salt, Shannons, Signature, SubmissionId, TargetId, TransactionHash, Transcript, Url,
-    bounded::URL_MAX_BYTES, embedding::MAX_EMBEDDING_DIM, hash::domain_hash, keys::TRANSACTION_NAMESPACE,
-    list::List, rejection::Rejection,
+    bounded::URL_MAX_BYTES,
+    embedding::MAX_EMBEDDING_DIM,
+    hash::domain_hash,
+    keys::TRANSACTION_NAMESPACE,
+    list::List,
+    rejection::Rejection,
+    upgrade::{Ballot, Upgrade},
 };
 
 /// The longest signed encoding. An embedding of the largest dimension takes half of it.
@@ -378,6 +383,18 @@ pub enum TransactionKind {
         /// The winner.
         submission: SubmissionId,
     },
+    /// A seat's proposal to change the protocol. Its proposer is for it.
+    ProposeUpgrade {
+        /// What changes, and when.
+        upgrade: Upgrade,
+    },
+    /// A seat's vote on a proposal.
+    VoteUpgrade {
+        /// The proposal's number.
+        proposal: u64,
+        /// For it or not.
+        ballot: Ballot,
+    },
 }
 
 impl TransactionKind {
@@ -403,6 +420,8 @@ impl TransactionKind {
             Self::SetValidatorCommission { .. } => "set_validator_commission",
             Self::SetRentVote { .. } => "set_rent_vote",
             Self::ChallengeSubmission { .. } => "challenge_submission",
+            Self::ProposeUpgrade { .. } => "propose_upgrade",
+            Self::VoteUpgrade { .. } => "vote_upgrade",
         }
     }
 }
@@ -597,6 +616,7 @@ impl FromStr for PoolId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upgrade::{ParamChange, ProtocolVersion};
 
     fn id<T>(make: impl Fn([u8; 32]) -> T) -> T {
         make([9; 32])
@@ -685,6 +705,22 @@ mod tests {
                 rent_per_mib_epoch: amount,
             },
             Kind::ChallengeSubmission { submission },
+            Kind::ProposeUpgrade {
+                upgrade: Upgrade {
+                    version: ProtocolVersion(2),
+                    architecture: Some(Architecture::NANO),
+                    params: List::new(vec![
+                        ParamChange::FeeBase(amount),
+                        ParamChange::AuditRate(commission),
+                    ])
+                    .unwrap(),
+                    activation: Epoch(9),
+                },
+            },
+            Kind::VoteUpgrade {
+                proposal: 3,
+                ballot: Ballot::Withdraw,
+            },
         ]
     }
 

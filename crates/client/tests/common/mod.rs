@@ -182,6 +182,8 @@ pub fn epoch_view(epoch: Epoch) -> EpochView {
         epoch,
         first_height: Height(epoch.0 * 80),
         length_blocks: 80,
+        protocol_version: soma_types::upgrade::ProtocolVersion::FIRST,
+        architecture: Architecture::NANO,
         seed: Seed([5; 32]),
         started_ms: 0,
         fee_multiplier_q16: 2 * ONE_Q16 as u64,
@@ -431,6 +433,7 @@ impl Inner {
                     size_bytes,
                     hash,
                     epoch,
+                    architecture: Architecture::NANO,
                     sequence: 0,
                 });
                 None

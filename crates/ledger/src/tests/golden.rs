@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "8a538e8363ec940a3bb964736238b88aaf41abd2c22bcdf360de30b2ff3497f0"
+        "8c7c1f23b475e856488c5331a7a049f1e7d127f19e9ed82ab3b266728ca1f424"
     );
 }

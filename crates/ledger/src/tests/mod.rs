@@ -13,4 +13,5 @@ mod player;
 mod properties;
 mod rejections;
 mod staking;
+mod upgrades;
 mod world;

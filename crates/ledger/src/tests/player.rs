@@ -151,6 +151,7 @@ impl<'a> Player<'a> {
                     Created::Submission(id) => {
                         self.finds.extend(pending.find.map(|find| (find, id)));
                     }
+                    Created::Proposal(_) => {}
                 }
             }
         }

@@ -13,10 +13,12 @@ use soma_types::{
     params::Params,
     receipt::{Created, Outcome},
     transaction::{BasisPoints, ModelFault, Payment, PoolId, Verdict, Withdrawal},
+    upgrade::{Ballot, ParamChange},
 };
 
 use super::{
     staking::register,
+    upgrades::{propose, upgrade, vote},
     world::{DIM, Find, SOMA, World, address, audit_kinds, tiny},
 };
 use crate::view;
@@ -136,6 +138,8 @@ enum Try {
         who: u8,
         rate: u64,
     },
+    /// All who can vote for a change of parameters.
+    Upgrade(Vec<ParamChange>),
     Blocks {
         count: u8,
     },
@@ -573,6 +577,19 @@ impl Driver {
                     rent_per_mib_epoch: Shannons(rate),
                 },
             ),
+            Try::Upgrade(ref changes) => {
+                // The naive economy has one set of rules.
+                self.world.naive = None;
+                let activation = self.world.epoch().0 + 2;
+                let index = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
+                for who in 0..4 {
+                    if self.world.balance(who) > SOMA {
+                        self.world.one(who, propose(upgrade(changes, activation)));
+                        self.world.one(who, vote(index, Ballot::Approve));
+                    }
+                }
+                return;
+            }
             Try::Blocks { count } => {
                 self.world.skip(u64::from(count));
                 return;
@@ -626,6 +643,39 @@ fn play_under(params: Params, tries: &[Try]) -> Driver {
     let end = driver.world.epoch().0 + 4;
     driver.world.until_epoch(end);
     driver
+}
+
+/// Changes of parameters that matter to what is under way. Most are sound, some are not.
+fn changes() -> impl Strategy<Value = Vec<ParamChange>> {
+    use ParamChange as Change;
+    let basis = || (0..=10_000_u16).prop_map(|points| BasisPoints::new(points).unwrap());
+    let change = prop_oneof![
+        (8..32_u64).prop_map(Change::EpochBlocks),
+        (1..16_u64).prop_map(Change::AuditCommitBlocks),
+        (1..16_u64).prop_map(Change::SettlementBlocks),
+        (1..16_u64).prop_map(Change::RevealBlocks),
+        (1..8_u32).prop_map(Change::OpenTargets),
+        (1..6_u32).prop_map(Change::ModelsPerTarget),
+        (1..6_u32).prop_map(Change::CommitteeSize),
+        (0..6_u32).prop_map(Change::Auditors),
+        (1..6_u32).prop_map(Change::PayoutsPerBlock),
+        (1..16_u32).prop_map(Change::DifficultyWindows),
+        (2..9_u64).prop_map(Change::RefreshEpochs),
+        (1..5_u64).prop_map(Change::UnbondingEpochs),
+        (1..1_u64 << 32).prop_map(Change::HitsGoal),
+        (0..2_000_u64).prop_map(|per_byte| Change::BondPerByte(Shannons(per_byte))),
+        (0..SOMA).prop_map(|deposit| Change::SubmissionDeposit(Shannons(deposit))),
+        basis().prop_map(Change::AuditRate),
+        basis().prop_map(Change::ValidatorShare),
+        basis().prop_map(Change::LapseSlash),
+        basis().prop_map(Change::FaultSlash),
+        basis().prop_map(Change::BurnPerYear),
+    ];
+    prop::collection::vec(change, 1..5)
+}
+
+fn tries_and_upgrades() -> impl Strategy<Value = Try> {
+    prop_oneof![12 => tries(), 1 => changes().prop_map(Try::Upgrade)]
 }
 
 /// Parameters at the edges of what a vote could choose.
@@ -690,12 +740,17 @@ pub fn extremes() -> impl Strategy<Value = Params> {
 fn histories_are_not_vacuous() {
     let mut runner = TestRunner::deterministic();
     let mut met: BTreeMap<String, u32> = BTreeMap::new();
-    for sampled in [false, true].repeat(20) {
-        let tries = prop::collection::vec(tries(), 200..250)
+    for round in 0..40 {
+        let strategy = if round % 4 == 3 {
+            tries_and_upgrades().boxed()
+        } else {
+            tries().boxed()
+        };
+        let tries = prop::collection::vec(strategy, 200..250)
             .new_tree(&mut runner)
             .unwrap()
             .current();
-        let driver = play(&tries, sampled);
+        let driver = play(&tries, round % 2 == 1);
         for block in &driver.world.history {
             for event in block
                 .events
@@ -705,6 +760,9 @@ fn histories_are_not_vacuous() {
                 let mut name = format!("{event:?}");
                 if let Event::SubmissionEnded { status, .. } = event {
                     name = format!("Ended:{status:?}");
+                }
+                if let Event::UpgradeEnded { status, .. } = event {
+                    name = format!("Upgrade:{status:?}");
                 }
                 if let Event::ChallengeEnded { end, .. } = event {
                     name = format!("Challenge:{end:?}");
@@ -740,6 +798,9 @@ fn histories_are_not_vacuous() {
         "Challenge:Upheld",
         "Challenge:Failed",
         "Challenge:Undecided",
+        "UpgradeScheduled",
+        "Upgrade:Activated",
+        "Upgrade:Expired",
         "ValidatorPaid",
         "ValidatorRegistered",
         "ValidatorLeft",
@@ -779,6 +840,16 @@ proptest! {
         prop_assert_eq!(supply.bonds, Shannons::ZERO);
         prop_assert_eq!(supply.pending, Shannons::ZERO);
         prop_assert_eq!(supply.unbonding, Shannons::ZERO);
+    }
+
+    /// Nor does any change of them while all is under way.
+    #[test]
+    fn any_upgrade_conserves_money(
+        tries in prop::collection::vec(tries_and_upgrades(), 1..200),
+        sampled: bool,
+    ) {
+        let mut driver = play(&tries, sampled);
+        prop_assert_eq!(driver.world.supply().total(), Some(MAX_SUPPLY));
     }
 
     /// No choice of parameters breaks the ledger.

@@ -8,14 +8,19 @@ use soma_types::{
     TransactionKind as Kind, Transcript,
     list::List,
     transaction::{ModelFault, Payment, PoolId, TRANSACTION_BYTES_MAX, Verdict, Withdrawal},
+    upgrade::{Ballot, PROPOSALS_MAX, ParamChange, ProtocolVersion, Upgrade},
 };
 
 use super::{
     challenges::{challenge, unsampled},
     staking::register,
+    upgrades::{propose, upgrade, vote},
     world::{DIM, Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
 };
-use crate::check;
+use crate::{
+    check,
+    tables::{PENDING_PROPOSALS, PendingProposal},
+};
 
 /// Collects the reasons met.
 #[derive(Default)]
@@ -425,6 +430,48 @@ fn challenges(seen: &mut Seen) {
     seen.fail(&mut world, 9, challenge(sampled), "SampledAlready");
 }
 
+fn upgrades(seen: &mut Seen) {
+    let mut world = World::new(tiny());
+    let cheaper = [ParamChange::FeeBase(Shannons(1))];
+    seen.fail(&mut world, 0, propose(upgrade(&[], 2)), "NothingToDo");
+    seen.fail(&mut world, 9, propose(upgrade(&cheaper, 2)), "NotInCommittee");
+    for activation in [1, 65] {
+        let soon = propose(upgrade(&cheaper, activation));
+        seen.fail(&mut world, 0, soon, "ActivationOutOfBounds");
+    }
+    let old = Upgrade {
+        version: ProtocolVersion(0),
+        ..upgrade(&cheaper, 2)
+    };
+    seen.fail(&mut world, 0, propose(old), "OldVersion");
+    let unsound = propose(upgrade(&[ParamChange::EpochBlocks(0)], 2));
+    seen.fail(&mut world, 0, unsound, "UnsoundParameter");
+    let impossible = Upgrade {
+        architecture: Some(Architecture {
+            heads: 3,
+            ..tiny().architecture
+        }),
+        ..upgrade(&[], 2)
+    };
+    seen.fail(&mut world, 0, propose(impossible), "UnsoundArchitecture");
+    seen.fail(&mut world, 1, vote(0, Ballot::Approve), "NoSuchProposal");
+    world.apply(0, propose(upgrade(&cheaper, 3)));
+    seen.fail(&mut world, 0, propose(upgrade(&cheaper, 3)), "ProposalPending");
+    seen.fail(&mut world, 9, vote(0, Ballot::Approve), "NotInCommittee");
+    seen.fail(&mut world, 0, vote(0, Ballot::Approve), "BallotUnchanged");
+    seen.fail(&mut world, 1, vote(0, Ballot::Withdraw), "BallotUnchanged");
+    world.apply(1, vote(0, Ballot::Approve));
+    world.apply(2, vote(0, Ballot::Approve));
+    world.until_epoch(1);
+    seen.fail(&mut world, 3, vote(0, Ballot::Approve), "ProposalClosed");
+    let full = (0..PROPOSALS_MAX as u64).map(|index| PendingProposal {
+        index,
+        proposer: address(9),
+    });
+    PENDING_PROPOSALS.set(&mut world.state, &(), &full.collect());
+    seen.fail(&mut world, 0, propose(upgrade(&cheaper, 3)), "TooManyProposals");
+}
+
 #[test]
 fn every_reason_is_reachable() {
     let mut seen = Seen::default();
@@ -434,6 +481,7 @@ fn every_reason_is_reachable() {
     submissions(&mut seen);
     audits(&mut seen);
     challenges(&mut seen);
+    upgrades(&mut seen);
     let missing: Vec<_> = Rejection::TABLE
         .iter()
         .filter(|(code, _)| !seen.0.contains_key(code))

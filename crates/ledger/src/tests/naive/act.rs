@@ -134,6 +134,9 @@ impl Economy {
                 transcript,
             } => self.reveal_audit(sender, *submission, salt, *verdict, *transcript)?,
             Kind::ChallengeSubmission { submission } => self.challenge(sender, *submission)?,
+            Kind::ProposeUpgrade { .. } | Kind::VoteUpgrade { .. } => {
+                unreachable!("the histories that are compared change no rules")
+            }
             Kind::ReportModel { model, .. } => self.report_model(sender, *model)?,
             Kind::RegisterValidator {
                 network_key,

@@ -7,6 +7,7 @@ use soma_types::{
         SubmissionStatus, SupplyBreakdown,
     },
     transaction::{PoolId, Verdict},
+    upgrade::ProtocolVersion,
 };
 
 use super::{Economy, Now, money, part, shannons};
@@ -20,6 +21,8 @@ impl Economy {
             epoch: Epoch(now.epoch),
             first_height: Height(now.first_height),
             length_blocks: self.params.epoch_blocks,
+            protocol_version: ProtocolVersion::FIRST,
+            architecture: self.params.architecture,
             seed: now.seed,
             started_ms: now.started_ms,
             fee_multiplier_q16: u64::try_from(now.multiplier_q16).expect("at most 2^32"),

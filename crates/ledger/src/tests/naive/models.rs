@@ -104,12 +104,13 @@ impl Economy {
             Some(sequence) => sequence,
             None => self.next_sequence(),
         };
-        let epoch = Epoch(self.now.epoch);
+        let (epoch, architecture) = (Epoch(self.now.epoch), self.params.architecture);
         self.own_model(&sender, id)?.committed = Some(CommittedWeights {
             url: url.clone(),
             size_bytes,
             hash,
             epoch,
+            architecture,
             sequence,
         });
         Ok(())
