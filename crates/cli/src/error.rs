@@ -1,7 +1,7 @@
 //! How a command fails: one clear sentence, a hint where there is one, and an exit code.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, Write as _},
 };
 
@@ -73,6 +73,12 @@ impl CliError {
     /// What the process exits with.
     pub const fn exit_code(&self) -> u8 {
         self.exit_code
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

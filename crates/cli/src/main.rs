@@ -19,10 +19,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    args::{Cli, Command},
+    args::{Cli, Command, ScoreArgs, ScoreCommand},
     commands::{chain, localnet, model, money, scoring, sim, submit, target, train, wallet},
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Format, Printer},
 };
@@ -88,7 +88,20 @@ async fn run(cli: Cli) -> CliResult {
             let interrupt = Interrupt::listen();
             tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt.flag())).await?
         }
-        Command::Score(args) => tokio::task::spawn_blocking(move || scoring::score(printer, &args)).await?,
+        Command::Score(ScoreArgs { command, files }) => match (command, files) {
+            (Some(ScoreCommand::Serve(args)), _) => {
+                scoring::serve(printer, &args, &Interrupt::listen()).await
+            }
+            (Some(ScoreCommand::SelfTest), _) => {
+                tokio::task::spawn_blocking(move || scoring::self_test(printer)).await?
+            }
+            (None, Some(files)) => {
+                let interrupt = Interrupt::listen();
+                tokio::task::spawn_blocking(move || scoring::score(printer, &files, &interrupt.flag()))
+                    .await?
+            }
+            (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
+        },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
         Command::Target(command) => target::targets(printer, &context, &command).await,
         Command::Submit(args) => submit::run(printer, &context, &args, &Interrupt::listen()).await,

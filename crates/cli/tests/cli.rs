@@ -2,7 +2,12 @@
 
 mod common;
 
-use std::{fs, process::Stdio};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    process::{Command, Stdio},
+};
 
 use common::{Bench, vectors};
 use serde_json::{Value, json};
@@ -241,6 +246,118 @@ fn scores_are_those_of_the_vectors() {
         }
     }
     snapshot!("score", serde_json::to_string_pretty(&output).unwrap());
+}
+
+/// Many documents: each has its contest, the one it has alone; what cannot be scored says so.
+#[test]
+fn many_documents_score_as_each_alone() {
+    let bench = Bench::new();
+    bench.write("arch.json", architecture("nano").to_string());
+    let weights = vectors().join("nano.safetensors").display().to_string();
+    let both = format!("{weights},{weights}");
+    let start = ["score", "--weights", &both, "--arch", "arch.json", "--data"];
+    bench.write("a", "The first document, of a few words.");
+    bench.write("b", "b");
+    let many = bench.json(&[&start[..], &["a", "b", "--memory", "1MiB"]].concat());
+    for (index, name) in ["a", "b"].into_iter().enumerate() {
+        let mut document = many["documents"][index].clone();
+        assert_eq!(
+            document.as_object_mut().unwrap().remove("data"),
+            Some(json!(name))
+        );
+        assert_eq!(document, bench.json(&[&start[..], &[name]].concat()));
+    }
+    bench.write("empty", "");
+    let transcripts = [
+        bench.transcript(&[
+            "score",
+            "--weights",
+            "w",
+            "--arch",
+            "arch.json",
+            "--data",
+            "a",
+            "empty",
+        ]),
+        bench.transcript(&["score", "--weights", "w", "--data", "a", "--memory", "1kB"]),
+        bench.transcript(&["score", "--weights", "w", "--data", "a", "--memory", "much"]),
+        bench.transcript(&["score", "serve", "--weights", "w"]),
+        bench.transcript(&["score", "serve", "--weights", "a/w.x,b/w.y"]),
+        bench.transcript(&["score", "serve", "--weights", "a", "--memory", "1kB"]),
+    ];
+    snapshot!("many_documents", transcripts.join("\n"));
+}
+
+#[test]
+fn every_backend_of_this_machine_is_exact() {
+    let bench = Bench::new();
+    let output = bench.json(&["score", "self-test"]);
+    assert_eq!(output["exact"], true);
+    let backends = output["backends"].as_array().unwrap();
+    assert!(
+        backends
+            .iter()
+            .filter(|backend| backend["chosen"] == true)
+            .count()
+            == 1
+    );
+    for backend in backends.iter().filter(|backend| backend["supported"] == true) {
+        for tally in backend["operations"].as_array().unwrap() {
+            assert_eq!(tally["matched"], tally["cases"], "{backend}");
+        }
+    }
+    let text = bench.ok(&["score", "self-test"]);
+    assert!(text.contains("token_losses") && text.contains("SCALAR"), "{text}");
+    let forced = bench
+        .command(&["score", "self-test"])
+        .env("SOMA_SIMD", "sse9")
+        .output()
+        .unwrap();
+    assert_eq!(forced.status.code(), Some(1));
+}
+
+/// `soma score serve` says where it listens, answers what `soma score --json` prints, and stops when asked.
+#[test]
+fn scores_are_served() {
+    let bench = Bench::new();
+    bench.write("arch.json", architecture("nano").to_string());
+    bench.write("data", "Served or not, the same bits.");
+    let weights = vectors().join("nano.safetensors").display().to_string();
+    let models = ["--weights", &weights, "--arch", "arch.json"];
+    let serve = [
+        &["score", "serve"],
+        &models[..],
+        &["--listen", "127.0.0.1:0", "--json"],
+    ]
+    .concat();
+    let mut server = bench.command(&serve).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = serde_json::Deserializer::from_reader(server.stdout.take().unwrap()).into_iter();
+    let said: Value = output.next().unwrap().unwrap();
+    let address = said["url"].as_str().unwrap().strip_prefix("http://").unwrap();
+
+    let body = r#"{"models":["nano"],"data":"U2VydmVkIG9yIG5vdCwgdGhlIHNhbWUgYml0cy4="}"#;
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/score HTTP/1.1\r\nhost: soma\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, answer) = answer.split_once("\r\n\r\n").unwrap();
+    let printed = bench.json(&[&["score"], &models[..], &["--data", "data"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(answer).unwrap(), printed);
+
+    let pid = server.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(server.wait().unwrap().success());
 }
 
 #[test]

@@ -17,7 +17,14 @@ use std::{
     time::Duration,
 };
 
-use crate::{model::Model, score::Watch};
+use soma_types::Architecture;
+
+use crate::{
+    layout::{TensorSpec, layout},
+    matrix::PANEL,
+    model::Model,
+    score::Watch,
+};
 
 /// Between two looks at the watch while waiting.
 const WAIT: Duration = Duration::from_millis(100);
@@ -199,6 +206,19 @@ impl<K: Clone + PartialEq> Shelf<K> {
         self.changed.notify_all();
         Ok(loan(&model))
     }
+}
+
+/// The most memory that a model of this architecture takes: all its weights in binary32.
+#[must_use]
+pub fn memory_bytes_max(architecture: &Architecture) -> u64 {
+    let padded = |spec: &TensorSpec| match spec.shape[..] {
+        // Matrices are stored in whole panels of columns; the embedding is read by rows.
+        [inputs, outputs] if !spec.name.starts_with("embedding") => inputs * outputs.next_multiple_of(PANEL),
+        _ => spec.len(),
+    };
+    let weights: usize = layout(architecture).iter().map(padded).sum();
+    let rope = architecture.max_seq_len as usize * architecture.head_dim() as usize;
+    4 * (weights + rope) as u64
 }
 
 /// Gives up the empty slot of a model that could not be loaded, even by a panic.

@@ -12,6 +12,7 @@ use std::{
 use proptest::prelude::*;
 use soma_model::{
     Batch, Directions, Model, ModelError, ScoreError, Scorer, Shelf, ShelfError, Simd, Watch, layout,
+    residency::memory_bytes_max,
 };
 use soma_types::{Architecture, Seed};
 
@@ -185,6 +186,11 @@ fn batches_refuse_what_makes_no_sense() {
         batch.add(&model(0, false), GO_ON),
         Err(ScoreError::Dimension { expected, found })
     );
+}
+
+#[test]
+fn memory_is_known_before_loading() {
+    assert_eq!(memory_bytes_max(&TINY), model(0, false).memory_bytes());
 }
 
 type Lent<'a> = Result<soma_model::Loan<'a>, ShelfError<String>>;

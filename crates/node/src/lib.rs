@@ -28,6 +28,7 @@ pub mod mempool;
 pub mod network;
 pub mod query;
 pub mod runtime;
+pub mod scoring;
 pub mod seeds;
 pub mod state_sync;
 pub mod validator;

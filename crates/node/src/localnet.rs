@@ -23,13 +23,14 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use soma_blobs::{FetchPolicy, Fetcher};
 use soma_types::{Keypair, genesis::Genesis};
 use tokio::sync::{oneshot, watch};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     engine::Timeouts,
     folder::{Blueprint, Folder, FolderError},
     keeper, network,
     query::{Query, Reader},
+    scoring::{Limits, Service},
     validator::{self, Validator},
 };
 
@@ -191,6 +192,10 @@ impl Localnet {
             ..FetchPolicy::default()
         })
         .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
+        // The validators share one: they share the processor. Without it all else still works.
+        let scoring = Service::new(Limits::beside_validators())
+            .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
+            .ok();
         let count = folder.dealt.members.len();
         let apis = bind_all(api_port, count)?;
         let p2p = bind_all(p2p_port, count)?;
@@ -233,6 +238,7 @@ impl Localnet {
                 blobs: blobs.clone(),
                 fetcher: fetcher.clone(),
                 faucet: Some(net.faucet.clone()),
+                scoring: scoring.clone(),
             };
             let listen = p2p_addresses[index];
             let run = move || {

@@ -36,7 +36,8 @@ async fn on_disk<T: Send + 'static>(
     Ok(done?)
 }
 
-async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
+/// Content that the store has.
+pub(super) async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
     match on_disk(&api.services.blobs, move |store| store.get(&hash)).await {
         Err(error) => Err(error),
         Ok(bytes) => Ok(bytes),
@@ -100,8 +101,17 @@ pub async fn put_blob(
 
 /// Content from the store, or else from where its owner says it is; then the store has it.
 async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response, Error> {
-    if let Some(bytes) = stored(api, expected.hash).await? {
-        return Ok(octets(bytes));
+    ensure(api, url, expected).await?;
+    stored(api, expected.hash)
+        .await?
+        .map(octets)
+        .ok_or_else(|| Error::not_found("content", expected.hash))
+}
+
+/// Has the store hold content that its owner says is at `url`.
+pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Result<(), Error> {
+    if api.services.blobs.contains(&expected.hash) {
+        return Ok(());
     }
     let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
         let detail = format!("this node does not hold {} ({url})", expected.hash);
@@ -111,11 +121,7 @@ async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response,
         .fetcher
         .fetch_into(&address, expected, &api.services.blobs)
         .await
-        .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))?;
-    stored(api, expected.hash)
-        .await?
-        .map(octets)
-        .ok_or_else(|| Error::not_found("content", expected.hash))
+        .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))
 }
 
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.

@@ -10,6 +10,7 @@ mod events;
 mod market;
 mod openapi;
 mod problem;
+pub mod score;
 mod transactions;
 
 use std::{future::IntoFuture as _, io, net::TcpListener, num::ParseIntError, str::FromStr, sync::Arc};
@@ -28,7 +29,7 @@ use soma_types::{
 };
 use tokio::sync::{Mutex, watch};
 
-use crate::localnet::LiveQuery;
+use crate::{localnet::LiveQuery, scoring::Service};
 
 pub use openapi::document;
 pub use problem::Error;
@@ -42,6 +43,8 @@ pub struct Services {
     pub fetcher: Fetcher,
     /// On a localnet, the account that gives money away.
     pub faucet: Option<Keypair>,
+    /// Scores for whoever asks.
+    pub scoring: Option<Arc<Service>>,
 }
 
 /// What handlers share.
@@ -88,6 +91,13 @@ fn router(shared: Arc<Shared>) -> Router {
     let blobs = Router::new()
         .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
         .layer(DefaultBodyLimit::max(blob_bytes_max));
+    let scoring = match &shared.services.scoring {
+        Some(service) => score::router(score::Scoring {
+            service: Arc::clone(service),
+            library: Arc::clone(&shared),
+        }),
+        None => Router::new().route("/v1/score", post(score::off)),
+    };
     Router::new()
         .route("/health", get(chain::health))
         .route("/metrics", get(chain::metrics))
@@ -121,6 +131,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/faucet", post(transactions::faucet))
         .layer(DefaultBodyLimit::max(2 * TRANSACTION_BYTES_MAX))
         .merge(blobs)
+        .merge(scoring)
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .with_state(shared)

@@ -3,7 +3,7 @@
 use axum::Json;
 use utoipa::OpenApi;
 
-use super::{accounts, blobs, chain, events, market, transactions};
+use super::{accounts, blobs, chain, events, market, score, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -40,6 +40,7 @@ use super::{accounts, blobs, chain, events, market, transactions};
         transactions::simulate,
         transactions::transaction,
         transactions::faucet,
+        score::score,
         blobs::blob,
         blobs::put_blob,
     ),
