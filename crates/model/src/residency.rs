@@ -19,12 +19,7 @@ use std::{
 
 use soma_types::Architecture;
 
-use crate::{
-    layout::{TensorSpec, layout},
-    matrix::PANEL,
-    model::Model,
-    score::Watch,
-};
+use crate::{layout::layout, matrix::PANEL, model::Model, score::Watch};
 
 /// Between two looks at the watch while waiting.
 const WAIT: Duration = Duration::from_millis(100);
@@ -208,17 +203,24 @@ impl<K: Clone + PartialEq> Shelf<K> {
     }
 }
 
-/// The most memory that a model of this architecture takes: all its weights in binary32.
+/// The most memory that a model of this architecture takes, loaded from a file of `file_bytes`.
 #[must_use]
-pub fn memory_bytes_max(architecture: &Architecture) -> u64 {
-    let padded = |spec: &TensorSpec| match spec.shape[..] {
-        // Matrices are stored in whole panels of columns; the embedding is read by rows.
-        [inputs, outputs] if !spec.name.starts_with("embedding") => inputs * outputs.next_multiple_of(PANEL),
-        _ => spec.len(),
-    };
-    let weights: usize = layout(architecture).iter().map(padded).sum();
+pub fn memory_bytes_max(architecture: &Architecture, file_bytes: u64) -> u64 {
+    let (mut matrices, mut padding, mut others) = (0, 0, 0);
+    for spec in layout(architecture) {
+        match spec.shape[..] {
+            // Matrices are kept in whole panels of columns, each value as wide as in the file.
+            [inputs, outputs] if !spec.name.starts_with("embedding") => {
+                matrices += spec.len();
+                padding += inputs * (outputs.next_multiple_of(PANEL) - outputs);
+            }
+            // All else is widened.
+            _ => others += spec.len(),
+        }
+    }
     let rope = architecture.max_seq_len as usize * architecture.head_dim() as usize;
-    4 * (weights + rope) as u64
+    let binary32 = |values: usize| (size_of::<f32>() * values) as u64;
+    file_bytes.min(binary32(matrices)) + binary32(padding + others + rope)
 }
 
 /// Gives up the empty slot of a model that could not be loaded, even by a panic.

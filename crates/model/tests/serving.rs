@@ -188,9 +188,19 @@ fn batches_refuse_what_makes_no_sense() {
     );
 }
 
+/// The bound is exact for binary32, and close for weights that stay narrow.
 #[test]
 fn memory_is_known_before_loading() {
-    assert_eq!(memory_bytes_max(&TINY), model(0, false).memory_bytes());
+    let file = model(0, false).to_bytes();
+    let takes = model(0, false).memory_bytes();
+    assert_eq!(memory_bytes_max(&TINY, u64::MAX), takes);
+    assert_eq!(memory_bytes_max(&TINY, file.len() as u64), takes);
+    let narrow = Architecture::V1.parameters() * 2;
+    let bound = memory_bytes_max(&Architecture::V1, narrow);
+    assert!(
+        (narrow..narrow + narrow / 100).contains(&bound),
+        "{bound} for {narrow}"
+    );
 }
 
 type Lent<'a> = Result<soma_model::Loan<'a>, ShelfError<String>>;

@@ -16,10 +16,9 @@ use serde::Serialize;
 use soma_model::{
     Batch, Contest, Directions, Model, ScoreError, Scorer, Shelf, ShelfError, Simd, WeightsError,
     conformance::{self, Suite, Tally},
-    residency::memory_bytes_max,
 };
 use soma_node::{
-    api::score::{Files, Scoring, serve_files},
+    api::score::{Files, Scoring, memory_bytes_max_of, serve_files},
     scoring::{Limits, Service},
 };
 use soma_train::dataset;
@@ -57,8 +56,9 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> Cli
     let named = |error| name_document(&args.data, error);
     let mut batch = Batch::new(Scorer::new()?, &documents, &directions).map_err(named)?;
 
-    let size_bytes = memory_bytes_max(&architecture);
-    let shelf = Shelf::new(args.memory.map_or(size_bytes, |memory| memory.as_u64()));
+    let size_bytes = |path: &PathBuf| memory_bytes_max_of(path, &architecture);
+    let one_bytes = weights.iter().map(size_bytes).max().unwrap_or_default();
+    let shelf = Shelf::new(args.memory.map_or(one_bytes, |memory| memory.as_u64()));
     let bar = printer.progress(batch.tokens(&architecture) * weights.len() as u64, BAR);
     let watch = |tokens| {
         bar.inc(tokens);
@@ -70,7 +70,7 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> Cli
     };
     for path in weights {
         bar.set_message(path.display().to_string());
-        let lent = shelf.lend(path, size_bytes, || load(path, &architecture), &watch);
+        let lent = shelf.lend(path, size_bytes(path), || load(path, &architecture), &watch);
         let model = lent.map_err(|error| match error {
             ShelfError::Load(error) => error,
             ShelfError::Cancelled => CliError::interrupted(),
@@ -298,14 +298,14 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
         // What is missing is said now, not to the first who asks.
         fs::File::open(path)
             .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
-    }
-    let size_bytes = memory_bytes_max(&architecture);
-    if size_bytes > args.memory.as_u64() {
-        return Err(CliError::new(format!(
-            "a model of this architecture takes {size_bytes} bytes of memory, the budget is {}",
-            args.memory.as_u64()
-        ))
-        .hint("give more with --memory"));
+        let (size_bytes, budget_bytes) = (memory_bytes_max_of(path, &architecture), args.memory.as_u64());
+        if size_bytes > budget_bytes {
+            let error: ShelfError<CliError> = ShelfError::TooLarge {
+                size_bytes,
+                budget_bytes,
+            };
+            return Err(CliError::new(format!("{}: {error}", path.display())).hint("give more with --memory"));
+        }
     }
     let service = Service::new(Limits {
         waiting_max: args.waiting,

@@ -8,7 +8,7 @@ use std::{
     future::{Future, IntoFuture as _},
     io,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -266,7 +266,7 @@ impl Library for Shared {
         Ok(Entry {
             name: name.to_owned(),
             key: committed.hash.to_string(),
-            size_bytes_max: memory_bytes_max(&architecture),
+            size_bytes_max: memory_bytes_max(&architecture, committed.size_bytes),
             load: Box::new(move || {
                 let container = store
                     .get(&committed.hash)
@@ -289,6 +289,14 @@ impl Library for Shared {
 pub struct Files {
     architecture: Architecture,
     paths: BTreeMap<String, PathBuf>,
+}
+
+/// The most memory that the weights in `path` can take.
+#[must_use]
+pub fn memory_bytes_max_of(path: &Path, architecture: &Architecture) -> u64 {
+    // A file that cannot be looked at will not be loaded either.
+    let file_bytes = std::fs::metadata(path).map_or(u64::MAX, |metadata| metadata.len());
+    memory_bytes_max(architecture, file_bytes)
 }
 
 /// Files of one name.
@@ -347,7 +355,7 @@ impl Library for Files {
         Ok(Entry {
             name: name.to_owned(),
             key: name.to_owned(),
-            size_bytes_max: memory_bytes_max(&architecture),
+            size_bytes_max: memory_bytes_max_of(&path, &architecture),
             load: Box::new(move || Model::load(path, &architecture).map_err(|error| error.to_string())),
         })
     }
