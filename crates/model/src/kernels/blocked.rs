@@ -6,8 +6,9 @@
 //! anywhere. A linear map is cut like this, from the outside in:
 //!
 //! 1. tasks of at most [`TASK_ROWS_MAX`] rows by some panels of columns, on any thread;
-//! 2. panels of 32 columns; a panel's sums (33 KiB at most) stay in the L2 cache;
-//! 3. stretches of [`DEPTH`] steps of k; a panel's stretch (128 KiB) stays in the L2 cache while
+//! 2. groups of [`GROUP`] panels of 32 columns each, whose sums (132 KiB at most) stay in the L2 cache;
+//! 3. stretches of [`DEPTH`] steps of k: the task's rows over a stretch (528 KiB) stay in the L2 cache for the
+//!    group, and a panel's stretch (64 KiB) while
 //! 4. tiles of [`TILE_ROWS`] rows pass over it.
 
 use std::{cell::RefCell, marker::PhantomData, ops::Range};
@@ -71,7 +72,9 @@ pub fn assert_tile_in_bounds(rows: usize, a: Operand<'_>, panel: &[Lanes], reach
 /// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512.
 pub const TILE_ROWS: usize = 12;
 /// Steps of k per stretch of a panel.
-pub const DEPTH: usize = 1024;
+pub const DEPTH: usize = 512;
+/// Panels per group.
+const GROUP: usize = 4;
 /// Most rows per task.
 const TASK_ROWS_MAX: usize = 22 * TILE_ROWS;
 /// Fewest multiply-adds worth a task of their own.
@@ -143,33 +146,27 @@ impl<I: Isa> Blocked<I> {
         let inputs = weight.inputs();
         let (rows, columns) = (out.len(), first..first + out[0].len());
         let operands = Operands::new(x, rows, inputs, inputs, packed);
-        sums.resize(rows.max(sums.len()), ZEROS);
-        for panel in columns.start / PANEL..columns.end.div_ceil(PANEL) {
-            let mut start = ZEROS;
-            let own = panel * PANEL..columns.end.min((panel + 1) * PANEL);
-            if let Some(bias) = bias {
-                start[..own.len()].copy_from_slice(&bias[own.clone()]);
-            }
-            let own = own.start - first..own.end - first;
+        sums.resize(sums.len().max(GROUP * rows), ZEROS);
+        for group in cut(columns.start / PANEL..columns.end.div_ceil(PANEL), GROUP) {
             for depth in cut(0..inputs, DEPTH) {
-                let weights = I::run(
-                    #[inline(always)]
-                    || weight.stretch(panel, depth.clone(), widened),
-                );
-                for tile in cut(0..rows, TILE_ROWS) {
-                    let sums = &mut sums[tile.clone()];
-                    let start = (depth.start == 0).then_some(&start);
-                    let a = operands.tile(&tile, &depth);
-                    I::tile(sums, start, a, weights, Reach::Even);
-                    if depth.end == inputs {
-                        I::run(
-                            #[inline(always)]
-                            || {
-                                for (out, sums) in out[tile].iter_mut().zip(sums) {
-                                    finish(&mut out[own.clone()], sums, then);
-                                }
-                            },
-                        );
+                for (panel, sums) in group.clone().zip(sums.chunks_exact_mut(rows)) {
+                    let own = panel * PANEL..columns.end.min((panel + 1) * PANEL);
+                    let start = (depth.start == 0).then(|| start(bias, &own));
+                    let own = own.start - first..own.end - first;
+                    let weights = I::run(
+                        #[inline(always)]
+                        || weight.stretch(panel, depth.clone(), widened),
+                    );
+                    for tile in cut(0..rows, TILE_ROWS) {
+                        let sums = &mut sums[tile.clone()];
+                        let a = operands.tile(&tile, &depth);
+                        I::tile(sums, start.as_ref(), a, weights, Reach::Even);
+                        if depth.end == inputs {
+                            I::run(
+                                #[inline(always)]
+                                || finish(&mut out[tile], &own, sums, then),
+                            );
+                        }
                     }
                 }
             }
@@ -177,18 +174,27 @@ impl<I: Isa> Blocked<I> {
     }
 }
 
+/// What the sums of some columns start from.
+fn start(bias: Option<&[f32]>, columns: &Range<usize>) -> Lanes {
+    let mut start = ZEROS;
+    if let Some(bias) = bias {
+        start[..columns.len()].copy_from_slice(&bias[columns.clone()]);
+    }
+    start
+}
+
 #[inline(always)]
-fn finish(out: &mut [f32], sums: &mut Lanes, then: Then) {
-    match then {
-        Then::Store => store(out, sums),
-        Then::Gelu => {
-            lanes::gelu_all(sums);
-            store(out, sums);
+fn finish(out: &mut [&mut [f32]], columns: &Range<usize>, sums: &mut [Lanes], then: Then) {
+    if let Then::Gelu = then {
+        lanes::gelu_all(sums.as_flattened_mut());
+    }
+    for (out, sums) in out.iter_mut().zip(sums) {
+        let out = &mut out[columns.clone()];
+        match (then, out.first_chunk_mut::<PANEL>()) {
+            (Then::Add, Some(out)) => *out = lanes::plus(*out, sums),
+            (Then::Add, None) => lanes::add(out, sums),
+            (Then::Store | Then::Gelu, _) => store(out, sums),
         }
-        Then::Add => match out.first_chunk_mut::<PANEL>() {
-            Some(out) => lanes::add(out, sums),
-            None => lanes::add(out, sums),
-        },
     }
 }
 

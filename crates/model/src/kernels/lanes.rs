@@ -93,6 +93,14 @@ pub fn add(x: &mut [f32], y: &[f32]) {
 }
 
 #[inline(always)]
+pub fn plus(mut lanes: Lanes, more: &Lanes) -> Lanes {
+    for lane in 0..PANEL {
+        lanes[lane] += more[lane];
+    }
+    lanes
+}
+
+#[inline(always)]
 pub fn times(mut lanes: Lanes, factor: f32) -> Lanes {
     for x in &mut lanes {
         *x *= factor;
@@ -164,8 +172,9 @@ pub fn token_loss(logits: &[f32], target: usize, padded: &mut [Lanes]) -> f32 {
     ln(fold(&softmax_row(padded, largest))) - (logits[target] - largest)
 }
 
-/// Directions handled at once in [`characteristic`].
-const WIDTH: usize = 16;
+/// Directions handled at once in [`characteristic`]: two registers of AVX-512, whose steps fill each other's
+/// waits.
+const WIDTH: usize = 32;
 /// Rows whose sums of cosines (at most 2^21 each, a little more by rounding) fit 32 bits.
 const ROWS: usize = 512;
 /// 6 + x has an ulp of 2^-21 for |x| < 2: adding it rounds x to that grid, and the bits count it.
@@ -176,8 +185,11 @@ const _: () = assert!(CHARACTERISTIC_ONE == 2_097_152.0 && ROWS <= 1 << 9);
 pub fn characteristic(sums: &mut [i64], projections: &[f32], directions: usize) {
     let whole = directions - directions % WIDTH;
     for block in projections.chunks(ROWS * directions) {
+        // What the grid's own bits will have added is taken off beforehand.
+        let rows = (block.len() / directions) as u32;
+        let start = [[[rows.wrapping_mul(GRID.to_bits()).wrapping_neg(); WIDTH]; 2]; POINTS];
         for first in (0..whole).step_by(WIDTH) {
-            let mut partial = [[[0_u32; WIDTH]; 2]; POINTS];
+            let mut partial = start;
             for row in block.chunks_exact(directions) {
                 let mut angles = [0.0; WIDTH];
                 angles.copy_from_slice(&row[first..first + WIDTH]);
@@ -187,7 +199,7 @@ pub fn characteristic(sums: &mut [i64], projections: &[f32], directions: usize) 
         }
         if whole < directions {
             let width = directions - whole;
-            let mut partial = [[[0_u32; WIDTH]; 2]; POINTS];
+            let mut partial = start;
             for row in block.chunks_exact(directions) {
                 let mut angles = [0.0; WIDTH];
                 angles[..width].copy_from_slice(&row[whole..]);
@@ -207,10 +219,8 @@ fn points(partial: &mut [[[u32; WIDTH]; 2]; POINTS], projections: &[f32; WIDTH])
     let (sine_1, cosine_1) = (sine, cosine);
     for [cosines, sines] in partial {
         for lane in 0..WIDTH {
-            let units = (cosine[lane] + GRID).to_bits().wrapping_sub(GRID.to_bits());
-            cosines[lane] = cosines[lane].wrapping_add(units);
-            let units = (sine[lane] + GRID).to_bits().wrapping_sub(GRID.to_bits());
-            sines[lane] = sines[lane].wrapping_add(units);
+            cosines[lane] = cosines[lane].wrapping_add((cosine[lane] + GRID).to_bits());
+            sines[lane] = sines[lane].wrapping_add((sine[lane] + GRID).to_bits());
             let (s, c) = (sine[lane], cosine[lane]);
             cosine[lane] = c.mul_add(cosine_1[lane], -(s * sine_1[lane]));
             sine[lane] = s.mul_add(cosine_1[lane], c * sine_1[lane]);
