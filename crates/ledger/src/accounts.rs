@@ -14,7 +14,8 @@ impl Ledger<'_> {
         if payments.is_empty() || payments.iter().any(|payment| payment.amount.is_zero()) {
             return Err(Rejection::NothingToDo {}.into());
         }
-        let balance = self.account(sender)?.balance;
+        let mut account = self.account(sender)?;
+        let balance = account.balance;
         let total = payments
             .iter()
             .try_fold(Shannons::ZERO, |sum, payment| sum.checked_add(payment.amount));
@@ -27,9 +28,7 @@ impl Ledger<'_> {
         self.prefetch(&keys)?;
 
         // The sender can pay: from here on nothing is rejected.
-        let mut account = self.account(sender)?;
-        account.balance = account
-            .balance
+        account.balance = balance
             .checked_sub(needed)
             .or_broken("a balance went below zero")?;
         self.set(&ACCOUNTS, sender, &account);

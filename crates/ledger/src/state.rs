@@ -75,9 +75,13 @@ impl State for Overlay<'_> {
 }
 
 /// A state in memory, for tests, simulations and benchmarks. Nothing is ever missing.
+///
+/// Values are found by hash, in the same time however many there are. Whoever walks them gets them in the order of
+/// their keys, so nothing can depend on the order of hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::disallowed_types, reason = "walked in the order of keys only")]
 pub struct MemoryState {
-    values: BTreeMap<Vec<u8>, Vec<u8>>,
+    values: std::collections::HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl MemoryState {
@@ -89,16 +93,17 @@ impl MemoryState {
 
     /// Every key and value, in the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.values
-            .iter()
-            .map(|(key, value)| (key.as_slice(), value.as_slice()))
+        let values = self.values.iter();
+        let mut sorted: Vec<(&[u8], &[u8])> = values.map(|(key, value)| (&key[..], &value[..])).collect();
+        sorted.sort_unstable();
+        sorted.into_iter()
     }
 
     /// BLAKE3 over all keys and values: equal states have equal digests.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        for (key, value) in &self.values {
+        for (key, value) in self.iter() {
             for part in [key, value] {
                 hasher.update(&(part.len() as u64).to_le_bytes());
                 hasher.update(part);

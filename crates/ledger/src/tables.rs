@@ -23,6 +23,9 @@ use crate::{
     state::State,
 };
 
+/// Most keys are not longer: a prefix and one or two names.
+const KEY_BYTES: usize = 66;
+
 /// A typed region of the state.
 pub(crate) struct Table<K, V> {
     prefix: u8,
@@ -41,7 +44,8 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
 
     /// The bytes of a key.
     pub(crate) fn key(&self, key: &K) -> Vec<u8> {
-        let mut bytes = vec![self.prefix];
+        let mut bytes = Vec::with_capacity(KEY_BYTES);
+        bytes.push(self.prefix);
         key.serialize(&mut bytes)
             .expect("encoding to memory does not fail");
         bytes
@@ -62,10 +66,13 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
     }
 
     pub(crate) fn set(&self, state: &mut dyn State, key: &K, value: &V) {
-        state.set(
-            &self.key(key),
-            Some(borsh::to_vec(value).expect("encoding to memory does not fail")),
-        );
+        // A state keeps the bytes, so they take no more memory than they need: half of them are accounts.
+        let length = borsh::object_length(value).expect("encoding to memory does not fail");
+        let mut bytes = Vec::with_capacity(length);
+        value
+            .serialize(&mut bytes)
+            .expect("encoding to memory does not fail");
+        state.set(&self.key(key), Some(bytes));
     }
 
     pub(crate) fn remove(&self, state: &mut dyn State, key: &K) {

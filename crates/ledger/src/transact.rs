@@ -5,6 +5,7 @@
 
 use soma_types::{
     Receipt, Rejection, Shannons, VerifiedTransaction,
+    objects::Account,
     receipt::{Created, Outcome},
     transaction::{TRANSACTION_BYTES_MAX, TransactionKind},
 };
@@ -18,8 +19,8 @@ use crate::{
     tables::ACCOUNTS,
 };
 
-/// Why a transaction would be refused, in order of precedence; else its fee.
-fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<Shannons, Stop> {
+/// Why a transaction would be refused, in order of precedence; else its fee and its sender's account.
+fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<(Shannons, Account), Stop> {
     let body = transaction.transaction();
     let size_bytes = transaction.size_bytes();
     let limit_bytes = TRANSACTION_BYTES_MAX as u64;
@@ -68,7 +69,7 @@ fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<S
         }
         .into());
     }
-    Ok(fee)
+    Ok((fee, account))
 }
 
 /// Executes one transaction on `state`, which is changed only when it is included.
@@ -87,11 +88,14 @@ pub(crate) fn apply(
         hot,
         events: Vec::new(),
     };
-    let fee = admit(&mut ledger, transaction)?;
+    let (fee, mut account) = admit(&mut ledger, transaction)?;
 
     // It is included: the fee is paid whatever happens.
-    ledger.debit(&sender, fee, Bucket::Fees)?;
-    let mut account = ledger.account(&sender)?;
+    ledger.shift(Bucket::Balances, Bucket::Fees, fee)?;
+    account.balance = account
+        .balance
+        .checked_sub(fee)
+        .or_broken("a fee was not covered")?;
     account.nonce = account.nonce.checked_add(1).or_broken("a nonce overflowed")?;
     ledger.set(&ACCOUNTS, &sender, &account);
     ledger.hot.now.fees = ledger
@@ -259,7 +263,7 @@ pub fn check(
         },
         transaction,
     ) {
-        Ok(fee) => Ok(Ok(fee)),
+        Ok((fee, _)) => Ok(Ok(fee)),
         Err(Stop::Rejected(rejection)) => Ok(Err(*rejection)),
         Err(stop) => Err(stop.expect_no_rejection()),
     }

@@ -12,6 +12,7 @@ mod naive;
 mod player;
 mod properties;
 mod rejections;
+mod scale;
 mod staking;
 mod upgrades;
 mod world;

@@ -176,6 +176,11 @@ impl World {
         })
     }
 
+    /// The next transaction of `who`, not counted.
+    pub fn numbered(&self, who: u8, kind: TransactionKind) -> VerifiedTransaction {
+        self.transaction(who, self.nonces.get(&who).copied().unwrap_or(0), kind)
+    }
+
     pub fn next_block(&self) -> Block {
         let height = self.height.next();
         Block {
