@@ -2,6 +2,7 @@
 //! two steps.
 //!
 //! Upon a document:
+//! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
 //! - score it with every model that an open target has;
 //! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
 //!   of like data do not all race for the closest;
@@ -12,11 +13,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
-use soma_model::{BackendError, Directions, Model, ScoreError, Scorer};
+use soma_model::{BackendError, Directions, Fast as _, FastScore, Model, Sample, ScoreError, Scorer};
 use soma_types::{
     ModelId, Seed, SubmissionId, TargetId, api::TargetView, hash::domain_hash, objects::TargetStatus,
     params::Params,
@@ -64,13 +66,15 @@ pub enum Attempt {
     Rejected(String),
 }
 
+type Models = BTreeMap<ModelId, Arc<Model>>;
+
 /// What is frozen for an epoch.
 #[derive(Debug)]
 struct EpochFacts {
     seed: Seed,
     directions: Arc<Directions>,
     /// Those met so far, with the weights they compete with.
-    models: BTreeMap<ModelId, Arc<Model>>,
+    models: Models,
 }
 
 /// Submits documents under one key.
@@ -79,6 +83,7 @@ pub struct Submitter {
     account: Account,
     params: Params,
     scorer: Scorer,
+    prefilter: Option<Sample>,
     experts: Experts,
     epoch: Option<EpochFacts>,
 }
@@ -93,9 +98,20 @@ impl Submitter {
             account,
             params,
             scorer: Scorer::new()?,
+            prefilter: None,
             experts,
             epoch: None,
         })
+    }
+
+    /// Estimates every document from at most `chunks` of its chunks, and scores only what may hit.
+    #[must_use]
+    pub const fn prefiltered(mut self, chunks: NonZeroUsize) -> Self {
+        self.prefilter = Some(Sample {
+            scorer: self.scorer,
+            chunks,
+        });
+        self
     }
 
     /// Whom it submits for.
@@ -114,6 +130,12 @@ impl Submitter {
     /// When it could not be tried. A rejection by the ledger is no error but an [`Attempt`].
     pub async fn try_document(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
         let targets = self.open_targets().await?;
+        if let Some(sample) = self.prefilter
+            && !targets.is_empty()
+            && !self.may_hit(sample, data, &targets).await?
+        {
+            return Ok(Attempt::Missed(Miss::Unlikely));
+        }
         let scores = self.score(data, &targets).await?;
         let hits = match matching::hits(&scores, &targets, &self.params) {
             Ok(hits) => hits,
@@ -140,6 +162,27 @@ impl Submitter {
     /// # Errors
     /// When a model is unusable or the data cannot be scored.
     pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
+        let (models, directions) = self.models(targets).await?;
+        let (scorer, data) = (self.scorer, data.to_vec());
+        tokio::task::spawn_blocking(move || score_each(scorer, &models, &data, &directions)).await?
+    }
+
+    /// Whether an estimate comes near one of `targets`.
+    async fn may_hit(
+        &mut self,
+        sample: Sample,
+        data: &[u8],
+        targets: &[TargetView],
+    ) -> Result<bool, SubmitError> {
+        let (models, _) = self.models(targets).await?;
+        let data = data.to_vec();
+        let estimate = move || estimate_each(sample, &models, &data);
+        let estimates = tokio::task::spawn_blocking(estimate).await??;
+        Ok(matching::may_hit(&estimates, targets))
+    }
+
+    /// The models of `targets` that have weights, and the epoch's directions.
+    async fn models(&mut self, targets: &[TargetView]) -> Result<(Models, Arc<Directions>), SubmitError> {
         let mut facts = self.facts().await?;
         let mut models = BTreeMap::new();
         for id in targets.iter().flat_map(|view| &view.target.models) {
@@ -155,8 +198,7 @@ impl Submitter {
         }
         let directions = Arc::clone(&facts.directions);
         self.epoch = Some(facts);
-        let (scorer, data) = (self.scorer, data.to_vec());
-        tokio::task::spawn_blocking(move || score_each(scorer, &models, &data, &directions)).await?
+        Ok((models, directions))
     }
 
     /// Commits to a claim about `data`, waits for the block, and reveals it.
@@ -194,10 +236,26 @@ impl Submitter {
     }
 }
 
+/// Estimates with each model that has a finite loss.
+fn estimate_each(
+    sample: Sample,
+    models: &Models,
+    data: &[u8],
+) -> Result<BTreeMap<ModelId, FastScore>, SubmitError> {
+    models
+        .iter()
+        .filter_map(|(id, model)| match sample.estimate(model, data) {
+            Ok(estimate) => Some(Ok((*id, estimate))),
+            Err(ScoreError::Model { .. }) => None,
+            Err(error) => Some(Err(error.into())),
+        })
+        .collect()
+}
+
 /// Scores with each model; one without a finite loss has no score and loses.
 fn score_each(
     scorer: Scorer,
-    models: &BTreeMap<ModelId, Arc<Model>>,
+    models: &Models,
     data: &[u8],
     directions: &Directions,
 ) -> Result<Scores, SubmitError> {

@@ -21,15 +21,20 @@ pub const DATA: &[u8] = b"Each round each of them looks for what the others do n
 /// Names for the models, in their order.
 pub const MODELS: [ModelId; 3] = [ModelId([1; 32]), ModelId([2; 32]), ModelId([3; 32])];
 
+/// The models.
+pub fn models() -> &'static [Model; 3] {
+    static MODELS: OnceLock<[Model; 3]> = OnceLock::new();
+    MODELS.get_or_init(|| [0, 1, 2].map(|seed| Model::random(&ARCHITECTURE, seed)))
+}
+
 /// [`DATA`] scored with three random models.
 pub fn contest() -> &'static Contest {
     static CONTEST: OnceLock<Contest> = OnceLock::new();
     CONTEST.get_or_init(|| {
-        let models: Vec<Model> = (0..3).map(|seed| Model::random(&ARCHITECTURE, seed)).collect();
         let directions = Directions::draw(&Seed([9; 32]), &ARCHITECTURE);
         let scorer = Scorer::new().expect("this machine scores exactly");
         scorer
-            .score_all(&models.iter().collect::<Vec<_>>(), DATA, &directions)
+            .score_all(&models().each_ref(), DATA, &directions)
             .expect("random models score")
     })
 }

@@ -436,6 +436,9 @@ pub struct SubmitArgs {
     /// Stop after this many hits; otherwise when the text is used up.
     #[arg(long)]
     pub hits: Option<u64>,
+    /// Estimate each document from this many of its chunks first, and score only what may hit.
+    #[arg(long, value_name = "CHUNKS")]
+    pub prefilter: Option<std::num::NonZeroUsize>,
     /// Options of transactions.
     #[command(flatten)]
     pub signer: Signer,

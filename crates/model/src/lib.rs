@@ -11,6 +11,7 @@
 //! | [`score`] | loss and embedding as integers; contests of several models |
 //! | [`batch`] | many documents against many models, one model in memory at a time |
 //! | [`residency`] | models kept in memory under a budget |
+//! | [`fast`] | estimates, for choosing what is worth scoring |
 //! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
 //!
@@ -23,6 +24,7 @@ pub mod batch;
 pub mod conformance;
 pub mod elementary;
 pub mod elementary64;
+pub mod fast;
 mod forward;
 pub mod kernels;
 pub mod layout;
@@ -38,6 +40,7 @@ pub mod tensor;
 pub mod tokenizer;
 
 pub use batch::Batch;
+pub use fast::{Fast, FastScore, Sample};
 pub use kernels::{BackendError, Simd};
 pub use layout::{TensorSpec, layout};
 pub use mixture::{MixtureScore, Posterior};

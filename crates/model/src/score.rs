@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use soma_types::{Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash};
 
 use crate::{
+    fast::FastScore,
     forward,
     kernels::{BackendError, Kernels, REPRESENTATION_ONE, Simd, floating_point_is_ieee},
     model::Model,
@@ -376,6 +377,40 @@ impl Scorer {
         documents: &[&[u8]],
         chunks_max: usize,
     ) -> Result<Embedding, ScoreError> {
+        self.sum_sample(model, documents, chunks_max)?
+            .and_then(|sums| Ok(Embedding::from_direction(&sums.representations)?))
+            .map_err(|error| ScoreError::Model { index: 0, error })
+    }
+
+    /// An estimate from at most `chunks_max` chunks of `data`.
+    pub(crate) fn sample(
+        &self,
+        model: &Model,
+        data: &[u8],
+        chunks_max: usize,
+    ) -> Result<FastScore, ScoreError> {
+        check_length(data)?;
+        let sums = self
+            .sum_sample(model, &[data], chunks_max)?
+            .map_err(|error| ScoreError::Model { index: 0, error })?;
+        if sums.predicted == 0 {
+            return Err(ScoreError::NothingPredicted);
+        }
+        let direction = sums.representations.iter().map(|sum| *sum as f64);
+        let length = direction.clone().map(|x| x * x).sum::<f64>().sqrt();
+        Ok(FastScore {
+            cross_entropy_nats: sums.losses as f64 / (sums.predicted as f64 * LOSS_ONE as f64),
+            direction: direction.map(|x| x / length).collect(),
+        })
+    }
+
+    /// Sums over at most `chunks_max` chunks, spread evenly over all documents.
+    fn sum_sample(
+        &self,
+        model: &Model,
+        documents: &[&[u8]],
+        chunks_max: usize,
+    ) -> Result<Result<Sums, ModelError>, ScoreError> {
         let length = model.architecture().max_seq_len as usize;
         let all: Vec<_> = documents
             .iter()
@@ -386,9 +421,7 @@ impl Scorer {
             return Err(ScoreError::Empty);
         }
         let sampled = (0..count).map(|index| all[index * all.len() / count]);
-        let sums = self.sum_pieces(model, sampled, 1, None, UNWATCHED)?.remove(0);
-        sums.and_then(|sums| Ok(Embedding::from_direction(&sums.representations)?))
-            .map_err(|error| ScoreError::Model { index: 0, error })
+        Ok(self.sum_pieces(model, sampled, 1, None, UNWATCHED)?.remove(0))
     }
 
     /// The loss in nats of every predicted token, chunk by chunk.

@@ -4,7 +4,8 @@
 
 use proptest::prelude::*;
 use soma_model::{
-    BackendError, Directions, LOSS_NONE, Model, ModelError, Posterior, ScoreError, Scorer, Simd, layout,
+    BackendError, Directions, Fast as _, LOSS_NONE, Model, ModelError, Posterior, Sample, ScoreError, Scorer,
+    Simd, layout,
 };
 use soma_types::{Architecture, Seed};
 
@@ -210,6 +211,28 @@ fn embeddings_sample_evenly() {
         .embed(&model, &[&document[..32], &document[160..192]], 9)
         .unwrap();
     assert_eq!(two, expected);
+}
+
+/// An estimate from all chunks is as good as the score; from a few it is one of the same model and text.
+#[test]
+fn estimates_come_near() {
+    let (scorer, model) = (Scorer::new().unwrap(), plain(97));
+    let document: Vec<u8> = (0..32 * 40).map(|i| b'a' + (i * i % 26) as u8).collect();
+    let score = scorer.score(&model, &document, &directions()).unwrap();
+    let nats = score.cross_entropy_nano() as f64 / 1e9;
+    for (chunks, nats_off, cosine_min) in [(40, 1e-6, 0.999), (100, 1e-6, 0.999), (5, 0.2, 0.95)] {
+        let chunks = chunks.try_into().unwrap();
+        let estimate = Sample { scorer, chunks }.estimate(&model, &document).unwrap();
+        assert!(
+            (estimate.cross_entropy_nats() - nats).abs() < nats_off,
+            "{chunks}: {nats}"
+        );
+        let cosine = estimate.cosine(score.embedding());
+        assert!((cosine_min..1.001).contains(&cosine), "{chunks}: {cosine}");
+    }
+    let chunks = 1.try_into().unwrap();
+    let sample = Sample { scorer, chunks };
+    assert_eq!(sample.estimate(&model, b""), Err(ScoreError::Empty));
 }
 
 /// The mixture finds the expert of each region and stays near the best single one.

@@ -59,7 +59,10 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
         .account_at(context.patient_node()?, args.signer.wallet.as_deref())
         .await?;
     reveal_pending(printer, &account).await?;
-    let agent = Submitter::new(account.clone(), params.clone(), experts(account.node(), &params)?)?;
+    let mut agent = Submitter::new(account.clone(), params.clone(), experts(account.node(), &params)?)?;
+    if let Some(chunks) = args.prefilter {
+        agent = agent.prefiltered(chunks);
+    }
     let mut session = Session {
         printer,
         agent,
@@ -156,6 +159,7 @@ impl Session<'_> {
                     Miss::NoTargets => "missed: no target is open",
                     Miss::LossBand => "missed: its loss is outside the band of text",
                     Miss::TooFar => "missed: too far from every target",
+                    Miss::Unlikely => "missed: estimated to be too far from every target",
                 };
                 (why.to_owned(), None)
             }
