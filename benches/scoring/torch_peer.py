@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
-SECONDS = 8.0
+SECONDS = 5.0
 RUNS_MIN = 3
 
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use soma_types::{Architecture, Seed};
 
 /// Runs are repeated for this long.
-const TIME: Duration = Duration::from_secs(8);
+const TIME: Duration = Duration::from_secs(5);
 /// And at least so often.
 const RUNS_MIN: usize = 3;
 
