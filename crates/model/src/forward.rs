@@ -23,8 +23,9 @@ struct Workspace {
     inner: Vec<f32>,
 }
 
-/// Workspaces of more values than this (32 MiB) are given back to the system.
-const WORKSPACE_VALUES_MAX: usize = 8 << 20;
+/// Workspaces of more values than this (192 MiB, 2600 rows of V1) are given back to the system: touching fresh
+/// memory for every batch would cost a layer's norms and more.
+const WORKSPACE_VALUES_MAX: usize = 48 << 20;
 
 thread_local! {
     /// Taken while in use: a thread that waits inside one pass may start another.
@@ -66,7 +67,7 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
         linear(kernels, &mut v[..rows], &normed[..rows], &layer.value);
         if index == 0 {
             for buffer in [&mut *x, q, k, v] {
-                *buffer = repeat(&distinct, &tokens, &buffer[..rows], width);
+                repeat(buffer, &distinct, &tokens, width);
             }
         }
         let mut first = 0;
@@ -94,14 +95,14 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
     representations
 }
 
-/// The rows of `distinct` tokens, ascending, repeated for every token of a text.
-fn repeat(distinct: &[u16], tokens: &[u16], rows: &[f32], width: usize) -> Vec<f32> {
-    let mut repeated = Vec::with_capacity(tokens.len() * width);
-    for token in tokens {
+/// From the rows of `distinct` tokens, ascending, to those of every token of a text.
+fn repeat(rows: &mut Vec<f32>, distinct: &[u16], tokens: &[u16], width: usize) {
+    let own = rows[..distinct.len() * width].to_vec();
+    rows.resize(tokens.len() * width, 0.0);
+    for (row, token) in rows.chunks_exact_mut(width).zip(tokens) {
         let index = distinct.binary_search(token).expect("every token is among them");
-        repeated.extend_from_slice(&rows[index * width..][..width]);
+        row.copy_from_slice(&own[index * width..][..width]);
     }
-    repeated
 }
 
 /// The loss in nats of every predicted token of all chunks, from their representations.
