@@ -230,7 +230,7 @@ impl Auditor {
             return Ok(());
         }
         let EpochView { state, .. } = self.node.epoch(Some(epoch)).await?;
-        let directions = Arc::new(Directions::draw(&state.seed, self.experts.architecture()));
+        let directions = Arc::new(Directions::draw(&state.seed, &state.architecture));
         self.audited = Some(Audited {
             epoch,
             seed: state.seed,

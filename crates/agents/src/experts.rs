@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use soma_blobs::{ContainerError, decrypt};
 use soma_model::{Model, WeightsError};
-use soma_types::{Architecture, ContentHash, objects::Weights, transaction::ModelFault};
+use soma_types::{ContentHash, objects::Weights, transaction::ModelFault};
 
 use crate::download::{DownloadError, Downloader};
 
@@ -17,7 +17,7 @@ pub enum ExpertError {
     /// The revealed key does not open it.
     #[error("the revealed key does not open the weights: {0}")]
     Key(#[from] ContainerError),
-    /// It is no weights file of the network's architecture.
+    /// It is no weights file of the architecture it was committed for.
     #[error(transparent)]
     Weights(#[from] WeightsError),
 }
@@ -42,7 +42,6 @@ const KEPT_BYTES_MAX: u64 = 8 << 30;
 #[derive(Debug)]
 pub struct Experts {
     downloader: Downloader,
-    architecture: Architecture,
     /// Least recently used first.
     loaded: Vec<(ContentHash, Arc<Model>)>,
 }
@@ -50,10 +49,9 @@ pub struct Experts {
 impl Experts {
     /// None loaded yet.
     #[must_use]
-    pub const fn new(downloader: Downloader, architecture: Architecture) -> Self {
+    pub const fn new(downloader: Downloader) -> Self {
         Self {
             downloader,
-            architecture,
             loaded: Vec::new(),
         }
     }
@@ -62,12 +60,6 @@ impl Experts {
     #[must_use]
     pub const fn downloader(&self) -> &Downloader {
         &self.downloader
-    }
-
-    /// The network's architecture.
-    #[must_use]
-    pub const fn architecture(&self) -> &Architecture {
-        &self.architecture
     }
 
     /// The model of these revealed weights.
@@ -87,7 +79,7 @@ impl Experts {
             .download(&committed.url, committed.hash, committed.size_bytes)
             .await?;
         let plain = decrypt(&container, &weights.key.into())?;
-        let model = Arc::new(Model::from_bytes(&plain, &self.architecture)?);
+        let model = Arc::new(Model::from_bytes(&plain, &committed.architecture)?);
         self.loaded.push((committed.hash, Arc::clone(&model)));
         let kept_bytes = |loaded: &[(_, Arc<Model>)]| -> u64 {
             loaded.iter().map(|(_, model)| model.memory_bytes()).sum()

@@ -20,7 +20,10 @@ use std::{
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
 use soma_model::{BackendError, Directions, Fast as _, FastScore, Model, Sample, ScoreError, Scorer};
 use soma_types::{
-    ModelId, Seed, SubmissionId, TargetId, api::TargetView, hash::domain_hash, objects::TargetStatus,
+    ModelId, Seed, SubmissionId, TargetId,
+    api::TargetView,
+    hash::domain_hash,
+    objects::{EpochState, TargetStatus},
     params::Params,
 };
 
@@ -224,12 +227,14 @@ impl Submitter {
 
     /// Takes what is known of the current epoch; drawn afresh when a new one has begun.
     async fn facts(&mut self) -> Result<EpochFacts, ClientError> {
-        let seed = self.node().epoch(None).await?.state.seed;
+        let EpochState {
+            seed, architecture, ..
+        } = self.node().epoch(None).await?.state;
         Ok(match self.epoch.take() {
             Some(facts) if facts.seed == seed => facts,
             _ => EpochFacts {
                 seed,
-                directions: Arc::new(Directions::draw(&seed, self.experts.architecture())),
+                directions: Arc::new(Directions::draw(&seed, &architecture)),
                 models: BTreeMap::new(),
             },
         })

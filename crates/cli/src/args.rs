@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use soma_types::{Shannons, transaction::PoolId};
+use soma_types::{Shannons, transaction::PoolId, upgrade::ParamChange};
 
 use crate::reference::Reference;
 
@@ -107,6 +107,9 @@ pub enum Command {
     /// Look at submissions.
     #[command(subcommand)]
     Submission(SubmissionCommand),
+    /// Look at validators, and change the protocol as one of them.
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
     /// Simulate years of the network.
     #[command(subcommand)]
     Sim(SimCommand),
@@ -482,4 +485,44 @@ pub struct EconomyArgs {
     /// The folder that the report is written into.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// `soma validator`.
+#[derive(Debug, Subcommand)]
+pub enum ValidatorCommand {
+    /// List the validators, and what is proposed.
+    List,
+    /// Propose a change of the protocol.
+    Propose(ProposeArgs),
+    /// Vote for a proposal.
+    Vote {
+        /// Its number.
+        proposal: u64,
+        /// Take an earlier vote back.
+        #[arg(long)]
+        withdraw: bool,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+}
+
+/// `soma validator propose`.
+#[derive(Debug, Args)]
+pub struct ProposeArgs {
+    /// The version of the rules; the one in force if left out.
+    #[arg(long, value_name = "NUMBER")]
+    pub protocol: Option<u32>,
+    /// The shape of models, if it changes: `nano`, `v1`, or a JSON file.
+    #[arg(long, value_name = "nano|v1|FILE")]
+    pub arch: Option<String>,
+    /// A new value of a parameter, as `soma params --json` shows it (amounts in shannons). May be repeated.
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = crate::commands::validator::change)]
+    pub changes: Vec<ParamChange>,
+    /// The first epoch under the new rules; three epochs ahead if left out.
+    #[arg(long, value_name = "EPOCH")]
+    pub activation: Option<u64>,
+    /// Options of transactions.
+    #[command(flatten)]
+    pub signer: Signer,
 }

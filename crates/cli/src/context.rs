@@ -126,10 +126,7 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
         private_addresses: params.preset == Preset::Local,
         ..FetchPolicy::default()
     };
-    Ok(Experts::new(
-        Downloader::new(node.clone(), policy)?,
-        params.architecture,
-    ))
+    Ok(Experts::new(Downloader::new(node.clone(), policy)?))
 }
 
 /// The password in the environment.

@@ -20,7 +20,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand},
-    commands::{chain, localnet, model, money, scoring, sim, submit, target, train, wallet},
+    commands::{chain, localnet, model, money, scoring, sim, submit, target, train, validator, wallet},
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -106,6 +106,7 @@ async fn run(cli: Cli) -> CliResult {
         Command::Target(command) => target::targets(printer, &context, &command).await,
         Command::Submit(args) => submit::run(printer, &context, &args, &Interrupt::listen()).await,
         Command::Submission(command) => target::submissions(printer, &context, &command).await,
+        Command::Validator(command) => validator::run(printer, &context, &command).await,
         Command::Sim(command) => tokio::task::spawn_blocking(move || sim::run(printer, &command)).await?,
     }
 }

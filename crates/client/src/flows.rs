@@ -12,6 +12,7 @@ use soma_types::list::List;
 use soma_types::objects::Weights;
 use soma_types::receipt::{Created, Outcome};
 use soma_types::transaction::{BasisPoints, Payment, PoolId, Withdrawal};
+use soma_types::upgrade::{Ballot, Upgrade};
 use soma_types::{
     Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, SubmissionId,
     TransactionKind, Url,
@@ -70,6 +71,23 @@ impl Account {
     /// with a share of the winner's if it is found false.
     pub async fn challenge(&self, submission: SubmissionId) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::ChallengeSubmission { submission })
+            .await
+    }
+
+    /// Proposes a change of the protocol, as a validator with a seat. Returns the proposal's number.
+    pub async fn propose_upgrade(&self, upgrade: Upgrade) -> Result<(u64, Receipt), ClientError> {
+        let receipt = self.execute(TransactionKind::ProposeUpgrade { upgrade }).await?;
+        match receipt.outcome {
+            Outcome::Applied {
+                created: Some(Created::Proposal(proposal)),
+            } => Ok((proposal, receipt)),
+            _ => Err(unexpected("a proposal")),
+        }
+    }
+
+    /// Votes on a change of the protocol, as a validator with a seat.
+    pub async fn vote_upgrade(&self, proposal: u64, ballot: Ballot) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::VoteUpgrade { proposal, ballot })
             .await
     }
 

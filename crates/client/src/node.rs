@@ -14,8 +14,8 @@ use serde::de::DeserializeOwned;
 use soma_blobs::http::{self, HttpError};
 use soma_types::api::{
     AccountView, BlobView, BlockView, EpochView, FaucetRequest, FinalityView, ModelView, PAGE_ITEMS_MAX,
-    Page, Problem, Simulated, Status, SubmissionView, Submitted, Supply, TargetView, TransactionView,
-    ValidatorView,
+    Page, Problem, ProposalView, Simulated, Status, SubmissionView, Submitted, Supply, TargetView,
+    TransactionView, ValidatorView,
 };
 use soma_types::genesis::Genesis;
 use soma_types::objects::ModelStatus;
@@ -294,6 +294,11 @@ impl NodeClient {
     /// All validators.
     pub async fn validators(&self) -> Result<Vec<ValidatorView>, ClientError> {
         self.list("/v1/validators", &Query::new()).await
+    }
+
+    /// All proposed changes of the protocol.
+    pub async fn proposals(&self) -> Result<Vec<ProposalView>, ClientError> {
+        self.list("/v1/proposals", &Query::new()).await
     }
 
     /// All models that `filter` admits.

@@ -19,7 +19,7 @@
 //! [`UPGRADE_AHEAD_EPOCHS_MAX`] epochs. A proposal lists at most one committee's addresses.
 
 use soma_types::{
-    Address, Epoch, Rejection,
+    Address, Epoch, Rejection, Shannons,
     event::Event,
     objects::{Committee, Seat},
     params::ParamsError,
@@ -61,6 +61,13 @@ impl Support {
             }
         }
         support
+    }
+
+    /// Stake for it, and all stake: never more than there is money.
+    #[must_use]
+    pub fn amounts(&self) -> (Shannons, Shannons) {
+        let amount = |stake: u128| Shannons(u64::try_from(stake).unwrap_or(u64::MAX));
+        (amount(self.stake), amount(self.stake_total))
     }
 
     /// Whether it is more than two thirds of both.

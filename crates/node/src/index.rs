@@ -27,8 +27,10 @@ use soma_types::{
     Address, Epoch, Height, Receipt, SignedTransaction, TransactionHash,
     api::{EventView, Percentiles},
     event::Event,
+    upgrade::{PROTOCOL_VERSION, ProtocolVersion},
 };
 use tokio::sync::broadcast;
+use tracing::error;
 
 use crate::{
     block::{Block, TIMESTAMP_STEP_MS_MAX},
@@ -106,6 +108,8 @@ struct Memory {
     recorded: u64,
     tip: Option<Tip>,
     seen_ms: BTreeMap<(u64, Digest), u64>,
+    /// Scheduled rules that this node does not implement, and their first epoch.
+    unsupported: Option<(ProtocolVersion, Epoch)>,
     finality_ms: VecDeque<(u64, u64)>,
     block_ms: VecDeque<u64>,
 }
@@ -124,6 +128,15 @@ impl Memory {
             touched.dedup();
             for account in touched {
                 self.accounts.entry(account).or_default().push(hash);
+            }
+        }
+        for event in &record.events {
+            if let Event::UpgradeScheduled {
+                version, activation, ..
+            } = event
+                && *version > PROTOCOL_VERSION
+            {
+                self.unsupported = Some((*version, *activation));
             }
         }
         self.recorded = record.height.0;
@@ -384,6 +397,13 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
             let mut memory = self.memory.write();
             if !empty && height > memory.recorded {
                 memory.learn(&record);
+            }
+            if let Some((version, activation)) = memory.unsupported.filter(|_| outcome.boundary) {
+                error!(
+                    %version, epoch = %activation, supported = %PROTOCOL_VERSION,
+                    "an upgrade is scheduled that this software does not implement: it stops before that epoch; \
+                     install a newer release"
+                );
             }
             if let Some(parent) = memory.tip.filter(|tip| tip.height + 1 == height) {
                 bounded(

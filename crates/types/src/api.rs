@@ -14,6 +14,7 @@
 //! | GET `/v1/accounts/{address}` | [`AccountView`] |
 //! | GET `/v1/accounts/{address}/transactions?cursor=&limit=` | [`Page`] of [`TransactionView`], latest first |
 //! | GET `/v1/validators` | [`Page`] of [`ValidatorView`] |
+//! | GET `/v1/proposals?cursor=&limit=` | [`Page`] of [`ProposalView`], in the order in which they were made |
 //! | GET `/v1/models?status=&owner=&cursor=&limit=` | [`Page`] of [`ModelView`] |
 //! | GET `/v1/models/{id}` | [`ModelView`] |
 //! | GET `/v1/models/{id}/weights` | the encrypted weights it competes with (or revealed, or committed) |
@@ -47,6 +48,7 @@ use crate::{
         SupplyBreakdown, Target, Validator,
     },
     transaction::PoolId,
+    upgrade::{Proposal, ProtocolVersion},
 };
 
 /// Items of a page where the request names no limit.
@@ -148,6 +150,46 @@ answers! {
         pub network_bytes_sent: u64,
         /// Bytes received from them.
         pub network_bytes_received: u64,
+        /// The version of the rules in force.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub protocol_version: ProtocolVersion,
+        /// The newest version that this node implements.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub protocol_version_supported: ProtocolVersion,
+        /// The next scheduled upgrade; before others one that this node does not support.
+        pub upgrade: Option<ScheduledUpgrade>,
+    }
+
+    /// A change of the protocol that is certain.
+    pub struct ScheduledUpgrade {
+        /// The proposal's number.
+        pub proposal: u64,
+        /// The version of the rules from then on.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub version: ProtocolVersion,
+        /// The first epoch under them.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub activation: Epoch,
+        /// Whether this node implements it. One that does not stops before that epoch.
+        pub supported: bool,
+    }
+
+    /// A proposed change of the protocol, and who of the current committee is for it.
+    pub struct ProposalView {
+        /// What the ledger knows of it.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub proposal: Proposal,
+        /// Seats for it.
+        pub seats: u32,
+        /// All seats.
+        pub seats_total: u32,
+        /// Stake for it.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stake: Shannons,
+        /// All stake.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stake_total: Shannons,
     }
 
     /// Where every shannon is. `expected` and `actual` are equal, always.

@@ -242,6 +242,29 @@ mod tests {
     }
 
     #[test]
+    fn a_proposal_is_one_flat_object() {
+        let proposal = Proposal {
+            index: 3,
+            proposer: Address([1; 32]),
+            proposed: Epoch(4),
+            upgrade: Upgrade {
+                version: ProtocolVersion(2),
+                architecture: Some(Architecture::NANO),
+                params: List::new(vec![ParamChange::FeeBase(Shannons(5))]).unwrap(),
+                activation: Epoch(9),
+            },
+            approvals: vec![Address([1; 32])],
+            status: ProposalStatus::Scheduled { since: Epoch(5) },
+        };
+        let json = serde_json::to_value(&proposal).unwrap();
+        assert_eq!(
+            (&json["status"], &json["activation"]),
+            (&"scheduled".into(), &9.into())
+        );
+        assert_eq!(serde_json::from_value::<Proposal>(json).unwrap(), proposal);
+    }
+
+    #[test]
     fn an_upgrade_is_checked_as_a_whole() {
         let upgrade = |changes: &[ParamChange]| Upgrade {
             version: PROTOCOL_VERSION,

@@ -23,7 +23,7 @@ pub async fn status(printer: Printer, context: &Context) -> CliResult {
 fn status_text(status: &Status) -> String {
     let into_epoch = status.height.0.saturating_sub(status.epoch_first_height.0);
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    facts(&[
+    let mut lines = vec![
         ("network", status.network.clone()),
         ("chain", status.chain.to_string()),
         ("node", format!("soma {}{}", status.version, role(status))),
@@ -58,7 +58,23 @@ fn status_text(status: &Status) -> String {
                 mebibytes(status.network_bytes_received)
             ),
         ),
-    ])
+        ("protocol", format!("version {}", status.protocol_version)),
+    ];
+    if let Some(upgrade) = &status.upgrade {
+        let warning = if upgrade.supported {
+            ""
+        } else {
+            ": THIS NODE DOES NOT IMPLEMENT IT and stops before; install a newer release"
+        };
+        lines.push((
+            "upgrade",
+            format!(
+                "proposal {} takes effect in epoch {}, protocol version {}{warning}",
+                upgrade.proposal, upgrade.activation, upgrade.version
+            ),
+        ));
+    }
+    facts(&lines)
 }
 
 fn role(status: &Status) -> &'static str {

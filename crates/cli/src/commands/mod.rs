@@ -9,4 +9,5 @@ pub mod sim;
 pub mod submit;
 pub mod target;
 pub mod train;
+pub mod validator;
 pub mod wallet;

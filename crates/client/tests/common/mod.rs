@@ -174,6 +174,9 @@ pub fn status(epoch: Epoch, height: Height) -> Status {
         block_ms: soma_types::api::Percentiles { p50: 1, p95: 2 },
         network_bytes_sent: 0,
         network_bytes_received: 0,
+        protocol_version: soma_types::upgrade::ProtocolVersion::FIRST,
+        protocol_version_supported: soma_types::upgrade::ProtocolVersion::FIRST,
+        upgrade: None,
     }
 }
 

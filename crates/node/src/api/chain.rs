@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -13,13 +13,16 @@ use soma_ledger::view;
 use soma_types::{
     BlockHash, Epoch, Height, PublicKey, Seed, SignedTransaction, StateRoot,
     amount::MAX_SUPPLY,
-    api::{BlockView, EpochView, FinalityView, Problem, Status, Supply},
+    api::{
+        BlockView, EpochView, FinalityView, Page, Problem, ProposalView, ScheduledUpgrade, Status, Supply,
+    },
     genesis::Genesis,
     params::Params,
+    upgrade::{PROTOCOL_VERSION, ProposalStatus},
 };
 
 use super::{
-    Api,
+    Api, Part,
     problem::{Error, parse},
 };
 use crate::{
@@ -74,6 +77,18 @@ pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
     let epoch = query.view(view::epoch).await?.ok_or_else(Error::not_started)?;
     let (network_bytes_sent, network_bytes_received) = query.network_bytes();
     let genesis = query.genesis();
+    let upgrade = query
+        .view(view::pending_proposals)
+        .await?
+        .into_iter()
+        .filter(|proposal| matches!(proposal.status, ProposalStatus::Scheduled { .. }))
+        .map(|proposal| ScheduledUpgrade {
+            proposal: proposal.index,
+            version: proposal.upgrade.version,
+            activation: proposal.upgrade.activation,
+            supported: proposal.upgrade.version <= PROTOCOL_VERSION,
+        })
+        .min_by_key(|upgrade| (upgrade.supported, upgrade.activation));
     Ok(Json(Status {
         network: genesis.network.clone(),
         chain: genesis.chain_id(),
@@ -93,6 +108,9 @@ pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
         block_ms: query.index().block_times(),
         network_bytes_sent,
         network_bytes_received,
+        protocol_version: epoch.protocol_version,
+        protocol_version_supported: PROTOCOL_VERSION,
+        upgrade,
     }))
 }
 
@@ -101,6 +119,41 @@ pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
 pub async fn params(State(api): Api) -> Result<Json<Params>, Error> {
     let params = api.query.view(view::params).await?;
     Ok(Json(params.unwrap_or_else(|| api.query.genesis().params.clone())))
+}
+
+/// Proposed changes of the protocol, in the order in which they were made.
+#[utoipa::path(get, path = "/v1/proposals", params(Part),
+    responses((status = 200, body = Page<ProposalView>), (status = 503, body = Problem)))]
+pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json<Page<ProposalView>>, Error> {
+    let start: u64 = part.cursor()?.unwrap_or(0);
+    let mut reader = api.query.reader().await;
+    let counters = reader
+        .read(view::counters)
+        .await?
+        .ok_or_else(Error::not_started)?;
+    let end = start.saturating_add(part.limit() as u64).min(counters.proposals);
+    let mut items = Vec::new();
+    for index in start..end {
+        let item = reader.read(|state| {
+            let Some(proposal) = view::proposal(state, index)? else {
+                return Ok(None);
+            };
+            let support = view::support(state, &proposal)?;
+            let (stake, stake_total) = support.amounts();
+            Ok(Some(ProposalView {
+                proposal,
+                seats: support.seats,
+                seats_total: support.seats_total,
+                stake,
+                stake_total,
+            }))
+        });
+        items.extend(item.await?);
+    }
+    Ok(Json(Page {
+        items,
+        next: (end < counters.proposals).then(|| end.to_string()),
+    }))
 }
 
 /// The genesis.

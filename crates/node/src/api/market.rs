@@ -186,10 +186,15 @@ pub async fn model(State(api): Api, Path(id): Path<String>) -> Result<Json<Model
 }
 
 fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> Read<Option<TargetView>> {
-    let Some(params) = view::params(state)? else {
+    // Its epoch's dimension: the network's may have changed since.
+    let past = view::epoch_record(state, target.epoch)?.map(|record| record.state);
+    let Some(epoch) = (match past {
+        None => view::epoch(state)?,
+        past => past,
+    }) else {
         return Ok(None);
     };
-    let embedding = Embedding::draw(&target.seed, params.architecture.embedding_dim as usize);
+    let embedding = Embedding::draw(&target.seed, epoch.architecture.embedding_dim as usize);
     Ok(Some(TargetView {
         commit_threshold_q30: view::commit_threshold_q30(state, &target)?,
         current: target.epoch == current,

@@ -104,6 +104,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/openapi.json", get(openapi::openapi))
         .route("/v1/status", get(chain::status))
         .route("/v1/params", get(chain::params))
+        .route("/v1/proposals", get(chain::proposals))
         .route("/v1/genesis", get(chain::genesis))
         .route("/v1/supply", get(chain::supply))
         .route("/v1/epochs/{epoch}", get(chain::epoch))

@@ -18,6 +18,7 @@ use super::{accounts, blobs, chain, events, market, score, transactions};
         chain::metrics,
         chain::status,
         chain::params,
+        chain::proposals,
         chain::genesis,
         chain::supply,
         chain::epoch,

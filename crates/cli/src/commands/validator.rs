@@ -1,0 +1,186 @@
+//! `soma validator`: who orders blocks, and how they change the protocol.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use soma_types::{
+    Epoch,
+    api::{ProposalView, ValidatorView},
+    list::List,
+    upgrade::{Ballot, FIXED_PARAMS, ParamChange, ProposalStatus, ProtocolVersion, Upgrade},
+};
+
+use crate::{
+    architecture,
+    args::{ProposeArgs, ValidatorCommand},
+    commands::money::show_receipt,
+    context::Context,
+    error::CliResult,
+    printer::{Printer, short, table},
+};
+
+/// Epochs until a proposal's activation where none is given: one to vote, one to update, one in reserve.
+const ACTIVATION_EPOCHS: u64 = 3;
+
+/// What `soma validator list` shows.
+#[derive(Serialize)]
+struct ListOutput {
+    validators: Vec<ValidatorView>,
+    proposals: Vec<ProposalView>,
+}
+
+/// `soma validator`.
+pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand) -> CliResult {
+    match command {
+        ValidatorCommand::List => {
+            let node = context.node()?;
+            let output = ListOutput {
+                validators: node.validators().await?,
+                proposals: node.proposals().await?,
+            };
+            printer.show(&output, list_text)
+        }
+        ValidatorCommand::Propose(args) => propose(printer, context, args).await,
+        ValidatorCommand::Vote {
+            proposal,
+            withdraw,
+            signer,
+        } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let (ballot, done) = if *withdraw {
+                (
+                    Ballot::Withdraw,
+                    format!("took the vote for proposal {proposal} back"),
+                )
+            } else {
+                (Ballot::Approve, format!("voted for proposal {proposal}"))
+            };
+            let receipt = account.vote_upgrade(*proposal, ballot).await?;
+            show_receipt(printer, &done, &receipt)
+        }
+    }
+}
+
+async fn propose(printer: Printer, context: &Context, args: &ProposeArgs) -> CliResult {
+    let account = context.account(args.signer.wallet.as_deref()).await?;
+    let status = account.node().status().await?;
+    let activation = args
+        .activation
+        .map_or(status.epoch.plus(ACTIVATION_EPOCHS), Epoch);
+    let upgrade = Upgrade {
+        version: args.protocol.map_or(status.protocol_version, ProtocolVersion),
+        architecture: args.arch.as_deref().map(architecture::parse).transpose()?,
+        params: List::new(args.changes.clone())?,
+        activation,
+    };
+    let (proposal, receipt) = account.propose_upgrade(upgrade).await?;
+    let done = format!(
+        "made proposal {proposal}: it takes effect in epoch {activation} if more than two thirds of stake and \
+         seats are for it at the boundary before; others vote with `soma validator vote {proposal}`"
+    );
+    show_receipt(printer, &done, &receipt)
+}
+
+/// Reads `NAME=VALUE`.
+pub fn change(text: &str) -> Result<ParamChange, String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is not of the form NAME=VALUE"))?;
+    if let Some((_, why)) = FIXED_PARAMS.iter().find(|(fixed, _)| *fixed == name) {
+        return Err(format!("{name} cannot change: it {why}"));
+    }
+    if !ParamChange::NAMES.contains(&name) {
+        return Err(format!(
+            "there is no parameter {name}: use one of {}",
+            ParamChange::NAMES.join(", ")
+        ));
+    }
+    // Numbers are numbers, amounts are strings: one of them fits.
+    let number = value.parse::<u64>().map(Value::from);
+    let candidates = [number.ok(), Some(Value::from(value))];
+    candidates
+        .into_iter()
+        .flatten()
+        .find_map(|value| serde_json::from_value(json!({ name: value })).ok())
+        .ok_or_else(|| format!("'{value}' is no value for {name}: see `soma params --json`"))
+}
+
+fn list_text(output: &ListOutput) -> String {
+    let validators = output.validators.iter().map(|view| {
+        let seat = view.seat.as_ref();
+        vec![
+            short(view.validator.address),
+            seat.map_or("none".into(), |_| "seated".into()),
+            seat.map_or(view.pool.counted, |seat| seat.stake).to_string(),
+            view.duty.map_or(0, |duty| duty.blocks_proposed).to_string(),
+        ]
+    });
+    let mut text = table(
+        &["validator", "seat", "stake", "blocks"],
+        &["stake", "blocks"],
+        validators,
+    );
+    if !output.proposals.is_empty() {
+        let proposals = output.proposals.iter().map(|view| {
+            let proposal = &view.proposal;
+            vec![
+                proposal.index.to_string(),
+                proposal_status(&proposal.status),
+                proposal.upgrade.version.to_string(),
+                proposal.upgrade.activation.to_string(),
+                changes_text(&proposal.upgrade),
+                format!("{} of {}", view.seats, view.seats_total),
+                format!("{} of {}", view.stake, view.stake_total),
+            ]
+        });
+        text.push_str("\n\n");
+        text.push_str(&table(
+            &[
+                "proposal", "status", "version", "epoch", "changes", "seats", "stake",
+            ],
+            &["proposal", "version", "epoch"],
+            proposals,
+        ));
+    }
+    text
+}
+
+fn proposal_status(status: &ProposalStatus) -> String {
+    match status {
+        ProposalStatus::Open => "open".into(),
+        ProposalStatus::Scheduled { since } => format!("scheduled since {since}"),
+        ProposalStatus::Activated => "in force".into(),
+        ProposalStatus::Expired => "expired".into(),
+        ProposalStatus::Void => "void".into(),
+    }
+}
+
+fn changes_text(upgrade: &Upgrade) -> String {
+    let mut changes: Vec<String> = Vec::new();
+    changes.extend(upgrade.architecture.map(|_| "architecture".into()));
+    for change in &*upgrade.params {
+        if let Ok(Value::Object(named)) = serde_json::to_value(change) {
+            changes.extend(named.iter().map(|(name, value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{name}={value}")
+            }));
+        }
+    }
+    changes.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use soma_types::Shannons;
+
+    use super::*;
+
+    #[test]
+    fn changes_are_read_as_people_write_them() {
+        assert_eq!(change("fee_base=7"), Ok(ParamChange::FeeBase(Shannons(7))));
+        assert_eq!(change("open_targets=20"), Ok(ParamChange::OpenTargets(20)));
+        assert!(change("emission_epochs=9").unwrap_err().contains("for ever"));
+        assert!(change("speed=9").unwrap_err().contains("open_targets"));
+        assert!(change("open_targets=many").is_err());
+        assert!(change("open_targets").is_err());
+    }
+}
