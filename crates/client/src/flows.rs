@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use soma_blobs::{container, location::Location};
+use soma_types::equivocation::Equivocation;
 use soma_types::list::List;
 use soma_types::objects::Weights;
 use soma_types::receipt::{Created, Outcome};
@@ -88,6 +89,12 @@ impl Account {
     /// Votes on a change of the protocol, as a validator with a seat.
     pub async fn vote_upgrade(&self, proposal: u64, ballot: Ballot) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::VoteUpgrade { proposal, ballot })
+            .await
+    }
+
+    /// Hands in evidence that a validator voted for two blocks in one view.
+    pub async fn report_equivocation(&self, evidence: Equivocation) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::ReportEquivocation { evidence })
             .await
     }
 

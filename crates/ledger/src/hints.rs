@@ -64,6 +64,7 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
             COMMITTEES.key(&epoch),
         ]),
         Kind::ChallengeSubmission { submission } => keys.push(SUBMISSIONS.key(submission)),
+        Kind::ReportEquivocation { evidence } => keys.push(COMMITTEES.key(&evidence.epoch)),
         Kind::ProposeUpgrade { .. } => keys.extend([COMMITTEES.key(&epoch), PENDING_PROPOSALS.key(&())]),
         Kind::VoteUpgrade { proposal, .. } => {
             keys.extend([COMMITTEES.key(&epoch), PROPOSALS.key(proposal)]);

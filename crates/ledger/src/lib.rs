@@ -32,6 +32,7 @@ mod bonds;
 mod challenges;
 mod difficulty;
 mod epoch;
+mod equivocation;
 mod error;
 mod execute;
 mod fees;

@@ -19,6 +19,7 @@ use soma_types::{
 
 use crate::{
     bank::{Bucket, Ledger},
+    equivocation::{slash_added, slash_unbonding},
     error::{Broken, OrBroken, Stop},
     fixed::{mul_div, mul_div_up},
     tables::{MODELS, POOLS, POSITIONS, PRICES, STAKE_AT, STAKES_LEN, UNBONDING, VALIDATORS},
@@ -29,7 +30,7 @@ pub(crate) const VIRTUAL_SHARES: u128 = 1_000;
 
 /// Boundaries from adding stake to its becoming shares: the rewards of the epoch in which it was added
 /// are paid before the third.
-const MATURING_EPOCHS: u64 = 3;
+pub(crate) const MATURING_EPOCHS: u64 = 3;
 
 /// Most releases of unbonded stake in one block.
 const RELEASES_PER_BLOCK: usize = 64;
@@ -108,6 +109,9 @@ impl Ledger<'_> {
     pub(crate) fn position(&mut self, pool: PoolId, owner: &Address) -> Result<Position, Stop> {
         let mut position = self.get(&POSITIONS, &(pool, *owner))?.unwrap_or_default();
         let now = self.epoch();
+        if !position.added.is_empty() {
+            slash_added(&mut position, &self.expect(&POOLS, &pool)?);
+        }
         while let Some(first) = position
             .added
             .first()
@@ -266,7 +270,7 @@ impl Ledger<'_> {
         self.set(&POOLS, &id, &pool);
         self.set(&POSITIONS, &(id, *sender), &position);
         self.credit(sender, returned, Bucket::Pending)?;
-        self.begin_unbonding(sender, unbonding)?;
+        self.begin_unbonding(sender, id, &pool, unbonding)?;
         self.emit(Event::StakeWithdrawn {
             pool: id,
             staker: *sender,
@@ -299,7 +303,13 @@ impl Ledger<'_> {
         }
     }
 
-    fn begin_unbonding(&mut self, owner: &Address, amount: Shannons) -> Result<(), Stop> {
+    fn begin_unbonding(
+        &mut self,
+        owner: &Address,
+        id: PoolId,
+        pool: &Pool,
+        amount: Shannons,
+    ) -> Result<(), Stop> {
         if amount.is_zero() {
             return Ok(());
         }
@@ -314,6 +324,9 @@ impl Ledger<'_> {
                 owner: *owner,
                 amount,
                 release,
+                pool: id,
+                withdrawn: self.epoch(),
+                slashed: pool.slashed.is_some(),
             },
         );
         self.hot.counters.unbonding_tail = tail.checked_add(1).or_broken("unbonding queue")?;
@@ -331,12 +344,15 @@ impl Ledger<'_> {
             if entry.release > self.epoch() {
                 break;
             }
-            self.credit(&entry.owner, entry.amount, Bucket::Unbonding)?;
+            let lost = slash_unbonding(&entry, &self.expect(&POOLS, &entry.pool)?);
+            let amount = entry.amount.saturating_sub(lost);
+            self.forfeit(lost, Bucket::Unbonding)?;
+            self.credit(&entry.owner, amount, Bucket::Unbonding)?;
             self.remove(&UNBONDING, &head);
             self.hot.counters.unbonding_head = head + 1;
             self.emit(Event::Unbonded {
                 staker: entry.owner,
-                amount: entry.amount,
+                amount,
             });
         }
         Ok(())
@@ -437,7 +453,7 @@ impl Ledger<'_> {
         self.set(&POOLS, &id, &pool);
         let position = Position {
             shares,
-            added: Vec::new(),
+            ..Position::default()
         };
         self.set(&POSITIONS, &(id, *owner), &position);
         self.index_position(id, owner)

@@ -229,6 +229,7 @@ fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result
             return Ok(Some(Created::Proposal(proposal)));
         }
         Kind::VoteUpgrade { proposal, ballot } => ledger.vote_upgrade(&sender, *proposal, *ballot)?,
+        Kind::ReportEquivocation { evidence } => ledger.report_equivocation(evidence)?,
     }
     Ok(None)
 }

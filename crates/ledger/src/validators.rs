@@ -38,8 +38,9 @@ impl Ledger<'_> {
             .into());
         }
         // One that left may come back, once it is off the list.
-        if self
-            .get(&VALIDATORS, sender)?
+        let before = self.get(&VALIDATORS, sender)?;
+        if before
+            .as_ref()
             .is_some_and(|validator| validator.index != UNLISTED)
         {
             return Err(Rejection::AlreadyValidator {}.into());
@@ -50,6 +51,9 @@ impl Ledger<'_> {
         let message = validator_key_message(&self.hot.network.chain, sender);
         if !network_key.verify(VALIDATOR_KEY_NAMESPACE, &message, proof) {
             return Err(Rejection::BadKeyProof {}.into());
+        }
+        if before.is_some_and(|validator| validator.barred) {
+            return Err(Rejection::Barred {}.into());
         }
         self.add_pending(PoolId::Validator(*sender), sender, stake)?;
         self.list_validator(sender, network_key, commission);
@@ -73,6 +77,7 @@ impl Ledger<'_> {
             registered: self.epoch(),
             leaving: false,
             rent_vote: None,
+            barred: false,
         };
         self.set(&VALIDATORS, address, &validator);
         self.set(&VALIDATOR_AT, &index, address);

@@ -253,4 +253,13 @@ pub enum Event {
         /// How it ended.
         status: ProposalStatus,
     },
+    /// A validator voted for two blocks at once: it loses its seat for good.
+    ValidatorBarred {
+        /// The validator.
+        validator: Address,
+        /// The epoch of the votes.
+        offence: Epoch,
+        /// What its pool lost.
+        slashed: Shannons,
+    },
 }

@@ -9,6 +9,7 @@ pub mod api;
 pub mod architecture;
 pub mod bounded;
 pub mod embedding;
+pub mod equivocation;
 pub mod event;
 pub mod genesis;
 pub mod hash;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     Address, Architecture, Commitment, ContentHash, DecryptionKey, Epoch, Height, ModelId, PublicKey, Seed,
     Shannons, SubmissionId, TargetId, Transcript, Url,
-    transaction::{BasisPoints, Verdict},
+    transaction::{BasisPoints, PoolId, Verdict},
     upgrade::ProtocolVersion,
 };
 
@@ -74,6 +74,19 @@ pub struct Pool {
     pub maturing: Shannons,
     /// The stake that counts in this epoch, frozen at its start.
     pub counted: Shannons,
+    /// What its validator's equivocation cost it. A pool is slashed so at most once.
+    pub slashed: Option<PoolSlash>,
+}
+
+/// A slash of a whole pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct PoolSlash {
+    /// When it was made.
+    pub epoch: Epoch,
+    /// The epoch of the offence.
+    pub offence: Epoch,
+    /// The part that was lost.
+    pub share: BasisPoints,
 }
 
 /// What one account holds in one pool.
@@ -84,6 +97,8 @@ pub struct Position {
     /// Stake that is not shares yet, by the epoch in which it was added, in order: at most one entry
     /// for each of the last three epochs, as of when the position last changed.
     pub added: Vec<AddedStake>,
+    /// Whether the pool's slash is taken out of `added`.
+    pub slashed: bool,
 }
 
 /// Stake on its way to become shares.
@@ -113,6 +128,12 @@ pub struct Unbonding {
     pub amount: Shannons,
     /// When it is released.
     pub release: Epoch,
+    /// Where it was: a slash of that pool for an offence while it counted still takes its part.
+    pub pool: PoolId,
+    /// When it was withdrawn: the last epoch in which it counted.
+    pub withdrawn: Epoch,
+    /// Whether the pool had been slashed before.
+    pub slashed: bool,
 }
 
 /// A change of commission that waits for its epoch.
@@ -174,6 +195,8 @@ pub struct Validator {
     pub leaving: bool,
     /// Its vote on rent, in shannons per MiB and epoch.
     pub rent_vote: Option<Shannons>,
+    /// Whether it has equivocated: it can never be a validator again.
+    pub barred: bool,
 }
 
 /// A seat in an epoch's committee.

@@ -54,6 +54,8 @@ pub struct Params {
     pub validator_stake_min: Shannons,
     /// Most seats in a committee.
     pub committee_size: u32,
+    /// Share of a validator's pool lost when it votes for two blocks at once.
+    pub equivocation_slash: BasisPoints,
 
     // Section 5: models.
     /// Least own stake of a model's owner.
@@ -167,6 +169,7 @@ impl Params {
             stake_min: Shannons(SHANNONS_PER_SOMA / 1_000),
             validator_stake_min: Shannons(1_000 * SHANNONS_PER_SOMA),
             committee_size: 100,
+            equivocation_slash: BasisPoints::new(500).expect("below 10000"),
             model_stake_min: Shannons(10 * SHANNONS_PER_SOMA),
             lapse_slash: BasisPoints::new(500).expect("below 10000"),
             fault_slash: BasisPoints::new(1_000).expect("below 10000"),
@@ -251,6 +254,13 @@ impl Params {
                 u64::from(self.committee_size),
                 1,
                 u64::from(COMMITTEE_SIZE_MAX),
+            ),
+            // More would let a shannon have too many shares for 128 bits.
+            (
+                "equivocation_slash",
+                u64::from(self.equivocation_slash.get()),
+                0,
+                5_000,
             ),
             (
                 "model_stake_min",

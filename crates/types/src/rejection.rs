@@ -174,6 +174,28 @@ rejections! {
     } "a rent of {rate} SOMA per MiB and epoch is out of bounds, the most is {limit} SOMA";
     /// The validator has no seat in this epoch's committee.
     256 NotInCommittee {} "this validator has no seat in this epoch's committee";
+    /// Votes of an epoch whose stake is long gone, or that has not begun.
+    257 EvidenceOutOfBounds {
+        /// The epoch of the votes.
+        given: Epoch,
+        /// The oldest that counts.
+        oldest: Epoch,
+        /// The newest.
+        newest: Epoch,
+    } "votes of epoch {given} are no evidence: only those of epoch {oldest} to {newest} are";
+    /// The votes are for the same block.
+    258 VotesAgree {} "both votes are for the same block: that is no equivocation";
+    /// The key had no seat.
+    259 NotSeated {
+        /// The epoch of the votes.
+        epoch: Epoch,
+    } "this network key had no seat in the committee of epoch {epoch}";
+    /// A vote was not signed by the key.
+    260 BadVoteSignature {} "a vote is not the network key's signature over this chain, epoch, view and digest";
+    /// Evidence was accepted before.
+    261 AlreadyBarred {} "this validator has paid for equivocating already, and lost its seat for good";
+    /// The account equivocated as a validator.
+    262 Barred {} "this account equivocated as a validator and cannot be one again: register another account";
 
     // 3xx: models.
     /// The model does not exist.

@@ -14,6 +14,7 @@ use crate::{
     ModelId, PublicKey, Salt, Shannons, Signature, SubmissionId, TargetId, TransactionHash, Transcript, Url,
     bounded::URL_MAX_BYTES,
     embedding::MAX_EMBEDDING_DIM,
+    equivocation::Equivocation,
     hash::domain_hash,
     keys::TRANSACTION_NAMESPACE,
     list::List,
@@ -395,6 +396,11 @@ pub enum TransactionKind {
         /// For it or not.
         ballot: Ballot,
     },
+    /// Anyone's evidence that a validator voted for two blocks in one view.
+    ReportEquivocation {
+        /// The two votes.
+        evidence: Equivocation,
+    },
 }
 
 impl TransactionKind {
@@ -422,6 +428,7 @@ impl TransactionKind {
             Self::ChallengeSubmission { .. } => "challenge_submission",
             Self::ProposeUpgrade { .. } => "propose_upgrade",
             Self::VoteUpgrade { .. } => "vote_upgrade",
+            Self::ReportEquivocation { .. } => "report_equivocation",
         }
     }
 }
@@ -616,7 +623,10 @@ impl FromStr for PoolId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upgrade::{ParamChange, ProtocolVersion};
+    use crate::{
+        equivocation::SignedDigest,
+        upgrade::{ParamChange, ProtocolVersion},
+    };
 
     fn id<T>(make: impl Fn([u8; 32]) -> T) -> T {
         make([9; 32])
@@ -639,6 +649,10 @@ mod tests {
             embedding: embedding.clone(),
         };
         assert_eq!(reveal.winner(), Some(1), "ties go to the earlier");
+        let vote = |digest: u8| SignedDigest {
+            digest: crate::BlockHash([digest; 32]),
+            signature: Signature([9; 64]),
+        };
         vec![
             Kind::Transfer {
                 payments: List::new(vec![Payment {
@@ -720,6 +734,15 @@ mod tests {
             Kind::VoteUpgrade {
                 proposal: 3,
                 ballot: Ballot::Withdraw,
+            },
+            Kind::ReportEquivocation {
+                evidence: Equivocation {
+                    network_key: PublicKey([9; 32]),
+                    epoch: Epoch(5),
+                    view: 6,
+                    first: vote(1),
+                    second: vote(2),
+                },
             },
         ]
     }

@@ -21,7 +21,7 @@ pub const UPGRADE_AHEAD_EPOCHS_MAX: u64 = 64;
 /// The most proposals that are open or scheduled at a time. A seat can have one.
 pub const PROPOSALS_MAX: usize = 128;
 /// The most parameters that one proposal changes.
-pub const PARAM_CHANGES_MAX: usize = 32;
+pub const PARAM_CHANGES_MAX: usize = 64;
 
 /// A version of the rules. A node executes the blocks of the versions that it implements, no others.
 #[derive(
@@ -110,6 +110,7 @@ changes! {
     ChallengeBondMin challenge_bond_min: Shannons;
     ValidatorShare validator_share: BasisPoints;
     PayoutsPerBlock payouts_per_block: u32;
+    EquivocationSlash equivocation_slash: BasisPoints;
 }
 
 /// The parameters that no vote changes, and why.

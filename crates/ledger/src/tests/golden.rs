@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "8c7c1f23b475e856488c5331a7a049f1e7d127f19e9ed82ab3b266728ca1f424"
+        "5f0606805974d24cd4b53d4cf177f1c9788dc9f8668645a52b6e782d62165e00"
     );
 }

@@ -4,6 +4,7 @@ mod boundaries;
 mod challenges;
 mod claims;
 mod competition;
+mod equivocation;
 mod golden;
 mod histories;
 mod missing;

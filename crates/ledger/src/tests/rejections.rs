@@ -13,6 +13,7 @@ use soma_types::{
 
 use super::{
     challenges::{challenge, unsampled},
+    equivocation::{evidence, report},
     staking::register,
     upgrades::{propose, upgrade, vote},
     world::{DIM, Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
@@ -472,6 +473,30 @@ fn upgrades(seen: &mut Seen) {
     seen.fail(&mut world, 0, propose(upgrade(&cheaper, 3)), "TooManyProposals");
 }
 
+fn equivocations(seen: &mut Seen) {
+    let mut world = World::new(tiny());
+    let kind = register(&world, 5, 1_000 * SOMA);
+    world.apply(5, kind);
+    world.until_epoch(4);
+    for epoch in [1, 5] {
+        let kind = report(evidence(&world, 5, epoch, 1, 2));
+        seen.fail(&mut world, 9, kind, "EvidenceOutOfBounds");
+    }
+    let kind = report(evidence(&world, 5, 4, 1, 1));
+    seen.fail(&mut world, 9, kind, "VotesAgree");
+    let kind = report(evidence(&world, 6, 4, 1, 2));
+    seen.fail(&mut world, 9, kind, "NotSeated");
+    let mut forged = evidence(&world, 5, 4, 1, 2);
+    forged.second.signature = forged.first.signature;
+    seen.fail(&mut world, 9, report(forged), "BadVoteSignature");
+    let kind = report(evidence(&world, 5, 4, 1, 2));
+    world.apply(9, kind.clone());
+    seen.fail(&mut world, 9, kind, "AlreadyBarred");
+    world.until_epoch(8);
+    let kind = register(&world, 5, 1_000 * SOMA);
+    seen.fail(&mut world, 5, kind, "Barred");
+}
+
 #[test]
 fn every_reason_is_reachable() {
     let mut seen = Seen::default();
@@ -482,6 +507,7 @@ fn every_reason_is_reachable() {
     audits(&mut seen);
     challenges(&mut seen);
     upgrades(&mut seen);
+    equivocations(&mut seen);
     let missing: Vec<_> = Rejection::TABLE
         .iter()
         .filter(|(code, _)| !seen.0.contains_key(code))

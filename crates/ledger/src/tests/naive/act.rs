@@ -134,8 +134,8 @@ impl Economy {
                 transcript,
             } => self.reveal_audit(sender, *submission, salt, *verdict, *transcript)?,
             Kind::ChallengeSubmission { submission } => self.challenge(sender, *submission)?,
-            Kind::ProposeUpgrade { .. } | Kind::VoteUpgrade { .. } => {
-                unreachable!("the histories that are compared change no rules")
+            Kind::ProposeUpgrade { .. } | Kind::VoteUpgrade { .. } | Kind::ReportEquivocation { .. } => {
+                unreachable!("the histories that are compared neither change rules nor equivocate")
             }
             Kind::ReportModel { model, .. } => self.report_model(sender, *model)?,
             Kind::RegisterValidator {
