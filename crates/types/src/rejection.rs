@@ -15,12 +15,12 @@ use crate::{
 };
 
 macro_rules! rejections {
-    ($( $(#[$doc:meta])* $code:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } $message:literal; )*) => {
+    ($( $(#[doc = $doc:literal])+ $code:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } $message:literal; )*) => {
         /// Why a transaction was refused (1xx) or failed (2xx and above).
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
         #[serde(tag = "reason", rename_all = "snake_case")]
         pub enum Rejection {
-            $( $(#[$doc])* #[error($message)] $name { $( $(#[$field_doc])* $field: $type ),* }, )*
+            $( $(#[doc = $doc])+ #[error($message)] $name { $( $(#[$field_doc])* $field: $type ),* }, )*
         }
 
         impl Rejection {
@@ -35,6 +35,11 @@ macro_rules! rejections {
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$name { .. } => stringify!($name), )* }
             }
+
+            /// Every code and name, in order of precedence, with when it is given and what it says, its
+            /// values in braces.
+            pub const GUIDE: &'static [(u16, &'static str, &'static str, &'static str)] =
+                &[ $( ($code, stringify!($name), concat!($($doc),+), $message), )* ];
 
             /// Every code and name, in order of precedence.
             pub const TABLE: &'static [(u16, &'static str)] = &[ $( ($code, stringify!($name)), )* ];
@@ -439,6 +444,55 @@ mod tests {
         );
         assert!(Rejection::Malformed {}.is_refusal());
         assert!(!Rejection::NothingToDo {}.is_refusal());
+    }
+
+    /// `docs/rejections.md`, made from the code.
+    fn document() -> String {
+        let mut text = String::from(
+            "# Why the ledger says no\n\n\
+             Made from `crates/types/src/rejection.rs`; a test keeps it so (`SOMA_UPDATE_DOCS=1 cargo nextest run -p \
+             soma-types documented` writes it anew).\n\n\
+             Codes are stable and never reused. **1xx: refused.** The transaction is not included, nothing is \
+             charged. **2xx and above: failed.** It is included, pays its fee, uses up its nonce, and changes nothing \
+             else; the receipt names the reason.\n\n\
+             **Precedence.** 1xx in the order of the table, each before any of 2xx and above. Then the first check of \
+             the transaction that fails: the checks of a section run in the order of its codes, and the balance (200) \
+             is looked at last, once all else is in order. Three look at something else first: a withdrawal at the pool \
+             (203) before the amount (201); a reveal of a submission at whose it is and when (402 to 405) before its \
+             target (401); a commit of weights at the owner's stake (206) after the model (3xx). What stands in braces is a value of the case at hand; the \
+             part after the colon says what to do.\n",
+        );
+        let mut section = 0;
+        for (code, name, when, says) in Rejection::GUIDE {
+            if code / 100 != section {
+                section = code / 100;
+                let title = match section {
+                    1 => "1xx: refused",
+                    2 => "2xx: accounts, stake and validators",
+                    3 => "3xx: models",
+                    4 => "4xx: targets and submissions",
+                    5 => "5xx: audits and challenges",
+                    _ => "6xx: upgrades",
+                };
+                text += &format!("\n## {title}\n| code | name | when | what it says |\n|---|---|---|---|\n");
+            }
+            text += &format!("| {code} | `{name}` | {} | {says} |\n", when.trim());
+        }
+        text
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/rejections.md");
+        if std::env::var_os("SOMA_UPDATE_DOCS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap();
+        assert!(
+            written == document(),
+            "docs/rejections.md is out of date: see its first paragraph"
+        );
+        assert_eq!(Rejection::GUIDE.len(), Rejection::TABLE.len());
     }
 
     #[test]
