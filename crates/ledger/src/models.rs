@@ -312,9 +312,7 @@ impl Ledger<'_> {
             self.lapse(&mut model, &mut pool)?;
         }
         if let Some(weights) = model.revealed.take() {
-            let embedding = self.expect(&REVEALED_EMBEDDINGS, &id)?;
-            self.remove(&REVEALED_EMBEDDINGS, &id);
-            self.set(&EMBEDDINGS, &id, &embedding);
+            REVEALED_EMBEDDINGS.relocate(self.state, &id, &EMBEDDINGS)?;
             model.previous = model.weights.replace(weights);
             model.status = ModelStatus::Active;
             self.emit(Event::ModelActivated { model: id });

@@ -79,6 +79,15 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         state.set(&self.key(key), None);
     }
 
+    /// Moves a value that must exist to another table, as it is.
+    pub(crate) fn relocate(&self, state: &mut dyn State, key: &K, to: &Self) -> Result<(), Stop> {
+        let from = self.key(key);
+        let bytes = state.get(&from)?.ok_or(Stop::Broken(Broken(self.name)))?;
+        state.set(&from, None);
+        state.set(&to.key(key), Some(bytes));
+        Ok(())
+    }
+
     #[cfg(test)]
     pub(crate) const fn prefix(&self) -> u8 {
         self.prefix
