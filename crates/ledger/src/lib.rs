@@ -26,6 +26,7 @@
 )]
 
 mod accounts;
+mod archive;
 mod audit;
 mod bank;
 mod bonds;
@@ -55,6 +56,7 @@ mod upgrades;
 mod validators;
 pub mod view;
 
+pub use archive::history;
 pub use audit::{auditors_of, is_sampled};
 pub use error::{Broken, Error};
 pub use execute::{Block, BlockOutcome, Executor, execute_block};

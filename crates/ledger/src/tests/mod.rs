@@ -1,5 +1,6 @@
 //! Scenarios and properties of the whole ledger. Unit tests stand beside what they test.
 
+mod archive;
 mod boundaries;
 mod challenges;
 mod claims;
