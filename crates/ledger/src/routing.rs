@@ -1,8 +1,13 @@
 //! Which models a target goes to (PROTOCOL.md, section 6).
 //!
-//! score = kappa * similarity + ln(stake), kappa = 2 sqrt(dim), ties to the lower id. In fixed point:
+//! score = kappa * similarity + ln(stake), kappa = 4 sqrt(dim), ties to the lower id. In fixed point:
 //! a dot product in Q30 times kappa in Q16 is kappa * similarity in Q46, exactly; ln(stake) is added in
-//! Q46. The largest magnitude, 2 * 91 * 2^46 + 37 * 2^46, is below 2^54.
+//! Q46. The largest magnitude, 4 * 91 * 2^46 + 37 * 2^46, is below 2^55.
+//!
+//! **Why 4.** With it, a model one standard deviation of chance closer makes up for e^4 = 55 times the stake. Models that
+//! descend from one ancestor are less apart than chance has it, and established pools hold a thousand times
+//! the least stake: with kappa = 2 sqrt(dim) no newcomer was ever routed to, however good, so none could
+//! show that it deserved stake (docs/economy.md, with the figures of both).
 //!
 //! The table is frozen for an epoch. It is kept in memory by [`RoutingCache`] under the digest that the
 //! state records, and rebuilt from the state when it is not there (after a restart, on another fork).
@@ -59,7 +64,7 @@ impl RoutingTable {
         Self {
             dim: dim as usize,
             stride: (dim as usize).next_multiple_of(LANES),
-            kappa_q16: 2 * sqrt_q16(dim) as i64,
+            kappa_q16: 4 * sqrt_q16(dim) as i64,
             entries: Vec::new(),
             rows: Vec::new(),
         }
@@ -336,14 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn a_standard_deviation_is_worth_a_factor_of_e_squared() {
-        // Similarity differs by 1/sqrt(dim): kappa times that is 2 = ln(e^2).
+    fn a_standard_deviation_is_worth_a_factor_of_e_to_the_fourth() {
+        // Similarity differs by 1/sqrt(dim): kappa times that is 4 = ln(e^4).
         let table = RoutingTable::new(64);
         let one_deviation = (1_i64 << 30) / 8;
         let gain = one_deviation * table.kappa_q16;
-        assert_eq!(gain, 2 << 46);
+        assert_eq!(gain, 4 << 46);
         let stake = |times: u64| ln_q46(1_000_000_000 * times);
-        assert!(gain > stake(7) - stake(1) && gain < stake(8) - stake(1));
+        assert!(gain > stake(54) - stake(1) && gain < stake(55) - stake(1));
     }
 
     #[test]

@@ -314,7 +314,7 @@ fn stake_moves_routing_only_from_the_next_epoch() {
     let counted = view::pool(&mut world.state, pool).unwrap().unwrap().counted;
     assert_eq!(counted.0, 20 * SOMA);
     world.until_epoch(3);
-    // ln(451) = 6.1: more than kappa = 5.7 can make up for by half a similarity.
+    // ln(451) = 6.1: kappa = 11.3 makes up for it only by more than half a similarity.
     let chosen = world
         .open_targets()
         .iter()

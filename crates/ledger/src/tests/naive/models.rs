@@ -255,7 +255,7 @@ impl Economy {
 
     /// kappa * similarity + ln(stake), the highest first, ties to the lower id; then in the order of commits.
     pub(super) fn route(&self, target: &Embedding) -> Vec<ModelId> {
-        let kappa_q16 = 2 * sqrt_q16(target.dim() as u32) as i128;
+        let kappa_q16 = 4 * sqrt_q16(target.dim() as u32) as i128;
         let mut models = self.competing();
         models.sort_by_key(|(id, _, stake, embedding)| {
             let similarity_q30 = i128::from(embedding.dot(target));
