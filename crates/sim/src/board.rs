@@ -53,7 +53,7 @@ pub struct PoolView {
 const GROWTH_WEIGHT: f64 = 1.0 / 8.0;
 
 /// What everyone can see.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Board {
     /// The parameters.
     pub params: Params,

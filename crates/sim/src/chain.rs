@@ -65,7 +65,7 @@ pub struct Done {
 }
 
 /// A network's ledger, and what its users must remember to write to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chain {
     /// The ledger's state.
     pub state: MemoryState,

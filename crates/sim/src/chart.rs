@@ -1,6 +1,7 @@
 //! Line charts as SVG: few colours, labels at the lines themselves, units on every axis.
 
 use plotters::{
+    coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter},
     prelude::{
         ChartBuilder, DashedLineSeries, DrawingArea, IntoDrawingArea as _, LineSeries, SVGBackend, Text,
     },
@@ -75,6 +76,33 @@ impl Axis {
         }
     }
 
+    /// Round numbers between two places, few enough to read.
+    fn ticks(&self, low: f64, high: f64) -> Vec<f64> {
+        let span = (high - low).max(1e-9);
+        match self.scale {
+            Scale::Linear => {
+                let unit = 10_f64.powf((span / 6.0).log10().floor());
+                let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * unit);
+                let step = step.into_iter().find(|step| span / step <= 8.0).unwrap_or(span);
+                ((low / step).ceil() as i64..=(high / step).floor() as i64)
+                    .map(|tick| tick as f64 * step)
+                    .collect()
+            }
+            Scale::Log => {
+                let factors: &[f64] = if span < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+                let decades = low.floor() as i32..=high.ceil() as i32;
+                decades
+                    .flat_map(|decade| {
+                        factors
+                            .iter()
+                            .map(move |factor| f64::from(decade) + factor.log10())
+                    })
+                    .filter(|tick| *tick > low - 1e-9 && *tick < high + 1e-9)
+                    .collect()
+            }
+        }
+    }
+
     fn name(&self, place: f64) -> String {
         let value = match self.scale {
             Scale::Linear => place,
@@ -85,7 +113,8 @@ impl Axis {
             size if size >= 1e4 => (value / 1e3, "k"),
             _ => (value, ""),
         };
-        let scaled = (scaled * 1e4).round() / 1e4;
+        // Four digits, and no negative zero.
+        let scaled = (scaled * 1e4).round() / 1e4 + 0.0;
         format!("{scaled}{unit}")
     }
 
@@ -103,6 +132,49 @@ impl Axis {
             0.0
         };
         (low - room, high + room)
+    }
+}
+
+/// A stretch of an axis, divided at round numbers: what the plotting crate needs to know of it.
+#[derive(Clone)]
+struct Ruler {
+    axis: Axis,
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+}
+
+impl Ruler {
+    fn new(axis: &Axis, low: f64, high: f64) -> Self {
+        Self {
+            axis: axis.clone(),
+            low,
+            high,
+            ticks: axis.ticks(low, high),
+        }
+    }
+}
+
+impl Ranged for Ruler {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, (first, last): (i32, i32)) -> i32 {
+        first + (f64::from(last - first) * (place - self.low) / (self.high - self.low)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        self.ticks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Ruler {
+    fn format_ext(&self, place: &f64) -> String {
+        self.axis.name(*place)
     }
 }
 
@@ -191,7 +263,7 @@ impl Ink {
 const TEXT: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xe6, 0xe6, 0xe6);
 const WIDTH: u32 = 860;
-const PANEL_HEIGHT: u32 = 220;
+const PANEL_HEIGHT: u32 = 228;
 const TITLE_HEIGHT: u32 = 44;
 /// Room for the labels at the lines' ends.
 const LABELS_WIDTH: u32 = 170;
@@ -263,24 +335,24 @@ impl Figure {
         area.draw(&Text::new(panel.y.label, (14, 2), small.clone()))?;
         let mut chart = ChartBuilder::on(area)
             .margin_top(22)
+            .margin_bottom(8)
             .margin_right(LABELS_WIDTH)
             .margin_left(8)
             .x_label_area_size(if last { 44 } else { 18 })
             .y_label_area_size(44)
-            .build_cartesian_2d(x_low..x_high, y_low..y_high)?;
+            .build_cartesian_2d(
+                Ruler::new(&self.x, x_low, x_high),
+                Ruler::new(&panel.y, y_low, y_high),
+            )?;
         chart
             .configure_mesh()
             .disable_x_mesh()
             .bold_line_style(GRID)
             .light_line_style(plotters::style::TRANSPARENT)
             .axis_style(GRID)
-            .y_labels(5)
-            .x_labels(11)
             .x_desc(if last { self.x.label } else { "" })
             .label_style(small.clone())
             .axis_desc_style(small.clone())
-            .x_label_formatter(&|place| self.x.name(*place))
-            .y_label_formatter(&|place| panel.y.name(*place))
             .draw()?;
         let mut labels = Vec::new();
         for line in &panel.lines {

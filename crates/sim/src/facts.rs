@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use soma_types::{
-    Address, ModelId, Receipt, Rejection, Shannons,
+    Address, ModelId, Receipt, Rejection, Shannons, SubmissionId,
     event::Event,
     objects::{EpochState, SubmissionStatus, SupplyBreakdown},
     receipt::Outcome,
@@ -33,7 +33,11 @@ pub struct Tally {
     /// For each model its hits.
     pub won: BTreeMap<ModelId, u64>,
     /// How submissions ended: those of the epoch, and those of an earlier one that were settled.
-    pub ended: Vec<(soma_types::SubmissionId, SubmissionStatus)>,
+    pub ended: Vec<(SubmissionId, SubmissionStatus)>,
+    /// Commits of those who are watched.
+    pub commits: BTreeMap<SubmissionId, Address>,
+    /// Fees by who paid them.
+    pub spent: BTreeMap<Address, Shannons>,
     /// Fees by the name of what they were paid for.
     pub fees: BTreeMap<&'static str, Shannons>,
     /// Why transactions failed or were refused.
@@ -57,6 +61,7 @@ impl Tally {
             let rejection = match receipt {
                 Ok(receipt) => {
                     self.fees.entry(name).or_default().0 += receipt.fee.0;
+                    self.spent.entry(receipt.sender).or_default().0 += receipt.fee.0;
                     for event in &receipt.events {
                         self.count_event(event);
                     }

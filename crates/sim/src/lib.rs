@@ -13,6 +13,7 @@ pub mod agents;
 pub mod board;
 pub mod chain;
 pub mod chart;
+pub mod cheats;
 pub mod desk;
 pub mod facts;
 pub mod report;
@@ -24,7 +25,7 @@ pub mod world;
 
 pub use report::{Check, Output, Report};
 pub use studies::Tick;
-use studies::{decade, difficulty};
+use studies::{capital, cheating, decade, difficulty, newcomer, whale};
 
 /// Why a simulation stopped.
 #[derive(Debug, thiserror::Error)]
@@ -52,20 +53,51 @@ pub struct Config {
     pub epochs: u64,
     /// What every draw comes from.
     pub seed: u64,
+    /// Which studies besides the long run.
+    pub scope: Scope,
 }
+
+/// Which studies to run besides the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Whole,
+    /// None: seconds instead of minutes, for tests.
+    LongRunOnly,
+}
+
+/// Worlds in which newcomers try.
+const NEWCOMER_WORLDS: u64 = 6;
 
 /// Epochs that [`economy`] runs in all.
 #[must_use]
 pub const fn epochs_in_all(config: Config) -> u64 {
-    config.epochs + difficulty::EPOCHS
+    config.epochs
+        + match config.scope {
+            Scope::LongRunOnly => 0,
+            Scope::Whole => {
+                difficulty::EPOCHS
+                    + cheating::EPOCHS
+                    + newcomer::epochs(NEWCOMER_WORLDS)
+                    + whale::EPOCHS
+                    + capital::EPOCHS
+            }
+        }
 }
 
-/// Runs every study. `tick` is called once an epoch, with what is being studied.
+/// Runs the studies. `tick` is called once an epoch, with what is being studied.
 ///
 /// # Errors
 /// When the ledger is broken.
 pub fn economy(config: Config, tick: Tick<'_>) -> Result<Output, SimError> {
-    let Config { epochs, seed } = config;
-    let studies = vec![decade::run(epochs, seed, tick)?, difficulty::run(seed, tick)?];
+    let Config { epochs, seed, scope } = config;
+    let mut studies = vec![decade::run(epochs, seed, tick)?];
+    if scope == Scope::Whole {
+        studies.push(difficulty::run(seed, tick)?);
+        studies.push(cheating::run(seed, tick)?);
+        studies.push(newcomer::run(NEWCOMER_WORLDS, seed, tick)?);
+        studies.push(whale::run(seed, tick)?);
+        studies.push(capital::run(seed, tick)?);
+    }
     Ok(Output::new(epochs, seed, studies))
 }

@@ -57,6 +57,7 @@ pub fn params() -> Params {
         fee_per_byte: times(std.fee_per_byte),
         submission_deposit: times(std.submission_deposit),
         bond_per_byte: times(std.bond_per_byte),
+        challenge_bond_min: times(std.challenge_bond_min),
         ..std
     }
 }

@@ -1,9 +1,12 @@
 //! One world: a ledger and those who live by it, run block by block.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use rand::{RngExt as _, seq::IndexedRandom as _};
-use soma_ledger::view;
+use soma_ledger::{State as _, history, view};
 use soma_types::{
     Address, ModelId, Receipt, Rejection, Salt, Shannons, SubmissionId, TransactionKind,
     event::Event,
@@ -17,14 +20,14 @@ use soma_types::{
 use crate::{
     SimError,
     agents::{
-        Auditing, Diligent, Honest, Household, Rule, Standing, Submitting, Task, Trainer, Wallet,
-        stake_moves, trainer_move,
+        Auditing, Diligent, Honest, Household, Rule, SIZE_BYTES_MAX, Standing, Submitting, Task, Trainer,
+        Wallet, stake_moves, trainer_move,
     },
     board::Board,
     chain::{Actor, Chain, Intent, present},
     desk::Find,
     facts::{Facts, Tally},
-    scale::{genesis, soma},
+    scale::{genesis, percent, soma},
     space::{CLUSTERS, Document, Rng, Space, normal, rng},
 };
 
@@ -77,6 +80,8 @@ pub struct Cast {
     pub newcomer_every: u64,
     /// Submitters, all honest.
     pub submitters: u64,
+    /// What each works with: bonds, deposits, fees.
+    pub submitter_funds: Shannons,
     /// Documents that each scores in a block.
     pub documents: f64,
     /// The threshold they hold themselves to.
@@ -85,14 +90,17 @@ pub struct Cast {
     pub households: u64,
     /// What they pay each other.
     pub demand: Demand,
+    /// Others who have money at the start.
+    pub guests: Vec<(Actor, Shannons)>,
 }
 
 /// A submitter.
+#[derive(Clone)]
 pub struct Submitter {
     /// Its account.
     pub actor: Actor,
     /// What it does.
-    pub strategy: Box<dyn Submitting>,
+    pub strategy: Rc<dyn Submitting>,
     /// Documents it scores in a block.
     pub documents: f64,
     /// What kinds of documents it has.
@@ -101,11 +109,12 @@ pub struct Submitter {
 }
 
 /// A validator.
+#[derive(Clone)]
 pub struct Validator {
     /// Its account.
     pub actor: Actor,
     /// What it does.
-    pub strategy: Box<dyn Auditing>,
+    pub strategy: Rc<dyn Auditing>,
 }
 
 /// What to do once a transaction's receipt is there.
@@ -119,6 +128,7 @@ enum Note {
 }
 
 /// A ledger and those who live by it.
+#[derive(Clone)]
 pub struct World {
     /// The ledger.
     pub chain: Chain,
@@ -136,19 +146,22 @@ pub struct World {
     pub households: Vec<Household>,
     /// How many payments households want to make.
     pub demand: Demand,
+    /// Whose commits are told apart in [`Tally::commits`].
+    pub watched: BTreeSet<Address>,
     tally: Tally,
     newcomer_every: u64,
     newcomer_stake: Shannons,
     reserves: BTreeMap<Address, Shannons>,
     found: Vec<(SubmissionId, Find)>,
     truths: BTreeMap<SubmissionId, Verdict>,
+    settled_submissions: u64,
     findings: Vec<(Actor, SubmissionId, AuditFinding)>,
     payments_due: f64,
     draw: Rng,
 }
 
-/// What a submitter works with: bonds and deposits.
-const SUBMITTER_FUNDS: Shannons = soma(5_000);
+/// Epochs after which everything of an epoch is paid.
+const SETTLED_AFTER: u64 = 3;
 /// What trainers and validators keep for fees and rent.
 const OWNER_FUNDS: Shannons = soma(500);
 const HOUSEHOLD_FUNDS: Shannons = soma(6_000);
@@ -169,12 +182,12 @@ impl World {
             actors("submitter", cast.submitters),
             actors("household", cast.households),
         );
-        let mut funded = Vec::new();
+        let mut funded = cast.guests.clone();
         let trainer_funds = Shannons(cast.trainer_stake.0 + OWNER_FUNDS.0);
         for (actors, funds) in [
             (&validators, OWNER_FUNDS),
             (&trainers, trainer_funds),
-            (&submitters, SUBMITTER_FUNDS),
+            (&submitters, cast.submitter_funds),
             (&households, HOUSEHOLD_FUNDS),
         ] {
             funded.extend(actors.iter().map(|actor| (*actor, funds)));
@@ -190,7 +203,7 @@ impl World {
         };
         let reserves = [
             reserve(&validators, OWNER_FUNDS),
-            reserve(&submitters, SUBMITTER_FUNDS),
+            reserve(&submitters, cast.submitter_funds),
         ]
         .concat();
         let mut world = Self {
@@ -201,7 +214,7 @@ impl World {
                 .into_iter()
                 .map(|actor| Validator {
                     actor,
-                    strategy: Box::new(Diligent),
+                    strategy: Rc::new(Diligent),
                 })
                 .collect(),
             trainers: Vec::new(),
@@ -214,12 +227,14 @@ impl World {
                 })
                 .collect(),
             demand: cast.demand,
+            watched: BTreeSet::new(),
             tally: Tally::default(),
             newcomer_every: cast.newcomer_every,
             newcomer_stake: cast.trainer_stake,
             reserves: reserves.into_iter().collect(),
             found: Vec::new(),
             truths: BTreeMap::new(),
+            settled_submissions: 0,
             findings: Vec::new(),
             payments_due: 0.0,
             draw,
@@ -228,7 +243,7 @@ impl World {
             world.add_trainer(actor, cast.trainer_stake);
         }
         for actor in submitters {
-            world.add_submitter(actor, Box::new(Honest { rule: cast.rule }), cast.documents);
+            world.add_submitter(actor, Rc::new(Honest { rule: cast.rule }), cast.documents);
         }
         Ok(world)
     }
@@ -240,16 +255,18 @@ impl World {
             actor,
             cluster: self.draw.random_range(0..CLUSTERS),
             talent: TALENT * normal(&mut self.draw),
+            commission: percent(10),
             stake,
             model: None,
             next: None,
+            founded: self.board.now.epoch.0,
             last_hit: self.board.now.epoch.0,
         });
         self.trainers.len() - 1
     }
 
     /// A submitter with documents of a few kinds. Its account must be funded.
-    pub fn add_submitter(&mut self, actor: Actor, strategy: Box<dyn Submitting>, documents: f64) -> usize {
+    pub fn add_submitter(&mut self, actor: Actor, strategy: Rc<dyn Submitting>, documents: f64) -> usize {
         self.submitters.push(Submitter {
             actor,
             strategy,
@@ -278,7 +295,21 @@ impl World {
                 break;
             }
         }
+        self.forget()?;
         std::mem::take(&mut self.tally).close(&mut self.chain, &self.board)
+    }
+
+    /// Drops what no rule reads again, so that ten years fit into memory.
+    fn forget(&mut self) -> Result<(), SimError> {
+        let Some(epoch) = self.board.now.epoch.minus(SETTLED_AFTER) else {
+            return Ok(());
+        };
+        let keys = history(&mut self.chain.state, epoch, self.settled_submissions)?;
+        for key in keys {
+            self.chain.state.set(&key, None);
+        }
+        self.settled_submissions += self.chain.record(epoch)?.state.submissions_committed;
+        Ok(())
     }
 
     /// Runs one block.
@@ -352,7 +383,7 @@ impl World {
         let offset = self.board.offset;
         self.audit(offset, &mut orders);
         if self.board.time_to_reveal() {
-            self.submit(&mut orders);
+            self.submit(&mut orders)?;
         }
         self.pay(&mut orders);
         if offset == MANAGE_AT {
@@ -365,14 +396,20 @@ impl World {
         Ok(orders)
     }
 
-    fn submit(&mut self, orders: &mut Vec<(Intent, Note)>) {
+    fn submit(&mut self, orders: &mut Vec<(Intent, Note)>) -> Result<(), SimError> {
         let order: Vec<usize> =
             rand::seq::index::sample(&mut self.draw, self.submitters.len(), self.submitters.len()).into_vec();
         let mut taken = Vec::new();
+        let params = &self.board.params;
+        let by_size = Shannons(params.bond_per_byte.0 * SIZE_BYTES_MAX);
+        let each = self.board.now.bond_floor.max(by_size).0 + params.submission_deposit.0;
         for index in order {
             let submitter = &mut self.submitters[index];
             submitter.left_over += submitter.documents;
             let count = submitter.left_over as usize;
+            if count == 0 {
+                continue;
+            }
             submitter.left_over -= count as f64;
             let mut documents: Vec<Document> = Vec::with_capacity(count);
             for _ in 0..count {
@@ -382,6 +419,7 @@ impl World {
             let wallet = Wallet {
                 me: submitter.actor,
                 documents: &documents,
+                bonds: (self.chain.balance(submitter.actor)?.0 / each) as usize,
             };
             for find in submitter.strategy.finds(&self.board, &wallet) {
                 taken.push(find.target);
@@ -392,6 +430,7 @@ impl World {
         for target in &taken {
             self.board.claim(target);
         }
+        Ok(())
     }
 
     fn audit(&mut self, offset: u64, orders: &mut Vec<(Intent, Note)>) {
@@ -547,6 +586,9 @@ impl World {
             (Note::Committed(find), Some(Created::Submission(submission))) => {
                 if find.truth != Verdict::Valid {
                     self.truths.insert(*submission, find.truth);
+                }
+                if self.watched.contains(&find.by.address) {
+                    self.tally.commits.insert(*submission, find.by.address);
                 }
                 self.found.push((*submission, *find));
             }

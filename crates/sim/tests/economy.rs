@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use soma_sim::{Config, Report, economy, epochs_in_all};
+use soma_sim::{Config, Report, Scope, economy, epochs_in_all};
 
 fn simulate(config: Config, dir: &Path) -> Report {
     let mut ticks = 0;
@@ -27,7 +27,11 @@ fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn the_same_seed_gives_the_same_report_and_its_checks_hold() {
-    let config = Config { epochs: 12, seed: 7 };
+    let config = Config {
+        epochs: 24,
+        seed: 7,
+        scope: Scope::LongRunOnly,
+    };
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let report = simulate(config, dirs[0].path());
     for check in &report.checks {

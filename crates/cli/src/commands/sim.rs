@@ -1,6 +1,6 @@
 //! `soma sim`: a progress bar around the simulation.
 
-use soma_sim::{Config, Report, economy, epochs_in_all};
+use soma_sim::{Config, Report, Scope, economy, epochs_in_all};
 
 use crate::{
     args::{EconomyArgs, SimCommand},
@@ -22,6 +22,7 @@ fn run_economy(printer: Printer, args: &EconomyArgs) -> CliResult {
     let config = Config {
         epochs: args.epochs,
         seed: args.seed,
+        scope: Scope::Whole,
     };
     let bar = printer.progress(epochs_in_all(config), BAR);
     let output = economy(config, &mut |what| {

@@ -16,6 +16,8 @@ pub struct Wallet<'a> {
     pub me: Actor,
     /// Documents it has not scored before.
     pub documents: &'a [Document],
+    /// How many finds it has the bonds and deposits for.
+    pub bonds: usize,
 }
 
 /// A way to submit.
@@ -55,6 +57,9 @@ impl Submitting for Honest {
         let mut finds = Vec::new();
         let open: Vec<&OpenTarget> = board.open().collect();
         for document in wallet.documents {
+            if finds.len() == wallet.bonds {
+                break;
+            }
             // Each begins elsewhere, so that not all run for the same target.
             let (before, after) = open.split_at(document.number as usize % open.len().max(1));
             let free = after
@@ -140,8 +145,10 @@ pub fn data_hash(number: u64) -> ContentHash {
     ContentHash(domain_hash("soma 2026 sim document", &[&number.to_le_bytes()]))
 }
 
+/// The length of the longest document.
+pub const SIZE_BYTES_MAX: u64 = 2_000 + (1 << 14);
+
 /// The length of a document: 2 to 18 kB, 10 kB in the mean.
-#[must_use]
-pub const fn size_bytes(number: u64) -> u64 {
+const fn size_bytes(number: u64) -> u64 {
     2_000 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50)
 }

@@ -4,9 +4,10 @@ use soma_types::{
     ContentHash, DecryptionKey, Epoch, ModelId, Shannons, TransactionKind,
     hash::domain_hash,
     objects::{Model, ModelStatus},
+    transaction::BasisPoints,
 };
 
-use crate::{chain::Actor, scale::percent, space::Mind};
+use crate::{chain::Actor, space::Mind};
 
 /// Age at which weights are renewed: in time to be revealed before they are stale.
 const RENEW_AFTER: u64 = 10;
@@ -24,12 +25,16 @@ pub struct Trainer {
     pub cluster: usize,
     /// How much better than the average of its time it is, in nats.
     pub talent: f64,
+    /// The owner's share of what it earns.
+    pub commission: BasisPoints,
     /// What its owner stakes.
     pub stake: Shannons,
     /// The model, once created.
     pub model: Option<ModelId>,
     /// What the weights in training can do.
     pub next: Option<Mind>,
+    /// The epoch in which it came.
+    pub founded: u64,
     /// The last epoch in which its model won, or in which it was created.
     pub last_hit: u64,
 }
@@ -49,7 +54,7 @@ pub fn trainer_move(trainer: &Trainer, standing: Standing<'_>) -> Option<Transac
     let epoch = standing.epoch;
     let Some(model) = standing.model else {
         return Some(TransactionKind::CreateModel {
-            commission: percent(10),
+            commission: trainer.commission,
             stake: trainer.stake,
             architecture: crate::scale::params().architecture,
         });

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use soma_types::{
-    Epoch, Shannons, amount::MAX_SUPPLY, genesis::EmissionSchedule, objects::EpochRecord, params::ONE_Q16,
+    Epoch, ModelId, Shannons,
+    amount::MAX_SUPPLY,
+    genesis::EmissionSchedule,
+    objects::{EpochRecord, SubmissionStatus},
+    params::ONE_Q16,
 };
 
 use super::{Tick, cast};
@@ -25,7 +29,7 @@ const SETTLED_AFTER: usize = 90;
 const WINDOW: usize = 30;
 const DAYS_PER_YEAR: f64 = 365.0;
 
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 27] = [
     "epoch",
     "circulating",
     "burned",
@@ -46,8 +50,12 @@ const COLUMNS: [&str; 23] = [
     "talent_correlation",
     "reward_per_hit",
     "bond_floor",
+    "bonds",
+    "submitter_fees",
     "audit_fees",
+    "submitters_paid",
     "validators_paid",
+    "newcomers_winning",
     "transactions",
 ];
 
@@ -166,11 +174,12 @@ fn row(world: &World, facts: &Facts, scheduled: Shannons) -> Vec<f64> {
     sorted.sort_by(|a, b| b.total_cmp(a));
     let top: f64 = sorted.iter().take(sorted.len().div_ceil(10)).sum();
     let routed = facts.tally.routed.values().map(|count| *count as f64);
-    let audit_fees = ["commit_audit", "reveal_audit"]
-        .iter()
-        .filter_map(|name| facts.tally.fees.get(name))
-        .map(|fee| in_soma(*fee))
-        .sum();
+    let fees = |names: [&str; 2]| -> f64 {
+        let fees = names.iter().filter_map(|name| facts.tally.fees.get(name));
+        fees.map(|fee| in_soma(*fee)).sum()
+    };
+    let is_newcomer = |model: &&ModelId| world.trainer_of(model).is_some_and(|trainer| trainer.founded > 0);
+    let newcomers = facts.tally.won.keys().filter(is_newcomer).count();
     vec![
         state.epoch.0 as f64,
         in_soma(supply.circulating()),
@@ -192,12 +201,28 @@ fn row(world: &World, facts: &Facts, scheduled: Shannons) -> Vec<f64> {
         rank_correlation(&talents),
         0.8 * in_soma(supply.reward_pool) / params.hits_goal as f64,
         in_soma(state.bond_floor),
-        audit_fees,
+        in_soma(supply.bonds),
+        fees(["commit_submission", "reveal_submission"]),
+        fees(["commit_audit", "reveal_audit"]),
+        facts
+            .tally
+            .ended
+            .iter()
+            .map(|(_, status)| submitters_pay(status))
+            .sum(),
         in_soma(Shannons(
             facts.tally.validators_paid.values().map(|paid| paid.0).sum(),
         )),
+        newcomers as f64,
         state.transactions as f64,
     ]
+}
+
+fn submitters_pay(status: &SubmissionStatus) -> f64 {
+    match status {
+        SubmissionStatus::Paid { submitter, .. } => in_soma(*submitter),
+        _ => 0.0,
+    }
 }
 
 /// What must hold once the start is over.
@@ -259,6 +284,10 @@ fn figures(table: &Table) -> Vec<Figure> {
         .zip(table.column("circulating"))
         .map(|((fees, target), circulating)| 100.0 * DAYS_PER_YEAR * fees.min(target) / circulating)
         .collect();
+    let part_of = |fees: &str, pay: &str| -> Vec<f64> {
+        let parts = table.column(fees).zip(table.column(pay));
+        parts.map(|(fees, pay)| 100.0 * fees / pay.max(1.0)).collect()
+    };
     let percent = |name: &str| -> Vec<f64> { table.column(name).map(|share| 100.0 * share).collect() };
     vec![
         Figure {
@@ -294,6 +323,18 @@ fn figures(table: &Table) -> Vec<Figure> {
                     y: Axis::log("fee multiplier m"),
                     lines: vec![line("multiplier", "m", Ink::Blue)],
                 },
+                Panel {
+                    y: Axis::linear("fees, % of what is earned by those who pay them (mean of 30 epochs)")
+                        .from(0.0, 100.0),
+                    lines: vec![
+                        smooth(
+                            part_of("submitter_fees", "submitters_paid"),
+                            "submitters",
+                            Ink::Orange,
+                        ),
+                        smooth(part_of("audit_fees", "validators_paid"), "auditors", Ink::Purple),
+                    ],
+                },
             ],
         },
         Figure {
@@ -316,15 +357,16 @@ fn figures(table: &Table) -> Vec<Figure> {
         },
         Figure {
             name: "models",
-            title: "Models: most of those that compete are routed to".into(),
+            title: "Models: most of those that compete are routed to, and newcomers take their share".into(),
             x,
             panels: vec![Panel {
-                y: Axis::linear("models (mean of 30 epochs)"),
+                y: Axis::linear("models (mean of 30 epochs)").from(0.0, 60.0),
                 lines: vec![
                     smoothed("models", "compete", Ink::Grey),
                     smoothed("routed", "routed to", Ink::Blue),
                     smoothed("won", "win at least once", Ink::Green),
                     smoothed("routed_effective", "routed to, if evenly", Ink::Orange),
+                    smoothed("newcomers_winning", "newcomers that win", Ink::Red),
                 ],
             }],
         },

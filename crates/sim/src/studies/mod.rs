@@ -1,7 +1,11 @@
 //! One file per question put to the ledger.
 
+pub mod capital;
+pub mod cheating;
 pub mod decade;
 pub mod difficulty;
+pub mod newcomer;
+pub mod whale;
 
 use soma_types::Shannons;
 
@@ -26,6 +30,7 @@ pub fn cast(seed: u64) -> Cast {
         trainer_stake: soma(1_000),
         newcomer_every: 0,
         submitters: 40,
+        submitter_funds: soma(5_000),
         documents: 0.25,
         rule: Rule::Relaxing,
         households: 60,
@@ -35,5 +40,6 @@ pub fn cast(seed: u64) -> Cast {
             reference: Shannons(70_000_000),
             elasticity: 0.5,
         },
+        guests: Vec::new(),
     }
 }

@@ -1,0 +1,13 @@
+//! Those who try to be paid for what they did not do. Each is a strategy like the honest ones.
+
+mod copied_data;
+mod copying_auditor;
+mod false_claim;
+mod lazy_auditor;
+mod withheld_data;
+
+pub use copied_data::CopiedData;
+pub use copying_auditor::CopyingAuditor;
+pub use false_claim::FalseClaim;
+pub use lazy_auditor::LazyAuditor;
+pub use withheld_data::WithheldData;
