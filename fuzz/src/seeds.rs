@@ -1,0 +1,164 @@
+//! Writes a small seed corpus for each target: `cargo run --bin seeds -- DIR`.
+
+use std::{fs, io, path::Path};
+
+use soma_blobs::encrypt;
+use soma_client::keyfile::{KeyFile, Secret};
+use soma_fuzz::{genesis, keys, small_architecture};
+use soma_model::layout;
+use soma_types::{
+    Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, Seed, Shannons, SubmissionId,
+    TargetId, Transaction, TransactionKind as Kind, Transcript,
+    list::List,
+    transaction::{BasisPoints, ModelFault, Payment, PoolId, SubmissionReveal, Verdict, Withdrawal},
+};
+
+/// One of each kind, with ids that `World::resolve` replaces.
+fn kinds() -> Vec<Kind> {
+    let (model, target, submission) = (ModelId([0; 32]), TargetId([0; 32]), SubmissionId([0; 32]));
+    let (pool, amount) = (PoolId::Model(model), Shannons(5_000_000_000));
+    let commission = BasisPoints::new(100).expect("one percent");
+    let (commitment, salt) = (Commitment([0; 32]), Salt([0; 32]));
+    let embedding = Embedding::draw(&Seed([1; 32]), small_architecture().embedding_dim as usize);
+    let reveal = SubmissionReveal {
+        data_url: "soma:data".parse().expect("a URL"),
+        data_size_bytes: 1_000,
+        data_hash: ContentHash([77; 32]),
+        losses_nano: List::new(vec![1_000_000_000; 3]).expect("three"),
+        cross_entropy_nano: 900_000_000,
+        embedding: embedding.clone(),
+    };
+    let to = keys(0).address();
+    vec![
+        Kind::Transfer {
+            payments: List::new(vec![Payment { to, amount }]).expect("one"),
+        },
+        Kind::AddStake { pool, amount },
+        Kind::WithdrawStake {
+            pool,
+            amount: Withdrawal::All,
+        },
+        Kind::CreateModel {
+            commission,
+            stake: Shannons(20_000_000_000),
+            architecture: small_architecture(),
+        },
+        Kind::CommitModel {
+            model,
+            url: "soma:weights".parse().expect("a URL"),
+            size_bytes: 1 << 20,
+            hash: ContentHash([3; 32]),
+        },
+        Kind::RevealModel {
+            model,
+            key: DecryptionKey([1; 32]),
+            embedding,
+        },
+        Kind::SetModelCommission { model, commission },
+        Kind::DeactivateModel { model },
+        Kind::CommitSubmission { target, commitment },
+        Kind::RevealSubmission {
+            submission,
+            salt,
+            reveal,
+        },
+        Kind::CommitAudit {
+            submission,
+            commitment,
+        },
+        Kind::RevealAudit {
+            submission,
+            salt,
+            verdict: Verdict::FalseScore,
+            transcript: Transcript([1; 32]),
+        },
+        Kind::ReportModel {
+            model,
+            fault: ModelFault::BadWeights,
+        },
+        Kind::LeaveValidator,
+        Kind::SetValidatorCommission { commission },
+        Kind::SetRentVote {
+            rent_per_mib_epoch: Shannons(5),
+        },
+        Kind::ChallengeSubmission { submission },
+    ]
+}
+
+/// The owners and validators whom the kinds suit, and the flags of `fuzz_target_apply`.
+fn step(who: u8, how: u8, kind: &Kind) -> Vec<u8> {
+    let encoded = borsh::to_vec(kind).expect("to memory");
+    let length = u8::try_from(encoded.len()).expect("short kinds");
+    [&[who, how, length][..], &encoded].concat()
+}
+
+fn write(folder: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder.join(format!("fuzz_target_{target}"));
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(name), bytes)
+}
+
+fn main() -> io::Result<()> {
+    let folder = std::env::args().nth(1).unwrap_or_else(|| "seeds".to_owned());
+    let folder = Path::new(&folder);
+    let mut all = Vec::new();
+    for (index, kind) in kinds().iter().enumerate() {
+        let name = kind.name();
+        write(folder, "transaction", name, &borsh::to_vec(kind).expect("to memory"))?;
+        for (who, how) in [(0, 1), (5, 1)] {
+            write(folder, "apply", &format!("{name}_{who}"), &step(who, how, kind))?;
+        }
+        all.extend(step(4 + (index % 3) as u8, (index % 4) as u8, kind));
+    }
+    write(folder, "apply", "all", &all)?;
+    let signed = Transaction {
+        chain: genesis().chain_id(),
+        sender: keys(0).public_key(),
+        nonce: 0,
+        expires: Epoch(1),
+        max_fee: Shannons(1),
+        kind: Kind::LeaveValidator,
+    }
+    .sign(&keys(1));
+    write(folder, "transaction", "signed", &signed.encode())?;
+    let json = |value: serde_json::Result<Vec<u8>>| value.expect("to memory");
+    write(folder, "genesis", "small", &json(serde_json::to_vec(&genesis())))?;
+    write(
+        folder,
+        "architecture",
+        "small",
+        &json(serde_json::to_vec(&small_architecture())),
+    )?;
+    let mut genesis_object = vec![8];
+    genesis_object.extend(borsh::to_vec(&genesis()).expect("to memory"));
+    write(folder, "objects", "genesis", &genesis_object)?;
+    for (name, text) in [
+        ("amount", "12.5".to_owned()),
+        ("address", keys(0).address().to_string()),
+        ("pool", PoolId::Validator(keys(0).address()).to_string()),
+        ("url", "https://example.org/a?b#c".to_owned()),
+        ("soma", format!("soma:{}", ContentHash([1; 32]))),
+        ("file", "file:///tmp/a%20b".to_owned()),
+    ] {
+        write(folder, "text", name, text.as_bytes())?;
+    }
+    let embedding = Embedding::draw(&Seed([1; 32]), 8);
+    write(folder, "embedding", "borsh", &borsh::to_vec(&embedding).expect("to memory"))?;
+    write(folder, "embedding", "base64", embedding.to_base64().as_bytes())?;
+    let specs = layout(&small_architecture());
+    let values: Vec<Vec<f32>> = specs.iter().map(|spec| vec![0.5; spec.len()]).collect();
+    let tensors: Vec<_> = specs
+        .into_iter()
+        .zip(values.iter().map(Vec::as_slice))
+        .collect();
+    let weights = soma_model::safetensors::write(&tensors).map_err(io::Error::other)?;
+    write(folder, "weights", "half", &weights)?;
+    let (container, key) = encrypt(b"weights").map_err(io::Error::other)?;
+    write(folder, "container", "good", &[key.as_bytes(), &container[..]].concat())?;
+    let secret = Secret::new(&keys(0), None);
+    let file = KeyFile::seal(&secret, None).map_err(io::Error::other)?;
+    write(folder, "keyfile", "bare", &file.encode())?;
+    let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+    write(folder, "keyfile", "words", words.as_bytes())?;
+    Ok(())
+}
