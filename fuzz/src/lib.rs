@@ -8,6 +8,7 @@ use soma_types::{
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
     genesis::{Genesis, GenesisAccount, GenesisValidator},
     list::List,
+    objects::TargetStatus,
     params::Params,
     receipt::{Created, Outcome},
     transaction::{BasisPoints, PoolId, SubmissionReveal},
@@ -136,7 +137,7 @@ impl World {
         world.until_epoch(3);
         world.submit(6, 1, 3);
         world.submit(5, 2, 0);
-        let target = world.targets()[0];
+        let target = world.free_target();
         let salt = Salt([9; 32]);
         let reveal = world.reveal(target, 4);
         let commitment = reveal.commitment(&keys(5).address(), &salt);
@@ -146,7 +147,7 @@ impl World {
 
     /// Data that hits the first open target, committed, revealed, and followed by some blocks.
     fn submit(&mut self, who: u8, data: u8, blocks: u64) {
-        let target = self.targets()[0];
+        let target = self.free_target();
         let salt = Salt([data; 32]);
         let reveal = self.reveal(target, data);
         let commitment = reveal.commitment(&keys(who).address(), &salt);
@@ -163,6 +164,13 @@ impl World {
         for _ in 0..blocks {
             self.block(&[]);
         }
+    }
+
+    /// A target that nobody races for.
+    fn free_target(&mut self) -> TargetId {
+        let open = view::open_targets(&mut self.state).expect("all is loaded");
+        let free = open.iter().find(|target| target.status == TargetStatus::Open);
+        free.expect("there are four").id
     }
 
     fn reveal(&mut self, target: TargetId, data: u8) -> SubmissionReveal {

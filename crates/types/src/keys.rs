@@ -13,6 +13,38 @@ use crate::{hash::domain_hash, id::Address};
 /// Namespace of transaction signatures.
 pub const TRANSACTION_NAMESPACE: &[u8] = b"soma 2026 transaction";
 
+/// The y coordinates, little-endian, of the points of small order: 0, 1, -1, the first two again
+/// unreduced, and the two of order 8. Ed25519 as the engine checks it (ZIP 215) multiplies such a key away,
+/// so that a signature of zeros is its own over every message.
+const SMALL_ORDER_Y: [[u8; 32]; 7] = [
+    [0; 32],
+    near_zero(1),
+    near_prime(0xec),
+    near_prime(0xed),
+    near_prime(0xee),
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a,
+        0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5,
+        0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+];
+
+const fn near_zero(lowest: u8) -> [u8; 32] {
+    let mut y = [0; 32];
+    y[0] = lowest;
+    y
+}
+
+/// The field's prime, 2^255 - 19, with another lowest byte than 0xed.
+const fn near_prime(lowest: u8) -> [u8; 32] {
+    let mut y = [0xff; 32];
+    (y[0], y[31]) = (lowest, 0x7f);
+    y
+}
+
 /// Why bytes are no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
@@ -107,10 +139,21 @@ impl PublicKey {
         Address(domain_hash("soma 2026 address", &[&self.0]))
     }
 
-    /// Whether `signature` is this key's over `message` under `namespace`. A malformed key or
-    /// signature verifies nothing.
+    /// Whether this is a point of small order: nobody's key, and anybody could sign for it.
+    #[must_use]
+    pub fn is_weak(&self) -> bool {
+        let mut y = self.0;
+        y[31] &= 0x7f;
+        SMALL_ORDER_Y.contains(&y)
+    }
+
+    /// Whether `signature` is this key's over `message` under `namespace`. A malformed or weak key or
+    /// a malformed signature verifies nothing.
     #[must_use]
     pub fn verify(&self, namespace: &[u8], message: &[u8], signature: &Signature) -> bool {
+        if self.is_weak() {
+            return false;
+        }
         let Ok(key) = ed25519::PublicKey::decode(self.0.to_vec()) else {
             return false;
         };
@@ -212,6 +255,28 @@ mod tests {
                 .public_key()
                 .verify(b"one", b"message", &Signature([0xff; 64]))
         );
+    }
+
+    /// Found by fuzzing: for these keys the engine's check takes a signature that nobody made.
+    #[test]
+    fn nobody_signs_for_weak_keys() {
+        let zeros = ed25519::Signature::decode(vec![0; 64]).unwrap();
+        let mut fooled = 0;
+        for y in SMALL_ORDER_Y {
+            for sign in [0, 0x80] {
+                let mut weak = PublicKey(y);
+                weak.0[31] |= sign;
+                let engine = ed25519::PublicKey::decode(weak.0.to_vec());
+                fooled += u32::from(engine.is_ok_and(|key| key.verify(b"any", b"message", &zeros)));
+                assert!(weak.is_weak());
+                assert!(!weak.verify(b"any", b"message", &Signature([0; 64])));
+            }
+        }
+        assert!(
+            fooled > 0,
+            "the engine refuses them itself by now: this check can go"
+        );
+        assert!(!Keypair::from_secret_bytes([1; 32]).public_key().is_weak());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Scenarios and properties of the whole ledger. Unit tests stand beside what they test.
 
 mod archive;
+mod attacks;
 mod boundaries;
 mod challenges;
 mod claims;

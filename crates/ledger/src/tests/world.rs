@@ -295,6 +295,32 @@ impl World {
         view::account(&mut self.state, address(who)).unwrap().balance.0
     }
 
+    /// All that an account has, wherever it is: spendable, staked, unbonding, and locked in submissions
+    /// and challenges.
+    pub fn wealth(&mut self, who: u8) -> u64 {
+        let owner = address(who);
+        let (stakes, _) = view::stakes(&mut self.state, owner, 0, u64::MAX).unwrap();
+        let staked = stakes.iter().map(|stake| stake.counting.0 + stake.pending.0);
+        let mut wealth = self.balance(who) + staked.sum::<u64>();
+        for (key, value) in self.state.iter() {
+            if key[0] == UNBONDING.prefix() {
+                let unbonding: Unbonding = borsh::from_slice(value).unwrap();
+                if unbonding.owner == owner {
+                    wealth += unbonding.amount.0;
+                }
+            } else if key[0] == SUBMISSIONS.prefix() {
+                let submission: Submission = borsh::from_slice(value).unwrap();
+                if submission.submitter == owner {
+                    wealth += submission.bond.0 + submission.deposit.0;
+                }
+                if let Some(challenge) = submission.challenge.filter(|one| one.challenger == owner) {
+                    wealth += challenge.bond.0;
+                }
+            }
+        }
+        wealth
+    }
+
     pub fn supply(&mut self) -> SupplyBreakdown {
         view::supply(&mut self.state).unwrap().unwrap()
     }

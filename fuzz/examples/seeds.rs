@@ -1,4 +1,4 @@
-//! Writes a small seed corpus for each target: `cargo run --bin seeds -- DIR`.
+//! Writes the small seed corpus of each target anew: `cargo run --example seeds -- seeds`.
 
 use std::{fs, io, path::Path};
 
