@@ -14,10 +14,12 @@ use soma_types::{
     params::Params,
     receipt::{Created, Outcome},
     transaction::{ModelFault, Payment, PoolId, Verdict, Withdrawal},
+    upgrade::{Ballot, ParamChange, ProtocolVersion, Upgrade},
 };
 
 use super::{
     staking::register,
+    upgrades::{propose, vote},
     world::{DIM, Find, SOMA, World, address, audit_kinds, basis, keys},
 };
 use crate::view;
@@ -50,6 +52,7 @@ impl Coverage {
     fn event(&mut self, event: &Event) {
         let text = match event {
             Event::SubmissionEnded { status, .. } => format!("Ended:{status:?}"),
+            Event::UpgradeEnded { status, .. } => format!("Upgrade:{status:?}"),
             Event::ChallengeEnded { end, .. } => format!("Challenge:{end:?}"),
             event => format!("{event:?}"),
         };
@@ -162,6 +165,11 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// The rules in force.
+    fn params(&mut self) -> Params {
+        view::params(&mut self.world.state).unwrap().unwrap()
+    }
+
     /// The next block's place in its epoch.
     fn offset(&mut self) -> u64 {
         let now = view::epoch(&mut self.world.state).unwrap().unwrap();
@@ -170,7 +178,7 @@ impl<'a> Player<'a> {
 
     /// Runs until the next block's place in its epoch is this.
     fn until(&mut self, offset: u64) {
-        while self.offset() != offset % self.world.genesis.params.epoch_blocks {
+        while self.offset() != offset % self.params().epoch_blocks {
             self.flush();
         }
     }
@@ -211,7 +219,7 @@ impl<'a> Player<'a> {
         find.salt = Salt([data; 32]);
         find.reveal.data_hash = self.content(data);
         find.reveal.data_size_bytes = 1 + 997 * u64::from(data);
-        let params = &self.world.genesis.params;
+        let params = self.params();
         let (low, high, limit) = (
             params.cross_entropy_min_nano,
             params.cross_entropy_max_nano,
@@ -332,7 +340,7 @@ impl<'a> Player<'a> {
     /// Reads one step of a tape.
     pub fn step(&mut self, [what, a, b, c, d, e, ..]: Step) {
         let who = a % ACCOUNTS;
-        let params = self.world.genesis.params.clone();
+        let params = self.params();
         match what % 64 {
             0..3 => {
                 let copies = if e == 0 { 3 } else { 1 };
@@ -513,7 +521,7 @@ impl<'a> Player<'a> {
             51 => self.validator(who, b, c, d),
             52 => self.push_odd(who, c),
             57 => self.challenge(who, b, c),
-            58 => {
+            58 | 61 => {
                 // A challenge is made, and the committee decides it.
                 self.challenge(who, b / 3 * 3, 255);
                 self.until(0);
@@ -521,12 +529,28 @@ impl<'a> Player<'a> {
                 self.flush();
                 let tasks = view::challenge_tasks(&mut self.world.state, 0, 9).unwrap();
                 if let Some(task) = tasks.last() {
-                    self.audit_together(task.submission.id, verdict(c), d, e);
+                    // Every other time with one voice.
+                    let agree = if e < 128 { u8::MAX } else { d };
+                    self.audit_together(task.submission.id, verdict(c), agree, u8::MAX);
                     self.until(params.audit_commit_blocks);
                     self.reveal_audits(255);
                 }
             }
             63 if b < 128 => self.renew(who),
+            59 => self.propose(a, b, c, d, e),
+            60 => {
+                let newest = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
+                let proposal = newest.saturating_sub(u64::from(b % 8 / 7 + 1));
+                let proposal = if d == 0 { newest } else { proposal };
+                for who in 0..c % 8 {
+                    let ballot = if (d >> who) & 1 == 1 {
+                        Ballot::Approve
+                    } else {
+                        Ballot::Withdraw
+                    };
+                    self.push(who, vote(proposal, ballot));
+                }
+            }
             // The first and last blocks of every phase.
             53 => self.until(0),
             54 => self.until(params.epoch_blocks - 1),
@@ -552,6 +576,54 @@ impl<'a> Player<'a> {
         if self.next.len() > 8 || a < 128 {
             self.flush();
         }
+    }
+
+    /// A proposal for the next epochs, mostly sound.
+    fn propose(&mut self, a: u8, b: u8, c: u8, d: u8, e: u8) {
+        use ParamChange as Change;
+        let (small, points) = (u64::from(1 + d % 8), basis(1 + u16::from(d) * 39));
+        let change = match c % 18 {
+            0 => Change::EpochBlocks(7 + u64::from(d % 24)),
+            1 => Change::AuditCommitBlocks(small),
+            2 => Change::SettlementBlocks(small),
+            3 => Change::RevealBlocks(small),
+            4 => Change::OpenTargets(u32::from(d % 9)),
+            5 => Change::ModelsPerTarget(1 + u32::from(d % 5)),
+            6 => Change::CommitteeSize(1 + u32::from(d % 6)),
+            7 => Change::Auditors(u32::from(d % 5)),
+            8 => Change::PayoutsPerBlock(1 + u32::from(d % 6)),
+            9 => Change::DifficultyWindows(1 + u32::from(d % 8)),
+            10 => Change::RefreshEpochs(1 + small),
+            11 => Change::UnbondingEpochs(small),
+            12 => Change::HitsGoal(1 << (d % 21)),
+            13 => Change::AuditRate(points),
+            14 => Change::ValidatorShare(points),
+            15 => Change::LapseSlash(points),
+            16 => Change::BurnPerYear(points),
+            _ => Change::SubmissionDeposit(Shannons(u64::from(d) << 20)),
+        };
+        // The same width, so that everything else about the tests' data still fits.
+        let current = self.params().architecture;
+        let architecture = (b % 8 == 0).then_some(Architecture {
+            layers: 3 - current.layers.min(2),
+            heads: if b == 0 { 3 } else { current.heads },
+            ..current
+        });
+        let upgrade = Upgrade {
+            version: ProtocolVersion(u32::from(b != 1)),
+            architecture,
+            params: List::new(if b == 2 { vec![] } else { vec![change] }).unwrap(),
+            activation: Epoch(self.world.epoch().0 + 1 + u64::from(e % 4)),
+        };
+        let upgrade = Upgrade {
+            activation: if e == 255 {
+                Epoch(u64::MAX)
+            } else {
+                upgrade.activation
+            },
+            ..upgrade
+        };
+        self.push(a % 5, propose(upgrade));
     }
 
     fn validator(&mut self, who: u8, b: u8, c: u8, d: u8) {
@@ -641,7 +713,7 @@ impl<'a> Player<'a> {
         .unwrap();
         self.push(richest, Kind::Transfer { payments });
         self.flush();
-        let params = self.world.genesis.params.clone();
+        let params = self.params();
         self.push(
             who,
             Kind::CreateModel {

@@ -578,8 +578,6 @@ impl Driver {
                 },
             ),
             Try::Upgrade(ref changes) => {
-                // The naive economy has one set of rules.
-                self.world.naive = None;
                 let activation = self.world.epoch().0 + 2;
                 let index = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
                 for who in 0..4 {

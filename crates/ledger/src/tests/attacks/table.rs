@@ -95,8 +95,8 @@ fn the_table_is_what_the_tests_say() {
         std::fs::write(&path, &expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        found, expected,
-        "run it with SOMA_BLESS=1 and look at the difference"
+    assert!(
+        found == expected,
+        "docs/attacks.md is out of date: run this with SOMA_BLESS=1 and look at the difference"
     );
 }

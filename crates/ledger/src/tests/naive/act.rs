@@ -134,9 +134,12 @@ impl Economy {
                 transcript,
             } => self.reveal_audit(sender, *submission, salt, *verdict, *transcript)?,
             Kind::ChallengeSubmission { submission } => self.challenge(sender, *submission)?,
-            Kind::ProposeUpgrade { .. } | Kind::VoteUpgrade { .. } | Kind::ReportEquivocation { .. } => {
-                unreachable!("the histories that are compared neither change rules nor equivocate")
+            Kind::ProposeUpgrade { upgrade } => {
+                let index = self.propose_upgrade(sender, upgrade)?;
+                return Ok(Some(Created::Proposal(index)));
             }
+            Kind::VoteUpgrade { proposal, ballot } => self.vote_upgrade(sender, *proposal, *ballot)?,
+            Kind::ReportEquivocation { .. } => unreachable!("nobody equivocates in these histories"),
             Kind::ReportModel { model, .. } => self.report_model(sender, *model)?,
             Kind::RegisterValidator {
                 network_key,

@@ -58,6 +58,15 @@ impl Economy {
         let seats = self.seats().to_vec();
         let theirs = view::committee(state, Epoch(now)).unwrap();
         assert_eq!(theirs, Some(Committee { seats }), "committee");
+        assert_eq!(
+            view::params(state).unwrap().as_ref(),
+            Some(&self.params),
+            "parameters"
+        );
+        for proposal in &self.proposals {
+            let theirs = view::proposal(state, proposal.index).unwrap();
+            assert_eq!(theirs.as_ref(), Some(proposal));
+        }
         let counters = view::counters(state).unwrap().unwrap();
         assert_eq!(counters.height, Height(self.height));
         assert_eq!(counters.sequence, self.sequence, "sequence");

@@ -163,6 +163,8 @@ impl Economy {
             settled: false,
         });
 
+        // All that the old epoch decided went by its rules; from here on those of the new one are in force.
+        self.activate_upgrades(self.now.epoch + 1);
         self.now = Now {
             epoch: self.now.epoch + 1,
             first_height: self.height,
@@ -177,6 +179,7 @@ impl Economy {
         };
         self.roll_models();
         self.seat_committee();
+        self.tally_proposals();
         self.now.models = self.competing().len() as u64;
         self.open_targets(block);
     }

@@ -14,6 +14,7 @@ mod epochs;
 mod models;
 mod races;
 mod stakes;
+mod upgrades;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,7 @@ use soma_types::{
     },
     params::Params,
     transaction::{BasisPoints, PoolId},
+    upgrade::Proposal,
 };
 
 use crate::Block;
@@ -57,6 +59,9 @@ pub struct Economy {
     /// In which order the races for targets began.
     races: Vec<TargetId>,
     submissions: BTreeMap<SubmissionId, Submission>,
+    /// The last height at which a commit may be revealed.
+    deadlines: BTreeMap<SubmissionId, u64>,
+    proposals: Vec<Proposal>,
     /// Whose data it is.
     claims: BTreeMap<ContentHash, SubmissionId>,
     votes: BTreeMap<(SubmissionId, Address), (Commitment, Option<AuditFinding>)>,
@@ -265,6 +270,8 @@ impl Economy {
             targets: BTreeMap::new(),
             races: Vec::new(),
             submissions: BTreeMap::new(),
+            deadlines: BTreeMap::new(),
+            proposals: Vec::new(),
             claims: BTreeMap::new(),
             votes: BTreeMap::new(),
             outcomes: BTreeMap::new(),

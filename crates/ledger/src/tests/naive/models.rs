@@ -171,7 +171,9 @@ impl Economy {
             return Err(Rejection::ModelRetired {});
         }
         let newest = model.revealed.as_ref().or(model.weights.as_ref());
-        let (weights, _) = newest.ok_or(Rejection::NothingToReport {})?;
+        let (weights, _) = newest
+            .filter(|(weights, _)| weights.committed.architecture == self.params.architecture)
+            .ok_or(Rejection::NothingToReport {})?;
         let sequence = weights.committed.sequence;
         if !self.reports.insert((id, sequence, epoch, sender)) {
             return Err(Rejection::AlreadyReported {});
@@ -214,6 +216,19 @@ impl Economy {
             }
             let model = self.models.get_mut(&id).expect("listed");
             model.hits = 0;
+            // Of another shape than the network's, nothing is of use: it is dropped at no loss.
+            let network = self.params.architecture;
+            model.committed.take_if(|one| one.architecture != network);
+            model
+                .revealed
+                .take_if(|(one, _)| one.committed.architecture != network);
+            let outgrown = model
+                .weights
+                .as_ref()
+                .is_some_and(|(one, _)| one.committed.architecture != network);
+            if model.status == ModelStatus::Active && outgrown {
+                model.status = ModelStatus::Stale;
+            }
             // Choice: one that retires while it owes a reveal does not get away with it.
             let lapsed = model
                 .committed

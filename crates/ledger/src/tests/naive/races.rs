@@ -190,6 +190,7 @@ impl Economy {
             found: None,
             challenge: None,
         };
+        self.deadlines.insert(id, self.height + self.params.reveal_blocks);
         self.submissions.insert(id, submission);
         self.now.committed += 1;
         Ok(id)
@@ -351,11 +352,11 @@ impl Economy {
 
     /// Commits whose blocks for a reveal are over. The deposit is lost, unless the target closed in them.
     pub(super) fn expire_commits(&mut self) {
-        let (height, patience) = (self.height, self.params.reveal_blocks);
+        let height = self.height;
         let mut late: Vec<(u64, SubmissionId)> = self
             .submissions
             .values()
-            .filter(|one| one.status == SubmissionStatus::Committed && one.committed.0 + patience < height)
+            .filter(|one| one.status == SubmissionStatus::Committed && self.deadlines[&one.id] < height)
             .map(|one| (one.sequence, one.id))
             .collect();
         late.sort_unstable();
