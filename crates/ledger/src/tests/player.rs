@@ -445,6 +445,9 @@ impl<'a> Player<'a> {
                 for who in 0..reporters {
                     self.push(who, Kind::ReportModel { model, fault });
                 }
+                if e < 64 {
+                    self.push(0, Kind::ReportModel { model, fault });
+                }
             }
             25..32 => {
                 let targets = self.world.open_targets();
@@ -604,7 +607,7 @@ impl<'a> Player<'a> {
         };
         // The same width, so that everything else about the tests' data still fits.
         let current = self.params().architecture;
-        let architecture = (b % 8 == 0).then_some(Architecture {
+        let architecture = b.is_multiple_of(8).then_some(Architecture {
             layers: 3 - current.layers.min(2),
             heads: if b == 0 { 3 } else { current.heads },
             ..current
