@@ -18,6 +18,7 @@ use soma_types::{
 };
 
 use super::{
+    equivocation::{evidence, report},
     staking::register,
     upgrades::{propose, vote},
     world::{DIM, Find, SOMA, World, address, audit_kinds, basis, keys},
@@ -541,6 +542,7 @@ impl<'a> Player<'a> {
             }
             63 if b < 128 => self.renew(who),
             59 => self.propose(a, b, c, d, e),
+            62 => self.equivocate(a, b, c, d),
             60 => {
                 let newest = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
                 let proposal = newest.saturating_sub(u64::from(b % 8 / 7 + 1));
@@ -578,6 +580,37 @@ impl<'a> Player<'a> {
         }
         if self.next.len() > 8 || a < 128 {
             self.flush();
+        }
+    }
+
+    /// Evidence against a validator whose key the tests have, mostly good.
+    fn equivocate(&mut self, a: u8, b: u8, c: u8, d: u8) {
+        let now = self.world.epoch();
+        let committee = view::committee(&mut self.world.state, now).unwrap().unwrap();
+        let known = (0..ACCOUNTS).find(|who| {
+            let key = keys(who + 200).public_key();
+            committee.seats.iter().any(|seat| seat.network_key == key)
+        });
+        let epoch = match b % 8 {
+            0 => now.0 + 1,
+            1 => now.0.saturating_sub(9),
+            back => now.0.saturating_sub(u64::from(back % 3)),
+        };
+        let who = known.filter(|_| c >= 16).unwrap_or(a % ACCOUNTS);
+        let mut evidence = evidence(&self.world, who, epoch, 1, u8::from(d < 32) ^ 2);
+        match d {
+            0..16 => evidence.second = evidence.first,
+            16..48 => evidence.view += 1,
+            _ => {}
+        }
+        self.push(a % ACCOUNTS, report(evidence));
+        if d > 200 {
+            self.push(b % ACCOUNTS, report(evidence));
+        }
+        // The barred one tries to come back.
+        if c > 128 {
+            let again = register(&self.world, who, 1_000 * SOMA);
+            self.push(who, again);
         }
     }
 

@@ -139,7 +139,7 @@ impl Economy {
                 return Ok(Some(Created::Proposal(index)));
             }
             Kind::VoteUpgrade { proposal, ballot } => self.vote_upgrade(sender, *proposal, *ballot)?,
-            Kind::ReportEquivocation { .. } => unreachable!("nobody equivocates in these histories"),
+            Kind::ReportEquivocation { evidence } => self.report_equivocation(evidence)?,
             Kind::ReportModel { model, .. } => self.report_model(sender, *model)?,
             Kind::RegisterValidator {
                 network_key,

@@ -122,8 +122,18 @@ impl Economy {
         for (address, validator) in &self.validators {
             let theirs = view::validator(state, *address).unwrap().expect("a validator");
             assert_eq!(
-                (theirs.network_key, theirs.leaving, theirs.index != u64::MAX),
-                (validator.network_key, validator.leaving, validator.listed)
+                (
+                    theirs.network_key,
+                    theirs.leaving,
+                    theirs.index != u64::MAX,
+                    theirs.barred
+                ),
+                (
+                    validator.network_key,
+                    validator.leaving,
+                    validator.listed,
+                    validator.barred
+                )
             );
             assert_eq!(theirs.rent_vote, validator.rent_vote.map(shannons));
             for epoch in [now, now + 1] {

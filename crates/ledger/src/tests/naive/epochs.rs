@@ -54,10 +54,9 @@ impl Economy {
     pub fn supply(&self) -> SupplyBreakdown {
         let epoch = self.now.epoch;
         let lots = |pending: bool| -> u128 {
-            let pools = self.pools.values().flat_map(|pool| &pool.lots);
+            let pools = self.pools.values();
             pools
-                .filter(|lot| (lot.epoch == epoch) == pending)
-                .map(|lot| lot.amount)
+                .map(|pool| pool.added(|added| (added == epoch) == pending))
                 .sum()
         };
         let reserved = self.closed.iter().map(|record| {
@@ -74,7 +73,7 @@ impl Economy {
             balances: shannons(self.accounts.values().map(|account| account.balance).sum()),
             pools: shannons(self.pools.values().map(|pool| pool.worth).sum::<u128>() + lots(false)),
             pending: shannons(lots(true)),
-            unbonding: shannons(self.unbonding.iter().map(|(_, amount, _)| amount).sum()),
+            unbonding: shannons(self.unbonding.iter().map(|entry| entry.amount).sum()),
             bonds: shannons(
                 self.submissions
                     .values()

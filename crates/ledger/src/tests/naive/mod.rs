@@ -11,6 +11,7 @@ mod act;
 mod audits;
 mod compare;
 mod epochs;
+mod equivocation;
 mod models;
 mod races;
 mod stakes;
@@ -50,8 +51,9 @@ pub struct Economy {
     committees: BTreeMap<u64, Vec<Seat>>,
     /// By epoch and validator.
     duties: BTreeMap<(u64, Address), Duty>,
-    /// Withdrawn stake in order: whose, how much, when it is released.
-    unbonding: Vec<(Address, u128, u64)>,
+    /// Withdrawn stake, in order.
+    unbonding: Vec<Unbonding>,
+    withdrawals: u64,
     models: BTreeMap<ModelId, Model>,
     /// Who reported which weights of which model in which epoch.
     reports: BTreeSet<(ModelId, u64, u64, Address)>,
@@ -139,6 +141,9 @@ struct Pool {
     shares: BTreeMap<Address, u128>,
     /// Stake that is not shares yet.
     lots: Vec<Lot>,
+    /// Of what was added in an epoch, what a slash's rounding left without an owner.
+    unowned: BTreeMap<u64, u128>,
+    slash: Option<Slash>,
     /// What counts in this epoch.
     counted: u128,
 }
@@ -151,6 +156,27 @@ struct Lot {
 }
 
 #[derive(Clone, Debug)]
+struct Unbonding {
+    owner: Address,
+    amount: u128,
+    release: u64,
+    pool: PoolId,
+    withdrawn: u64,
+    /// Its place among all withdrawals.
+    number: u64,
+}
+
+/// What an equivocation cost a pool.
+#[derive(Clone, Copy, Debug)]
+struct Slash {
+    /// The epoch of the votes.
+    offence: u64,
+    share: BasisPoints,
+    /// How many withdrawals there had been, of all pools.
+    withdrawals: u64,
+}
+
+#[derive(Clone, Debug)]
 struct Validator {
     network_key: PublicKey,
     commission: Rates,
@@ -158,6 +184,8 @@ struct Validator {
     /// Choice: one that left keeps its place, and its key, until all of its pool is shares.
     listed: bool,
     rent_vote: Option<u128>,
+    /// Whether it has equivocated.
+    barred: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -216,6 +244,8 @@ impl Economy {
                 issued: 1_000 * stake,
                 shares: BTreeMap::from([(one.address, 1_000 * stake)]),
                 lots: Vec::new(),
+                unowned: BTreeMap::new(),
+                slash: None,
                 counted: stake,
             };
             pools.insert(PoolId::Validator(one.address), pool);
@@ -225,6 +255,7 @@ impl Economy {
                 leaving: false,
                 listed: true,
                 rent_vote: None,
+                barred: false,
             };
             validators.insert(one.address, validator);
             seats.push(Seat {
@@ -265,6 +296,7 @@ impl Economy {
             committees: BTreeMap::from([(0, seats)]),
             duties: BTreeMap::new(),
             unbonding: Vec::new(),
+            withdrawals: 0,
             models: BTreeMap::new(),
             reports: BTreeSet::new(),
             targets: BTreeMap::new(),

@@ -210,7 +210,7 @@ impl Economy {
             let id_pool = PoolId::Model(id);
             let retired = self.models[&id].status == ModelStatus::Retired;
             if let Some(pool) = self.pools.get_mut(&id_pool)
-                && !(retired && pool.lots.is_empty())
+                && !(retired && pool.is_mature())
             {
                 pool.roll(now);
             }

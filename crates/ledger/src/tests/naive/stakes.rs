@@ -8,14 +8,14 @@ use soma_types::{
     transaction::{BasisPoints, PoolId, VALIDATOR_KEY_NAMESPACE, Withdrawal, validator_key_message},
 };
 
-use super::{Economy, Lot, Pool, Validator, money, part, rate_at, set_rate, shannons};
+use super::{Economy, Lot, Pool, Unbonding, Validator, money, part, rate_at, set_rate, shannons};
 
 /// Choice: a shannon with 1000 shares that nobody owns is in every pool.
 const NOBODYS_SHARES: u128 = 1_000;
 
 /// Choice: rewards of epoch E are paid in E + 2, so stake added in E earns nothing that is paid before
 /// E + 3. It becomes shares at the boundary into E + 3.
-const MATURES_AFTER: u64 = 3;
+pub(super) const MATURES_AFTER: u64 = 3;
 
 /// Choice: withdrawn stake is released in the order of withdrawals, at most this many a block.
 const RELEASES_PER_BLOCK: usize = 64;
@@ -31,7 +31,7 @@ impl Pool {
     }
 
     /// What an owner's lots add up to that were added in an epoch of which `which` holds.
-    fn lots_of(&self, owner: &Address, which: impl Fn(u64) -> bool) -> u128 {
+    pub(super) fn lots_of(&self, owner: &Address, which: impl Fn(u64) -> bool) -> u128 {
         self.lots
             .iter()
             .filter(|lot| lot.owner == *owner && which(lot.epoch))
@@ -41,11 +41,23 @@ impl Pool {
 
     /// All that was added in an epoch.
     pub(super) fn added_in(&self, epoch: u64) -> u128 {
-        self.lots
-            .iter()
-            .filter(|lot| lot.epoch == epoch)
-            .map(|lot| lot.amount)
+        let lots = self.lots.iter().filter(|lot| lot.epoch == epoch);
+        lots.map(|lot| lot.amount).sum::<u128>() + self.unowned.get(&epoch).unwrap_or(&0)
+    }
+
+    /// All that is not shares yet and was added in an epoch of which `which` holds.
+    pub(super) fn added(&self, which: impl Fn(u64) -> bool) -> u128 {
+        let lots = self.lots.iter().map(|lot| (lot.epoch, lot.amount));
+        let unowned = self.unowned.iter().map(|(epoch, amount)| (*epoch, *amount));
+        lots.chain(unowned)
+            .filter(|(epoch, _)| which(*epoch))
+            .map(|(_, amount)| amount)
             .sum()
+    }
+
+    /// Whether all of it is shares.
+    pub(super) fn is_mature(&self) -> bool {
+        self.added(|_| true) == 0
     }
 
     /// What an owner has that counts in epoch `now`, and all that it has.
@@ -70,7 +82,7 @@ impl Pool {
     }
 
     /// Takes up to `amount` out of an owner's lots of one epoch; says how much it was.
-    fn take_lots(&mut self, owner: &Address, epoch: u64, amount: u128) -> u128 {
+    pub(super) fn take_lots(&mut self, owner: &Address, epoch: u64, amount: u128) -> u128 {
         let mut left = amount;
         for lot in self
             .lots
@@ -95,7 +107,14 @@ impl Pool {
             .cloned()
             .collect();
         self.lots.retain(|lot| lot.epoch + MATURES_AFTER > now);
-        let total: u128 = matured.iter().map(|lot| lot.amount).sum();
+        let total = matured.iter().map(|lot| lot.amount).sum::<u128>()
+            + self
+                .unowned
+                .iter()
+                .filter(|(epoch, _)| *epoch + MATURES_AFTER <= now)
+                .map(|(_, amount)| amount)
+                .sum::<u128>();
+        self.unowned.retain(|epoch, _| epoch + MATURES_AFTER > now);
         self.worth += total;
         // Choice: rounded down for all together, and again for each owner.
         self.issued += total * issued / worth;
@@ -111,7 +130,7 @@ impl Pool {
 
     /// What counts is all but what was added after the boundary, where there is none.
     pub(super) fn count(&mut self) {
-        self.counted = self.worth + self.lots.iter().map(|lot| lot.amount).sum::<u128>();
+        self.counted = self.worth + self.added(|_| true);
     }
 
     /// Takes a share of all that an owner has that counts in epoch `now`; says how much it was.
@@ -214,7 +233,15 @@ impl Economy {
         if unbonding > 0 {
             // It stops counting at the next boundary and waits from there.
             let release = now + 1 + self.params.unbonding_epochs;
-            self.unbonding.push((sender, unbonding, release));
+            self.unbonding.push(Unbonding {
+                owner: sender,
+                amount: unbonding,
+                release,
+                pool: id,
+                withdrawn: now,
+                number: self.withdrawals,
+            });
+            self.withdrawals += 1;
         }
         Ok(())
     }
@@ -239,10 +266,12 @@ impl Economy {
             .unbonding
             .iter()
             .take(RELEASES_PER_BLOCK)
-            .take_while(|(_, _, release)| *release <= self.now.epoch)
+            .take_while(|entry| entry.release <= self.now.epoch)
             .count();
-        for (owner, amount, _) in self.unbonding.drain(..due).collect::<Vec<_>>() {
-            self.credit(owner, amount);
+        for entry in self.unbonding.drain(..due).collect::<Vec<_>>() {
+            let lost = self.lost(&entry);
+            self.forfeit(lost);
+            self.credit(entry.owner, entry.amount - lost);
         }
     }
 
@@ -281,6 +310,9 @@ impl Economy {
         if !network_key.verify(VALIDATOR_KEY_NAMESPACE, &message, proof) {
             return Err(Rejection::BadKeyProof {});
         }
+        if self.validators.get(&sender).is_some_and(|known| known.barred) {
+            return Err(Rejection::Barred {});
+        }
         self.stake(sender, PoolId::Validator(sender), stake)?;
         let validator = Validator {
             network_key,
@@ -288,6 +320,7 @@ impl Economy {
             leaving: false,
             listed: true,
             rent_vote: None,
+            barred: false,
         };
         self.validators.insert(sender, validator);
         Ok(())
@@ -340,7 +373,7 @@ impl Economy {
         for (address, validator) in self.validators.iter_mut().filter(|(_, one)| one.listed) {
             let pool = self.pools.entry(PoolId::Validator(*address)).or_default();
             pool.roll(now);
-            validator.listed = !(validator.leaving && pool.lots.is_empty());
+            validator.listed = !(validator.leaving && pool.is_mature());
         }
         let mut seats: Vec<Seat> = self
             .validators
