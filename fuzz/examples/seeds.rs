@@ -7,10 +7,12 @@ use soma_client::keyfile::{KeyFile, Secret};
 use soma_fuzz::{genesis, keys, small_architecture};
 use soma_model::layout;
 use soma_types::{
-    Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, Seed, Shannons, SubmissionId,
-    TargetId, Transaction, TransactionKind as Kind, Transcript,
+    BlockHash, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, Seed, Shannons,
+    SubmissionId, TargetId, Transaction, TransactionKind as Kind, Transcript,
+    equivocation::{Equivocation, SignedDigest},
     list::List,
     transaction::{BasisPoints, ModelFault, Payment, PoolId, SubmissionReveal, Verdict, Withdrawal},
+    upgrade::{Ballot, PROTOCOL_VERSION, ParamChange, Upgrade},
 };
 
 /// One of each kind, with ids that `World::resolve` replaces.
@@ -29,6 +31,15 @@ fn kinds() -> Vec<Kind> {
         embedding: embedding.clone(),
     };
     let to = keys(0).address();
+    let vote = |digest| {
+        SignedDigest::sign(
+            &keys(9),
+            &genesis().chain_id(),
+            Epoch(3),
+            1,
+            BlockHash([digest; 32]),
+        )
+    };
     vec![
         Kind::Transfer {
             payments: List::new(vec![Payment { to, amount }]).expect("one"),
@@ -82,14 +93,35 @@ fn kinds() -> Vec<Kind> {
             rent_per_mib_epoch: Shannons(5),
         },
         Kind::ChallengeSubmission { submission },
+        Kind::ProposeUpgrade {
+            upgrade: Upgrade {
+                version: PROTOCOL_VERSION,
+                architecture: None,
+                params: List::new(vec![ParamChange::OpenTargets(5)]).expect("one"),
+                activation: Epoch(6),
+            },
+        },
+        Kind::VoteUpgrade {
+            proposal: 0,
+            ballot: Ballot::Approve,
+        },
+        Kind::ReportEquivocation {
+            evidence: Equivocation {
+                network_key: keys(9).public_key(),
+                epoch: Epoch(3),
+                view: 1,
+                first: vote(1),
+                second: vote(2),
+            },
+        },
     ]
 }
 
 /// The owners and validators whom the kinds suit, and the flags of `fuzz_target_apply`.
 fn step(who: u8, how: u8, kind: &Kind) -> Vec<u8> {
     let encoded = borsh::to_vec(kind).expect("to memory");
-    let length = u8::try_from(encoded.len()).expect("short kinds");
-    [&[who, how, length][..], &encoded].concat()
+    let length = u16::try_from(encoded.len()).expect("short kinds").to_le_bytes();
+    [&[who, how][..], &length, &encoded].concat()
 }
 
 fn write(folder: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<()> {
@@ -104,7 +136,12 @@ fn main() -> io::Result<()> {
     let mut all = Vec::new();
     for (index, kind) in kinds().iter().enumerate() {
         let name = kind.name();
-        write(folder, "transaction", name, &borsh::to_vec(kind).expect("to memory"))?;
+        write(
+            folder,
+            "transaction",
+            name,
+            &borsh::to_vec(kind).expect("to memory"),
+        )?;
         for (who, how) in [(0, 1), (5, 1)] {
             write(folder, "apply", &format!("{name}_{who}"), &step(who, how, kind))?;
         }
@@ -143,22 +180,30 @@ fn main() -> io::Result<()> {
         write(folder, "text", name, text.as_bytes())?;
     }
     let embedding = Embedding::draw(&Seed([1; 32]), 8);
-    write(folder, "embedding", "borsh", &borsh::to_vec(&embedding).expect("to memory"))?;
+    write(
+        folder,
+        "embedding",
+        "borsh",
+        &borsh::to_vec(&embedding).expect("to memory"),
+    )?;
     write(folder, "embedding", "base64", embedding.to_base64().as_bytes())?;
     let specs = layout(&small_architecture());
     let values: Vec<Vec<f32>> = specs.iter().map(|spec| vec![0.5; spec.len()]).collect();
-    let tensors: Vec<_> = specs
-        .into_iter()
-        .zip(values.iter().map(Vec::as_slice))
-        .collect();
+    let tensors: Vec<_> = specs.into_iter().zip(values.iter().map(Vec::as_slice)).collect();
     let weights = soma_model::safetensors::write(&tensors).map_err(io::Error::other)?;
     write(folder, "weights", "half", &weights)?;
     let (container, key) = encrypt(b"weights").map_err(io::Error::other)?;
-    write(folder, "container", "good", &[key.as_bytes(), &container[..]].concat())?;
+    write(
+        folder,
+        "container",
+        "good",
+        &[key.as_bytes(), &container[..]].concat(),
+    )?;
     let secret = Secret::new(&keys(0), None);
     let file = KeyFile::seal(&secret, None).map_err(io::Error::other)?;
     write(folder, "keyfile", "bare", &file.encode())?;
-    let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+    let words =
+        "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
     write(folder, "keyfile", "words", words.as_bytes())?;
     Ok(())
 }

@@ -26,8 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
     let mut world = POPULATED.clone();
     let mut rest = bytes;
     let mut waiting = Vec::new();
-    while let Some(([who, how, length], after)) = rest.split_first_chunk::<3>() {
-        let length = (*length as usize).min(after.len());
+    while let Some(([who, how, low, high], after)) = rest.split_first_chunk::<4>() {
+        let length = usize::from(u16::from_le_bytes([*low, *high])).min(after.len());
         let (encoded, after) = after.split_at(length);
         rest = after;
         if let Ok(signed) = SignedTransaction::decode(encoded) {

@@ -13,6 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
         let values: u128 = specs.iter().map(|spec| spec.len() as u128).sum();
         assert!(values > 0 && 4 * values <= u128::from(u64::MAX));
         let json = serde_json::to_vec(&architecture).unwrap();
-        assert_eq!(serde_json::from_slice::<Architecture>(&json).unwrap(), architecture);
+        assert_eq!(
+            serde_json::from_slice::<Architecture>(&json).unwrap(),
+            architecture
+        );
     }
 });

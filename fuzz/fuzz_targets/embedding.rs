@@ -10,7 +10,10 @@ use soma_types::{
 fn check(embedding: &Embedding) {
     assert!(embedding.dim() <= MAX_EMBEDDING_DIM);
     let squared = i64::from(embedding.dot(embedding));
-    assert!((i64::from(MIN_SQUARED_LENGTH_Q30)..=1 << 30).contains(&squared), "{squared}");
+    assert!(
+        (i64::from(MIN_SQUARED_LENGTH_Q30)..=1 << 30).contains(&squared),
+        "{squared}"
+    );
     assert_eq!(
         &Embedding::from_base64(&embedding.to_base64()).unwrap(),
         embedding

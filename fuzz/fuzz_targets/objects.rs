@@ -8,8 +8,8 @@ use soma_types::{
     event::Event,
     genesis::Genesis,
     objects::{
-        Account, AuditOutcome, AuditVote, Committee, DataClaim, EpochRecord, EpochState, Model, Pool, Position,
-        Submission, SupplyBreakdown, Target, Unbonding, Validator,
+        Account, AuditOutcome, AuditVote, Committee, DataClaim, EpochRecord, EpochState, Model, Pool,
+        Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
     },
     params::Params,
 };

@@ -327,7 +327,10 @@ impl World {
             | Kind::RegisterValidator { .. }
             | Kind::LeaveValidator
             | Kind::SetValidatorCommission { .. }
-            | Kind::SetRentVote { .. } => {}
+            | Kind::SetRentVote { .. }
+            | Kind::ProposeUpgrade { .. }
+            | Kind::VoteUpgrade { .. }
+            | Kind::ReportEquivocation { .. } => {}
         }
     }
 }

@@ -7,6 +7,8 @@
 //!
 //! `SOMA_SOAK=N` runs N histories more.
 
+use std::cell::RefCell;
+
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use soma_types::{Rejection, params::Params, transaction::BasisPoints};
 
@@ -131,11 +133,13 @@ fn soak() {
             prop_oneof![Just(rules(false)), Just(rules(true)), extremes()],
             vec(any::<Step>(), 1..1_500),
         );
+        let coverage = RefCell::new(Coverage::default());
         runner
             .run(&histories, |(params, tape)| {
-                play(params, &tape, &mut Coverage::default());
+                play(params, &tape, &mut coverage.borrow_mut());
                 Ok(())
             })
             .unwrap();
+        eprintln!("{count} histories: {:#?}", coverage.borrow());
     }
 }

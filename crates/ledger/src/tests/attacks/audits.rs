@@ -3,12 +3,14 @@
 use soma_types::{
     Address, Epoch, PublicKey, Rejection, Seed, Shannons, SubmissionId, TransactionKind as Kind,
     objects::{Committee, Found, Seat, Submission, SubmissionStatus},
-    transaction::{Verdict, Withdrawal},
+    transaction::{PoolId, Verdict, Withdrawal},
 };
 
 use super::{
     super::{
         challenges::{challenge, unsampled},
+        equivocation::{evidence, report},
+        staking::register,
         world::{SOMA, World, address, audit_kinds, basis, tiny},
     },
     gain,
@@ -280,7 +282,7 @@ fn auditing_and_running() {
         world.apply(who, commit.clone());
     }
     world.apply(0, Kind::LeaveValidator);
-    let pool = soma_types::transaction::PoolId::Validator(address(0));
+    let pool = PoolId::Validator(address(0));
     world.apply(
         0,
         Kind::WithdrawStake {
@@ -305,4 +307,38 @@ fn auditing_and_running() {
     idle.skip(4);
     let honest = idle.wealth(0);
     assert!(gain(&mut world, 0, honest) < 0, "{before}");
+}
+
+/// Attack: voting twice and running
+/// Does: as a validator signs two blocks in one view, leaves and withdraws all its stake before anyone has shown it.
+/// Outcome: evidence counts for as long as the stake that stood behind the votes is unbonding: 5% of it is lost at its release, and its
+/// account can never be a validator again.
+#[test]
+fn voting_twice_and_running() {
+    const OFFENDER: u8 = 5;
+    let mut world = World::in_lockstep(tiny());
+    let kind = register(&world, OFFENDER, 2_000 * SOMA);
+    world.apply(OFFENDER, kind);
+    world.until_epoch(3);
+    let before = world.wealth(OFFENDER);
+    let votes = evidence(&world, OFFENDER, 3, 1, 2);
+    world.apply(OFFENDER, Kind::LeaveValidator);
+    world.apply(
+        OFFENDER,
+        Kind::WithdrawStake {
+            pool: PoolId::Validator(address(OFFENDER)),
+            amount: Withdrawal::All,
+        },
+    );
+    world.until_epoch(4);
+    world.apply(0, report(votes));
+    world.until_epoch(6);
+    assert_eq!(world.supply().unbonding, Shannons::ZERO);
+    assert!(gain(&mut world, OFFENDER, before) <= -(100 * SOMA as i64));
+    let again = register(&world, OFFENDER, 1_000 * SOMA);
+    let refused = world.fail(OFFENDER, again);
+    assert!(
+        ["Barred", "AlreadyValidator"].contains(&refused.name()),
+        "{refused}"
+    );
 }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use soma_types::{
-    ChainId, Epoch, Rejection, Shannons, Signature, SignedTransaction, Transaction, TransactionKind as Kind,
-    VerifiedTransaction,
+    ChainId, Epoch, PublicKey, Rejection, Shannons, Signature, SignedTransaction, Transaction,
+    TransactionKind as Kind, VerifiedTransaction,
     list::List,
     params::Params,
     transaction::{BasisPoints, PAYMENTS_MAX, Payment, PoolId, Withdrawal},
@@ -336,4 +336,25 @@ proptest! {
         prop_assert!(world.wealth(ATTACKER) + fees <= before);
         prop_assert!(owner(&mut world) >= others);
     }
+}
+
+/// Attack: signing for nobody
+/// Does: uses a public key of small order, for which a signature of zeros is good over any message, to have an account or a
+/// validator that everybody can sign for.
+/// Outcome: such keys sign nothing: refused as a bad signature. (It worked until fuzzing found it.)
+#[test]
+fn signing_for_nobody() {
+    let world = World::new(tiny());
+    let signed = SignedTransaction {
+        transaction: Transaction {
+            chain: world.genesis.chain_id(),
+            sender: PublicKey([0; 32]),
+            nonce: 0,
+            expires: Epoch(9),
+            max_fee: Shannons(u64::MAX),
+            kind: pay(8, 1),
+        },
+        signature: Signature([0; 64]),
+    };
+    assert_eq!(signed.verify(), Err(Rejection::BadSignature {}));
 }
