@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use common::{Bench, vectors};
@@ -316,6 +316,17 @@ fn every_backend_of_this_machine_is_exact() {
     assert_eq!(forced.status.code(), Some(1));
 }
 
+/// A process that does not outlive its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// `soma score serve` says where it listens, answers what `soma score --json` prints, and stops when asked.
 #[test]
 fn scores_are_served() {
@@ -330,8 +341,8 @@ fn scores_are_served() {
         &["--listen", "127.0.0.1:0", "--json"],
     ]
     .concat();
-    let mut server = bench.command(&serve).stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = serde_json::Deserializer::from_reader(server.stdout.take().unwrap()).into_iter();
+    let mut server = Running(bench.command(&serve).stdout(Stdio::piped()).spawn().unwrap());
+    let mut output = serde_json::Deserializer::from_reader(server.0.stdout.take().unwrap()).into_iter();
     let said: Value = output.next().unwrap().unwrap();
     let address = said["url"].as_str().unwrap().strip_prefix("http://").unwrap();
 
@@ -349,7 +360,7 @@ fn scores_are_served() {
     let printed = bench.json(&[&["score"], &models[..], &["--data", "data"]].concat());
     assert_eq!(serde_json::from_str::<Value>(answer).unwrap(), printed);
 
-    let pid = server.id().to_string();
+    let pid = server.0.id().to_string();
     assert!(
         Command::new("kill")
             .args(["-TERM", &pid])
@@ -357,7 +368,7 @@ fn scores_are_served() {
             .unwrap()
             .success()
     );
-    assert!(server.wait().unwrap().success());
+    assert!(server.0.wait().unwrap().success());
 }
 
 #[test]
