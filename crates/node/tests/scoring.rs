@@ -3,17 +3,21 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
+use soma_client::{Account, Journal, NodeClient};
 use soma_model::{Directions, Model, Scorer};
 use soma_node::{
     api::score::{Files, Scoring, serve_files},
+    localnet::{Config, Localnet},
     scoring::{Limits, Service},
 };
-use soma_types::{Architecture, Seed, api::score::ContestView};
+use soma_types::{
+    Architecture, Embedding, Keypair, Seed, api::score::ContestView, params::Params, transaction::BasisPoints,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -56,35 +60,39 @@ fn start(limits: Limits) -> Server {
     Server { address, stop, task }
 }
 
-impl Server {
-    /// Sends a request and keeps the connection.
-    async fn send(&self, method: &str, path: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: soma\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        // The server may refuse before it has read everything.
-        let _ = stream.write_all(request.as_bytes()).await;
-        stream
-    }
+/// Sends a request and keeps the connection.
+async fn send(address: SocketAddr, method: &str, path: &str, body: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: soma\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(request.as_bytes()).await;
+    stream
+}
 
-    /// Status, header lines and JSON body.
-    async fn answer(mut stream: TcpStream) -> (u16, String, Value) {
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes).await;
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
-        let status = head[9..12].parse().unwrap();
-        (status, head.to_lowercase(), serde_json::from_str(body).unwrap())
+/// Status, header lines and JSON body.
+async fn answer(mut stream: TcpStream) -> (u16, String, Value) {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a whole answer");
+    let status = head[9..12].parse().unwrap();
+    (status, head.to_lowercase(), serde_json::from_str(body).unwrap())
+}
+
+impl Server {
+    async fn send(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        send(self.address, method, path, body).await
     }
 
     async fn post(&self, body: &Value) -> (u16, String, Value) {
-        Self::answer(self.send("POST", "/v1/score", &body.to_string()).await).await
+        answer(self.send("POST", "/v1/score", &body.to_string()).await).await
     }
 
     async fn health(&self) -> Value {
-        Self::answer(self.send("GET", "/health", "").await).await.2
+        answer(self.send("GET", "/health", "").await).await.2
     }
 
     /// Waits until so many requests are served or wait.
@@ -143,7 +151,7 @@ async fn answers_are_exact() {
     let health = server.health().await;
     assert_eq!(health["models"], json!(["nano", "pico"]));
     assert!(health["resident_bytes"].as_u64().unwrap() > 0);
-    let (status, _, document) = Server::answer(server.send("GET", "/openapi.json", "").await).await;
+    let (status, _, document) = answer(server.send("GET", "/openapi.json", "").await).await;
     assert_eq!(status, 200);
     assert!(document["paths"]["/v1/score"]["post"].is_object());
 }
@@ -223,11 +231,11 @@ async fn refusals_say_why() {
         assert!(detail.contains(says), "{detail}");
         assert_eq!(problem["status"], status);
     }
-    let (status, _, _) = Server::answer(server.send("POST", "/v1/score", "{").await).await;
+    let (status, _, _) = answer(server.send("POST", "/v1/score", "{").await).await;
     assert_eq!(status, 400);
-    let (status, _, _) = Server::answer(server.send("GET", "/v1/score", "").await).await;
+    let (status, _, _) = answer(server.send("GET", "/v1/score", "").await).await;
     assert_eq!(status, 405);
-    let (status, _, _) = Server::answer(server.send("GET", "/v2", "").await).await;
+    let (status, _, _) = answer(server.send("GET", "/v2", "").await).await;
     assert_eq!(status, 404);
 }
 
@@ -288,8 +296,79 @@ async fn it_stops_gracefully() {
     let running = server.send("POST", "/v1/score", &body).await;
     server.until_requests(1).await;
     server.stop.send(()).unwrap();
-    let (status, _, answer) = Server::answer(running).await;
+    let (status, _, answer) = answer(running).await;
     assert_eq!(status, 200, "{answer}");
     server.task.await.unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+/// A revealed model is scored by its id, on bytes and on content in the node's store, as its file is.
+#[test]
+fn models_on_the_chain_are_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let architecture = architecture("nano");
+    let mut config = Config::new(folder.path());
+    config.blueprint.params = Params {
+        architecture,
+        epoch_blocks: 24,
+        audit_commit_blocks: 12,
+        ..Params::local()
+    };
+    let net = Localnet::start(config).unwrap();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let address = net.apis()[0];
+        let node = NodeClient::new(&format!("http://{address}")).unwrap();
+        let keys = Keypair::from_secret_bytes([9; 32]);
+        let account = Account::new(node.clone(), keys, Journal::new(folder.path().join("journal")));
+        let until = Instant::now() + Duration::from_secs(60);
+        while node.faucet(&account.address(), None).await.is_err() {
+            assert!(Instant::now() < until, "the network did not start");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        while account.balance().await.unwrap().is_zero() {
+            assert!(Instant::now() < until, "the faucet did not pay");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let stake = net.genesis().params.model_stake_min;
+        let model = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let weights = std::fs::read(vectors().join("nano.safetensors")).unwrap();
+        let embedding = Embedding::draw(&Seed([1; 32]), architecture.embedding_dim as usize);
+        let committed = account
+            .commit_model(model, weights.clone(), Some(embedding))
+            .await
+            .unwrap();
+
+        let data = b"Bytes of a document.";
+        let stored = node.put_blob(data.to_vec()).await.unwrap();
+        let seed = Seed([8; 32]);
+        let ask = async |data: String| {
+            let body = json!({ "models": [model], "data": data, "seed": seed }).to_string();
+            answer(send(address, "POST", "/v1/score", &body).await).await
+        };
+        let (status, _, refusal) = ask(STANDARD.encode(data)).await;
+        assert!(
+            (400..500).contains(&status),
+            "committed weights are secret: {refusal}"
+        );
+
+        node.wait_for_epoch(committed.reveal_in, Duration::from_secs(60))
+            .await
+            .unwrap();
+        account.reveal_model(model, None).await.unwrap();
+        let model = Model::from_bytes(&weights, &architecture).unwrap();
+        let directions = Directions::draw(&seed, &architecture);
+        let contest = Scorer::new()
+            .unwrap()
+            .score_all(&[&model], data, &directions)
+            .unwrap();
+        for given in [STANDARD.encode(data), format!("soma:{stored}")] {
+            let (status, _, view) = ask(given).await;
+            assert_eq!(status, 200, "{view}");
+            assert_eq!(
+                serde_json::from_value::<ContestView>(view).unwrap(),
+                ContestView::from(&contest)
+            );
+        }
+    });
+    net.stop().unwrap();
 }
