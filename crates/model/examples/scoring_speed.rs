@@ -5,17 +5,18 @@
 #![allow(clippy::disallowed_types)] // a benchmark needs a clock
 #![allow(unsafe_code)] // the peak is measured with instructions that Rust cannot know the processor has
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use soma_model::{Directions, Model, Scorer, Simd};
 use soma_types::{Architecture, Seed, architecture::VOCAB};
 
+/// As the comparison with peers measures it.
+#[path = "../../../benches/scoring/src/peak.rs"]
+mod peak;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let threads = rayon::current_num_threads();
-    let peak = peak_gflops(threads);
+    let peak = peak::gflops();
     println!("{threads} threads, fused multiply-add peak {peak:.0} GFLOP/s");
     println!(
         "{:<22} {:>9} {:>10} {:>9} {:>7}",
@@ -113,68 +114,4 @@ fn best<E>(mut work: impl FnMut() -> Result<(), E>) -> Result<Duration, E> {
         best = best.min(start.elapsed());
     }
     Ok(best)
-}
-
-/// Independent chains of fused multiply-adds in registers, on all threads.
-fn peak_gflops(threads: usize) -> f64 {
-    const CHAINS: usize = 24;
-    const ROUNDS: usize = 20_000_000;
-    let mut fastest = 0.0_f64;
-    for _ in 0..3 {
-        let start = Instant::now();
-        let lanes = rayon::broadcast(|_| chains(ROUNDS))[0];
-        let operations = 2.0 * (lanes * CHAINS * ROUNDS * threads) as f64;
-        fastest = fastest.max(operations / start.elapsed().as_secs_f64() / 1e9);
-    }
-    fastest
-}
-
-/// Runs the chains; returns the lanes of one instruction.
-fn chains(rounds: usize) -> usize {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps};
-        #[target_feature(enable = "avx512f")]
-        fn avx512(rounds: usize) {
-            let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(0.001)));
-            let mut sums = black_box([_mm512_set1_ps(1.0); 24]);
-            for _ in 0..rounds {
-                for sum in &mut sums {
-                    *sum = _mm512_fmadd_ps(*sum, a, b);
-                }
-            }
-            black_box(sums);
-        }
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(rounds: usize) {
-            let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(0.001)));
-            for _ in 0..2 {
-                let mut sums = black_box([_mm256_set1_ps(1.0); 12]);
-                for _ in 0..rounds {
-                    for sum in &mut sums {
-                        *sum = _mm256_fmadd_ps(*sum, a, b);
-                    }
-                }
-                black_box(sums);
-            }
-        }
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: just detected.
-            unsafe { avx512(rounds) };
-            return 16;
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: just detected.
-            unsafe { avx2(rounds) };
-            return 8;
-        }
-    }
-    let mut sums = black_box([1.0_f32; 24]);
-    for _ in 0..rounds {
-        for sum in &mut sums {
-            *sum = sum.mul_add(0.999, 0.001);
-        }
-    }
-    black_box(sums);
-    1
 }
