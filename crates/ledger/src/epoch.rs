@@ -7,6 +7,7 @@ use crate::{
     bank::Ledger,
     bonds::bond_floor,
     error::{OrBroken, Stop},
+    fees::MULTIPLIER_ONE_Q16,
     tables::{COMMITTEES, DUTIES},
 };
 
@@ -25,8 +26,16 @@ impl Ledger<'_> {
         let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
         self.close_rewards(burned, recycled)?;
         let epoch = closed.epoch.next();
+        let before = self.hot.params.clone();
         self.activate_upgrades(epoch)?;
         let params = self.hot.params.clone();
+        // Voted fees are what a transaction costs: what the old ones had become is no measure of the new.
+        let same_fees = (before.fee_base, before.fee_per_byte) == (params.fee_base, params.fee_per_byte);
+        let fee_multiplier_q16 = if same_fees {
+            fee_multiplier_q16
+        } else {
+            MULTIPLIER_ONE_Q16
+        };
         // What it starts with and what it will emit; fees and forfeits to come nobody knows.
         let expected = self
             .hot
@@ -48,6 +57,7 @@ impl Ledger<'_> {
             rent_per_mib_epoch: closed.rent_per_mib_epoch,
             audit_rate: params.audit_rate,
             auditors: params.auditors,
+            unbonding_epochs: params.unbonding_epochs,
             bond_floor: bond_floor(&params, expected),
             challenge_seed: None,
             difficulty,

@@ -23,7 +23,7 @@ use crate::{
     bank::{Bucket, Ledger},
     error::{Broken, OrBroken, Stop},
     staking::MATURING_EPOCHS,
-    tables::{COMMITTEES, POOLS, VALIDATORS},
+    tables::{COMMITTEES, EPOCHS, POOLS, VALIDATORS},
 };
 
 /// What is left of `amount`, rounded down.
@@ -81,10 +81,14 @@ fn slash_pool(pool: &mut Pool, slash: PoolSlash) -> Result<Shannons, Broken> {
 
 impl Ledger<'_> {
     pub(crate) fn report_equivocation(&mut self, evidence: &Equivocation) -> Result<(), Stop> {
-        // What was withdrawn in the epoch of the offence is released this much later.
+        // What was withdrawn in the epoch of the offence is released this much later, whatever was voted since.
         let newest = self.epoch();
-        let window = self.hot.params.unbonding_epochs + 1;
-        let oldest = newest.minus(window).unwrap_or_default();
+        let waits = if evidence.epoch < newest {
+            self.expect(&EPOCHS, &evidence.epoch)?.state.unbonding_epochs
+        } else {
+            self.hot.now.unbonding_epochs
+        };
+        let oldest = newest.minus(waits + 1).unwrap_or_default();
         let given = evidence.epoch;
         if given < oldest || given > newest {
             return Err(Rejection::EvidenceOutOfBounds {

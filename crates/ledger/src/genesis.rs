@@ -40,6 +40,7 @@ fn first_epoch(params: &Params, emission: &EmissionSchedule, committee: u32) -> 
         rent_per_mib_epoch: params.rent_per_mib_epoch,
         audit_rate: params.audit_rate,
         auditors: params.auditors,
+        unbonding_epochs: params.unbonding_epochs,
         bond_floor: bond_floor(params, emission.emission(Epoch::ZERO)),
         challenge_seed: None,
         difficulty: difficulty::start(params),

@@ -22,7 +22,7 @@ use crate::{
     equivocation::{slash_added, slash_unbonding},
     error::{Broken, OrBroken, Stop},
     fixed::{mul_div, mul_div_up},
-    tables::{MODELS, POOLS, POSITIONS, PRICES, STAKE_AT, STAKES_LEN, UNBONDING, VALIDATORS},
+    tables::{MODELS, POOLS, POSITIONS, PRICES, STAKE_AT, STAKES_LEN, UNBONDING, UNBONDING_LEN, VALIDATORS},
 };
 
 /// Shares of one shannon in a pool that has earned nothing.
@@ -314,12 +314,12 @@ impl Ledger<'_> {
             return Ok(());
         }
         self.shift(Bucket::Pools, Bucket::Unbonding, amount)?;
-        let tail = self.hot.counters.unbonding_tail;
         // It stops counting at the next boundary, and waits from there.
-        let release = self.epoch().plus(1).plus(self.hot.params.unbonding_epochs);
+        let release = self.epoch().plus(1).plus(self.hot.now.unbonding_epochs);
+        let index = self.get(&UNBONDING_LEN, &release)?.unwrap_or(0);
         self.set(
             &UNBONDING,
-            &tail,
+            &(release, index),
             &Unbonding {
                 owner: *owner,
                 amount,
@@ -329,27 +329,30 @@ impl Ledger<'_> {
                 slashed: pool.slashed.is_some(),
             },
         );
-        self.hot.counters.unbonding_tail = tail.checked_add(1).or_broken("unbonding queue")?;
+        self.set(&UNBONDING_LEN, &release, &(index + 1));
         Ok(())
     }
 
-    /// Pays stake whose wait is over, a bounded number a block.
+    /// Pays stake whose wait is over, a bounded number a block. In the order of release, for a vote can make later
+    /// withdrawals wait less than earlier ones.
     pub(crate) fn release_unbonded(&mut self) -> Result<(), Stop> {
-        for _ in 0..RELEASES_PER_BLOCK {
-            let head = self.hot.counters.unbonding_head;
-            if head == self.hot.counters.unbonding_tail {
-                break;
-            }
-            let entry = self.expect(&UNBONDING, &head)?;
-            if entry.release > self.epoch() {
-                break;
-            }
+        let mut left = RELEASES_PER_BLOCK;
+        while left > 0 && self.hot.counters.release_epoch <= self.epoch() {
+            let key = (self.hot.counters.release_epoch, self.hot.counters.release_index);
+            let Some(entry) = self.get(&UNBONDING, &key)? else {
+                // Whatever is withdrawn is released in a later epoch than this one.
+                self.remove(&UNBONDING_LEN, &key.0);
+                self.hot.counters.release_epoch = key.0.next();
+                self.hot.counters.release_index = 0;
+                continue;
+            };
             let lost = slash_unbonding(&entry, &self.expect(&POOLS, &entry.pool)?);
             let amount = entry.amount.saturating_sub(lost);
             self.forfeit(lost, Bucket::Unbonding)?;
             self.credit(&entry.owner, amount, Bucket::Unbonding)?;
-            self.remove(&UNBONDING, &head);
-            self.hot.counters.unbonding_head = head + 1;
+            self.remove(&UNBONDING, &key);
+            self.hot.counters.release_index += 1;
+            left -= 1;
             self.emit(Event::Unbonded {
                 staker: entry.owner,
                 amount,

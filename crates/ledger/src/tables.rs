@@ -130,10 +130,10 @@ pub struct Counters {
     pub submissions: u64,
     /// Upgrades ever proposed.
     pub proposals: u64,
-    /// First entry of the unbonding queue.
-    pub unbonding_head: u64,
-    /// One past its last entry.
-    pub unbonding_tail: u64,
+    /// The epoch whose released stake is being paid out; all that was to be released before has been.
+    pub release_epoch: Epoch,
+    /// The next entry of it.
+    pub release_index: u64,
     /// The epoch whose rewards are being paid.
     pub payout_epoch: Epoch,
     /// Its next winner.
@@ -178,7 +178,7 @@ tables! {
     7 POOLS: PoolId => Pool, "pool";
     8 POSITIONS: (PoolId, Address) => Position, "position";
     9 PRICES: (PoolId, Epoch) => PoolPrice, "pool price";
-    10 UNBONDING: u64 => Unbonding, "unbonding";
+    10 UNBONDING: (Epoch, u64) => Unbonding, "unbonding by release";
     11 STAKES_LEN: Address => u64, "number of stakes";
     12 STAKE_AT: (Address, u64) => PoolId, "stake by index";
     13 VALIDATORS: Address => Validator, "validator";
@@ -213,6 +213,7 @@ tables! {
     42 CHALLENGED_AT: (Epoch, u64) => SubmissionId, "challenged winner by index";
     43 PROPOSALS: u64 => Proposal, "proposal";
     44 PENDING_PROPOSALS: () => Vec<PendingProposal>, "pending proposals";
+    45 UNBONDING_LEN: Epoch => u64, "number of releases";
 }
 
 #[cfg(test)]

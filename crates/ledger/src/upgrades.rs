@@ -4,8 +4,9 @@
 //! activation at least [`UPGRADE_NOTICE_EPOCHS`] later. Its proposer is for it. Upon a *vote*, by a seat again: noted.
 //! Upon a *boundary*, first: what is scheduled for the new epoch takes effect, in the order of proposals, before
 //! anything of the new epoch is decided; all that the closing epoch still decides went by the old rules. Then, with
-//! the new committee seated: an open proposal with more than two thirds of its stake and of its seats is
-//! scheduled, and cannot be stopped any more; one whose activation has come expires.
+//! the new committee seated: votes of those without a seat in it are void. An open proposal with more than two thirds
+//! of its stake and of its seats is scheduled, and cannot be stopped any more; one whose activation has come, or whose
+//! proposer has lost its seat, expires.
 //!
 //! **What cannot break.** Parameters are checked as a whole when proposed, when scheduled, and again when they
 //! take effect, for another upgrade may have come between; what is not sound then is void. They are read where an
@@ -16,7 +17,8 @@
 //! and reveals under way are dropped, at no loss but their rent.
 //!
 //! **Bounds.** A seat has one proposal at a time, all together at most [`PROPOSALS_MAX`]; each ends within
-//! [`UPGRADE_AHEAD_EPOCHS_MAX`] epochs. A proposal lists at most one committee's addresses.
+//! [`UPGRADE_AHEAD_EPOCHS_MAX`] epochs. A proposal lists at most one committee's addresses. Open are at most as many as
+//! there are seats, so nobody can take the places of others by proposing, leaving, and coming back as another.
 
 use soma_types::{
     Address, Epoch, Rejection, Shannons,
@@ -77,6 +79,11 @@ impl Support {
     }
 }
 
+/// The seat of `validator`.
+fn seat_of<'a>(committee: &'a Committee, validator: &Address) -> Option<&'a Seat> {
+    committee.seats.iter().find(|seat| seat.validator == *validator)
+}
+
 fn unsound(error: &ParamsError) -> Rejection {
     match *error {
         ParamsError::Range {
@@ -98,7 +105,7 @@ impl Ledger<'_> {
     /// The seat of `sender` in this epoch's committee.
     pub(crate) fn own_seat(&mut self, sender: &Address) -> Result<(Seat, Committee), Stop> {
         let committee = self.expect(&COMMITTEES, &self.epoch())?;
-        match committee.seats.iter().find(|seat| seat.validator == *sender) {
+        match seat_of(&committee, sender) {
             Some(seat) => Ok((*seat, committee)),
             None => Err(Rejection::NotInCommittee {}.into()),
         }
@@ -169,7 +176,7 @@ impl Ledger<'_> {
     }
 
     pub(crate) fn vote_upgrade(&mut self, sender: &Address, index: u64, ballot: Ballot) -> Result<(), Stop> {
-        let (_, committee) = self.own_seat(sender)?;
+        self.own_seat(sender)?;
         let mut proposal = self
             .get(&PROPOSALS, &index)?
             .ok_or(Rejection::NoSuchProposal { proposal: index })?;
@@ -185,11 +192,6 @@ impl Ledger<'_> {
                 return Err(Rejection::BallotUnchanged {}.into());
             }
         }
-        // Who has lost its seat votes again when it has one.
-        proposal.approvals.retain(|approval| {
-            let mut seats = committee.seats.iter();
-            seats.any(|seat| seat.validator == *approval)
-        });
         self.set(&PROPOSALS, &index, &proposal);
         self.emit(Event::UpgradeVoted {
             proposal: index,
@@ -244,15 +246,12 @@ impl Ledger<'_> {
                 left.push(*entry);
                 continue;
             }
+            let votes = proposal.approvals.len();
+            proposal.approvals.retain(|one| seat_of(committee, one).is_some());
             let activation = proposal.upgrade.activation;
-            if activation <= epoch {
-                proposal.status = ProposalStatus::Expired;
-                self.end_proposal(&proposal);
-                continue;
-            }
-            left.push(*entry);
             let sound = proposal.upgrade.params_after(&self.hot.params).is_ok();
-            if sound && Support::of(&proposal, committee).carries() {
+            if activation > epoch && sound && Support::of(&proposal, committee).carries() {
+                left.push(*entry);
                 proposal.status = ProposalStatus::Scheduled { since: epoch };
                 self.set(&PROPOSALS, &entry.index, &proposal);
                 self.emit(Event::UpgradeScheduled {
@@ -260,6 +259,14 @@ impl Ledger<'_> {
                     version: proposal.upgrade.version,
                     activation,
                 });
+            } else if activation <= epoch || seat_of(committee, &proposal.proposer).is_none() {
+                proposal.status = ProposalStatus::Expired;
+                self.end_proposal(&proposal);
+            } else {
+                left.push(*entry);
+                if proposal.approvals.len() != votes {
+                    self.set(&PROPOSALS, &entry.index, &proposal);
+                }
             }
         }
         if left.len() != pending.len() {

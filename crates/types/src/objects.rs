@@ -620,6 +620,8 @@ pub struct EpochState {
     pub audit_rate: BasisPoints,
     /// Auditors of each; 0 is the whole committee.
     pub auditors: u32,
+    /// Epochs for which stake withdrawn in this one waits after it stopped counting.
+    pub unbonding_epochs: u64,
     /// The least bond of a reveal.
     pub bond_floor: Shannons,
     /// Draws the auditors of challenged winners of the last epoch, once no more can be challenged.

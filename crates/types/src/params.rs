@@ -13,6 +13,8 @@ use crate::{
 
 /// One, in the 16-bit fixed point of parameters and multipliers.
 pub const ONE_Q16: i64 = 1 << 16;
+/// The fewest seats that a committee can be limited to: one of four may fail.
+pub const COMMITTEE_SIZE_MIN: u32 = 4;
 /// The most members a committee can have.
 pub const COMMITTEE_SIZE_MAX: u32 = 100;
 /// The most epochs a stretch of epochs can be: keeps products of parameters in range.
@@ -226,6 +228,16 @@ impl Params {
         self.audit_commit_blocks / 2
     }
 
+    /// What an epoch can owe, in payouts per block: each open target is filled as often as races allow, and each
+    /// seat is paid. With fewer, winners would wait longer from epoch to epoch.
+    fn payouts_needed(&self) -> u64 {
+        let races = self
+            .epoch_blocks
+            .div_ceil(self.settlement_blocks.saturating_add(1));
+        let owed = races.saturating_mul(u64::from(self.open_targets)) + u64::from(self.committee_size) + 1;
+        owed.div_ceil(self.epoch_blocks.max(1))
+    }
+
     /// Checks that every parameter is within the bounds that keep the ledger's arithmetic in range.
     ///
     /// # Errors
@@ -239,8 +251,14 @@ impl Params {
             ("epoch_blocks", self.epoch_blocks, 8, EPOCHS_MAX),
             ("emission_epochs", self.emission_epochs, 1, EPOCHS_MAX),
             ("epochs_per_year", self.epochs_per_year, 1, EPOCHS_MAX),
-            ("fee_base", self.fee_base.0, 0, soma(1)),
-            ("fee_per_byte", self.fee_per_byte.0, 0, SHANNONS_PER_SOMA / 1_000),
+            // A vote on cheaper ones is affordable even at the highest multiplier, 2^16.
+            ("fee_base", self.fee_base.0, 0, SHANNONS_PER_SOMA / 100),
+            (
+                "fee_per_byte",
+                self.fee_per_byte.0,
+                0,
+                SHANNONS_PER_SOMA / 100_000,
+            ),
             ("unbonding_epochs", self.unbonding_epochs, 1, EPOCHS_MAX),
             ("stake_min", self.stake_min.0, 1_000, soma(1_000_000)),
             (
@@ -249,10 +267,11 @@ impl Params {
                 self.stake_min.0,
                 soma(1_000_000),
             ),
+            // With fewer nobody may fail; and where the largest takes turns, no seat would live to see its votes counted.
             (
                 "committee_size",
                 u64::from(self.committee_size),
-                1,
+                u64::from(COMMITTEE_SIZE_MIN),
                 u64::from(COMMITTEE_SIZE_MAX),
             ),
             // More would let a shannon have too many shares for 128 bits.
@@ -271,7 +290,8 @@ impl Params {
             ("rent_per_mib_epoch", self.rent_per_mib_epoch.0, 0, soma(1)),
             ("refresh_epochs", self.refresh_epochs, 2, EPOCHS_MAX),
             ("weights_size_max_bytes", self.weights_size_max_bytes, 1, 1 << 40),
-            ("open_targets", u64::from(self.open_targets), 1, 10_000),
+            // Each is routed in one block, at a boundary: more would take longer than a leader has.
+            ("open_targets", u64::from(self.open_targets), 1, 1_000),
             (
                 "models_per_target",
                 u64::from(self.models_per_target),
@@ -333,7 +353,12 @@ impl Params {
                 0,
                 soma(1_000_000),
             ),
-            ("payouts_per_block", u64::from(self.payouts_per_block), 1, 10_000),
+            (
+                "payouts_per_block",
+                u64::from(self.payouts_per_block),
+                self.payouts_needed(),
+                10_000,
+            ),
         ];
         for (name, value, min, max) in bounds {
             if value < min || value > max {

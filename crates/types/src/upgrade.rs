@@ -189,7 +189,7 @@ pub enum ProposalStatus {
     },
     /// In force.
     Activated,
-    /// Its activation came before enough votes.
+    /// Its activation came before enough votes, or its proposer lost its seat.
     Expired,
     /// Scheduled, but what was activated in the meantime rules it out.
     Void,
@@ -207,7 +207,7 @@ pub struct Proposal {
     /// What it changes.
     #[serde(flatten)]
     pub upgrade: Upgrade,
-    /// Who is for it, in order of addresses. At a boundary those with a seat in the new committee count.
+    /// Who is for it, in order of addresses: at a boundary those without a seat in the new committee are struck out.
     pub approvals: Vec<Address>,
     /// How it stands.
     #[serde(flatten)]

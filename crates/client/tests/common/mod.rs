@@ -209,6 +209,7 @@ pub fn epoch_view(epoch: Epoch) -> EpochView {
         forfeits: Shannons(0),
         audit_rate: BasisPoints::default(),
         auditors: 0,
+        unbonding_epochs: 1,
         bond_floor: Shannons::ZERO,
         challenge_seed: None,
     };

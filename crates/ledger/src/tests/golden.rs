@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "5f0606805974d24cd4b53d4cf177f1c9788dc9f8668645a52b6e782d62165e00"
+        "6c39805d9433ced56e6d1c75b022dc8515156e616c7c644c3fa257fe380b3440"
     );
 }

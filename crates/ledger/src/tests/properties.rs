@@ -623,7 +623,7 @@ fn play(tries: &[Try], sampled: bool) -> Driver {
             // Small rewards, so that accounts can afford the floor of the bonds.
             hits_goal: 1 << 20,
             auditors: 2,
-            payouts_per_block: 1,
+            payouts_per_block: 3,
             ..tiny()
         }
     } else {
@@ -695,13 +695,16 @@ pub fn extremes() -> impl Strategy<Value = Params> {
         1_u64..8,
     );
     let money = (
-        select(vec![0_u64, 1, SOMA / 1_000]),
+        select(vec![0_u64, 1, SOMA / 100]),
         select(vec![0_u64, 1, 1_000, SOMA]),
         2_u64..9,
     );
     let shares = (basis(), basis(), basis(), basis(), basis());
     (time, targets, money, shares, 0_u32..5, 1_u32..5).prop_map(
         |(time, targets, money, shares, auditors, payouts)| {
+            let settlement_blocks = targets.5.min(time.0 - 1);
+            let races = time.0.div_ceil(settlement_blocks + 1) as u32;
+            let owed = (races * targets.0 + 11).div_ceil(time.0 as u32);
             Params {
                 epoch_blocks: time.0,
                 emission_epochs: time.1,
@@ -714,7 +717,7 @@ pub fn extremes() -> impl Strategy<Value = Params> {
                 hits_goal: targets.2,
                 difficulty_start_q16: targets.3 << 16,
                 reveal_blocks: targets.4,
-                settlement_blocks: targets.5.min(time.0 - 1),
+                settlement_blocks,
                 fee_base: Shannons(money.0),
                 bond_per_byte: Shannons(money.1),
                 refresh_epochs: money.2,
@@ -724,7 +727,7 @@ pub fn extremes() -> impl Strategy<Value = Params> {
                 audit_rate: shares.3.max(BasisPoints::new(1).unwrap()),
                 validator_share: shares.4,
                 auditors,
-                payouts_per_block: payouts,
+                payouts_per_block: payouts.max(owed),
                 ..tiny()
             }
             .validate()

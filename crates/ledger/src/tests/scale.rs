@@ -55,6 +55,7 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
         open_targets,
         epoch_blocks: 64,
         audit_commit_blocks: 16,
+        payouts_per_block: 32,
         ..tiny()
     };
     let (mut world, ids) = crowd(params, models, accounts);

@@ -32,7 +32,7 @@ pub fn vote(proposal: u64, ballot: Ballot) -> Kind {
 }
 
 /// Proposed by validator 0, approved by as many as `seats`; returns its number.
-fn approved(world: &mut World, upgrade: Upgrade, seats: u8) -> u64 {
+pub fn approved(world: &mut World, upgrade: Upgrade, seats: u8) -> u64 {
     let receipt = world.apply(0, propose(upgrade));
     let Outcome::Applied {
         created: Some(Created::Proposal(index)),
@@ -45,14 +45,14 @@ fn approved(world: &mut World, upgrade: Upgrade, seats: u8) -> u64 {
     index
 }
 
-fn status(world: &mut World, proposal: u64) -> ProposalStatus {
+pub fn status(world: &mut World, proposal: u64) -> ProposalStatus {
     view::proposal(&mut world.state, proposal)
         .unwrap()
         .unwrap()
         .status
 }
 
-fn params(world: &mut World) -> Params {
+pub fn params(world: &mut World) -> Params {
     view::params(&mut world.state).unwrap().unwrap()
 }
 

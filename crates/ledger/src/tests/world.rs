@@ -48,6 +48,7 @@ pub fn tiny() -> Params {
         settlement_blocks: 2,
         refresh_epochs: 6,
         payouts_per_block: 5,
+        committee_size: 10,
         emission_epochs: 50,
         ..Params::local()
     }

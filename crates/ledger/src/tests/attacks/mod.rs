@@ -10,6 +10,7 @@ mod data;
 mod grinding;
 mod models;
 mod money;
+mod proposals;
 mod racing;
 mod table;
 

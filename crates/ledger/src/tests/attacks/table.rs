@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 /// Sources with attack tests, from the repository's root, and how their tests are named.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 9] = [
     ("crates/ledger/src/tests/attacks/racing.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/grinding.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/data.rs", "soma-ledger"),
@@ -12,6 +12,7 @@ const SOURCES: [(&str, &str); 8] = [
     ("crates/ledger/src/tests/attacks/models.rs", "soma-ledger"),
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/ledger/src/tests/attacks/money.rs", "soma-ledger"),
+    ("crates/ledger/src/tests/attacks/proposals.rs", "soma-ledger"),
 ];
 
 const HEAD: &str = "# Attacks

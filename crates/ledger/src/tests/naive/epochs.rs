@@ -29,6 +29,7 @@ impl Economy {
             rent_per_mib_epoch: shannons(now.rent_rate),
             audit_rate: self.params.audit_rate,
             auditors: self.params.auditors,
+            unbonding_epochs: self.params.unbonding_epochs,
             bond_floor: shannons(now.bond_floor),
             challenge_seed: now.challenge_seed,
             difficulty: Difficulty {
@@ -163,7 +164,11 @@ impl Economy {
         });
 
         // All that the old epoch decided went by its rules; from here on those of the new one are in force.
+        let fees = (self.params.fee_base, self.params.fee_per_byte);
         self.activate_upgrades(self.now.epoch + 1);
+        // Choice: new fees start at a multiplier of one.
+        let same = fees == (self.params.fee_base, self.params.fee_per_byte);
+        let multiplier_q16 = if same { multiplier_q16 } else { 1 << 16 };
         self.now = Now {
             epoch: self.now.epoch + 1,
             first_height: self.height,

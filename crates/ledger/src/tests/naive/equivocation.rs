@@ -8,8 +8,12 @@ impl Economy {
     pub(super) fn report_equivocation(&mut self, evidence: &Equivocation) -> Result<(), Rejection> {
         let now = self.now.epoch;
         // Choice: for as long as stake that counted then can still be unbonding.
-        let oldest = now.saturating_sub(self.params.unbonding_epochs + 1);
         let given = evidence.epoch;
+        let closed = self.closed.get(given.0 as usize);
+        let waits = closed.map_or(self.params.unbonding_epochs, |record| {
+            record.state.unbonding_epochs
+        });
+        let oldest = now.saturating_sub(waits + 1);
         if !(oldest..=now).contains(&given.0) {
             return Err(Rejection::EvidenceOutOfBounds {
                 given,

@@ -261,7 +261,9 @@ impl Economy {
         }
     }
 
+    /// Choice: in the order of release, and within an epoch in that of withdrawal.
     pub(super) fn release_unbonded(&mut self) {
+        self.unbonding.sort_by_key(|entry| (entry.release, entry.number));
         let due = self
             .unbonding
             .iter()

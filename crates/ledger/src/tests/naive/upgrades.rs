@@ -86,7 +86,6 @@ impl Economy {
         ballot: Ballot,
     ) -> Result<(), Rejection> {
         self.check_seat(sender)?;
-        let seats = self.seats().to_vec();
         let proposal = self
             .proposals
             .get_mut(index as usize)
@@ -102,10 +101,6 @@ impl Economy {
             Ballot::Approve => proposal.approvals.push(sender),
             Ballot::Withdraw => proposal.approvals.retain(|one| *one != sender),
         }
-        // Choice: who has no seat any more is forgotten with the next vote.
-        proposal
-            .approvals
-            .retain(|one| seats.iter().any(|seat| seat.validator == *one));
         proposal.approvals.sort_unstable();
         Ok(())
     }
@@ -126,7 +121,8 @@ impl Economy {
         }
     }
 
-    /// More than two thirds of the new committee's stake and seats schedule a proposal.
+    /// More than two thirds of the new committee's stake and seats schedule a proposal. Choice: who has no seat any more
+    /// is forgotten, and with a proposer its proposal.
     pub(super) fn tally_proposals(&mut self) {
         let (epoch, seats) = (self.now.epoch, self.seats().to_vec());
         let total: u128 = seats.iter().map(|seat| money(seat.stake)).sum();
@@ -134,17 +130,20 @@ impl Economy {
             if proposal.status != ProposalStatus::Open {
                 continue;
             }
+            let seated = |one: &Address| seats.iter().any(|seat| seat.validator == *one);
+            proposal.approvals.retain(seated);
             let with: Vec<_> = seats
                 .iter()
                 .filter(|seat| proposal.approvals.contains(&seat.validator))
                 .collect();
             let stake: u128 = with.iter().map(|seat| money(seat.stake)).sum();
             let carried = 3 * stake > 2 * total && 3 * with.len() > 2 * seats.len();
-            if proposal.upgrade.activation.0 <= epoch {
-                proposal.status = ProposalStatus::Expired;
-            } else if carried && proposal.upgrade.params_after(&self.params).is_ok() {
+            let late = proposal.upgrade.activation.0 <= epoch;
+            if !late && carried && proposal.upgrade.params_after(&self.params).is_ok() {
                 let since = Epoch(epoch);
                 proposal.status = ProposalStatus::Scheduled { since };
+            } else if late || !seated(&proposal.proposer) {
+                proposal.status = ProposalStatus::Expired;
             }
         }
     }
