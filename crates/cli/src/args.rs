@@ -69,7 +69,7 @@ pub enum Command {
         /// A wallet's name or an address; the wallet in use if left out.
         account: Option<String>,
     },
-    /// Pay someone.
+    /// Pay someone. Who has no account yet costs the price of one besides: see `soma params`.
     Send {
         /// A wallet's name or an address.
         to: String,
@@ -84,7 +84,7 @@ pub enum Command {
         /// Who gets it; the wallet in use if left out.
         account: Option<String>,
         /// How much, in SOMA.
-        #[arg(long, default_value = "1000")]
+        #[arg(long, default_value = "5000")]
         amount: Shannons,
     },
     /// Add or withdraw stake, or list it.

@@ -102,7 +102,11 @@ fn e2e_localnet_survives_kill() {
     let receipt = net.json(&bench, &["send", "bob", "1.5"]);
     let fee: u64 = receipt["fee"].as_str().unwrap().parse().unwrap();
     assert!(fee > 0);
-    let left = 5 * SHANNONS_PER_SOMA - 1_500_000_000 - fee;
+    // Bob is new: his account has its price, once.
+    let opened = &receipt["events"][0];
+    assert_eq!(opened["event"], "account_opened");
+    let price: u64 = opened["price"].as_str().unwrap().parse().unwrap();
+    let left = 5 * SHANNONS_PER_SOMA - 1_500_000_000 - price - fee;
     let balances = |net: &Localnet| (net.balance(&bench, "alice"), net.balance(&bench, "bob"));
     assert_eq!(balances(&net), (left, 1_500_000_000));
 

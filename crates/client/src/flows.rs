@@ -51,7 +51,8 @@ pub struct DueModel {
 }
 
 impl Account {
-    /// Pays others.
+    /// Pays others, and [`Params::account_price`](soma_types::params::Params::account_price) for each who has no
+    /// account yet.
     pub async fn transfer(&self, payments: Vec<Payment>) -> Result<Receipt, ClientError> {
         let payments = List::new(payments).map_err(|error| ClientError::Argument(error.to_string()))?;
         self.execute(TransactionKind::Transfer { payments }).await

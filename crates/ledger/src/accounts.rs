@@ -1,4 +1,11 @@
 //! Transfers (PROTOCOL.md, section 3).
+//!
+//! An account stays in the state for ever, so to open one has a price: a transfer pays `account_price` into the
+//! epoch's fees for each payee that has none yet. Nothing else opens accounts but genesis, and the first reward of
+//! a validator of genesis: whoever is credited elsewhere has sent a transaction before. (Where fees are voted down to
+//! zero, anyone's first transaction does, too.)
+
+use std::collections::BTreeSet;
 
 use soma_types::{Address, Rejection, Shannons, event::Event, objects::Account, transaction::Payment};
 
@@ -9,29 +16,42 @@ use crate::{
 };
 
 impl Ledger<'_> {
-    /// Pays each of `payments` from `sender`, all or none.
+    /// Pays each of `payments` from `sender` and opens the accounts that it takes, all or none.
     pub(crate) fn transfer(&mut self, sender: &Address, payments: &[Payment]) -> Result<(), Stop> {
         if payments.is_empty() || payments.iter().any(|payment| payment.amount.is_zero()) {
             return Err(Rejection::NothingToDo {}.into());
         }
+        let keys: Vec<Vec<u8>> = payments.iter().map(|payment| ACCOUNTS.key(&payment.to)).collect();
+        self.prefetch(&keys)?;
+        let mut opened = BTreeSet::new();
+        for payment in payments {
+            if self.get(&ACCOUNTS, &payment.to)?.is_none() {
+                opened.insert(payment.to);
+            }
+        }
+        let price = self.hot.params.account_price;
+        // Below 2^30 * 2^20.
+        let prices = Shannons(price.0 * opened.len() as u64);
         let mut account = self.account(sender)?;
         let balance = account.balance;
         let total = payments
             .iter()
-            .try_fold(Shannons::ZERO, |sum, payment| sum.checked_add(payment.amount));
+            .try_fold(prices, |sum, payment| sum.checked_add(payment.amount));
         // A sum beyond u64 is beyond any balance.
         let needed = total.unwrap_or(Shannons(u64::MAX));
         if needed > balance {
             return Err(Rejection::InsufficientBalance { balance, needed }.into());
         }
-        let keys: Vec<Vec<u8>> = payments.iter().map(|payment| ACCOUNTS.key(&payment.to)).collect();
-        self.prefetch(&keys)?;
 
         // The sender can pay: from here on nothing is rejected.
         account.balance = balance
             .checked_sub(needed)
             .or_broken("a balance went below zero")?;
         self.set(&ACCOUNTS, sender, &account);
+        self.collect_fee(prices)?;
+        for address in opened {
+            self.emit(Event::AccountOpened { address, price });
+        }
         for payment in payments {
             let mut payee: Account = self.account(&payment.to)?;
             payee.balance = payee

@@ -3,26 +3,31 @@
 //! A reveal locks `max(bond_per_byte * size, floor)`. Whoever claims a hit falsely gains at most its
 //! whole reward r (he may own the model too) with chance 1 - p, where p is the audit rate, and loses the
 //! bond with chance p. So the floor is `bond_margin * ceil(r * (1 - p) / p)`: at a margin of 2 cheating is a
-//! loss even where the pool has doubled since the epoch began. It is frozen for the epoch, from what the pool
-//! then holds and what the epoch will emit. Where everything is audited it is zero.
+//! loss even where rewards have doubled since the epoch began. It is at least r: where everything is audited, a
+//! false claim still costs what it keeps from others, whose target it takes. It is frozen for the epoch, from what
+//! that will emit, what the last one recycled, and the reserve: all that its hits will share but fees and forfeits to
+//! come. Missing hits do not raise it.
 
 use soma_types::{Address, Shannons, objects::Submission, params::Params, transaction::BASIS_POINTS_ONE};
 
 use crate::{
     bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
-    rewards::reward_per_hit,
+    rewards::Split,
 };
 
-/// The least bond in an epoch whose hits share a pool of `expected`.
-pub(crate) fn bond_floor(params: &Params, expected: Shannons) -> Shannons {
+/// The least bond in an epoch that is expected to have these rewards: see [`Split`].
+pub(crate) fn bond_floor(params: &Params, fresh: Shannons, reserve: Shannons) -> Shannons {
+    if params.bond_margin == 0 {
+        return Shannons::ZERO;
+    }
     let audited = u128::from(params.audit_rate.get());
     let escaping = u128::from(BASIS_POINTS_ONE) - audited;
-    let reward = u128::from(reward_per_hit(params, expected, 0).0);
+    let reward = u128::from(Split::new(params, fresh, reserve, 0).per_hit.0);
     // Below 2^54 * 2^14; the rate is at least one basis point.
     let fair = (reward * escaping).div_ceil(audited.max(1));
     // A bond beyond u64 is beyond any balance.
-    Shannons(u64::try_from(fair * u128::from(params.bond_margin)).unwrap_or(u64::MAX))
+    Shannons(u64::try_from(reward.max(fair * u128::from(params.bond_margin))).unwrap_or(u64::MAX))
 }
 
 /// What each of those gets who found `winner` false.
@@ -61,31 +66,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_all_is_audited_there_is_no_floor() {
-        assert_eq!(bond_floor(&Params::local(), MAX_SUPPLY), Shannons::ZERO);
+    fn a_floor_is_at_least_one_reward() {
+        let fresh = Shannons(2_500_000_000_000);
+        let floor = |params: &Params| bond_floor(params, fresh, Shannons::ZERO).0;
+        let reward = |params: &Params| Split::new(params, fresh, Shannons::ZERO, 0).per_hit.0;
+        // local: all are audited.
+        let params = Params::local();
+        assert_eq!(floor(&params), reward(&params));
         // std: 10% are audited, so nine times the reward, twice.
         let params = Params::std();
-        let reward = reward_per_hit(&params, Shannons(2_500_000_000_000), 0).0;
-        assert_eq!(
-            bond_floor(&params, Shannons(2_500_000_000_000)),
-            Shannons(18 * reward)
-        );
+        assert_eq!(floor(&params), 18 * reward(&params));
+        let params = Params {
+            bond_margin: 0,
+            ..params
+        };
+        assert_eq!(floor(&params), 0);
     }
 
     proptest! {
-        /// Also when the pool has doubled since, a claim that audits find false with chance p loses.
+        /// Also when rewards have doubled since, a claim that audits find false with chance p loses; and it
+        /// always costs what it keeps from others.
         #[test]
-        fn cheating_is_a_loss(rate in 1_u16..=10_000, goal in 1_u64..1 << 32, pool in 0..=MAX_SUPPLY.0 / 2) {
+        fn cheating_is_a_loss(
+            rate in 1_u16..=10_000,
+            goal in 1_u64..1 << 32,
+            fresh in 0..=MAX_SUPPLY.0 / 4,
+            reserve in 0..=MAX_SUPPLY.0 / 4,
+        ) {
             let params = Params {
                 audit_rate: BasisPoints::new(rate).unwrap(),
                 hits_goal: goal,
                 ..Params::std()
             };
-            let bond = u128::from(bond_floor(&params, Shannons(pool)).0);
-            let reward = u128::from(reward_per_hit(&params, Shannons(2 * pool), 0).0);
+            let per_hit = |times: u64| {
+                let split = Split::new(&params, Shannons(times * fresh), Shannons(times * reserve), 0);
+                u128::from(split.per_hit.0)
+            };
+            let bond = u128::from(bond_floor(&params, Shannons(fresh), Shannons(reserve)).0);
             let rate = u128::from(rate);
-            // Rewards are rounded to even, so twice one may fall two short of that of twice the pool.
-            prop_assert!((10_000 - rate) * reward.saturating_sub(2) <= rate * bond);
+            // Each of three amounts is rounded down, and the reward to even.
+            prop_assert!((10_000 - rate) * per_hit(2).saturating_sub(4) <= rate * bond);
+            prop_assert!(bond >= per_hit(1));
         }
     }
 }

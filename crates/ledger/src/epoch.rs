@@ -36,13 +36,9 @@ impl Ledger<'_> {
         } else {
             MULTIPLIER_ONE_Q16
         };
-        // What it starts with and what it will emit; fees and forfeits to come nobody knows.
-        let expected = self
-            .hot
-            .supply
-            .reward_pool
-            .checked_add(self.hot.network.emission.emission(epoch))
-            .or_broken("a reward pool overflowed")?;
+        // What it will emit, and what the last one recycled; fees and forfeits to come nobody knows.
+        let emission = self.hot.network.emission.emission(epoch);
+        let fresh = emission.checked_add(recycled).or_broken("rewards overflowed")?;
         let mut difficulty = self.hot.now.difficulty;
         difficulty.window = 0;
         self.hot.now = EpochState {
@@ -58,7 +54,7 @@ impl Ledger<'_> {
             audit_rate: params.audit_rate,
             auditors: params.auditors,
             unbonding_epochs: params.unbonding_epochs,
-            bond_floor: bond_floor(&params, expected),
+            bond_floor: bond_floor(&params, fresh, self.hot.supply.reward_pool),
             challenge_seed: None,
             difficulty,
             targets_opened: 0,

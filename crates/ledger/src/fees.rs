@@ -2,7 +2,7 @@
 //!
 //! fee = m * (base + per_byte * length), rounded up. At an epoch's end the fees collected are burned up
 //! to the epoch's burn target and the rest recycled; m moves by at most an eighth toward collecting the
-//! target.
+//! target. The price of an account is collected and burned like a fee.
 
 use soma_types::{Shannons, objects::EpochState, params::Params, transaction::BASIS_POINTS_ONE};
 
@@ -38,6 +38,13 @@ fn next_multiplier(multiplier_q16: u64, fees: Shannons, target: Shannons) -> u64
 }
 
 impl Ledger<'_> {
+    /// Counts what left someone's balance as a fee of the epoch.
+    pub(crate) fn collect_fee(&mut self, fee: Shannons) -> Result<(), Stop> {
+        let fees = self.hot.now.fees.checked_add(fee);
+        self.hot.now.fees = fees.or_broken("fees overflowed")?;
+        Ok(self.shift(Bucket::Balances, Bucket::Fees, fee)?)
+    }
+
     /// Burns and recycles the fees of the epoch that closes. Returns what was burned, what recycled,
     /// and the next multiplier.
     pub(crate) fn close_fees(&mut self, closed: &EpochState) -> Result<(Shannons, Shannons, u64), Stop> {

@@ -41,7 +41,7 @@ fn first_epoch(params: &Params, emission: &EmissionSchedule, committee: u32) -> 
         audit_rate: params.audit_rate,
         auditors: params.auditors,
         unbonding_epochs: params.unbonding_epochs,
-        bond_floor: bond_floor(params, emission.emission(Epoch::ZERO)),
+        bond_floor: bond_floor(params, emission.emission(Epoch::ZERO), Shannons::ZERO),
         challenge_seed: None,
         difficulty: difficulty::start(params),
         targets_opened: 0,

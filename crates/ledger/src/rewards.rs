@@ -1,8 +1,14 @@
 //! Rewards (PROTOCOL.md, section 9).
 //!
-//! When epoch E closes, its pool is split: what each hit earns is fixed and reserved, and so is the
-//! validators' pot; the rest rolls over. In E + 2, a bounded number per block and in this order, each
-//! of E's winners is settled with the outcome of its audit and each seat of E's committee is paid. Nobody has to claim.
+//! When epoch E closes, what it pays is fixed and reserved ([`Split`]). *Fresh* is what E itself adds: its
+//! emission and recycled fees. The *reserve* is all else in the reward pool: what earlier epochs did not pay, and
+//! what anyone forfeited. Validators share a part of what is fresh; hits share the rest of it and an even part of the reserve, spread
+//! over as many epochs as the emission. So missing hits make nobody richer: validators earn the same, a later
+//! hit next to nothing more, and who judges has no part in what is forfeited but the finders' of a bond. What is
+//! not earned joins the reserve, which goes on paying when nothing is emitted any more.
+//!
+//! In E + 2, a bounded number per block and in this order, each of E's winners is settled with the outcome of
+//! its audit and each seat of E's committee is paid. Nobody has to claim.
 //!
 //! A seat earns its share of the pot by stake, times min(1, 2 * blocks proposed / expected), times the
 //! share of its audits *in* E in which it agreed with the majority. What it does not earn returns.
@@ -22,11 +28,25 @@ use crate::{
     tables::{AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSIONS, WINNER_AT},
 };
 
-/// What each of `hits` earns from an epoch's pool; with none, the most that one can earn. Even, so that
-/// submitter and model get the same.
-pub(crate) fn reward_per_hit(params: &Params, pool: Shannons, hits: u64) -> Shannons {
-    let targets = pool.saturating_sub(params.validator_share.of(pool));
-    Shannons(targets.0 / hits.max(params.hits_goal) / 2 * 2)
+/// How an epoch's rewards are divided. Never more than fresh and reserve together.
+pub(crate) struct Split {
+    /// The validators' part, rent aside.
+    pub validators: Shannons,
+    /// What each hit earns. Even, so that submitter and model get the same.
+    pub per_hit: Shannons,
+}
+
+impl Split {
+    /// Of an epoch with these `hits`; with none, `per_hit` is the most that one can earn.
+    pub(crate) fn new(params: &Params, fresh: Shannons, reserve: Shannons, hits: u64) -> Self {
+        let validators = params.validator_share.of(fresh);
+        // Parts of the supply: their sum fits.
+        let targets = fresh.0 - validators.0 + reserve.0 / params.emission_epochs;
+        Self {
+            validators,
+            per_hit: Shannons(targets / hits.max(params.hits_goal) / 2 * 2),
+        }
+    }
 }
 
 /// What a hit's model earns: its owner's commission, and its pool's part.
@@ -60,7 +80,7 @@ fn seat_reward(
 }
 
 impl Ledger<'_> {
-    /// Splits the closing epoch's pool and archives it. `burned` and `recycled` are its fees.
+    /// Splits the closing epoch's rewards and archives it. `burned` and `recycled` are its fees.
     pub(crate) fn close_rewards(&mut self, burned: Shannons, recycled: Shannons) -> Result<(), Stop> {
         let state = self.hot.now;
         let params = self.hot.params.clone();
@@ -68,12 +88,11 @@ impl Ledger<'_> {
         self.shift(Bucket::Emission, Bucket::RewardPool, emission)?;
         self.shift(Bucket::Rent, Bucket::Reserved, state.rent)?;
 
-        let pool = self.hot.supply.reward_pool;
-        let validators = params.validator_share.of(pool);
-        let reward_per_hit = reward_per_hit(&params, pool, state.hits);
-        let winners = reward_per_hit
-            .mul_div(state.hits, 1)
-            .or_broken("rewards overflowed")?;
+        let fresh = emission.checked_add(recycled).or_broken("rewards overflowed")?;
+        let reserve = self.hot.supply.reward_pool.checked_sub(fresh);
+        let reserve = reserve.or_broken("a reserve below zero")?;
+        let Split { validators, per_hit } = Split::new(&params, fresh, reserve, state.hits);
+        let winners = per_hit.mul_div(state.hits, 1).or_broken("rewards overflowed")?;
         self.shift(Bucket::RewardPool, Bucket::Reserved, winners)?;
         self.shift(Bucket::RewardPool, Bucket::Reserved, validators)?;
         let record = EpochRecord {
@@ -81,8 +100,8 @@ impl Ledger<'_> {
             emission,
             burned,
             recycled,
-            pool,
-            reward_per_hit,
+            reserve,
+            reward_per_hit: per_hit,
             validator_pot: validators
                 .checked_add(state.rent)
                 .or_broken("the validators' pot overflowed")?,
@@ -263,5 +282,69 @@ impl Ledger<'_> {
             epoch: record.state.epoch,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use soma_types::amount::MAX_SUPPLY;
+
+    use super::*;
+
+    prop_compose! {
+        /// Parameters, and a supply of which a part is fresh and a part reserve.
+        fn epochs()(
+            goal in prop_oneof![1_u64..300, 1_u64..1 << 32],
+            share in 0_u16..=10_000,
+            epochs in prop_oneof![Just(1), 1_u64..5_000],
+            fresh in 0..=MAX_SUPPLY.0,
+            part in 0_u64..=1_000,
+        ) -> (Params, Shannons, Shannons) {
+            let params = Params {
+                hits_goal: goal,
+                validator_share: BasisPoints::new(share).unwrap(),
+                emission_epochs: epochs,
+                ..Params::std()
+            };
+            (params, Shannons(fresh), Shannons((MAX_SUPPLY.0 - fresh) / 1_000 * part))
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_more_is_paid_than_there_is((params, fresh, reserve) in epochs(), hits in 0_u64..1 << 33) {
+            let split = Split::new(&params, fresh, reserve, hits);
+            let paid = u128::from(split.validators.0) + u128::from(split.per_hit.0) * u128::from(hits);
+            prop_assert!(paid <= u128::from(fresh.0) + u128::from(reserve.0));
+            prop_assert!(split.validators <= fresh);
+            prop_assert_eq!(split.per_hit.0 % 2, 0);
+        }
+
+        /// Hits that are missing make neither the others nor validators richer, in their epoch; and hits beyond
+        /// the goal take together what the goal's would.
+        #[test]
+        fn missing_hits_pay_nobody((params, fresh, reserve) in epochs(), part in 0_u64..=1_000) {
+            let goal = params.hits_goal;
+            let split = |hits: u64| Split::new(&params, fresh, reserve, hits);
+            let (full, short) = (split(goal), split(goal * part / 1_000));
+            prop_assert_eq!(short.per_hit, full.per_hit);
+            prop_assert_eq!(short.validators, full.validators);
+            let over = split(goal + goal * part / 1_000 + 1);
+            prop_assert!(over.per_hit <= full.per_hit);
+            prop_assert_eq!(over.validators, full.validators);
+        }
+
+        /// Nor later ones: of what an epoch did not pay, a later hit has at most the emission's epochs' part of
+        /// its goal's part.
+        #[test]
+        fn an_unpaid_epoch_is_paid_over_all_of_them((params, fresh, reserve) in epochs()) {
+            let left = fresh.saturating_sub(params.validator_share.of(fresh));
+            let more = Shannons((reserve.0 + left.0).min(MAX_SUPPLY.0));
+            let later = |reserve| Split::new(&params, fresh, reserve, 0).per_hit.0;
+            let rise = later(more) - later(reserve);
+            // Rounding aside: down to even, twice.
+            prop_assert!(rise <= left.0 / params.emission_epochs / params.hits_goal + 3);
+        }
     }
 }

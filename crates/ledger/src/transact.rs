@@ -11,7 +11,7 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Bucket, Hot, Ledger},
+    bank::{Hot, Ledger},
     error::{Error, OrBroken, Stop},
     execute::Block,
     fees::fee,
@@ -91,19 +91,13 @@ pub(crate) fn apply(
     let (fee, mut account) = admit(&mut ledger, transaction)?;
 
     // It is included: the fee is paid whatever happens.
-    ledger.shift(Bucket::Balances, Bucket::Fees, fee)?;
+    ledger.collect_fee(fee)?;
     account.balance = account
         .balance
         .checked_sub(fee)
         .or_broken("a fee was not covered")?;
     account.nonce = account.nonce.checked_add(1).or_broken("a nonce overflowed")?;
     ledger.set(&ACCOUNTS, &sender, &account);
-    ledger.hot.now.fees = ledger
-        .hot
-        .now
-        .fees
-        .checked_add(fee)
-        .or_broken("fees overflowed")?;
     ledger.hot.now.transactions += 1;
     let Ledger { hot: paid, .. } = ledger;
 

@@ -23,6 +23,13 @@ pub enum Event {
         /// How much.
         amount: Shannons,
     },
+    /// An address that was paid for the first time got an account.
+    AccountOpened {
+        /// The address.
+        address: Address,
+        /// What the payer paid for it, besides what it was paid.
+        price: Shannons,
+    },
     /// Stake was added and counts from the next epoch.
     StakeAdded {
         /// The pool.

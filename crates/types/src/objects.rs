@@ -661,8 +661,8 @@ pub struct EpochRecord {
     pub burned: Shannons,
     /// Fees recycled.
     pub recycled: Shannons,
-    /// The reward pool it had: emission, recycled fees, forfeits, and what earlier epochs left over.
-    pub pool: Shannons,
+    /// All else that the reward pool held: what earlier epochs had not paid, and what was forfeited.
+    pub reserve: Shannons,
     /// What each hit earns.
     pub reward_per_hit: Shannons,
     /// What the validators share: their part of the pool, and the rent.

@@ -44,6 +44,8 @@ pub struct Params {
     pub fee_base: Shannons,
     /// Fee of each byte of its signed encoding at multiplier 1.
     pub fee_per_byte: Shannons,
+    /// What a transfer pays besides for each payee that has no account yet.
+    pub account_price: Shannons,
     /// Share of the circulating supply to burn in a year.
     pub burn_per_year: BasisPoints,
 
@@ -166,6 +168,7 @@ impl Params {
             epochs_per_year: 365,
             fee_base: Shannons(10_000),
             fee_per_byte: Shannons(10),
+            account_price: Shannons(SHANNONS_PER_SOMA / 1_000),
             burn_per_year: BasisPoints::new(500).expect("below 10000"),
             unbonding_epochs: 7,
             stake_min: Shannons(SHANNONS_PER_SOMA / 1_000),
@@ -259,6 +262,7 @@ impl Params {
                 0,
                 SHANNONS_PER_SOMA / 100_000,
             ),
+            ("account_price", self.account_price.0, 0, soma(1)),
             ("unbonding_epochs", self.unbonding_epochs, 1, EPOCHS_MAX),
             ("stake_min", self.stake_min.0, 1_000, soma(1_000_000)),
             (

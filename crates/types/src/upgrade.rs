@@ -111,6 +111,7 @@ changes! {
     ValidatorShare validator_share: BasisPoints;
     PayoutsPerBlock payouts_per_block: u32;
     EquivocationSlash equivocation_slash: BasisPoints;
+    AccountPrice account_price: Shannons;
 }
 
 /// The parameters that no vote changes, and why.

@@ -151,9 +151,13 @@ fn record_lines(record: &EpochRecord) -> Vec<(&'static str, String)> {
     vec![
         ("emission", soma(record.emission)),
         ("burned", soma(record.burned)),
+        ("reserve", soma(record.reserve)),
         (
-            "reward pool",
-            format!("{} SOMA, {} per hit", record.pool, record.reward_per_hit),
+            "rewards",
+            format!(
+                "{} SOMA per hit, {} for validators",
+                record.reward_per_hit, record.validator_pot
+            ),
         ),
         (
             "audits",

@@ -6,6 +6,7 @@ use soma_client::{ClientError, NodeClient};
 use soma_types::{
     Receipt, Shannons, TransactionHash,
     api::AccountView,
+    event::Event,
     receipt::Outcome,
     transaction::{Payment, PoolId, Withdrawal},
 };
@@ -119,13 +120,19 @@ pub fn show_receipt(printer: Printer, done: &str, receipt: &Receipt) -> CliResul
     printer.show(receipt, |receipt| format!("{done}\n{}", receipt_text(receipt)))
 }
 
-/// A transaction's hash, fee and height.
+/// A transaction's hash, what it cost, and its height.
 pub fn receipt_text(receipt: &Receipt) -> String {
-    facts(&[
+    let mut lines = vec![
         ("transaction", receipt.transaction.to_string()),
         ("fee", format!("{} SOMA", receipt.fee)),
-        ("height", receipt.height.to_string()),
-    ])
+    ];
+    for event in &receipt.events {
+        if let Event::AccountOpened { price, .. } = event {
+            lines.push(("new account", format!("{price} SOMA")));
+        }
+    }
+    lines.push(("height", receipt.height.to_string()));
+    facts(&lines)
 }
 
 /// Waits for the receipt of another's transaction. One that failed is an error.

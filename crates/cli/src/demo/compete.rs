@@ -35,8 +35,8 @@ use crate::{
     printer::Printer,
 };
 
-/// What every participant starts with.
-const BALANCE: Shannons = Shannons(1_000 * SHANNONS_PER_SOMA);
+/// What every participant starts with: enough for the bonds of all that one could win until they come back.
+const BALANCE: Shannons = Shannons(10_000 * SHANNONS_PER_SOMA);
 /// What every owner stakes on its model.
 const MODEL_STAKE: Shannons = Shannons(100 * SHANNONS_PER_SOMA);
 /// The owners' share of their models' rewards, in basis points.

@@ -9,6 +9,8 @@ use crate::view;
 fn quarter() -> Params {
     Params {
         audit_rate: basis(2_500),
+        // Rewards of thousands.
+        emission_epochs: 365,
         ..tiny()
     }
 }
@@ -17,9 +19,10 @@ fn quarter() -> Params {
 fn a_bond_is_worth_what_a_false_claim_could_earn() {
     let (mut world, _) = World::with_models(quarter(), 3);
     let now = view::epoch(&mut world.state).unwrap().unwrap();
-    let pool = world.supply().reward_pool.0 - now.forfeits.0;
-    let emission = world.genesis.params.emission_epochs;
-    let most = (pool + (world.supply().emission.0 / (emission - 2))) * 8 / 10 / 8;
+    let epochs = world.genesis.params.emission_epochs;
+    let fresh = world.supply().emission.0 / (epochs - now.epoch.0);
+    let reserve = world.supply().reward_pool.0 - now.forfeits.0;
+    let most = (fresh * 8 / 10 + reserve / epochs) / 8;
     let floor = now.bond_floor.0;
     // Three rewards, twice, within rounding.
     assert!(floor.abs_diff(6 * most) < 100, "{floor} for {most}");
@@ -43,25 +46,30 @@ fn a_floor_is_frozen_for_its_epoch_and_a_large_file_pays_more() {
         ..quarter()
     };
     let (mut world, _) = World::with_models(params, 3);
-    let floor = view::epoch(&mut world.state).unwrap().unwrap().bond_floor;
+    let floor = world.bond_floor();
     world.skip(5);
-    assert_eq!(view::epoch(&mut world.state).unwrap().unwrap().bond_floor, floor);
+    assert_eq!(world.bond_floor(), floor);
     world.until_epoch(3);
-    assert_ne!(view::epoch(&mut world.state).unwrap().unwrap().bond_floor, floor);
+    assert_ne!(world.bond_floor(), floor);
 
-    let (mut world, _) = World::with_models(tiny(), 3);
-    assert!(
-        view::epoch(&mut world.state)
-            .unwrap()
-            .unwrap()
-            .bond_floor
-            .is_zero()
-    );
-    let target = world.open_targets().remove(0);
-    let find = world.find(8, &target, 1, 0);
-    let id = world.commit(&find);
-    world.apply(8, find.reveal(id));
-    assert_eq!(world.submission(id).bond, Shannons(1_000 * 1_000), "by size");
+    let bond = |bond_per_byte| {
+        let (mut world, _) = World::with_models(
+            Params {
+                bond_per_byte: Shannons(bond_per_byte),
+                ..tiny()
+            },
+            3,
+        );
+        let target = world.open_targets().remove(0);
+        let find = world.find(8, &target, 1, 0);
+        let id = world.commit(&find);
+        world.apply(8, find.reveal(id));
+        (world.submission(id).bond, world.bond_floor())
+    };
+    // Everything is audited: a bond is a reward.
+    let (small, floor) = bond(1_000);
+    assert_eq!(small, floor);
+    assert_eq!(bond(SOMA).0, Shannons(1_000 * SOMA), "by size");
 }
 
 /// An embedding whose dot product with the target is at least `low` and below `high`.

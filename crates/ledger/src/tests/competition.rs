@@ -55,10 +55,10 @@ fn the_whole_competition() {
     let winner = world.win(8, &targets[0], 1, 1);
     let submission = world.submission(winner);
     assert_eq!(submission.found.as_ref().unwrap().model, models[1]);
-    assert_eq!(submission.bond, Shannons(1_000 * 1_000));
+    assert_eq!(submission.bond, world.bond_floor());
     let after = world.balance(8);
     assert!(
-        before > after && before - after < 2_000_000,
+        before > after && before - after < submission.bond.0 + 1_000_000,
         "the bond and two fees are out, the deposit is back"
     );
 
@@ -83,10 +83,9 @@ fn the_whole_competition() {
     world.until_epoch(4);
     let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
     assert_eq!(record.state.hits, 1);
-    assert_eq!(
-        record.reward_per_hit.0,
-        (record.pool.0 - record.pool.0 / 5) / 8 / 2 * 2
-    );
+    let fresh = record.emission.0 + record.recycled.0;
+    let targets = fresh - fresh / 5 + record.reserve.0 / world.genesis.params.emission_epochs;
+    assert_eq!(record.reward_per_hit.0, targets / 8 / 2 * 2);
     world.skip(3);
     let half = record.reward_per_hit.0 / 2;
     let owner = half / 10;
@@ -98,7 +97,7 @@ fn the_whole_competition() {
             pool: Shannons(half - owner)
         }
     );
-    assert_eq!(world.balance(8), after + half + 1_000 * 1_000);
+    assert_eq!(world.balance(8), after + half + submission.bond.0);
     let pool = view::pool(
         &mut world.state,
         soma_types::transaction::PoolId::Model(models[1]),
@@ -143,7 +142,7 @@ fn the_earliest_commit_wins_though_revealed_later() {
     assert_eq!(world.status(ids[1]), SubmissionStatus::LostRace { to: ids[0] });
     assert_eq!(
         world.balance(9),
-        before + deposit + 1_000 * 1_000,
+        before + deposit + world.bond_floor().0,
         "bond and deposit came back"
     );
 }
@@ -314,7 +313,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     let tasks = view::audit_tasks(&mut world.state, 0, 10).unwrap();
     assert_eq!(tasks.len(), 2);
     assert!(tasks.iter().all(|task| task.auditors.len() == 4));
-    let before = world.balance(8);
+    let (before, bond) = (world.balance(8), world.submission(cheat).bond);
     let false_score = Some((Verdict::FalseScore, 7));
     let valid = Some((Verdict::Valid, 8));
     // Both audits in the same blocks; validator 3 is lazy and wrong about the cheat.
@@ -339,7 +338,6 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
     world.until_epoch(4);
     world.skip(4);
-    let bond = Shannons(1_000 * 1_000);
     assert_eq!(
         world.status(cheat),
         SubmissionStatus::FoundFalse {

@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "6c39805d9433ced56e6d1c75b022dc8515156e616c7c644c3fa257fe380b3440"
+        "cf8d2fc5c2cb159189ea97f2967515a07120cd451580829364ff9eae8a3adbc5"
     );
 }

@@ -136,6 +136,34 @@ impl<'a> Player<'a> {
         self.push(who, make(Shannons(amount)));
     }
 
+    /// Three payments to two addresses that mostly have no account, of all that can be spent, a shannon more, or dust.
+    fn pay_strangers(&mut self, who: u8, b: u8, size: u8) {
+        let kind = |amount: u64| {
+            let payment = |to: u8, amount: u64| Payment {
+                to: address(to),
+                amount: Shannons(amount),
+            };
+            let (first, second) = (100 + b % 100, 100 + (b + 1) % 100);
+            let payments = vec![payment(first, 1), payment(second, amount), payment(first, 1)];
+            Kind::Transfer {
+                payments: List::new(payments).unwrap(),
+            }
+        };
+        let nonce = self.nonce(who);
+        let size_bytes = self.world.transaction(who, nonce, kind(1)).size_bytes();
+        let fee = view::fee(&mut self.world.state, size_bytes).unwrap().0;
+        let prices = 2 * self.params().account_price.0 + 2;
+        let left = self.world.balance(who).saturating_sub(fee).saturating_sub(prices);
+        self.push(
+            who,
+            kind(match size % 16 {
+                0 => left.max(1),
+                1 => left + 1,
+                _ => 1,
+            }),
+        );
+    }
+
     /// Executes the next block with all that waits for it.
     fn flush(&mut self) {
         let waiting = std::mem::take(&mut self.next);
@@ -354,6 +382,9 @@ impl<'a> Player<'a> {
                 if e == 1 {
                     let payments = List::new(vec![]).unwrap();
                     self.push(who, Kind::Transfer { payments });
+                }
+                if e >= 192 {
+                    self.pay_strangers(who, b, d);
                 }
             }
             3..7 => {
@@ -618,7 +649,7 @@ impl<'a> Player<'a> {
     fn propose(&mut self, a: u8, b: u8, c: u8, d: u8, e: u8) {
         use ParamChange as Change;
         let (small, points) = (u64::from(1 + d % 8), basis(1 + u16::from(d) * 39));
-        let change = match c % 18 {
+        let change = match c % 19 {
             0 => Change::EpochBlocks(7 + u64::from(d % 24)),
             1 => Change::AuditCommitBlocks(small),
             2 => Change::SettlementBlocks(small),
@@ -636,6 +667,7 @@ impl<'a> Player<'a> {
             14 => Change::ValidatorShare(points),
             15 => Change::LapseSlash(points),
             16 => Change::BurnPerYear(points),
+            17 => Change::AccountPrice(Shannons(u64::from(d) << 20)),
             _ => Change::SubmissionDeposit(Shannons(u64::from(d) << 20)),
         };
         // The same width, so that everything else about the tests' data still fits.

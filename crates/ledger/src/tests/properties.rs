@@ -668,6 +668,7 @@ fn changes() -> impl Strategy<Value = Vec<ParamChange>> {
         basis().prop_map(Change::LapseSlash),
         basis().prop_map(Change::FaultSlash),
         basis().prop_map(Change::BurnPerYear),
+        (0..SOMA).prop_map(|price| Change::AccountPrice(Shannons(price))),
     ];
     prop::collection::vec(change, 1..5)
 }

@@ -49,7 +49,6 @@ pub fn tiny() -> Params {
         refresh_epochs: 6,
         payouts_per_block: 5,
         committee_size: 10,
-        emission_epochs: 50,
         ..Params::local()
     }
 }
@@ -283,6 +282,11 @@ impl World {
 
     pub fn epoch(&mut self) -> Epoch {
         view::epoch(&mut self.state).unwrap().unwrap().epoch
+    }
+
+    /// The least bond of a reveal.
+    pub fn bond_floor(&mut self) -> Shannons {
+        view::epoch(&mut self.state).unwrap().unwrap().bond_floor
     }
 
     /// Empty blocks up to and including the first of `epoch`.

@@ -20,8 +20,8 @@ use super::{
     problem::{Error, parse},
 };
 
-/// What the faucet gives where no amount is named.
-const FAUCET_AMOUNT_DEFAULT: Shannons = Shannons(100 * SHANNONS_PER_SOMA);
+/// What the faucet gives where no amount is named: a few epochs' bonds on a localnet.
+const FAUCET_AMOUNT_DEFAULT: Shannons = Shannons(5_000 * SHANNONS_PER_SOMA);
 /// The most it gives at once.
 const FAUCET_AMOUNT_MAX: Shannons = Shannons(100_000 * SHANNONS_PER_SOMA);
 /// Epochs after which a faucet payment that was not included is void.

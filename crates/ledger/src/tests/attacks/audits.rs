@@ -150,7 +150,6 @@ fn a_cartel_at_the_threshold() {
     let (mut honest, _) = audited([HONEST; 4]);
     let honest_balance = honest.balance(0);
     let took = world.balance(0) as i64 - honest_balance as i64;
-    assert_eq!(bond, Shannons(1_000_000));
     assert!(took >= (bond.0 / 2 / 3) as i64, "{took}");
 }
 

@@ -112,15 +112,24 @@ fn data_withdrawn_before_the_audit() {
 /// Attack: a false score
 /// Does: claims losses and an embedding that hit, for data that does not.
 /// Outcome: whoever scores it knows: bond and reward are gone. At std, where a tenth is audited, the bond is at least twice
-/// nine times the most a hit can earn, so the expected gain is below minus eight tenths of a reward.
+/// nine times the most a hit can earn, so the expected gain is below minus eight tenths of a reward. Where everything is audited, it
+/// is a whole reward: what the claim kept from others.
 #[test]
 fn a_false_score() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     let before = world.wealth(ATTACKER);
     let id = world.win(ATTACKER, &target, 1, 0);
+    let bond = world.submission(id).bond;
     audited(&mut world, id, Verdict::FalseScore);
-    assert!(gain(&mut world, ATTACKER, before) < 0);
+    let SubmissionStatus::FoundFalse { reward, .. } = world.status(id) else {
+        panic!("it is false");
+    };
+    assert!(
+        bond.0 * 100 > reward.0 * 99 && reward.0 > 0,
+        "{bond} for {reward}"
+    );
+    assert!(gain(&mut world, ATTACKER, before) < -(bond.0 as i64));
 
     // With a sampled audit: rate * bond against (1 - rate) * reward, from what the ledger holds and pays.
     for rate in [500, 1_000, 2_500, 5_000] {

@@ -4,13 +4,15 @@ use proptest::prelude::*;
 use soma_types::{
     ChainId, Epoch, PublicKey, Rejection, Shannons, Signature, SignedTransaction, Transaction,
     TransactionKind as Kind, VerifiedTransaction,
+    event::Event,
     list::List,
+    objects::Target,
     params::Params,
-    transaction::{BasisPoints, PAYMENTS_MAX, Payment, PoolId, Withdrawal},
+    transaction::{BasisPoints, PAYMENTS_MAX, Payment, PoolId, Verdict, Withdrawal},
 };
 
 use super::{
-    super::world::{SOMA, World, address, basis, keys, tiny},
+    super::world::{Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
     gain,
 };
 use crate::view;
@@ -64,29 +66,160 @@ fn spam_at_the_minimum_fee() {
 
 /// Attack: dust accounts
 /// Does: pays a shannon to as many new accounts as a transaction holds, to bloat the state.
-/// Outcome: OPEN. An account costs its 40 bytes of a transaction: 445 shannons of fees at std's first multiplier, two million
-/// accounts to the SOMA, and a sixteenth of that at the lowest multiplier.
+/// Outcome: each new account costs him the account price besides its shannon, a thousandth of a SOMA at std whatever the multiplier, paid as
+/// a fee: a million accounts take a thousand SOMA. Without the price they took half a SOMA.
 #[test]
 fn dust_accounts() {
-    let params = Params {
-        fee_base: Params::std().fee_base,
-        fee_per_byte: Params::std().fee_per_byte,
-        ..tiny()
+    let mut world = World::new(tiny());
+    assert_eq!(world.genesis.params.account_price, Params::std().account_price);
+    let strangers = |first: u64| {
+        let payments = (0..PAYMENTS_MAX as u64).map(|number| {
+            let mut to = address(200);
+            to.0[..8].copy_from_slice(&(first + number).to_le_bytes());
+            Payment {
+                to,
+                amount: Shannons(1),
+            }
+        });
+        let payments = List::new(payments.collect()).unwrap();
+        Kind::Transfer { payments }
     };
-    let mut world = World::new(params);
+    let count = PAYMENTS_MAX as u64;
     let before = world.wealth(ATTACKER);
-    let payments = (0..PAYMENTS_MAX as u64).map(|number| {
-        let mut to = address(200);
-        to.0[..8].copy_from_slice(&number.to_le_bytes());
+    let receipt = world.apply(ATTACKER, strangers(0));
+    let cost = before - world.wealth(ATTACKER);
+    assert_eq!(cost, receipt.fee.0 + count * (1 + SOMA / 1_000));
+    assert_eq!(receipt.fee.0 / count, 445, "what it was without");
+    let fees = view::epoch(&mut world.state).unwrap().unwrap().fees;
+    assert_eq!(fees.0, cost - count, "all but the shannons is fees");
+
+    // Once they are there, they cost no more than others; and whoever cannot pay for all of them opens none.
+    let receipt = world.apply(ATTACKER, strangers(0));
+    assert!(
+        receipt
+            .events
+            .iter()
+            .all(|event| matches!(event, Event::Paid { .. }))
+    );
+    let left = world.balance(ATTACKER) - 2 * receipt.fee.0 - SOMA / 1_000;
+    world.apply(ATTACKER, pay(8, left));
+    let refused = world.fail(ATTACKER, strangers(count));
+    assert!(
+        matches!(refused, Rejection::InsufficientBalance { needed, .. } if needed.0 == count * (1 + SOMA / 1_000))
+    );
+    // Twice to the same one is one account.
+    let twice = vec![
         Payment {
-            to,
+            to: address(201),
             amount: Shannons(1),
+        };
+        2
+    ];
+    let payments = List::new(twice).unwrap();
+    let receipt = world.apply(8, Kind::Transfer { payments });
+    let opened = receipt.events.iter();
+    let opened = opened.filter(|event| matches!(event, Event::AccountOpened { .. }));
+    assert_eq!(opened.count(), 1);
+}
+
+/// What each of these epochs paid, from epoch 2 on: hits in it, each hit's reward, and the validators' pot.
+fn paid(hits: &[u8]) -> Vec<(u64, u64, u64)> {
+    let (mut world, _) = World::with_models(tiny(), 3);
+    let mut data = 0;
+    for (epoch, count) in (2..).zip(hits) {
+        world.until_epoch(epoch);
+        let mut left = usize::from(*count);
+        while left > 0 {
+            let targets: Vec<Target> = world.open_targets().into_iter().take(left).collect();
+            left -= targets.len();
+            let finds: Vec<Find> = targets
+                .iter()
+                .zip(data + 1..)
+                .map(|(target, data)| world.find(4 + data % 6, target, data, 0))
+                .collect();
+            data += finds.len() as u8;
+            let receipts = world.block(finds.iter().map(|find| (find.who, find.commit())).collect());
+            let ids = receipts.iter().map(created_submission);
+            let reveals = finds
+                .iter()
+                .zip(ids)
+                .map(|(find, id)| (find.who, find.reveal(id)));
+            let reveals = reveals.collect();
+            world.block(reveals);
+            world.skip(2);
         }
-    });
-    let payments = List::new(payments.collect()).unwrap();
-    world.apply(ATTACKER, Kind::Transfer { payments });
-    let cost = (before - world.wealth(ATTACKER)) / PAYMENTS_MAX as u64;
-    assert_eq!(cost, 446);
+    }
+    let end = 2 + hits.len() as u64;
+    world.until_epoch(end);
+    (2..end)
+        .map(|epoch| {
+            let record = view::epoch_record(&mut world.state, Epoch(epoch))
+                .unwrap()
+                .unwrap();
+            (record.state.hits, record.reward_per_hit.0, record.validator_pot.0)
+        })
+        .collect()
+}
+
+/// Attack: withholding finds to be paid more later
+/// Does: keeps what he finds for some epochs, alone or with all other submitters, so that the pool grows and a later hit earns more.
+/// Outcome: what nobody earned is paid out over as many epochs as the emission: an epoch without any hit raises a later reward by less than
+/// a 3652nd part, so that to have back what he withheld he would have to win everything for ten years. (A hit earned up to five
+/// times as much before.)
+#[test]
+fn withholding_finds_to_be_paid_more() {
+    let (withheld, steady) = (paid(&[0, 0, 0, 2]), paid(&[2, 2, 2, 2]));
+    assert_eq!((withheld[0].0, withheld[3].0, steady[3].0), (0, 2, 2));
+    let (later, now) = (withheld[3].1, steady[3].1);
+    assert!(later > now, "it does rise");
+    let lost = 3 * steady[0].1;
+    let epochs = tiny().emission_epochs;
+    assert!((later - now) * epochs <= lost + epochs, "by {}", later - now);
+}
+
+/// Attack: validators who gain from missing hits
+/// Does: as a validator keeps commits and reveals out of blocks, so that less of the pool goes to hits.
+/// Outcome: validators share a part of what an epoch adds, whatever becomes of the rest and of what earlier epochs left: with no hits at all they earn
+/// exactly what they earn with all of them, but for their part of the fees that are missing. (They earned up to five times as much before.)
+#[test]
+fn validators_who_gain_from_missing_hits() {
+    let (none, all) = (paid(&[0, 0, 0, 0, 0]), paid(&[8, 8, 8, 8, 8]));
+    assert_eq!((none[4].0, all[4].0), (0, 8));
+    for (none, all) in none.iter().zip(&all) {
+        assert!(none.2 <= all.2, "{} for no hits, {} for all", none.2, all.2);
+    }
+    // More hits than the goal do not cost more than the goal's.
+    let many = paid(&[12]);
+    assert_eq!(many[0].0, 12);
+    assert!(many[0].0 * many[0].1 <= 8 * all[0].1 + 16);
+}
+
+/// Attack: judging for the forfeits
+/// Does: as a validator finds winners false, models unusable or reveals late, so that more is forfeited to the pool of which validators have a part.
+/// Outcome: what is forfeited joins the reserve, of which validators have no part. All that anyone gets of a judgement is the finders'
+/// share of a bond.
+#[test]
+fn judging_for_the_forfeits() {
+    let pot = |verdict: Verdict| {
+        let (mut world, _) = World::with_models(tiny(), 3);
+        let target = world.open_targets().remove(0);
+        let id = world.win(ATTACKER, &target, 1, 0);
+        world.until_epoch(3);
+        let steps: Vec<_> = (0..4)
+            .map(|who| (who, audit_kinds(who, id, verdict, 1)))
+            .collect();
+        let commits = steps.iter().map(|(who, (commit, _))| (*who, commit.clone()));
+        world.block(commits.collect());
+        world.skip(8);
+        let reveals = steps.into_iter().map(|(who, (_, reveal))| (who, reveal));
+        world.block(reveals.collect());
+        world.until_epoch(5);
+        let record = view::epoch_record(&mut world.state, Epoch(4)).unwrap().unwrap();
+        (record.state.forfeits, record.validator_pot)
+    };
+    let (honest, slander) = (pot(Verdict::Valid), pot(Verdict::FalseScore));
+    assert!(slander.0.0 > honest.0.0 + 100 * SOMA, "the reward came back");
+    assert_eq!(slander.1, honest.1);
 }
 
 /// Attack: dust stakes and dust withdrawals

@@ -1,5 +1,7 @@
 //! Transactions: who is let in, what it costs, and what it does (PROTOCOL.md, section 3).
 
+use std::collections::BTreeSet;
+
 use soma_types::{
     Address, Epoch, Rejection, VerifiedTransaction,
     receipt::{Created, Outcome},
@@ -178,10 +180,16 @@ impl Economy {
         if payments.is_empty() || payments.iter().any(|payment| payment.amount.0 == 0) {
             return Err(Rejection::NothingToDo {});
         }
-        self.take(
-            &sender,
-            payments.iter().map(|payment| money(payment.amount)).sum(),
-        )?;
+        // Whoever has no account gets one, at the payer's cost.
+        let strangers: BTreeSet<Address> = payments
+            .iter()
+            .map(|payment| payment.to)
+            .filter(|to| !self.accounts.contains_key(to))
+            .collect();
+        let price = money(self.params.account_price) * strangers.len() as u128;
+        let paid: u128 = payments.iter().map(|payment| money(payment.amount)).sum();
+        self.take(&sender, paid + price)?;
+        self.now.fees += price;
         for payment in payments {
             self.credit(payment.to, money(payment.amount));
         }

@@ -102,20 +102,29 @@ impl Economy {
         }
     }
 
-    /// What each hit earns from a pool, even.
-    fn per_hit(&self, pool: u128, hits: u128) -> u128 {
-        let targets = pool - part(pool, self.params.validator_share);
+    /// What each hit earns, even: of what the epoch adds all but the validators' part, and of the reserve as
+    /// much as if it were to last for as many epochs as the emission.
+    fn per_hit(&self, fresh: u128, reserve: u128, hits: u128) -> u128 {
+        let targets = fresh - part(fresh, self.params.validator_share)
+            + reserve / u128::from(self.params.emission_epochs);
         let per_hit = targets / hits.max(u128::from(self.params.hits_goal));
         per_hit - per_hit % 2
     }
 
-    /// What makes a false claim a loss in an epoch that expects this pool: the most that a hit can earn,
-    /// times the chance not to be audited over the chance to be, times the margin.
-    pub(super) fn bond_floor(&self, pool: u128) -> u128 {
+    /// What makes a false claim a loss in an epoch that expects to add and to find this: the most that a hit
+    /// can earn, times the chance not to be audited over the chance to be, times the margin; and not less than
+    /// what it takes from others.
+    pub(super) fn bond_floor(&self, fresh: u128, reserve: u128) -> u128 {
+        // Choice: without a margin there is no floor.
+        if self.params.bond_margin == 0 {
+            return 0;
+        }
         let audited = u128::from(self.params.audit_rate.get());
-        let fair = (self.per_hit(pool, 0) * (10_000 - audited)).div_ceil(audited);
+        let reward = self.per_hit(fresh, reserve, 0);
+        let fair = (reward * (10_000 - audited)).div_ceil(audited);
+        let floor = reward.max(fair * u128::from(self.params.bond_margin));
         // Choice: what no balance could hold is shown as the most that fits.
-        (fair * u128::from(self.params.bond_margin)).min(u128::from(u64::MAX))
+        floor.min(u128::from(u64::MAX))
     }
 
     /// Closes the epoch and opens the next with this block.
@@ -129,28 +138,26 @@ impl Economy {
         let burned = self.now.fees.min(target);
         let recycled = self.now.fees - burned;
         self.burned += burned;
-        self.reward_pool += recycled;
         let m = self.now.multiplier_q16;
         let (low, high) = (m - m / 8, m + m / 8);
         // Choice: without fees it rises.
         let wanted = (m * target).checked_div(self.now.fees).unwrap_or(high);
         let multiplier_q16 = wanted.clamp(low, high).clamp(1 << 12, 1 << 32);
 
-        // Rewards: the pool is split, and what nobody earned stays in it.
+        // Rewards: validators share in what is fresh alone. What nobody earns is the next epoch's reserve.
         let emission = self.emission(self.now.epoch);
         self.emission_left -= emission;
-        self.reward_pool += emission;
-        let pool = self.reward_pool;
-        let validators = part(pool, self.params.validator_share);
+        let (fresh, reserve) = (emission + recycled, self.reward_pool);
+        let validators = part(fresh, self.params.validator_share);
         let hits = u128::from(self.now.hits);
-        let per_hit = self.per_hit(pool, hits);
-        self.reward_pool -= validators + per_hit * hits;
+        let per_hit = self.per_hit(fresh, reserve, hits);
+        self.reward_pool = fresh + reserve - validators - per_hit * hits;
         self.closed.push(EpochRecord {
             state,
             emission: shannons(emission),
             burned: shannons(burned),
             recycled: shannons(recycled),
-            pool: shannons(pool),
+            reserve: shannons(reserve),
             reward_per_hit: shannons(per_hit),
             validator_pot: shannons(validators + self.now.rent),
             settled_hits: 0,
@@ -176,7 +183,7 @@ impl Economy {
             started_ms: block.timestamp_ms,
             multiplier_q16,
             rent_rate: self.now.rent_rate,
-            bond_floor: self.bond_floor(self.reward_pool + self.emission(self.now.epoch + 1)),
+            bond_floor: self.bond_floor(self.emission(self.now.epoch + 1) + recycled, self.reward_pool),
             z_q16: self.now.z_q16,
             mean_hits_q16: self.now.mean_hits_q16,
             ..Now::default()

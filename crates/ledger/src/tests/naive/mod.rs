@@ -316,7 +316,7 @@ impl Economy {
             paid_seats: 0,
             params,
         };
-        economy.now.bond_floor = economy.bond_floor(economy.emission(0));
+        economy.now.bond_floor = economy.bond_floor(economy.emission(0), 0);
         economy
     }
 
