@@ -143,7 +143,7 @@ impl<'a> Player<'a> {
                 to: address(to),
                 amount: Shannons(amount),
             };
-            let (first, second) = (100 + b % 100, 100 + (b + 1) % 100);
+            let (first, second) = (100 + b % 100, 100 + b.wrapping_add(1) % 100);
             let payments = vec![payment(first, 1), payment(second, amount), payment(first, 1)];
             Kind::Transfer {
                 payments: List::new(payments).unwrap(),
