@@ -439,7 +439,7 @@ fn a_killed_network_resumes() {
         let client = client(&net, 2);
         wait("blocks", async || (height(&client).await > before).then_some(())).await;
         let account = client.account(&ALICE).await.unwrap();
-        assert_eq!(account.balance, Shannons(200 * SHANNONS_PER_SOMA));
+        assert_eq!(account.balance, Shannons(2 * 5_000 * SHANNONS_PER_SOMA));
     });
     net.stop().unwrap();
 }

@@ -44,6 +44,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "cf8d2fc5c2cb159189ea97f2967515a07120cd451580829364ff9eae8a3adbc5"
+        "3d42b85ed34b8412fb89678780608353854cf21a8a6dfe0eaa3c8c8da65fdd30"
     );
 }
