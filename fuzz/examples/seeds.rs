@@ -2,13 +2,28 @@
 
 use std::{fs, io, path::Path};
 
+use commonware_codec::Encode as _;
+use commonware_consensus::types::{Epoch as Era, Height as BlockHeight, Round, View};
+use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
+use commonware_storage::mmr::Location as Place;
+use commonware_utils::non_empty_range;
 use soma_blobs::encrypt;
 use soma_client::keyfile::{KeyFile, Secret};
-use soma_fuzz::{genesis, keys, small_architecture};
+use soma_fuzz::{World, genesis, keys, small_architecture};
 use soma_model::layout;
+use soma_node::{
+    block::{Block, SeedSignature},
+    consensus::{Context, Digest, SEED_SIGNATURE_BYTES},
+    execution::StateValue,
+    index::Record,
+};
 use soma_types::{
-    BlockHash, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, Seed, Shannons,
-    SubmissionId, TargetId, Transaction, TransactionKind as Kind, Transcript,
+    BlockHash, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId, Salt, Seed,
+    Shannons, SignedTransaction, SubmissionId, TargetId, Transaction, TransactionKind as Kind, Transcript,
+    api::{
+        FaucetRequest, Page, Problem, Submitted, TransactionView,
+        score::{OneOrMany, ScoreRequest},
+    },
     equivocation::{Equivocation, SignedDigest},
     list::List,
     transaction::{BasisPoints, ModelFault, Payment, PoolId, SubmissionReveal, Verdict, Withdrawal},
@@ -130,6 +145,98 @@ fn write(folder: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<()
     fs::write(folder.join(name), bytes)
 }
 
+/// A block with these transactions, after genesis.
+fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
+    let range = non_empty_range!(Place::new(1), Place::new(9));
+    let parent = Block::genesis([1; 32], 1_000, Digest::from([2; 32]), range).digest();
+    Block {
+        context: Context {
+            round: Round::new(Era::zero(), View::new(7)),
+            leader: ed25519::PrivateKey::from_seed(3).public_key(),
+            parent: (View::new(6), parent),
+        },
+        parent,
+        height: BlockHeight::new(1),
+        timestamp_ms: 1_250,
+        seed,
+        transactions,
+        state_root: Digest::from([3; 32]),
+        range: non_empty_range!(Place::new(2), Place::new(1_000)),
+    }
+}
+
+/// What became of a boundary's block with a transaction in it.
+fn record() -> Record {
+    let mut world = World::populated();
+    let mut outcome = world.block(&[]);
+    while !outcome.boundary {
+        let transaction = world.transaction(1, Kind::LeaveValidator);
+        outcome = world.block(&[transaction]);
+    }
+    Record {
+        height: Height(50),
+        epoch: outcome.epoch,
+        timestamp_ms: 1,
+        receipts: outcome.receipts,
+        events: outcome.events,
+    }
+}
+
+/// What nodes and clients say to each other. The first byte is the decoder's place in `fuzz_target_api`.
+fn said(record: &Record, signed: &SignedTransaction) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let stream = record
+        .event_views()
+        .iter()
+        .try_fold(String::from(": hello\r\n"), |text, view| {
+            let data = serde_json::to_string(view)?;
+            Ok::<_, serde_json::Error>(format!(
+                "{text}event: block\nid: {}\ndata: {data}\n\n",
+                view.index
+            ))
+        })?;
+    let event = serde_json::to_vec(&record.event_views().first())?;
+    let request = ScoreRequest {
+        models: vec!["a".into()],
+        data: OneOrMany::Many(vec!["AAAA".into(), "soma:0x00".into()]),
+        seed: Some(Seed([1; 32])),
+    };
+    let view = TransactionView {
+        hash: signed.hash(),
+        transaction: signed.transaction.clone(),
+        receipt: record.receipts.first().cloned(),
+        timestamp_ms: Some(1),
+    };
+    let page = Page {
+        items: vec![view],
+        next: Some("7".into()),
+    };
+    let faucet = FaucetRequest {
+        address: keys(0).address(),
+        amount: Some(Shannons(5)),
+    };
+    let problem = Problem {
+        kind: "urn:soma:rejection:108".into(),
+        title: "no".into(),
+        status: 422,
+        detail: "why".into(),
+        code: Some(108),
+        name: Some("Insufficient".into()),
+    };
+    let submitted = Submitted { hash: signed.hash() };
+    Ok(vec![
+        ("stream", [&[0], stream.as_bytes()].concat()),
+        ("score", [&[1], &serde_json::to_vec(&request)?[..]].concat()),
+        ("faucet", [&[2], &serde_json::to_vec(&faucet)?[..]].concat()),
+        ("event", [&[8], &event[..]].concat()),
+        ("transactions", [&[14], &serde_json::to_vec(&page)?[..]].concat()),
+        ("problem", [&[16], &serde_json::to_vec(&problem)?[..]].concat()),
+        (
+            "submitted",
+            [&[20], &serde_json::to_vec(&submitted)?[..]].concat(),
+        ),
+    ])
+}
+
 fn main() -> io::Result<()> {
     let folder = std::env::args().nth(1).unwrap_or_else(|| "seeds".to_owned());
     let folder = Path::new(&folder);
@@ -158,6 +265,24 @@ fn main() -> io::Result<()> {
     }
     .sign(&keys(1));
     write(folder, "transaction", "signed", &signed.encode())?;
+    let seed = SeedSignature([9; SEED_SIGNATURE_BYTES]);
+    for (name, block) in [
+        ("empty", block(vec![], None)),
+        (
+            "full",
+            block(vec![signed.encode(), vec![], vec![7; 300]], Some(seed)),
+        ),
+    ] {
+        write(folder, "block", name, &[&[0], &block.encode()[..]].concat())?;
+    }
+    let record = record();
+    for (name, bytes) in said(&record, &signed)? {
+        write(folder, "api", name, &bytes)?;
+    }
+    let record = borsh::to_vec(&record).expect("to memory");
+    write(folder, "block", "record", &[&[1], &record[..]].concat())?;
+    let value = StateValue(vec![1, 2, 3]).encode();
+    write(folder, "block", "value", &[&[2], &value[..]].concat())?;
     let json = |value: serde_json::Result<Vec<u8>>| value.expect("to memory");
     write(folder, "genesis", "small", &json(serde_json::to_vec(&genesis())))?;
     write(

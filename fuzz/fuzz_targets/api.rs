@@ -8,8 +8,8 @@ use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 use soma_client::sse::{Decoder, Message};
 use soma_types::api::{
-    AccountView, AuditView, BlobView, BlockView, EpochView, EventView, FaucetRequest, FinalityView, ModelView,
-    Page, Problem, ProposalView, Simulated, Status, SubmissionView, Submitted, Supply, TargetView,
+    AccountView, AuditView, BlobView, BlockView, EpochView, EventView, FaucetRequest, FinalityView,
+    ModelView, Page, Problem, ProposalView, Simulated, Status, SubmissionView, Submitted, Supply, TargetView,
     TransactionView, ValidatorView,
     score::{ScoreAnswer, ScoreRequest},
 };
@@ -40,7 +40,10 @@ fn stream(bytes: &[u8]) {
         assert_eq!(events(bytes, length), whole);
     }
     for message in &whole.0 {
-        assert!(message.data.len() <= 3 * bytes.len(), "lossy UTF-8 takes three bytes for one");
+        assert!(
+            message.data.len() <= 3 * bytes.len(),
+            "lossy UTF-8 takes three bytes for one"
+        );
         json::<EventView>(message.data.as_bytes());
     }
 }

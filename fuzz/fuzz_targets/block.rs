@@ -23,7 +23,12 @@ fn block(bytes: &[u8]) {
     assert!(bytes.len() <= Block::max_encode_size(&()));
     assert!(block.transactions.len() <= BLOCK_TRANSACTIONS_MAX);
     assert!(block.transactions.iter().map(Vec::len).sum::<usize>() <= BLOCK_BYTES_MAX);
-    assert!(block.transactions.iter().all(|one| one.len() <= TRANSACTION_BYTES_MAX));
+    assert!(
+        block
+            .transactions
+            .iter()
+            .all(|one| one.len() <= TRANSACTION_BYTES_MAX)
+    );
     // Its digest is a function of its bytes, and of all of them.
     let digest = block.digest();
     assert_eq!(Block::decode(block.encode()).unwrap().digest(), digest);
@@ -39,7 +44,10 @@ fn block(bytes: &[u8]) {
     assert!(!block.timestamp_follows(&block));
     let mut next = block.clone();
     next.timestamp_ms = block.timestamp_ms.wrapping_add(TIMESTAMP_STEP_MS_MAX);
-    assert_eq!(next.timestamp_follows(&block), next.timestamp_ms > block.timestamp_ms);
+    assert_eq!(
+        next.timestamp_follows(&block),
+        next.timestamp_ms > block.timestamp_ms
+    );
     let _ = Block::seed_round(&block.context);
     for transaction in &block.transactions {
         if let Ok(signed) = SignedTransaction::decode(transaction) {

@@ -8,10 +8,12 @@ use soma_types::{
     event::Event,
     genesis::Genesis,
     objects::{
-        Account, AuditOutcome, AuditVote, Committee, DataClaim, EpochRecord, EpochState, Model, Pool,
-        Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
+        Account, AuditOutcome, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState, Model, Pool,
+        PoolPrice, Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
     },
     params::Params,
+    transaction::PoolId,
+    upgrade::Proposal,
 };
 
 fn canonical<T: BorshSerialize + BorshDeserialize>(bytes: &[u8]) {
@@ -41,6 +43,10 @@ const DECODERS: &[fn(&[u8])] = &[
     canonical::<Target>,
     canonical::<Unbonding>,
     canonical::<Validator>,
+    canonical::<Duty>,
+    canonical::<PoolId>,
+    canonical::<PoolPrice>,
+    canonical::<Proposal>,
 ];
 
 fuzz_target!(|bytes: &[u8]| {

@@ -6,8 +6,9 @@ use std::{fmt::Display, str::FromStr};
 use libfuzzer_sys::fuzz_target;
 use soma_blobs::Location;
 use soma_types::{
-    Address, ContentHash, Epoch, Height, ModelId, PublicKey, Seed, Shannons, Signature, Url,
-    amount::MAX_SUPPLY, bounded::URL_MAX_BYTES, transaction::PoolId,
+    Address, ContentHash, Epoch, Height, ModelId, PublicKey, Seed, Shannons, Signature, SubmissionId,
+    TargetId, TransactionHash, Transcript, Url, amount::MAX_SUPPLY, bounded::URL_MAX_BYTES, objects::Shares,
+    transaction::PoolId,
 };
 
 fn round_trip<T: FromStr + Display + PartialEq + std::fmt::Debug>(text: &str) {
@@ -26,7 +27,12 @@ fuzz_target!(|text: &str| {
     round_trip::<PublicKey>(text);
     round_trip::<Seed>(text);
     round_trip::<Shannons>(text);
+    round_trip::<Shares>(text);
     round_trip::<Signature>(text);
+    round_trip::<SubmissionId>(text);
+    round_trip::<TargetId>(text);
+    round_trip::<TransactionHash>(text);
+    round_trip::<Transcript>(text);
     round_trip::<Url>(text);
     if let Ok(pool) = text.parse::<PoolId>() {
         assert_eq!(pool.to_string().parse::<PoolId>().unwrap(), pool);

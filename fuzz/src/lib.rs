@@ -1,4 +1,21 @@
 //! A network in the middle of its life, for `fuzz_target_apply`, and what else targets share.
+//!
+//! Everything that takes bytes from outside, and the target that throws bytes at it:
+//!
+//! | who sends it | what | target |
+//! |---|---|---|
+//! | clients, gossip, blocks | a signed transaction, as bytes and as JSON | `transaction`; executed: `apply` |
+//! | peers | blocks | `block` |
+//! | clients | HTTP bodies in JSON; ids and amounts in paths and queries | `api`, `text` |
+//! | nodes, to clients | answers in JSON, streams of events | `api` |
+//! | a node's disk | values of the state, records of blocks | `objects`, `block` |
+//! | an operator | the genesis file, an architecture, amounts, ids, URLs | `genesis`, `architecture`, `text` |
+//! | hosts of weights | encrypted containers, weights | `container`, `weights` |
+//! | submitters, trainers | embeddings | `embedding` |
+//! | a wallet's folder | key files, recovery words | `keyfile` |
+//!
+//! Not here: consensus messages and the network's framing (commonware's own, fuzzed there), text for training (local files, read by
+//! libraries), and a localnet's folder, which only its owner writes.
 
 use soma_ledger::{Block, BlockOutcome, Executor, MemoryState, RoutingCache, initialize, view};
 use soma_types::{

@@ -107,7 +107,7 @@ pub enum Command {
     /// Look at submissions.
     #[command(subcommand)]
     Submission(SubmissionCommand),
-    /// Look at validators, and change the protocol as one of them.
+    /// Look at validators, become one, and change the protocol as one of them.
     #[command(subcommand)]
     Validator(ValidatorCommand),
     /// Simulate years of the network.
@@ -217,6 +217,11 @@ pub enum StakeCommand {
         #[command(flatten)]
         signer: Signer,
     },
+    /// List stake: what counts, what will from the next epoch, and what unbonds until when.
+    List {
+        /// A wallet's name or an address; the wallet in use if left out.
+        account: Option<String>,
+    },
 }
 
 /// `soma model`.
@@ -267,6 +272,25 @@ pub enum ModelCommand {
         /// The text whose mean embedding the model registers.
         #[arg(long, value_name = "SRC")]
         data: String,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Change the owner's share of a model's rewards from the next epoch.
+    SetCommission {
+        /// The model.
+        model: Reference,
+        /// The new share, in basis points (100 = 1%).
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Stop competing at the next boundary, for good. Stake in the model can still be withdrawn.
+    Deactivate {
+        /// The model.
+        model: Reference,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,
@@ -492,6 +516,69 @@ pub struct EconomyArgs {
 pub enum ValidatorCommand {
     /// List the validators, and what is proposed.
     List,
+    /// Become a validator in the ledger: stake, a vote, and duties, but no blocks yet.
+    ///
+    /// From the next epoch on the largest validators have seats: they vote on proposals and on rent, report models, and are
+    /// drawn as auditors. What this does not do yet: blocks are ordered by the validators of the network's genesis
+    /// until committees are reshared, and a seat is paid for blocks, so a registered validator earns nothing so far; and no
+    /// command of this program audits for it.
+    Register {
+        /// The wallet with the key that the validator's node signs with: one of its own, not the one that holds money.
+        #[arg(long, value_name = "WALLET")]
+        network_key: String,
+        /// Its share of its pool's rewards, in basis points (100 = 1%).
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// The first stake, in SOMA; the least allowed if left out.
+        #[arg(long)]
+        stake: Option<Shannons>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Give up the seat at the next boundary. The stake stays in the pool until it is withdrawn.
+    Leave {
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Change the validator's share of its pool's rewards from the next epoch.
+    Commission {
+        /// The new share, in basis points (100 = 1%).
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Vote on the price of storing weights: the stake-weighted median of the seats counts from the next epoch.
+    Rent {
+        /// The price of a MiB for an epoch, in SOMA.
+        amount: Shannons,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Report that a model's revealed weights are unusable. Past two thirds of the seats' stake it is retired and slashed.
+    ReportModel {
+        /// The model.
+        model: Reference,
+        /// What is wrong.
+        #[arg(long)]
+        fault: Fault,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Show that a validator voted for two blocks in one view. It loses a part of its pool and its seat; anyone may.
+    ReportEquivocation {
+        /// The evidence, in JSON: {"network_key":"0x..","epoch":5,"view":6,"first":{"digest":"0x..","signature":"0x.."},
+        /// "second":{..}}.
+        evidence: PathBuf,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
     /// Propose a change of the protocol.
     Propose(ProposeArgs),
     /// Vote for a proposal.
@@ -505,6 +592,19 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
+}
+
+/// What is wrong with a model's revealed weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// The encrypted file cannot be downloaded.
+    Unavailable,
+    /// It has another size or hash than committed.
+    HashMismatch,
+    /// The revealed key is not the one that its header commits to.
+    WrongKey,
+    /// The weights do not parse, or do not fit the architecture.
+    BadWeights,
 }
 
 /// `soma validator propose`.

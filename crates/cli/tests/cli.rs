@@ -43,6 +43,10 @@ fn usage_errors_exit_with_2() {
         &["localnet", "--listen", "127.0.0.1:65535"],
         &["localnet", "--validators", "0"],
         &["score"],
+        &["validator", "register"],
+        &["validator", "commission", "10001"],
+        &["validator", "report-model", "0x123456", "--fault", "ugly"],
+        &["model", "set-commission", "0x123456", "half"],
     ];
     let transcripts: Vec<String> = commands
         .iter()
@@ -124,6 +128,41 @@ fn a_password_keeps_a_wallet() {
         bench.describe(export, &bench.run_with(export, "", Some("correct horse"))),
     ];
     snapshot!("passwords", transcripts.join("\n"));
+}
+
+/// What registering means so far is said where it is asked for.
+#[test]
+fn validators_are_told_what_they_get() {
+    let bench = Bench::new();
+    let import = bench.run_with(&["wallet", "import", "alice"], WORDS, None);
+    assert!(import.status.success());
+    let vote = |digest: &str| json!({ "digest": format!("0x{}", digest.repeat(64)), "signature": format!("0x{}", "9".repeat(128)) });
+    let evidence = |second| json!({ "network_key": format!("0x{}", "7".repeat(64)), "epoch": 5, "view": 6, "first": vote("1"), "second": vote(second) });
+    bench.write("same.json", evidence("1").to_string());
+    bench.write("half.json", "{\"network_key\": 7}");
+    let show = |file| bench.transcript(&["validator", "report-equivocation", file, "--network", NOWHERE]);
+    let register = |key| {
+        bench.transcript(&[
+            "validator",
+            "register",
+            "--network-key",
+            key,
+            "--network",
+            NOWHERE,
+        ])
+    };
+    let transcripts = [
+        bench.transcript(&["validator", "--help"]),
+        bench.transcript(&["validator", "register", "--help"]),
+        bench.transcript(&["validator", "report-equivocation", "--help"]),
+        bench.transcript(&["stake", "--help"]),
+        register("alice"),
+        register("node"),
+        show("missing.json"),
+        show("half.json"),
+        show("same.json"),
+    ];
+    snapshot!("validators", transcripts.join("\n"));
 }
 
 #[test]

@@ -70,6 +70,15 @@ impl Localnet {
         self.json(bench, &["status"])["height"].as_u64().unwrap()
     }
 
+    /// Waits for an epoch.
+    fn reaches(&self, bench: &Bench, epoch: u64) {
+        let start = Instant::now();
+        while self.json(bench, &["status"])["epoch"].as_u64().unwrap() < epoch {
+            assert!(start.elapsed() < Duration::from_secs(120), "no epoch {epoch}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
     /// Waits for a later block.
     fn goes_on(&self, bench: &Bench) {
         let (start, height) = (Instant::now(), self.height(bench));
@@ -88,6 +97,80 @@ impl Drop for Localnet {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whoever stakes enough becomes a validator of the ledger, has a seat from the next epoch, and can leave again.
+#[test]
+fn e2e_a_validator_comes_and_goes() {
+    let bench = Bench::new();
+    bench.json(&["wallet", "new", "alice"]);
+    bench.json(&["wallet", "new", "node"]);
+    let net = Localnet::start(&bench);
+    let refused = |args: &[&str], why: &str| {
+        let output = bench.run(&[args, &["--network", &net.api]].concat());
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(why), "{args:?}: {stderr}");
+    };
+    let run = |args: &[&str]| bench.ok(&[args, &["--network", &net.api]].concat());
+    let register = ["validator", "register", "--network-key", "node"];
+    let soma = |amount: &Value| amount.as_str().unwrap().parse::<u64>().unwrap() / SHANNONS_PER_SOMA;
+
+    net.json(&bench, &["faucet", "--amount", "2500"]);
+    refused(&["validator", "leave"], "no validator: register first");
+    refused(&[&register[..], &["--stake", "999"]].concat(), "1000 SOMA");
+    let said = run(&[&register[..], &["--commission", "500"]].concat());
+    assert!(
+        said.contains("with 1000 SOMA") && said.contains("orders no blocks yet"),
+        "{said}"
+    );
+    refused(&register, "is a validator");
+    let list = net.json(&bench, &["stake", "list"]);
+    assert_eq!(soma(&list["stakes"][0]["pending"]), 1_000);
+    let joined = list["epoch"].as_u64().unwrap();
+    assert!(run(&["validator", "commission", "600"]).contains("6.00%"));
+    assert!(run(&["validator", "rent", "0.00002"]).contains("0.00002 SOMA"));
+    refused(&["validator", "rent", "1.5"], "the most is 1 SOMA");
+    let reported = "0x".to_owned() + &"1".repeat(64);
+    refused(&["model", "set-commission", &reported, "5"], "model");
+    refused(&["model", "deactivate", &reported], "model");
+    refused(
+        &["validator", "report-model", &reported, "--fault", "wrong-key"],
+        "no seat",
+    );
+    let vote = |digest: &str| serde_json::json!({ "digest": format!("0x{}", digest.repeat(64)), "signature": format!("0x{}", "9".repeat(128)) });
+    let evidence = serde_json::json!({ "network_key": reported, "epoch": 0, "view": 6, "first": vote("1"), "second": vote("2") });
+    bench.write("evidence.json", evidence.to_string());
+    refused(&["validator", "report-equivocation", "evidence.json"], "seat");
+
+    let address = list["address"].as_str().unwrap().to_owned();
+    let pool = format!("validator:{address}");
+    net.reaches(&bench, joined + 1);
+    let seated = net.json(&bench, &["validator", "list"]);
+    let validators = seated["validators"].as_array().unwrap();
+    let own = validators
+        .iter()
+        .find(|view| view["validator"]["address"] == address.as_str());
+    assert_eq!(soma(&own.unwrap()["seat"]["stake"]), 1_000);
+    // It votes, as any seat does.
+    run(&["validator", "propose", "--set", "open_targets=20"]);
+    refused(&["stake", "withdraw", &pool, "100"], "1000 SOMA");
+    let said = run(&["validator", "leave"]);
+    assert!(said.contains(&pool), "{said}");
+    run(&["stake", "withdraw", &pool, "600"]);
+    let list = net.json(&bench, &["stake", "list"]);
+    let waiting = &list["unbonding"][0];
+    assert_eq!(soma(&list["stakes"][0]["counting"]), 400);
+    assert_eq!(soma(&waiting["amount"]), 600);
+    assert_eq!(
+        waiting["release"].as_u64(),
+        list["epoch"].as_u64().map(|now| now + 2)
+    );
+    let text = run(&["stake", "list"]);
+    assert!(
+        text.contains("UNBONDING FROM") && text.contains("600") && text.contains("2 ahead"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use soma_blobs::{container, location::Location};
 use soma_types::equivocation::Equivocation;
+use soma_types::keys::Keypair;
 use soma_types::list::List;
 use soma_types::objects::Weights;
 use soma_types::receipt::{Created, Outcome};
-use soma_types::transaction::{BasisPoints, Payment, PoolId, Withdrawal};
+use soma_types::transaction::{
+    BasisPoints, ModelFault, Payment, PoolId, VALIDATOR_KEY_NAMESPACE, Withdrawal, validator_key_message,
+};
 use soma_types::upgrade::{Ballot, Upgrade};
 use soma_types::{
     Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, SubmissionId,
@@ -74,6 +77,46 @@ impl Account {
     pub async fn challenge(&self, submission: SubmissionId) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::ChallengeSubmission { submission })
             .await
+    }
+
+    /// Makes this account a validator, whose node signs with `network`: a seat from the next epoch, if its stake is
+    /// among the largest then.
+    pub async fn register_validator(
+        &self,
+        network: &Keypair,
+        commission: BasisPoints,
+        stake: Shannons,
+    ) -> Result<Receipt, ClientError> {
+        let message = validator_key_message(&self.chain().await?, &self.address());
+        self.execute(TransactionKind::RegisterValidator {
+            network_key: network.public_key(),
+            proof: network.sign(VALIDATOR_KEY_NAMESPACE, &message),
+            commission,
+            stake,
+        })
+        .await
+    }
+
+    /// Gives up this validator's seat at the next boundary. Its stake stays where it is until withdrawn.
+    pub async fn leave_validator(&self) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::LeaveValidator).await
+    }
+
+    /// Changes this validator's share of its pool's rewards from the next epoch.
+    pub async fn set_validator_commission(&self, commission: BasisPoints) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::SetValidatorCommission { commission })
+            .await
+    }
+
+    /// Votes, as a validator, on the price of storing a MiB of weights for an epoch.
+    pub async fn set_rent_vote(&self, rent_per_mib_epoch: Shannons) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::SetRentVote { rent_per_mib_epoch })
+            .await
+    }
+
+    /// Reports, as a validator with a seat, that a model's revealed weights are unusable.
+    pub async fn report_model(&self, model: ModelId, fault: ModelFault) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::ReportModel { model, fault }).await
     }
 
     /// Proposes a change of the protocol, as a validator with a seat. Returns the proposal's number.

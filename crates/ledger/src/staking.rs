@@ -270,11 +270,14 @@ impl Ledger<'_> {
         self.set(&POOLS, &id, &pool);
         self.set(&POSITIONS, &(id, *sender), &position);
         self.credit(sender, returned, Bucket::Pending)?;
-        self.begin_unbonding(sender, id, &pool, unbonding)?;
+        // It stops counting at the next boundary, and waits from there.
+        let release = self.epoch().plus(1).plus(self.hot.now.unbonding_epochs);
+        self.begin_unbonding(sender, id, &pool, unbonding, release)?;
         self.emit(Event::StakeWithdrawn {
             pool: id,
             staker: *sender,
             unbonding,
+            release,
             returned,
         });
         Ok(())
@@ -309,13 +312,12 @@ impl Ledger<'_> {
         id: PoolId,
         pool: &Pool,
         amount: Shannons,
+        release: Epoch,
     ) -> Result<(), Stop> {
         if amount.is_zero() {
             return Ok(());
         }
         self.shift(Bucket::Pools, Bucket::Unbonding, amount)?;
-        // It stops counting at the next boundary, and waits from there.
-        let release = self.epoch().plus(1).plus(self.hot.now.unbonding_epochs);
         let index = self.get(&UNBONDING_LEN, &release)?.unwrap_or(0);
         self.set(
             &UNBONDING,

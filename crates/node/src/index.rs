@@ -5,7 +5,7 @@
 //! maps from names to records live in memory and are rebuilt from the records when the node starts.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -25,7 +25,7 @@ use commonware_utils::{
 use soma_ledger::BlockOutcome;
 use soma_types::{
     Address, Epoch, Height, Receipt, SignedTransaction, TransactionHash,
-    api::{EventView, Percentiles},
+    api::{EventView, Percentiles, UnbondingView},
     event::Event,
     upgrade::{PROTOCOL_VERSION, ProtocolVersion},
 };
@@ -105,6 +105,8 @@ pub struct Tip {
 struct Memory {
     transactions: HashMap<TransactionHash, (u64, u32)>,
     accounts: HashMap<Address, Vec<TransactionHash>>,
+    /// Withdrawn stake that waits, in the order of release.
+    unbonding: HashMap<Address, Vec<UnbondingView>>,
     recorded: u64,
     tip: Option<Tip>,
     seen_ms: BTreeMap<(u64, Digest), u64>,
@@ -131,15 +133,45 @@ impl Memory {
             }
         }
         for event in &record.events {
-            if let Event::UpgradeScheduled {
-                version, activation, ..
-            } = event
-                && *version > PROTOCOL_VERSION
+            match event {
+                Event::UpgradeScheduled {
+                    version, activation, ..
+                } if *version > PROTOCOL_VERSION => self.unsupported = Some((*version, *activation)),
+                Event::Unbonded { staker, .. } => self.released(staker),
+                _ => {}
+            }
+        }
+        for event in record.receipts.iter().flat_map(|receipt| &receipt.events) {
+            if let Event::StakeWithdrawn {
+                pool,
+                staker,
+                unbonding,
+                release,
+                ..
+            } = *event
+                && !unbonding.is_zero()
             {
-                self.unsupported = Some((*version, *activation));
+                let waiting = self.unbonding.entry(staker).or_default();
+                let place = waiting.partition_point(|other| other.release <= release);
+                let view = UnbondingView {
+                    pool,
+                    amount: unbonding,
+                    release,
+                };
+                waiting.insert(place, view);
             }
         }
         self.recorded = record.height.0;
+    }
+
+    /// The first that waits is released first.
+    fn released(&mut self, staker: &Address) {
+        if let Entry::Occupied(mut waiting) = self.unbonding.entry(*staker) {
+            waiting.get_mut().remove(0);
+            if waiting.get().is_empty() {
+                waiting.remove();
+            }
+        }
     }
 }
 
@@ -293,6 +325,17 @@ impl<E: Runtime> Index<E> {
         let end = end.unwrap_or(all.len()).min(all.len());
         let start = end.saturating_sub(limit);
         (start, all[start..end].to_vec())
+    }
+
+    /// What an account has withdrawn and not yet got, in the order of release.
+    #[must_use]
+    pub fn unbonding(&self, account: &Address) -> Vec<UnbondingView> {
+        self.memory
+            .read()
+            .unbonding
+            .get(account)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The newest finalized block since the node started.

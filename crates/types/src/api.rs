@@ -248,6 +248,19 @@ answers! {
         pub pending: Shannons,
     }
 
+    /// Withdrawn stake that waits.
+    pub struct UnbondingView {
+        /// The pool it was in.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub pool: PoolId,
+        /// How much; a slash of the pool for the time in which it counted still takes its part.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub amount: Shannons,
+        /// It is released in this epoch's first blocks.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub release: Epoch,
+    }
+
     /// An account.
     pub struct AccountView {
         /// Its name.
@@ -262,6 +275,8 @@ answers! {
         pub nonce_pending: u64,
         /// Its stakes.
         pub stakes: Vec<StakeView>,
+        /// What it has withdrawn and not yet got, in the order of release.
+        pub unbonding: Vec<UnbondingView>,
     }
 
     /// A transaction: waiting, or included for ever.

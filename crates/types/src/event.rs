@@ -47,6 +47,8 @@ pub enum Event {
         staker: Address,
         /// What unbonds.
         unbonding: Shannons,
+        /// When that is released.
+        release: Epoch,
         /// What had not counted yet and came back at once.
         returned: Shannons,
     },

@@ -122,6 +122,30 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             let model = resolve(account.node(), model).await?;
             update(printer, &account, model, weights, data).await
         }
+        ModelCommand::SetCommission {
+            model,
+            commission,
+            signer,
+        } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let model = resolve(account.node(), model).await?;
+            let commission = BasisPoints::new(*commission)?;
+            let receipt = account.set_model_commission(model, commission).await?;
+            let done = format!(
+                "the owner of model {model} keeps {} of its rewards from the next epoch",
+                percent(commission)
+            );
+            show_receipt(printer, &done, &receipt)
+        }
+        ModelCommand::Deactivate { model, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let model = resolve(account.node(), model).await?;
+            let receipt = account.deactivate_model(model).await?;
+            let done = format!(
+                "model {model} stops competing at the next boundary; `soma stake withdraw model:{model}` takes its stake out"
+            );
+            show_receipt(printer, &done, &receipt)
+        }
         ModelCommand::List => {
             let node = context.node()?;
             let (models, status) = (node.models(&ModelFilter::default()).await?, node.status().await?);
@@ -155,7 +179,8 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
     }
 }
 
-async fn resolve(node: &NodeClient, model: &Reference) -> CliResult<ModelId> {
+/// The model that was typed.
+pub async fn resolve(node: &NodeClient, model: &Reference) -> CliResult<ModelId> {
     match model.whole() {
         Some(model) => Ok(model),
         None => {
@@ -402,6 +427,7 @@ fn age(since: Epoch, now: Epoch) -> String {
     }
 }
 
-fn percent(share: BasisPoints) -> String {
+/// A share as people write it.
+pub fn percent(share: BasisPoints) -> String {
     format!("{:.2}%", f64::from(share.get()) / 100.0)
 }

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use soma_client::{ClientError, NodeClient};
 use soma_types::{
-    Receipt, Shannons, TransactionHash,
-    api::AccountView,
+    Address, Epoch, Receipt, Shannons, TransactionHash,
+    api::{AccountView, StakeView, UnbondingView},
     event::Event,
     receipt::Outcome,
     transaction::{Payment, PoolId, Withdrawal},
@@ -37,24 +38,8 @@ fn balance_text(view: &AccountView) -> String {
         ("nonce", view.nonce.to_string()),
     ]);
     if !view.stakes.is_empty() {
-        let rows = view.stakes.iter().map(|stake| {
-            let (kind, id) = match stake.pool {
-                PoolId::Model(model) => ("model", short(model)),
-                PoolId::Validator(address) => ("validator", short(address)),
-            };
-            vec![
-                kind.into(),
-                id,
-                stake.counting.to_string(),
-                stake.pending.to_string(),
-            ]
-        });
         text += "\n";
-        text += &table(
-            &["stake in", "", "counting", "pending"],
-            &["counting", "pending"],
-            rows,
-        );
+        text += &counting_table(&view.stakes);
     }
     text
 }
@@ -112,7 +97,77 @@ pub async fn stake(printer: Printer, context: &Context, command: &StakeCommand) 
             let done = format!("withdrew {what} from {pool}; it unbonds for {epochs} {unit}");
             show_receipt(printer, &done, &receipt)
         }
+        StakeCommand::List { account } => {
+            let address = context.address(account.as_deref())?;
+            let node = context.node()?;
+            let (view, epoch) = (node.account(&address).await?, node.status().await?.epoch);
+            let output = StakesOutput {
+                address,
+                epoch,
+                stakes: view.stakes,
+                unbonding: view.unbonding,
+            };
+            printer.show(&output, stakes_text)?;
+            if output.stakes.is_empty() && output.unbonding.is_empty() {
+                printer.note(format!("{address} has staked nothing; `soma stake add` does."));
+            }
+            Ok(())
+        }
     }
+}
+
+/// What `soma stake list` shows.
+#[derive(Serialize)]
+struct StakesOutput {
+    address: Address,
+    epoch: Epoch,
+    stakes: Vec<StakeView>,
+    unbonding: Vec<UnbondingView>,
+}
+
+/// The kind of a pool, and its id in short.
+fn pool_cells(pool: PoolId) -> [String; 2] {
+    match pool {
+        PoolId::Model(model) => ["model".into(), short(model)],
+        PoolId::Validator(address) => ["validator".into(), short(address)],
+    }
+}
+
+/// What counts and what will.
+fn counting_table(stakes: &[StakeView]) -> String {
+    let rows = stakes.iter().map(|stake| {
+        let [kind, id] = pool_cells(stake.pool);
+        vec![kind, id, stake.counting.to_string(), stake.pending.to_string()]
+    });
+    table(
+        &["stake in", "", "counting", "pending"],
+        &["counting", "pending"],
+        rows,
+    )
+}
+
+fn stakes_text(output: &StakesOutput) -> String {
+    let mut parts = Vec::new();
+    if !output.stakes.is_empty() {
+        parts.push(counting_table(&output.stakes));
+    }
+    if !output.unbonding.is_empty() {
+        let rows = output.unbonding.iter().map(|view| {
+            let [kind, id] = pool_cells(view.pool);
+            let when = match view.release.0.saturating_sub(output.epoch.0) {
+                0 => "now".into(),
+                1 => format!("in epoch {}, the next", view.release),
+                ahead => format!("in epoch {}, {ahead} ahead", view.release),
+            };
+            vec![kind, id, view.amount.to_string(), when]
+        });
+        parts.push(table(
+            &["unbonding from", "", "amount", "released"],
+            &["amount"],
+            rows,
+        ));
+    }
+    parts.join("\n")
 }
 
 /// Prints what was done, and the transaction behind it.

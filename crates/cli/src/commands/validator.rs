@@ -1,20 +1,27 @@
-//! `soma validator`: who orders blocks, and how they change the protocol.
+//! `soma validator`: who orders blocks, how to be one of them, and how they change the protocol.
+
+use std::{fs, path::Path};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 use soma_types::{
-    Epoch,
+    Epoch, Shannons,
     api::{ProposalView, ValidatorView},
+    equivocation::Equivocation,
     list::List,
+    transaction::{BasisPoints, ModelFault},
     upgrade::{Ballot, FIXED_PARAMS, ParamChange, ProposalStatus, ProtocolVersion, Upgrade},
 };
 
 use crate::{
     architecture,
-    args::{ProposeArgs, ValidatorCommand},
-    commands::money::show_receipt,
+    args::{Fault, ProposeArgs, Signer, ValidatorCommand},
+    commands::{
+        model::{percent, resolve},
+        money::show_receipt,
+    },
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult},
     printer::{Printer, short, table},
 };
 
@@ -39,6 +46,56 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             };
             printer.show(&output, list_text)
         }
+        ValidatorCommand::Register {
+            network_key,
+            commission,
+            stake,
+            signer,
+        } => register(printer, context, network_key, *commission, *stake, signer).await,
+        ValidatorCommand::Leave { signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let receipt = account.leave_validator().await?;
+            let done = format!(
+                "validator {} leaves at the next boundary; its stake stays until `soma stake withdraw validator:{}`",
+                account.address(),
+                account.address()
+            );
+            show_receipt(printer, &done, &receipt)
+        }
+        ValidatorCommand::Commission { commission, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let commission = BasisPoints::new(*commission)?;
+            let receipt = account.set_validator_commission(commission).await?;
+            let done = format!(
+                "the validator keeps {} of its pool's rewards from the next epoch",
+                percent(commission)
+            );
+            show_receipt(printer, &done, &receipt)
+        }
+        ValidatorCommand::Rent { amount, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let receipt = account.set_rent_vote(*amount).await?;
+            let done = format!(
+                "voted for a rent of {amount} SOMA per MiB and epoch; the median counts from the next epoch"
+            );
+            show_receipt(printer, &done, &receipt)
+        }
+        ValidatorCommand::ReportModel { model, fault, signer } => {
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let model = resolve(account.node(), model).await?;
+            let receipt = account.report_model(model, (*fault).into()).await?;
+            show_receipt(printer, &format!("reported model {model}"), &receipt)
+        }
+        ValidatorCommand::ReportEquivocation { evidence, signer } => {
+            let evidence = read_evidence(evidence)?;
+            let account = context.account(signer.wallet.as_deref()).await?;
+            let receipt = account.report_equivocation(evidence).await?;
+            let done = format!(
+                "showed that the validator with network key {} voted twice in epoch {}",
+                evidence.network_key, evidence.epoch
+            );
+            show_receipt(printer, &done, &receipt)
+        }
         ValidatorCommand::Propose(args) => propose(printer, context, args).await,
         ValidatorCommand::Vote {
             proposal,
@@ -57,6 +114,68 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             let receipt = account.vote_upgrade(*proposal, ballot).await?;
             show_receipt(printer, &done, &receipt)
         }
+    }
+}
+
+impl From<Fault> for ModelFault {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Unavailable => Self::Unavailable,
+            Fault::HashMismatch => Self::HashMismatch,
+            Fault::WrongKey => Self::WrongKey,
+            Fault::BadWeights => Self::BadWeights,
+        }
+    }
+}
+
+async fn register(
+    printer: Printer,
+    context: &Context,
+    network_key: &str,
+    commission: u16,
+    stake: Option<Shannons>,
+    signer: &Signer,
+) -> CliResult {
+    let wallets = context.wallets()?;
+    let own = wallets.resolve(signer.wallet.as_deref())?;
+    if own == network_key {
+        return Err(
+            CliError::usage(format!("'{own}' holds the money: it cannot be the network key too")).hint(
+                "a node's key lies on a server; make one of its own with `soma wallet new NAME` and give --network-key NAME",
+            ),
+        );
+    }
+    let network = context.unlock(Some(network_key)).await?.keypair();
+    let account = context.account(Some(&own)).await?;
+    let commission = BasisPoints::new(commission)?;
+    let stake = match stake {
+        Some(stake) => stake,
+        None => account.params().await?.validator_stake_min,
+    };
+    let receipt = account.register_validator(&network, commission, stake).await?;
+    let done = format!(
+        "registered validator {} with {stake} SOMA, which count from the next epoch\n\
+         With one of the largest stakes it then has a seat, votes and is drawn as an auditor. It orders no blocks yet and earns \
+         nothing for them: that is still for the validators of the network's genesis.",
+        account.address()
+    );
+    show_receipt(printer, &done, &receipt)
+}
+
+/// Reads two conflicting votes.
+fn read_evidence(path: &Path) -> CliResult<Equivocation> {
+    let shown = path.display();
+    let bytes = fs::read(path).map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
+    let evidence: Equivocation = serde_json::from_slice(&bytes).map_err(|error| {
+        CliError::new(format!("{shown} is no evidence: {error}"))
+            .hint("`soma validator report-equivocation --help` shows its form")
+    })?;
+    if evidence.conflicts() {
+        Ok(evidence)
+    } else {
+        Err(CliError::new(format!(
+            "both votes in {shown} are for the same block: that is no equivocation"
+        )))
     }
 }
 

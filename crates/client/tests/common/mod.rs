@@ -310,6 +310,7 @@ impl Inner {
                 nonce: self.nonce,
                 nonce_pending: self.nonce + self.waiting.len() as u64,
                 stakes: vec![],
+                unbonding: vec![],
             }),
             ("GET", ["models", _, "weights"]) => match &self.hosted {
                 Some(hosted) => Answer::Bytes(hosted.clone()),

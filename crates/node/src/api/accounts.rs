@@ -49,6 +49,7 @@ pub async fn account(State(api): Api, Path(address): Path<String>) -> Result<Jso
         nonce: account.nonce,
         nonce_pending,
         stakes,
+        unbonding: api.query.index().unbonding(&address),
     }))
 }
 
