@@ -421,6 +421,7 @@ fn extremes() -> Vec<Vec<Change>> {
         (Change::StakeMin as fn(Shannons) -> Change, 1_000, SOMA),
         (Change::ValidatorStakeMin, SOMA, 1_000_000 * SOMA),
         (Change::ModelStakeMin, SOMA, 1_000_000 * SOMA),
+        (Change::AccountPrice, 0, SOMA),
         (Change::FeeBase, 0, SOMA / 100),
         (Change::FeePerByte, 0, SOMA / 100_000),
         (Change::SubmissionDeposit, 0, 1_000 * SOMA),
