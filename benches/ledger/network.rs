@@ -17,8 +17,10 @@ use crate::timed;
 pub const BLOCK_TRANSACTIONS: usize = 5_000;
 /// Validators: a full committee. They are the first accounts.
 pub const VALIDATORS: u64 = 100;
-/// Blocks in the first half of an epoch, in which auditors commit.
+/// Blocks of an epoch in which auditors commit.
 pub const AUDIT_COMMIT_BLOCKS: u64 = 100;
+/// Blocks in which they reveal.
+const AUDIT_REVEAL_BLOCKS: u64 = 90;
 
 /// Seconds of a block's three parts.
 #[derive(Clone, Copy, Default)]
@@ -56,6 +58,8 @@ fn params() -> Params {
         preset: Preset::Custom,
         epoch_blocks: 2 * AUDIT_COMMIT_BLOCKS,
         audit_commit_blocks: AUDIT_COMMIT_BLOCKS,
+        audit_reveal_blocks: AUDIT_REVEAL_BLOCKS,
+        hearing_commit_blocks: 5,
         // A million accounts with five SOMA each leave no more than that for a stake.
         model_stake_min: Shannons(SHANNONS_PER_SOMA),
         // Every winner is audited by seven of the hundred validators.

@@ -268,7 +268,7 @@ fn some_audits(network: &mut Network) -> (Vec<VerifiedTransaction>, Vec<Verified
     let (verdict, transcript, salt) = (Verdict::Valid, Transcript([8; 32]), Salt([9; 32]));
     let mut kinds = Vec::new();
     for task in &tasks {
-        for auditor in &task.auditors {
+        for auditor in &task.polled.voters {
             let account = network.addresses.iter().position(|address| address == auditor);
             let account = account.expect("auditors are the first accounts") as u64;
             let submission = task.submission.id;

@@ -61,6 +61,8 @@ pub fn genesis() -> Genesis {
             architecture: small_architecture(),
             epoch_blocks: 16,
             audit_commit_blocks: 8,
+            audit_reveal_blocks: 3,
+            hearing_commit_blocks: 2,
             open_targets: 4,
             hits_goal: 8,
             difficulty_windows: 4,

@@ -3,13 +3,20 @@
 use soma_model::Contest;
 use soma_types::{
     Embedding, ModelId, Transcript,
-    objects::{AuditFinding, Found},
+    objects::{AuditFinding, AuditStage, Found},
     transaction::Verdict,
 };
 
-/// Compares what a submission claims with what exact scoring of all its target's models found.
+/// Compares what a submission claims with what exact scoring of all its target's models found, for a `stage` of
+/// its audit.
 #[must_use]
-pub fn finding(claim: &Found, embedding: &Embedding, models: &[ModelId], exact: &Contest) -> AuditFinding {
+pub fn finding(
+    stage: AuditStage,
+    claim: &Found,
+    embedding: &Embedding,
+    models: &[ModelId],
+    exact: &Contest,
+) -> AuditFinding {
     let winning = exact.winning();
     let honest = claim.losses_nano == exact.losses_nano()
         && models.get(exact.winner()) == Some(&claim.model)
@@ -20,10 +27,11 @@ pub fn finding(claim: &Found, embedding: &Embedding, models: &[ModelId], exact: 
     } else {
         Verdict::FalseScore
     };
-    AuditFinding {
-        verdict,
-        transcript: exact.transcript(),
-    }
+    let transcript = match stage {
+        AuditStage::Drawn => exact.transcript(),
+        AuditStage::Hearing => exact.hearing_transcript(),
+    };
+    AuditFinding { verdict, transcript }
 }
 
 /// A finding made without scoring: it has no transcript.
@@ -62,8 +70,12 @@ mod tests {
     #[test]
     fn the_exact_claim_is_valid_and_any_other_is_false() {
         let (found, embedding) = honest();
-        let verdict =
-            |found: &Found, embedding: &Embedding| finding(found, embedding, &MODELS, contest()).verdict;
+        let verdict = |found: &Found, embedding: &Embedding| {
+            let [drawn, hearing] = [AuditStage::Drawn, AuditStage::Hearing]
+                .map(|stage| finding(stage, found, embedding, &MODELS, contest()).verdict);
+            assert_eq!(drawn, hearing);
+            drawn
+        };
         assert_eq!(verdict(&found, &embedding), Verdict::Valid);
 
         for index in 0..MODELS.len() {
@@ -98,10 +110,9 @@ mod tests {
     #[test]
     fn every_scored_finding_shows_the_work() {
         let (found, embedding) = honest();
-        assert_eq!(
-            finding(&found, &embedding, &MODELS, contest()).transcript,
-            contest().transcript()
-        );
+        let transcript = |stage| finding(stage, &found, &embedding, &MODELS, contest()).transcript;
+        assert_eq!(transcript(AuditStage::Drawn), contest().transcript());
+        assert_eq!(transcript(AuditStage::Hearing), contest().hearing_transcript());
         assert_eq!(
             without_score(Verdict::DataUnavailable).transcript,
             Transcript::default()

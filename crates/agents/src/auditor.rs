@@ -4,10 +4,12 @@
 //! against its size and hash, and scored exactly with all models of its target; the verdict is committed. So
 //! is every challenged winner, once its auditors are drawn.
 //! Upon the end of the commit window: the verdict is revealed, with the transcript that proves the work.
+//! Upon the beginning of hearings: every winner that its auditors accused is examined in the same way, by every
+//! validator, and what was found is committed and revealed in the windows of hearings.
 //! Upon a model's reveal: its weights are downloaded, decrypted and parsed; a fault is reported.
 //!
-//! Persistence: none. The salt of a verdict is derived from the validator's key and the submission, and
-//! exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
+//! Persistence: none. The salt of a verdict is derived from the validator's key, the submission and the stage of its
+//! audit, and exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
 //!
 //! Verdicts are sent without waiting for their blocks; one that does not appear on chain within
 //! [`RESEND_BLOCKS`] is sent again.
@@ -27,7 +29,7 @@ use soma_types::{
     Address, ContentHash, Epoch, Height, ModelId, Salt, Seed, SubmissionId, TransactionKind,
     api::{EpochView, SubmissionView},
     hash::domain_hash,
-    objects::{AuditFinding, Weights},
+    objects::{AuditFinding, AuditStage, Weights},
     params::Params,
     transaction::Verdict,
 };
@@ -36,7 +38,7 @@ use crate::{
     audit,
     download::DownloadError,
     experts::{ExpertError, Experts},
-    scoring_desk::{Case, ScoringDesk},
+    scoring_desk::{self, ScoringDesk},
 };
 
 /// Most winners handled in one step.
@@ -88,7 +90,7 @@ pub struct Progress {
 }
 
 /// What an epoch's audits wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// The sample is known; verdicts are committed.
     Sample,
@@ -96,6 +98,10 @@ enum Phase {
     Challenged,
     /// Verdicts are revealed.
     Reveal,
+    /// The winners that are heard are known; the committee commits to verdicts on them.
+    Hearing,
+    /// Those are revealed.
+    HearingReveal,
 }
 
 impl Phase {
@@ -105,10 +111,29 @@ impl Phase {
             Self::Sample
         } else if offset < params.audit_commit_blocks {
             Self::Challenged
-        } else {
+        } else if offset < params.hearing_from() {
             Self::Reveal
+        } else if offset < params.hearing_reveals_from() {
+            Self::Hearing
+        } else {
+            Self::HearingReveal
         }
     }
+
+    /// Whether verdicts of this stage are revealed, and no more committed to.
+    fn reveals(self, stage: AuditStage) -> bool {
+        self >= match stage {
+            AuditStage::Drawn => Self::Reveal,
+            AuditStage::Hearing => Self::HearingReveal,
+        }
+    }
+}
+
+/// A winner on which this validator has a vote.
+#[derive(Clone, Debug)]
+struct Case {
+    stage: AuditStage,
+    view: SubmissionView,
 }
 
 /// An epoch whose winners are audited.
@@ -117,11 +142,11 @@ struct Audited {
     epoch: Epoch,
     seed: Seed,
     directions: Arc<Directions>,
-    findings: BTreeMap<SubmissionId, AuditFinding>,
+    findings: BTreeMap<(SubmissionId, AuditStage), AuditFinding>,
     /// The phase in which the node was last asked what is due.
     asked_in: Option<Phase>,
     /// What waits for this validator, as far as it asked.
-    due: VecDeque<SubmissionView>,
+    due: VecDeque<Case>,
     /// When a verdict was last sent that the node was not asked about since.
     sent: Option<Height>,
 }
@@ -255,14 +280,17 @@ impl Auditor {
             return Ok(());
         }
         let winners = self.node.audits(&me).await?;
-        let due = winners.into_iter().filter(|view| {
-            let mine = view.audits.iter().find(|audit| audit.auditor == me);
-            match mine.map(|audit| &audit.vote.revealed) {
-                None => phase != Phase::Reveal,
-                Some(revealed) => phase == Phase::Reveal && revealed.is_none(),
-            }
+        let cases = winners.into_iter().filter_map(|view| {
+            let stage = view.audit_stage?;
+            let mut votes = view.audits.iter();
+            let mine = votes.find(|audit| audit.auditor == me && audit.stage == stage);
+            let due = match mine.map(|audit| &audit.vote.revealed) {
+                None => !phase.reveals(stage),
+                Some(revealed) => phase.reveals(stage) && revealed.is_none(),
+            };
+            due.then_some(Case { stage, view })
         });
-        audited.due = due.collect();
+        audited.due = cases.collect();
         (audited.asked_in, audited.sent) = (Some(phase), None);
         Ok(())
     }
@@ -276,18 +304,17 @@ impl Auditor {
     ) -> Result<(), AuditError> {
         let me = self.address();
         for _ in 0..AUDITS_PER_STEP_MAX {
-            let Some(view) = self
+            let Some(case) = self
                 .audited
                 .as_ref()
                 .and_then(|audited| audited.due.front().cloned())
             else {
                 break;
             };
-            let submission = view.submission.id;
-            let finding = self.finding(&view).await?;
-            let salt = self.salt(&submission);
-            let AuditFinding { verdict, transcript } = finding;
-            if phase == Phase::Reveal {
+            let submission = case.view.submission.id;
+            let AuditFinding { verdict, transcript } = self.finding(&case).await?;
+            let salt = self.salt(&submission, case.stage);
+            if phase.reveals(case.stage) {
                 let reveal = TransactionKind::RevealAudit {
                     submission,
                     salt,
@@ -315,25 +342,26 @@ impl Auditor {
         Ok(())
     }
 
-    /// The finding on a winner; computed once.
-    async fn finding(&mut self, view: &SubmissionView) -> Result<AuditFinding, AuditError> {
-        let id = view.submission.id;
+    /// The finding on a winner; made once in each stage of its audit, since data that nobody could fetch may have
+    /// appeared. What was scored once is not scored again: the desk remembers.
+    async fn finding(&mut self, case: &Case) -> Result<AuditFinding, AuditError> {
+        let key = (case.view.submission.id, case.stage);
         if let Some(finding) = self
             .audited
             .as_ref()
-            .and_then(|audited| audited.findings.get(&id))
+            .and_then(|audited| audited.findings.get(&key))
         {
             return Ok(*finding);
         }
-        let finding = self.examine_winner(view).await?;
+        let finding = self.examine_winner(case).await?;
         if let Some(audited) = &mut self.audited {
-            audited.findings.insert(id, finding);
+            audited.findings.insert(key, finding);
         }
         Ok(finding)
     }
 
     /// Downloads a winner's data and scores it.
-    async fn examine_winner(&mut self, view: &SubmissionView) -> Result<AuditFinding, AuditError> {
+    async fn examine_winner(&mut self, Case { stage, view }: &Case) -> Result<AuditFinding, AuditError> {
         let (Some(claim), Some(embedding), Some(audited)) =
             (&view.submission.found, &view.embedding, &self.audited)
         else {
@@ -354,7 +382,7 @@ impl Auditor {
         };
         let target = self.node.target(&view.submission.target).await?.target;
         let models = self.competitors(&target.models, epoch).await?;
-        let case = Case {
+        let question = scoring_desk::Case {
             seed,
             directions,
             data_hash: claim.data_hash,
@@ -362,8 +390,8 @@ impl Auditor {
             models,
         };
         // Data that cannot be scored at all was never scored by the submitter either.
-        Ok(match self.desk.contest(case).await? {
-            Ok(exact) => audit::finding(claim, embedding, &target.models, &exact),
+        Ok(match self.desk.contest(question).await? {
+            Ok(exact) => audit::finding(*stage, claim, embedding, &target.models, &exact),
             Err(_) => audit::without_score(Verdict::FalseScore),
         })
     }
@@ -392,10 +420,11 @@ impl Auditor {
     }
 
     /// Hides a verdict until it is revealed; only this validator's key can tell it.
-    fn salt(&self, submission: &SubmissionId) -> Salt {
+    fn salt(&self, submission: &SubmissionId, stage: AuditStage) -> Salt {
+        let secret = self.account.keys().to_secret_bytes();
         Salt(domain_hash(
             "soma 2026 audit salt",
-            &[&self.account.keys().to_secret_bytes(), &submission.0],
+            &[&secret, &submission.0, &[stage as u8]],
         ))
     }
 }

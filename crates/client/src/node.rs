@@ -356,8 +356,8 @@ impl NodeClient {
         self.get(&format!("/v1/submissions/{submission}"), &[]).await
     }
 
-    /// The winners that `auditor` is to audit in the current epoch. Challenged ones are among them once their
-    /// auditors are drawn.
+    /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once hearings have
+    /// begun as one of the committee. Challenged ones are among them once their auditors are drawn.
     pub async fn audits(&self, auditor: &Address) -> Result<Vec<SubmissionView>, ClientError> {
         self.list("/v1/audits", &vec![("auditor", auditor.to_string())])
             .await

@@ -9,14 +9,14 @@
 
 use soma_types::{
     Epoch,
-    objects::{EpochRecord, Target},
+    objects::{AuditStage, EpochRecord, Target, VoteCount},
 };
 
 use crate::{
     error::{Broken, Error, Stop},
     state::State,
     tables::{
-        AUDIT_OUTCOMES, AUDIT_VOTES, CHALLENGED_AT, CHALLENGES_LEN, COMMITTEES, EPOCHS, SUBMISSION_AT,
+        AUDIT_OUTCOMES, AUDIT_VOTES, CHALLENGED_AT, CHALLENGES_LEN, EPOCHS, SUBMISSION_AT,
         SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGET_AT, TARGETS, WINNER_AT,
     },
 };
@@ -54,17 +54,22 @@ fn collect(state: &mut dyn State, epoch: Epoch, first_submission: u64) -> Result
             SUBMISSION_EMBEDDINGS.key(&id),
         ]);
     }
-    let auditors = COMMITTEES.expect(state, &epoch.next())?;
     for index in 0..record.state.hits {
         let at = (epoch, index);
         let id = WINNER_AT.expect(state, &at)?;
-        keys.extend([WINNER_AT.key(&at), AUDIT_OUTCOMES.key(&id)]);
-        keys.extend(
-            auditors
-                .seats
-                .iter()
-                .map(|seat| AUDIT_VOTES.key(&(id, seat.validator))),
-        );
+        keys.push(WINNER_AT.key(&at));
+        if let Some(outcome) = AUDIT_OUTCOMES.get(state, &id)? {
+            keys.push(AUDIT_OUTCOMES.key(&id));
+            let votes = |stage, count: &VoteCount| -> Vec<_> {
+                let voters = count.voters();
+                voters
+                    .map(|(voter, _)| AUDIT_VOTES.key(&(id, stage, voter)))
+                    .collect()
+            };
+            keys.extend(votes(AuditStage::Drawn, &outcome.drawn));
+            let hearing = outcome.hearing.iter();
+            keys.extend(hearing.flat_map(|hearing| votes(AuditStage::Hearing, hearing)));
+        }
     }
     let challenges = CHALLENGES_LEN.get(state, &epoch)?.unwrap_or(0);
     keys.extend((0..challenges).map(|index| CHALLENGED_AT.key(&(epoch, index))));

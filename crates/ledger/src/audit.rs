@@ -1,11 +1,12 @@
-//! The audit of winners (PROTOCOL.md, section 8).
+//! The audit of winners (PROTOCOL.md, section 8): who votes on them, and what the votes come to.
 //!
 //! In epoch E + 1 a sample of E's winners is audited, and those that someone challenged. The sample and its
 //! auditors are functions of E + 1's seed and committee, so nothing is stored until someone votes. The
 //! auditors of challenged winners are drawn from a later seed: see `challenges`. In an epoch's first `audit_commit_blocks`
-//! auditors *commit* to verdict and transcript, in the rest they *reveal*. When E's rewards are paid, in
-//! E + 2, each audit is decided: the finding (verdict and transcript) of more than half of the
-//! auditors' stake counts; without one the winner stands.
+//! auditors *commit* to verdict and transcript, in the next `audit_reveal_blocks` they *reveal*. Where they are
+//! mostly of the opinion that the winner must not stand, the whole committee decides: see `hearing`.
+//! When E's rewards are paid, in E + 2, the votes are counted: the finding (verdict and transcript) of more than
+//! half of the voters' stake counts; without one the winner stands.
 //!
 //! **Failures.** Silent and dissenting auditors forfeit. A lazy one cannot guess the transcript, which
 //! covers embeddings that were never published, and cannot copy it, since commitments bind the auditor.
@@ -13,18 +14,14 @@
 use std::collections::BTreeMap;
 
 use soma_types::{
-    Address, Commitment, Epoch, Rejection, Salt, Seed, SubmissionId, Transcript,
+    Address, Commitment, Height, Rejection, Salt, Seed, SubmissionId, Transcript,
     event::Event,
     hash::domain_xof,
-    objects::{AuditFinding, AuditOutcome, AuditVote, Committee, EpochState, Seat, Submission},
+    objects::{AuditFinding, AuditStage, AuditVote, Committee, EpochState, Seat, Submission, VoteCount},
     transaction::{BASIS_POINTS_ONE, Verdict},
 };
 
-use crate::{
-    bank::Ledger,
-    error::Stop,
-    tables::{AUDIT_VOTES, COMMITTEES, DUTIES, SUBMISSIONS, TARGETS},
-};
+use crate::{bank::Ledger, error::Stop, hearing::Turn, tables::AUDIT_VOTES};
 
 /// Whether the winner with this `index` is audited in the epoch `audit`.
 #[must_use]
@@ -57,7 +54,7 @@ fn draw_auditors(seed: &Seed, wanted: u32, committee: &Committee, index: u64) ->
         return committee.seats.clone();
     }
     let mut left = committee.seats.clone();
-    let mut total: u128 = left.iter().map(|seat| u128::from(seat.stake.0)).sum();
+    let mut total = stake(&left);
     let mut stream = auditor_stream(seed, index);
     let mut bytes = [0; 16];
     let mut drawn = Vec::with_capacity(wanted);
@@ -81,15 +78,20 @@ fn auditor_stream(seed: &Seed, index: u64) -> blake3::OutputReader {
     domain_xof("soma 2026 auditors", &[&seed.0, &index.to_le_bytes()])
 }
 
-/// Groups the auditors by what they found. `findings` has one entry for each of `auditors`.
-fn decide(auditors: &[Seat], findings: &[Option<AuditFinding>]) -> AuditOutcome {
+/// The sum of these seats' stakes.
+fn stake(seats: &[Seat]) -> u128 {
+    seats.iter().map(|seat| u128::from(seat.stake.0)).sum()
+}
+
+/// Groups the voters by what they found. `findings` has one entry for each of `voters`.
+pub(crate) fn count(voters: &[Seat], findings: &[Option<AuditFinding>]) -> VoteCount {
     let mut groups: BTreeMap<AuditFinding, u128> = BTreeMap::new();
-    for (seat, finding) in auditors.iter().zip(findings) {
+    for (seat, finding) in voters.iter().zip(findings) {
         if let Some(finding) = finding {
             *groups.entry(*finding).or_default() += u128::from(seat.stake.0);
         }
     }
-    let total: u128 = auditors.iter().map(|seat| u128::from(seat.stake.0)).sum();
+    let total = stake(voters);
     // Of equally large groups the first in order: an arbitrary but fixed choice.
     let largest = groups
         .iter()
@@ -98,63 +100,43 @@ fn decide(auditors: &[Seat], findings: &[Option<AuditFinding>]) -> AuditOutcome 
     let majority = largest
         .filter(|(_, stake)| 2 * **stake > total)
         .map(|(finding, _)| *finding);
-    let mut outcome = AuditOutcome {
+    let mut counted = VoteCount {
         majority,
         agreed: vec![],
         dissented: vec![],
         silent: vec![],
     };
-    for (seat, finding) in auditors.iter().zip(findings) {
+    for (seat, finding) in voters.iter().zip(findings) {
         let list = match finding {
-            None => &mut outcome.silent,
-            Some(_) if *finding == favoured => &mut outcome.agreed,
-            Some(_) => &mut outcome.dissented,
+            None => &mut counted.silent,
+            Some(_) if *finding == favoured => &mut counted.agreed,
+            Some(_) => &mut counted.dissented,
         };
         list.push(seat.validator);
     }
-    outcome
+    counted
 }
 
 impl Ledger<'_> {
-    /// Checks that `sender` is an auditor of `id` in this epoch.
-    fn check_auditor(&mut self, sender: &Address, id: &SubmissionId) -> Result<(), Stop> {
-        let submission = self
-            .get(&SUBMISSIONS, id)?
-            .ok_or(Rejection::NoSuchSubmission { submission: *id })?;
-        let target = self.expect(&TARGETS, &submission.target)?;
-        if target.epoch.next() != self.epoch() {
-            return Err(Rejection::NotUnderAudit {}.into());
-        }
-        let committee = self.expect(&COMMITTEES, &self.epoch())?;
-        let auditors = auditors_of(&self.hot.now, &committee, &submission);
-        if auditors.is_empty() {
-            return Err(Rejection::NotUnderAudit {}.into());
-        }
-        if auditors.iter().any(|seat| seat.validator == *sender) {
-            Ok(())
-        } else {
-            Err(Rejection::NotAuditor {}.into())
-        }
-    }
-
     pub(crate) fn commit_audit(
         &mut self,
         sender: &Address,
         id: &SubmissionId,
         commitment: Commitment,
     ) -> Result<(), Stop> {
-        self.check_auditor(sender, id)?;
-        let phase = self.hot.params.audit_commit_blocks;
-        if self.hot.epoch_offset(self.block) >= phase {
-            let until = self.hot.now.first_height.plus(phase - 1);
+        let Turn {
+            stage, reveals_from, ..
+        } = self.turn_of(sender, id)?;
+        if self.block.height >= reveals_from {
+            let until = Height(reveals_from.0 - 1);
             return Err(Rejection::AuditCommitClosed { until }.into());
         }
-        if self.get(&AUDIT_VOTES, &(*id, *sender))?.is_some() {
+        if self.get(&AUDIT_VOTES, &(*id, stage, *sender))?.is_some() {
             return Err(Rejection::AuditAlreadyCommitted {}.into());
         }
         self.set(
             &AUDIT_VOTES,
-            &(*id, *sender),
+            &(*id, stage, *sender),
             &AuditVote {
                 commitment,
                 revealed: None,
@@ -162,6 +144,7 @@ impl Ledger<'_> {
         );
         self.emit(Event::AuditCommitted {
             submission: *id,
+            stage,
             auditor: *sender,
         });
         Ok(())
@@ -175,13 +158,13 @@ impl Ledger<'_> {
         verdict: Verdict,
         transcript: Transcript,
     ) -> Result<(), Stop> {
-        self.check_auditor(sender, id)?;
-        let phase = self.hot.params.audit_commit_blocks;
-        if self.hot.epoch_offset(self.block) < phase {
-            let from = self.hot.now.first_height.plus(phase);
-            return Err(Rejection::AuditRevealTooEarly { from }.into());
+        let Turn {
+            stage, reveals_from, ..
+        } = self.turn_of(sender, id)?;
+        if self.block.height < reveals_from {
+            return Err(Rejection::AuditRevealTooEarly { from: reveals_from }.into());
         }
-        let Some(mut vote) = self.get(&AUDIT_VOTES, &(*id, *sender))? else {
+        let Some(mut vote) = self.get(&AUDIT_VOTES, &(*id, stage, *sender))? else {
             return Err(Rejection::AuditNotCommitted {}.into());
         };
         if vote.revealed.is_some() {
@@ -194,56 +177,30 @@ impl Ledger<'_> {
             return Err(Rejection::TranscriptNotZero {}.into());
         }
         vote.revealed = Some(AuditFinding { verdict, transcript });
-        self.set(&AUDIT_VOTES, &(*id, *sender), &vote);
+        self.set(&AUDIT_VOTES, &(*id, stage, *sender), &vote);
         self.emit(Event::AuditRevealed {
             submission: *id,
+            stage,
             auditor: *sender,
             verdict,
         });
         Ok(())
     }
 
-    /// Decides the audit of a winner that took place in the epoch `audit`, and enters its auditors' duty.
-    /// `None` when it was not audited.
-    pub(crate) fn conclude_audit(
+    /// What each of `voters` has revealed of `winner` in a `stage` of its audit.
+    pub(crate) fn findings(
         &mut self,
-        audit: &EpochState,
-        submission: &Submission,
-    ) -> Result<Option<AuditOutcome>, Stop> {
-        let committee = self.expect(&COMMITTEES, &audit.epoch)?;
-        let auditors = auditors_of(audit, &committee, submission);
-        if auditors.is_empty() {
-            return Ok(None);
-        }
-        let keys: Vec<Vec<u8>> = auditors
-            .iter()
-            .flat_map(|seat| {
-                let duty = DUTIES.key(&(audit.epoch, seat.validator));
-                [AUDIT_VOTES.key(&(submission.id, seat.validator)), duty]
-            })
-            .collect();
+        winner: &SubmissionId,
+        stage: AuditStage,
+        voters: &[Seat],
+    ) -> Result<Vec<Option<AuditFinding>>, Stop> {
+        let key = |seat: &Seat| (*winner, stage, seat.validator);
+        let keys: Vec<_> = voters.iter().map(|seat| AUDIT_VOTES.key(&key(seat))).collect();
         self.prefetch(&keys)?;
-        let mut findings = Vec::with_capacity(auditors.len());
-        for seat in &auditors {
-            let vote = self.get(&AUDIT_VOTES, &(submission.id, seat.validator))?;
-            findings.push(vote.and_then(|vote| vote.revealed));
-        }
-        let outcome = decide(&auditors, &findings);
-        for auditor in [&outcome.agreed, &outcome.dissented, &outcome.silent]
-            .into_iter()
-            .flatten()
-        {
-            let mut duty = self.get(&DUTIES, &(audit.epoch, *auditor))?.unwrap_or_default();
-            duty.audits_assigned += 1;
-            duty.audits_done += u64::from(outcome.agreed.contains(auditor));
-            self.set(&DUTIES, &(audit.epoch, *auditor), &duty);
-        }
-        Ok(Some(outcome))
-    }
-
-    /// The epoch in which the winners of `epoch` are audited, once it is over.
-    pub(crate) fn audit_epoch(&mut self, epoch: Epoch) -> Result<EpochState, Stop> {
-        Ok(self.expect(&crate::tables::EPOCHS, &epoch.next())?.state)
+        let votes = voters.iter().map(|seat| self.get(&AUDIT_VOTES, &key(seat)));
+        votes
+            .map(|vote| Ok(vote?.and_then(|vote| vote.revealed)))
+            .collect()
     }
 }
 
@@ -278,7 +235,7 @@ mod tests {
     fn more_than_half_of_the_stake_decides() {
         let auditors = seats(&[10, 10, 10, 10]);
         let (honest, lazy) = (finding(Verdict::FalseScore, 1), finding(Verdict::Valid, 2));
-        let outcome = decide(&auditors, &[honest, honest, honest, lazy]);
+        let outcome = count(&auditors, &[honest, honest, honest, lazy]);
         assert_eq!(outcome.majority, honest);
         assert_eq!(
             (
@@ -289,17 +246,17 @@ mod tests {
             (3, 1, 0)
         );
         // Exactly half is no majority, and silence counts against one.
-        assert_eq!(decide(&auditors, &[honest, honest, lazy, lazy]).majority, None);
-        assert_eq!(decide(&auditors, &[honest, honest, None, None]).majority, None);
+        assert_eq!(count(&auditors, &[honest, honest, lazy, lazy]).majority, None);
+        assert_eq!(count(&auditors, &[honest, honest, None, None]).majority, None);
         // Stake decides, not heads.
         assert_eq!(
-            decide(&seats(&[10, 1, 1, 1]), &[lazy, honest, honest, honest]).majority,
+            count(&seats(&[10, 1, 1, 1]), &[lazy, honest, honest, honest]).majority,
             lazy
         );
         // Two who say the same but computed different things do not agree.
         let other = finding(Verdict::FalseScore, 9);
-        assert_eq!(decide(&auditors, &[honest, honest, other, other]).majority, None);
-        assert_eq!(decide(&auditors, &[None; 4]).silent.len(), 4);
+        assert_eq!(count(&auditors, &[honest, honest, other, other]).majority, None);
+        assert_eq!(count(&auditors, &[None; 4]).silent.len(), 4);
     }
 
     proptest! {

@@ -7,15 +7,14 @@
 //! its auditors; found valid, it gets the challenger's bond; without a majority the bond goes back.
 //!
 //! **Why a later seed.** With the epoch's own, a challenger in E + 1 would know whom he calls. A cartel with a
-//! third of the stake holds the majority of about one in six draws of seven: it could challenge just those
-//! winners, find them false, and share their bonds, at no risk. So it must lock a bond as large as the one
-//! it is after, before it knows who will judge.
+//! third of the stake holds the majority of about one in six draws of seven: whoever wants auditors to his liking, to
+//! protect a winner or to accuse it, would challenge just those. So he must lock a bond as large as the one he is after
+//! before he knows who will judge.
 
 use soma_types::{
     Address, Rejection, Shannons, SubmissionId,
     event::Event,
     objects::{AuditOutcome, Challenge, ChallengeEnd, Submission, SubmissionStatus},
-    transaction::Verdict,
 };
 
 use crate::{
@@ -90,14 +89,14 @@ impl Ledger<'_> {
             return Ok(());
         };
         let bond = std::mem::replace(&mut challenge.bond, Shannons::ZERO);
-        let decided = outcome.and_then(|outcome| Some((outcome.majority?.verdict, &outcome.agreed)));
-        let (end, payee) = match decided {
-            None => (ChallengeEnd::Undecided, challenge.challenger),
-            Some((Verdict::Valid, _)) => (ChallengeEnd::Failed { bond }, winner.submitter),
-            Some((_, agreed)) => {
-                let share = finders_share(winner, agreed);
+        let decided = outcome.is_some_and(|outcome| outcome.decisive().majority.is_some());
+        let (end, payee) = match outcome.and_then(AuditOutcome::conviction) {
+            Some((_, finders)) => {
+                let share = finders_share(winner, finders);
                 (ChallengeEnd::Upheld { share }, challenge.challenger)
             }
+            None if decided => (ChallengeEnd::Failed { bond }, winner.submitter),
+            None => (ChallengeEnd::Undecided, challenge.challenger),
         };
         self.credit(&payee, bond, Bucket::Bonds)?;
         challenge.end = Some(end);

@@ -3,6 +3,7 @@
 
 use soma_types::{
     VerifiedTransaction,
+    objects::AuditStage,
     transaction::{PoolId, TransactionKind as Kind},
 };
 
@@ -60,7 +61,8 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
         }
         Kind::CommitAudit { submission, .. } | Kind::RevealAudit { submission, .. } => keys.extend([
             SUBMISSIONS.key(submission),
-            AUDIT_VOTES.key(&(*submission, sender)),
+            AUDIT_VOTES.key(&(*submission, AuditStage::Drawn, sender)),
+            AUDIT_VOTES.key(&(*submission, AuditStage::Hearing, sender)),
             COMMITTEES.key(&epoch),
         ]),
         Kind::ChallengeSubmission { submission } => keys.push(SUBMISSIONS.key(submission)),

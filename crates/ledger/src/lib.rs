@@ -39,6 +39,7 @@ mod execute;
 mod fees;
 pub mod fixed;
 mod genesis;
+mod hearing;
 mod hints;
 mod models;
 mod rewards;

@@ -107,6 +107,7 @@ impl Ledger<'_> {
                 .or_broken("the validators' pot overflowed")?,
             settled_hits: 0,
             audited: 0,
+            heard: 0,
             found_false: 0,
             paid_submitters: Shannons::ZERO,
             paid_models: Shannons::ZERO,
@@ -151,15 +152,11 @@ impl Ledger<'_> {
         let outcome = self.conclude_audit(&audit, &submission)?;
         record.settled_hits += 1;
         record.audited += u64::from(outcome.is_some());
-        submission.status = match &outcome {
-            Some(AuditOutcome {
-                majority: Some(finding),
-                agreed,
-                ..
-            }) if finding.verdict != Verdict::Valid => {
-                self.punish(record, &submission, finding.verdict, agreed)?
-            }
-            _ => self.reward(record, &submission)?,
+        let heard = |outcome: &AuditOutcome| outcome.hearing.is_some();
+        record.heard += u64::from(outcome.as_ref().is_some_and(heard));
+        submission.status = match outcome.as_ref().and_then(AuditOutcome::conviction) {
+            Some((verdict, finders)) => self.punish(record, &submission, verdict, finders)?,
+            None => self.reward(record, &submission)?,
         };
         self.end_challenge(&mut submission, outcome.as_ref())?;
         submission.bond = Shannons::ZERO;

@@ -10,8 +10,8 @@ use soma_types::{
     TargetId,
     genesis::{EmissionSchedule, GenesisWeights},
     objects::{
-        Account, AuditOutcome, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState, Model, Pool,
-        PoolPrice, Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
+        Account, AuditOutcome, AuditStage, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState,
+        Model, Pool, PoolPrice, Position, Submission, SupplyBreakdown, Target, Unbonding, Validator,
     },
     params::Params,
     transaction::PoolId,
@@ -206,7 +206,7 @@ tables! {
     35 EXPIRY_AT: (Height, u32) => SubmissionId, "expiry by index";
     36 CLAIMS: ContentHash => DataClaim, "data claim";
     37 WINNER_AT: (Epoch, u64) => SubmissionId, "winner by index";
-    38 AUDIT_VOTES: (SubmissionId, Address) => AuditVote, "audit vote";
+    38 AUDIT_VOTES: (SubmissionId, AuditStage, Address) => AuditVote, "audit vote";
     39 AUDIT_OUTCOMES: SubmissionId => AuditOutcome, "audit outcome";
     40 EPOCHS: Epoch => EpochRecord, "epoch record";
     41 CHALLENGES_LEN: Epoch => u64, "number of challenges";

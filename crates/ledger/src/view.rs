@@ -6,8 +6,8 @@
 use soma_types::{
     Address, ContentHash, Embedding, Epoch, ModelId, Shannons, SubmissionId, TargetId,
     objects::{
-        Account, AuditOutcome, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState, Model, Pool,
-        Shares, Submission, SupplyBreakdown, Target, TargetStatus, Validator,
+        Account, AuditOutcome, AuditStage, AuditVote, Committee, DataClaim, Duty, EpochRecord, EpochState,
+        Model, Pool, Shares, Submission, SupplyBreakdown, Target, TargetStatus, Validator,
     },
     params::Params,
     transaction::PoolId,
@@ -15,11 +15,12 @@ use soma_types::{
 };
 
 use crate::{
-    audit::{auditors_of, is_sampled},
+    audit::is_sampled,
     bank::{Hot, Ledger},
     error::{Error, OrBroken, Stop},
     execute::Block,
     fees,
+    hearing::Turn,
     staking::{face_value, worth},
     state::State,
     tables,
@@ -50,8 +51,17 @@ pub struct AuditTask {
     pub submission: Submission,
     /// Its target, with the models to score.
     pub target: Target,
-    /// Who is to audit it.
-    pub auditors: Vec<Address>,
+    /// Whose votes on it are taken.
+    pub polled: Polled,
+}
+
+/// Whose votes on a winner are taken now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Polled {
+    /// The stage of its audit.
+    pub stage: AuditStage,
+    /// Its auditors, or in a hearing the whole committee.
+    pub voters: Vec<Address>,
 }
 
 fn read<T>(result: Result<T, Stop>) -> Read<T> {
@@ -124,8 +134,8 @@ getters! {
     challenges(epoch: Epoch) -> u64 = CHALLENGES_LEN;
     /// Whose data a content hash is.
     data_claim(hash: ContentHash) -> DataClaim = CLAIMS;
-    /// One auditor's work on one winner.
-    audit_vote(submission: SubmissionId, auditor: Address) -> AuditVote = AUDIT_VOTES;
+    /// One auditor's work on one winner in one stage of its audit.
+    audit_vote(submission: SubmissionId, stage: AuditStage, auditor: Address) -> AuditVote = AUDIT_VOTES;
     /// How a winner's audit ended, once its epoch is settled.
     audit_outcome(submission: SubmissionId) -> AuditOutcome = AUDIT_OUTCOMES;
 }
@@ -272,7 +282,8 @@ pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
     Ok(open)
 }
 
-/// The winners of the last epoch at positions `start..end` of its list that are audited in this one.
+/// The winners of the last epoch at positions `start..end` of its list that are in this one's sample and on which
+/// votes are taken: all of it while auditors vote, those that they accused once hearings have begun.
 /// The list's length is the last epoch's `hits`.
 ///
 /// # Errors
@@ -300,7 +311,7 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
     })
 }
 
-/// The challenged winners of the last epoch at positions `start..end` of the list of its challenges, once
+/// The same for challenged winners, at positions `start..end` of the list of the last epoch's challenges, once
 /// their auditors are drawn; without those that are in the sample anyway.
 ///
 /// # Errors
@@ -317,14 +328,13 @@ pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<
         }
         let mut tasks = tasks_of(ledger, &ids)?;
         let now = ledger.hot.now;
-        tasks.retain(|task| {
-            let index = task
-                .submission
+        let found = |task: &AuditTask| {
+            task.submission
                 .found
                 .as_ref()
-                .and_then(|found| found.winner_index);
-            !task.auditors.is_empty() && index.is_some_and(|index| !is_sampled(&now, index))
-        });
+                .and_then(|found| found.winner_index)
+        };
+        tasks.retain(|task| found(task).is_some_and(|index| !is_sampled(&now, index)));
         Ok(tasks)
     })
 }
@@ -332,41 +342,37 @@ pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<
 fn tasks_of(ledger: &mut Ledger<'_>, winners: &[SubmissionId]) -> Result<Vec<AuditTask>, Stop> {
     let keys: Vec<Vec<u8>> = winners.iter().map(|id| tables::SUBMISSIONS.key(id)).collect();
     ledger.prefetch(&keys)?;
-    let now = ledger.hot.now;
-    let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
     let mut tasks = Vec::new();
     for id in winners {
         let submission = ledger.expect(&tables::SUBMISSIONS, id)?;
-        let target = ledger.expect(&tables::TARGETS, &submission.target)?;
-        let auditors = auditors_of(&now, &committee, &submission)
-            .into_iter()
-            .map(|seat| seat.validator)
-            .collect();
-        tasks.push(AuditTask {
-            submission,
-            target,
-            auditors,
-        });
+        if let Some(polled) = polled_on(ledger, &submission)? {
+            let target = ledger.expect(&tables::TARGETS, &submission.target)?;
+            tasks.push(AuditTask {
+                submission,
+                target,
+                polled,
+            });
+        }
     }
     Ok(tasks)
 }
 
-/// Who audits `submission` in the current epoch; empty unless it won in the one before and is in the
-/// sample, or was challenged and its auditors are drawn.
+fn polled_on(ledger: &mut Ledger<'_>, submission: &Submission) -> Result<Option<Polled>, Stop> {
+    match ledger.turn(submission) {
+        Ok(Turn { stage, voters, .. }) => {
+            let voters = voters.into_iter().map(|seat| seat.validator).collect();
+            Ok(Some(Polled { stage, voters }))
+        }
+        Err(Stop::Rejected(_)) => Ok(None),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Whose votes on `submission` are taken now; `None` unless it won in the last epoch and is in the sample, or was
+/// challenged and its auditors are drawn, or once those have voted and did not accuse it.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
-pub fn auditors(state: &mut dyn State, submission: &Submission) -> Read<Vec<Address>> {
-    with_ledger(state, |ledger| {
-        let target = ledger.expect(&tables::TARGETS, &submission.target)?;
-        let now = ledger.hot.now;
-        if target.epoch.next() != now.epoch {
-            return Ok(Vec::new());
-        }
-        let committee = ledger.expect(&tables::COMMITTEES, &now.epoch)?;
-        Ok(auditors_of(&now, &committee, submission)
-            .into_iter()
-            .map(|seat| seat.validator)
-            .collect())
-    })
+pub fn polled(state: &mut dyn State, submission: &Submission) -> Read<Option<Polled>> {
+    with_ledger(state, |ledger| polled_on(ledger, submission))
 }

@@ -172,6 +172,7 @@ pub struct Contest {
     results: Vec<Result<Score, ModelError>>,
     winner: usize,
     transcript: Transcript,
+    hearing_transcript: Transcript,
 }
 
 impl Contest {
@@ -188,11 +189,11 @@ impl Contest {
                 error: error.clone(),
             });
         }
-        let transcript = transcript(&results);
         Ok(Self {
+            transcript: transcript("soma 2026 scoring transcript", &results),
+            hearing_transcript: transcript("soma 2026 hearing transcript", &results),
             results,
             winner,
-            transcript,
         })
     }
 
@@ -226,6 +227,12 @@ impl Contest {
     pub const fn transcript(&self) -> Transcript {
         self.transcript
     }
+
+    /// The same for a hearing, where the auditors' transcripts are public: it cannot be made from theirs.
+    #[must_use]
+    pub const fn hearing_transcript(&self) -> Transcript {
+        self.hearing_transcript
+    }
 }
 
 fn loss_nano(result: &Result<Score, ModelError>) -> u64 {
@@ -234,7 +241,7 @@ fn loss_nano(result: &Result<Score, ModelError>) -> u64 {
 
 /// The transcript: for each model its loss (8 bytes little-endian) and its embedding's Q15 coordinates
 /// (2 bytes little-endian each; none for a model without a score).
-fn transcript(results: &[Result<Score, ModelError>]) -> Transcript {
+fn transcript(domain: &str, results: &[Result<Score, ModelError>]) -> Transcript {
     let mut parts: Vec<Vec<u8>> = Vec::with_capacity(2 * results.len());
     for result in results {
         parts.push(loss_nano(result).to_le_bytes().to_vec());
@@ -244,7 +251,7 @@ fn transcript(results: &[Result<Score, ModelError>]) -> Transcript {
         parts.push(coordinates.iter().flat_map(|c| c.to_le_bytes()).collect());
     }
     let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    Transcript(domain_hash("soma 2026 scoring transcript", &parts))
+    Transcript(domain_hash(domain, &parts))
 }
 
 /// Scores exactly, on a backend that has passed its self-check. Uses the current rayon pool.

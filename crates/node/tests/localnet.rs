@@ -200,6 +200,8 @@ fn validators_stop_before_rules_they_do_not_implement() {
         preset: Preset::Custom,
         epoch_blocks: 12,
         audit_commit_blocks: 6,
+        audit_reveal_blocks: 2,
+        hearing_commit_blocks: 2,
         difficulty_windows: 4,
         ..Params::local()
     };
@@ -330,6 +332,8 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
     config.blueprint.params = Params {
         epoch_blocks: 24,
         audit_commit_blocks: 12,
+        audit_reveal_blocks: 2,
+        hearing_commit_blocks: 2,
         ..Params::local()
     };
     config.blueprint.weights = Some(GenesisWeights {

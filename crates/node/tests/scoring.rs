@@ -312,6 +312,8 @@ fn models_on_the_chain_are_scored() {
         architecture,
         epoch_blocks: 24,
         audit_commit_blocks: 12,
+        audit_reveal_blocks: 2,
+        hearing_commit_blocks: 2,
         ..Params::local()
     };
     let net = Localnet::start(config).unwrap();

@@ -9,7 +9,7 @@ use soma_ledger::{
 use soma_types::{
     ModelId, TargetId,
     event::Event,
-    objects::{EpochState, Model, Target},
+    objects::{AuditStage, EpochState, Model, Target},
     params::Params,
     transaction::PoolId,
 };
@@ -70,7 +70,7 @@ pub struct Board {
     places: BTreeMap<ModelId, usize>,
     /// The pools one can stake with.
     pub pools: Vec<PoolView>,
-    /// The winners that are audited in this epoch.
+    /// The winners on which votes are taken: asked when an epoch begins, and when its hearings do.
     pub audits: Vec<AuditTask>,
 }
 
@@ -108,6 +108,26 @@ impl Board {
         self.offset + 1 < self.now.length_blocks
     }
 
+    /// The stage of audits whose first votes can be in the next block, if that is the first in which validators act on it.
+    #[must_use]
+    pub fn votes_begin(&self) -> Option<AuditStage> {
+        match self.offset {
+            1 => Some(AuditStage::Drawn),
+            offset if offset == self.params.hearing_from() + 1 => Some(AuditStage::Hearing),
+            _ => None,
+        }
+    }
+
+    /// Whether the next block is the first in which votes of a stage can be revealed.
+    #[must_use]
+    pub fn reveals_begin(&self) -> bool {
+        [
+            self.params.audit_commit_blocks,
+            self.params.hearing_reveals_from(),
+        ]
+        .contains(&self.offset)
+    }
+
     /// The place of a model's mind.
     #[must_use]
     pub fn place(&self, model: &ModelId) -> Option<usize> {
@@ -131,8 +151,10 @@ impl Board {
         self.offset = chain.height().0 + 1 - self.now.first_height.0;
         if boundary {
             self.targets.iter_mut().for_each(|target| *target = None);
-            self.audits = view::audit_tasks(&mut chain.state, 0, u64::MAX)?;
             self.look_at_pools(chain)?;
+        }
+        if self.votes_begin().is_some() {
+            self.audits = view::audit_tasks(&mut chain.state, 0, u64::MAX)?;
         }
         for event in events {
             match event {

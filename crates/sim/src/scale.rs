@@ -46,7 +46,10 @@ pub fn params() -> Params {
             ..Architecture::NANO
         },
         epoch_blocks: EPOCH_BLOCKS,
-        audit_commit_blocks: EPOCH_BLOCKS * 2 / 3,
+        // The public network's shares of an epoch.
+        audit_commit_blocks: EPOCH_BLOCKS / 2,
+        audit_reveal_blocks: EPOCH_BLOCKS / 12,
+        hearing_commit_blocks: EPOCH_BLOCKS / 3,
         hits_goal: HITS_GOAL,
         difficulty_windows: WINDOWS,
         open_targets: OPEN_TARGETS,

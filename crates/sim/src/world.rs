@@ -6,7 +6,10 @@ use std::{
 };
 
 use rand::{RngExt as _, seq::IndexedRandom as _};
-use soma_ledger::{State as _, history, view};
+use soma_ledger::{
+    State as _, history,
+    view::{self, AuditTask},
+};
 use soma_types::{
     Address, ModelId, Receipt, Rejection, Salt, Shannons, SubmissionId, TransactionKind,
     event::Event,
@@ -381,7 +384,7 @@ impl World {
             .map(|(submission, find)| (find.open(submission), Note::Nothing))
             .collect();
         let offset = self.board.offset;
-        self.audit(offset, &mut orders);
+        self.audit(&mut orders);
         if self.board.time_to_reveal() {
             self.submit(&mut orders)?;
         }
@@ -433,38 +436,41 @@ impl World {
         Ok(())
     }
 
-    fn audit(&mut self, offset: u64, orders: &mut Vec<(Intent, Note)>) {
-        let phase = self.board.params.audit_commit_blocks;
-        if offset == 1 {
-            for audit in &self.board.audits {
+    /// Validators vote where they are asked to: commits when a stage of the audits begins, reveals as soon as they may.
+    fn audit(&mut self, orders: &mut Vec<(Intent, Note)>) {
+        if let Some(stage) = self.board.votes_begin() {
+            let asked = |audit: &&AuditTask| audit.polled.stage == stage;
+            for audit in self.board.audits.iter().filter(asked) {
+                let submission = audit.submission.id;
                 let task = Task {
-                    submission: audit.submission.id,
-                    truth: self.truth(&audit.submission.id),
+                    submission,
+                    stage,
+                    voters: &audit.polled.voters,
+                    truth: self.truth(&submission),
                 };
-                let seats = self
+                let voters = self
                     .validators
                     .iter()
-                    .filter(|one| audit.auditors.contains(&one.actor.address));
-                for validator in seats {
-                    let Some(finding) = validator.strategy.finding(validator.actor, task) else {
+                    .filter(|one| task.voters.contains(&one.actor.address));
+                for Validator { actor, strategy } in voters {
+                    let Some(finding) = strategy.finding(*actor, task) else {
                         continue;
                     };
                     let commitment = finding.verdict.commitment(
-                        &validator.actor.address,
-                        &task.submission,
+                        &actor.address,
+                        &submission,
                         &finding.transcript,
                         &AUDIT_SALT,
                     );
-                    let submission = task.submission;
                     let kind = TransactionKind::CommitAudit {
                         submission,
                         commitment,
                     };
-                    orders.push((plain(validator.actor, kind), Note::Nothing));
-                    self.findings.push((validator.actor, submission, finding));
+                    orders.push((plain(*actor, kind), Note::Nothing));
+                    self.findings.push((*actor, submission, finding));
                 }
             }
-        } else if offset == phase {
+        } else if self.board.reveals_begin() {
             for (actor, submission, finding) in self.findings.drain(..) {
                 let kind = TransactionKind::RevealAudit {
                     submission,

@@ -44,8 +44,8 @@ use crate::{
     StateRoot, SubmissionId, Transaction, TransactionHash,
     event::Event,
     objects::{
-        AuditOutcome, AuditVote, Duty, EpochRecord, EpochState, Model, Pool, Seat, Shares, Submission,
-        SupplyBreakdown, Target, Validator,
+        AuditOutcome, AuditStage, AuditVote, Duty, EpochRecord, EpochState, Model, Pool, Seat, Shares,
+        Submission, SupplyBreakdown, Target, Validator,
     },
     transaction::PoolId,
     upgrade::{Proposal, ProtocolVersion},
@@ -340,8 +340,11 @@ answers! {
         pub current: bool,
     }
 
-    /// One auditor's work on a submission.
+    /// One auditor's work on a submission, in one stage of its audit.
     pub struct AuditView {
+        /// The stage: `drawn` or `hearing`.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stage: AuditStage,
         /// Who.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub auditor: Address,
@@ -359,8 +362,11 @@ answers! {
         /// The winning model's embedding of its data, once revealed.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
-        /// Who audits it in the current epoch; empty unless it won in the epoch before and was drawn, or
-        /// challenged and its auditors are drawn.
+        /// The stage of its audit, while votes are taken: `drawn`, or `hearing` once its auditors accused it
+        /// and the whole committee votes.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub audit_stage: Option<AuditStage>,
+        /// Whose votes are taken in that stage.
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub auditors: Vec<Address>,
         /// What auditors did.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Address, Epoch, Height, ModelId, Seed, Shannons, SubmissionId, TargetId,
-    objects::{ChallengeEnd, Inactivity, SubmissionStatus},
+    objects::{AuditStage, ChallengeEnd, Inactivity, SubmissionStatus},
     transaction::{ModelFault, PoolId, Verdict},
     upgrade::{Ballot, ProposalStatus, ProtocolVersion},
 };
@@ -156,6 +156,8 @@ pub enum Event {
     AuditCommitted {
         /// The winner under audit.
         submission: SubmissionId,
+        /// In which stage of its audit.
+        stage: AuditStage,
         /// Who.
         auditor: Address,
     },
@@ -163,6 +165,8 @@ pub enum Event {
     AuditRevealed {
         /// The winner under audit.
         submission: SubmissionId,
+        /// In which stage of its audit.
+        stage: AuditStage,
         /// Who.
         auditor: Address,
         /// Its finding.

@@ -110,9 +110,14 @@ pub struct Params {
     pub audit_rate: BasisPoints,
     /// Auditors of each, drawn by stake; 0 is the whole committee.
     pub auditors: u32,
-    /// Blocks at an epoch's start in which auditors commit; they reveal in the rest. In the first half of
-    /// them the last epoch's winners can still be challenged.
+    /// Blocks at an epoch's start in which auditors commit. In the first half of them the last epoch's
+    /// winners can still be challenged.
     pub audit_commit_blocks: u64,
+    /// Blocks after those in which auditors that were drawn reveal; where they are the whole committee, all
+    /// of the rest.
+    pub audit_reveal_blocks: u64,
+    /// Blocks after those in which the committee commits in hearings; it reveals in the rest.
+    pub hearing_commit_blocks: u64,
     /// The least bond of a challenge.
     pub challenge_bond_min: Shannons,
 
@@ -196,7 +201,9 @@ impl Params {
             data_size_max_bytes: 1 << 20,
             audit_rate: BasisPoints::new(1_000).expect("below 10000"),
             auditors: 7,
-            audit_commit_blocks: 230_400,
+            audit_commit_blocks: 172_800,
+            audit_reveal_blocks: 28_800,
+            hearing_commit_blocks: 115_200,
             challenge_bond_min: Shannons(SHANNONS_PER_SOMA / 10),
             validator_share: BasisPoints::new(2_000).expect("below 10000"),
             payouts_per_block: 64,
@@ -220,6 +227,8 @@ impl Params {
             audit_rate: BasisPoints::new(10_000).expect("the whole"),
             auditors: 0,
             audit_commit_blocks: 48,
+            audit_reveal_blocks: 8,
+            hearing_commit_blocks: 12,
             payouts_per_block: 16,
             ..Self::std()
         }
@@ -229,6 +238,18 @@ impl Params {
     #[must_use]
     pub const fn challenge_blocks(&self) -> u64 {
         self.audit_commit_blocks / 2
+    }
+
+    /// Blocks at an epoch's start before its hearings begin. Validated parameters do not overflow.
+    #[must_use]
+    pub const fn hearing_from(&self) -> u64 {
+        self.audit_commit_blocks + self.audit_reveal_blocks
+    }
+
+    /// Blocks at an epoch's start before votes in its hearings are revealed.
+    #[must_use]
+    pub const fn hearing_reveals_from(&self) -> u64 {
+        self.hearing_from() + self.hearing_commit_blocks
     }
 
     /// What an epoch can owe, in payouts per block: each open target is filled as often as races allow, and each
@@ -349,7 +370,25 @@ impl Params {
                 "audit_commit_blocks",
                 self.audit_commit_blocks,
                 1,
-                self.epoch_blocks.saturating_sub(1),
+                self.epoch_blocks.saturating_sub(3),
+            ),
+            // Each phase of an epoch's audits has a block at least.
+            (
+                "audit_reveal_blocks",
+                self.audit_reveal_blocks,
+                1,
+                self.epoch_blocks
+                    .saturating_sub(self.audit_commit_blocks)
+                    .saturating_sub(2),
+            ),
+            (
+                "hearing_commit_blocks",
+                self.hearing_commit_blocks,
+                1,
+                self.epoch_blocks
+                    .saturating_sub(self.audit_commit_blocks)
+                    .saturating_sub(self.audit_reveal_blocks)
+                    .saturating_sub(1),
             ),
             (
                 "challenge_bond_min",

@@ -330,8 +330,8 @@ rejections! {
     // 5xx: audits.
     /// Not a winner of the last epoch, or not in the sample.
     500 NotUnderAudit {} "the submission is not under audit in this epoch";
-    /// Not one of its auditors.
-    501 NotAuditor {} "this account was not drawn to audit the submission";
+    /// Not one of those who vote on it.
+    501 NotAuditor {} "this account was not drawn to audit the submission, or has no seat in its hearing";
     /// The commit phase is over.
     502 AuditCommitClosed {
         /// The last height.
@@ -366,6 +366,11 @@ rejections! {
         /// Who.
         challenger: Address,
     } "the winner was challenged by {challenger} already";
+    /// The auditors' votes are closed, and the committee is not called upon.
+    513 NoHearing {
+        /// The first height at which they were closed.
+        from: Height,
+    } "from block {from} on only winners that their auditors accused are audited: this one was not";
 
     // 6xx: upgrades.
     /// Too soon or too far ahead.

@@ -220,6 +220,12 @@ impl Verdict {
         matches!(self, Self::Valid | Self::FalseScore)
     }
 
+    /// Whether this verdict is that the winner must not stand.
+    #[must_use]
+    pub const fn accuses(self) -> bool {
+        !matches!(self, Self::Valid)
+    }
+
     /// What [`TransactionKind::CommitAudit`] carries for this verdict by `auditor`. `transcript` is
     /// all zeros for verdicts without one.
     #[must_use]

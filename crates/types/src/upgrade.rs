@@ -112,6 +112,8 @@ changes! {
     PayoutsPerBlock payouts_per_block: u32;
     EquivocationSlash equivocation_slash: BasisPoints;
     AccountPrice account_price: Shannons;
+    AuditRevealBlocks audit_reveal_blocks: u64;
+    HearingCommitBlocks hearing_commit_blocks: u64;
 }
 
 /// The parameters that no vote changes, and why.
@@ -275,11 +277,11 @@ mod tests {
             activation: Epoch(9),
         };
         // Each alone is out of bounds: both together are sound.
-        let shorter = [ParamChange::EpochBlocks(40), ParamChange::AuditCommitBlocks(20)];
+        let shorter = [ParamChange::EpochBlocks(50), ParamChange::AuditCommitBlocks(25)];
         let local = Params::local();
         assert!(upgrade(&shorter[..1]).params_after(&local).is_err());
         let params = upgrade(&shorter).params_after(&local).unwrap();
-        assert_eq!((params.epoch_blocks, params.audit_commit_blocks), (40, 20));
+        assert_eq!((params.epoch_blocks, params.audit_commit_blocks), (50, 25));
         let json = serde_json::to_string(&upgrade(&shorter)).unwrap();
         assert_eq!(serde_json::from_str::<Upgrade>(&json).unwrap(), upgrade(&shorter));
         let impossible = Upgrade {

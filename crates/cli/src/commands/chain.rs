@@ -161,7 +161,10 @@ fn record_lines(record: &EpochRecord) -> Vec<(&'static str, String)> {
         ),
         (
             "audits",
-            format!("{} done, {} found false", record.audited, record.found_false),
+            format!(
+                "{} done, {} heard by the committee, {} found false",
+                record.audited, record.heard, record.found_false
+            ),
         ),
         (
             "paid",

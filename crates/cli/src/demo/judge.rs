@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use soma_types::{
     Shannons,
     api::{EpochView, SubmissionView},
-    objects::{EpochRecord, SubmissionStatus},
+    objects::{AuditOutcome, EpochRecord, SubmissionStatus},
 };
 
 use crate::demo::{
@@ -256,8 +256,8 @@ fn losses(record: &Record) -> Vec<String> {
                 _ => {}
             }
         }
-        if let Some(outcome) = &view.audit_outcome
-            && (outcome.majority.is_none() || !outcome.dissented.is_empty() || !outcome.silent.is_empty())
+        if let Some(count) = view.audit_outcome.as_ref().map(AuditOutcome::decisive)
+            && (count.majority.is_none() || count.voters().any(|(_, agreed)| !agreed))
         {
             losses.push(format!("the audit of {id} was not unanimous"));
         }

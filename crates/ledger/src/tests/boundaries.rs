@@ -137,6 +137,8 @@ fn the_std_preset_runs_too() {
     let params = Params {
         epoch_blocks: 40,
         audit_commit_blocks: 20,
+        audit_reveal_blocks: 5,
+        hearing_commit_blocks: 10,
         ..Params::std()
     };
     let mut world = World::new(Params {

@@ -1,7 +1,7 @@
 //! Anyone can force an audit, at the risk of a bond.
 
 use soma_types::{
-    Epoch, Receipt, Rejection, Shannons, SubmissionId, TransactionKind as Kind,
+    Epoch, Rejection, Shannons, SubmissionId, TransactionKind as Kind,
     event::Event,
     objects::{ChallengeEnd, SubmissionStatus},
     params::Params,
@@ -43,21 +43,18 @@ fn audit(world: &mut World, winner: SubmissionId, findings: [Option<(Verdict, u8
     world.skip(3);
     assert_eq!(view::challenge_tasks(&mut world.state, 0, 9).unwrap().len(), 1);
     let submission = world.submission(winner);
-    assert_eq!(view::auditors(&mut world.state, &submission).unwrap().len(), 4);
-    let steps: Vec<(u8, (Kind, Kind))> = (0..)
-        .zip(findings)
-        .filter_map(|(who, finding)| {
-            let (verdict, transcript) = finding?;
-            Some((who, audit_kinds(who, winner, verdict, transcript)))
-        })
-        .collect();
-    let commits = steps.iter().map(|(who, (commit, _))| (*who, commit.clone()));
-    let commits = world.block(commits.collect());
-    assert!(commits.iter().all(Receipt::applied), "{commits:?}");
-    world.skip(4);
-    let reveals = steps.iter().map(|(who, (_, reveal))| (*who, reveal.clone()));
-    let reveals = world.block(reveals.collect());
-    assert!(reveals.iter().all(Receipt::applied), "{reveals:?}");
+    assert_eq!(
+        view::polled(&mut world.state, &submission)
+            .unwrap()
+            .unwrap()
+            .voters
+            .len(),
+        4
+    );
+    let votes = (0..).zip(findings);
+    let votes =
+        votes.filter_map(|(who, finding)| finding.map(|(verdict, transcript)| (who, verdict, transcript)));
+    world.audit(winner, votes);
     world.until_epoch(4);
     world.skip(2);
 }

@@ -14,28 +14,10 @@ use crate::view;
 /// Everyone audits `submission` with the given verdicts (`None`: silent). The world stands in the audit
 /// epoch and ends when its winners are settled.
 fn audit(world: &mut World, submission: SubmissionId, findings: &[Option<(Verdict, u8)>]) {
-    let steps: Vec<_> = findings
-        .iter()
-        .zip(0_u8..)
-        .filter_map(|(finding, who)| {
-            finding.map(|(verdict, transcript)| (who, audit_kinds(who, submission, verdict, transcript)))
-        })
-        .collect();
-    let receipts = world.block(
-        steps
-            .iter()
-            .map(|(who, (commit, _))| (*who, commit.clone()))
-            .collect(),
-    );
-    assert!(receipts.iter().all(soma_types::Receipt::applied), "{receipts:?}");
-    world.skip(8);
-    let receipts = world.block(
-        steps
-            .iter()
-            .map(|(who, (_, reveal))| (*who, reveal.clone()))
-            .collect(),
-    );
-    assert!(receipts.iter().all(soma_types::Receipt::applied), "{receipts:?}");
+    let votes = (0..).zip(findings);
+    let votes =
+        votes.filter_map(|(who, finding)| finding.map(|(verdict, transcript)| (who, verdict, transcript)));
+    world.audit(submission, votes);
     let epoch = world.epoch();
     world.until_epoch(epoch.0 + 1);
     world.skip(4);
@@ -312,7 +294,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     world.until_epoch(3);
     let tasks = view::audit_tasks(&mut world.state, 0, 10).unwrap();
     assert_eq!(tasks.len(), 2);
-    assert!(tasks.iter().all(|task| task.auditors.len() == 4));
+    assert!(tasks.iter().all(|task| task.polled.voters.len() == 4));
     let (before, bond) = (world.balance(8), world.submission(cheat).bond);
     let false_score = Some((Verdict::FalseScore, 7));
     let valid = Some((Verdict::Valid, 8));
@@ -349,9 +331,9 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     assert_eq!(world.balance(8), before, "a cheat gets nothing back");
     assert!(matches!(world.status(honest), SubmissionStatus::Paid { .. }));
     let outcome = view::audit_outcome(&mut world.state, cheat).unwrap().unwrap();
-    let agreed: Vec<Address> = outcome.agreed;
-    assert_eq!(agreed.len(), 3);
-    assert_eq!(outcome.dissented, vec![address(3)]);
+    assert_eq!(outcome.hearing, None, "its auditors were the committee");
+    assert_eq!(outcome.drawn.agreed.len(), 3);
+    assert_eq!(outcome.drawn.dissented, vec![address(3)]);
     let duty = view::duty(&mut world.state, Epoch(3), address(3))
         .unwrap()
         .unwrap();
@@ -397,6 +379,7 @@ fn without_a_majority_the_winner_stands() {
         view::audit_outcome(&mut world.state, winner)
             .unwrap()
             .unwrap()
+            .decisive()
             .majority,
         None
     );
@@ -454,9 +437,9 @@ fn a_sample_is_audited_by_some() {
     assert_eq!(hits, 12);
     let tasks = view::audit_tasks(&mut world.state, 0, hits).unwrap();
     assert!(!tasks.is_empty() && (tasks.len() as u64) < hits);
-    assert!(tasks.iter().all(|task| task.auditors.len() == 2));
+    assert!(tasks.iter().all(|task| task.polled.voters.len() == 2));
     let outsider = (0..4)
-        .find(|who| !tasks[0].auditors.contains(&address(*who)))
+        .find(|who| !tasks[0].polled.voters.contains(&address(*who)))
         .unwrap();
     let (commit, _) = audit_kinds(outsider, tasks[0].submission.id, Verdict::Valid, 1);
     assert_eq!(world.fail(outsider, commit), Rejection::NotAuditor {});

@@ -1,32 +1,28 @@
 //! One fixed history and the digest of its state: a change here is a change of the protocol.
 
-use soma_types::transaction::Verdict;
+use soma_types::{params::Params, transaction::Verdict};
 
-use super::world::{World, audit_kinds, tiny};
+use super::world::{World, tiny};
 
-/// Four epochs with wins, an audit that finds one false, stake and fees.
+/// Four epochs with wins, an auditor who accuses one, a hearing that finds it false, stake and fees.
 fn history() -> World {
-    let (mut world, _) = World::with_models(tiny(), 3);
+    let params = Params {
+        auditors: 1,
+        ..tiny()
+    };
+    let (mut world, _) = World::with_models(params, 3);
     let targets = world.open_targets();
     let cheat = world.win(8, &targets[0], 1, 0);
     world.win(9, &targets[1], 2, 1);
     world.until_epoch(3);
-    let steps: Vec<_> = (0..4)
-        .map(|who| (who, audit_kinds(who, cheat, Verdict::FalseScore, 7)))
-        .collect();
-    world.block(
-        steps
-            .iter()
-            .map(|(who, (commit, _))| (*who, commit.clone()))
-            .collect(),
+    let auditors = world.polled(cheat);
+    world.audit(
+        cheat,
+        auditors.into_iter().map(|who| (who, Verdict::FalseScore, 6)),
     );
-    world.skip(8);
-    world.block(
-        steps
-            .iter()
-            .map(|(who, (_, reveal))| (*who, reveal.clone()))
-            .collect(),
-    );
+    world.until_offset(world.genesis.params.hearing_from() + 1);
+    assert_eq!(world.polled(cheat), [0, 1, 2, 3]);
+    world.audit(cheat, (0..4).map(|who| (who, Verdict::FalseScore, 7)));
     world.until_epoch(5);
     world
 }
@@ -44,6 +40,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "3d42b85ed34b8412fb89678780608353854cf21a8a6dfe0eaa3c8c8da65fdd30"
+        "28ab623e792757f09659e071e797e3a6d97e0cc96108669aea402390c118fda2"
     );
 }

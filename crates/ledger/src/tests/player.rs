@@ -10,7 +10,7 @@ use soma_types::{
     amount::MAX_SUPPLY,
     event::Event,
     list::List,
-    objects::Target,
+    objects::{AuditOutcome, Target},
     params::Params,
     receipt::{Created, Outcome},
     transaction::{ModelFault, Payment, PoolId, Verdict, Withdrawal},
@@ -48,6 +48,18 @@ impl Coverage {
             },
             Err(rejection) => *self.rejected.entry(rejection.name()).or_default() += 1,
         }
+    }
+
+    fn outcome(&mut self, outcome: &AuditOutcome) {
+        let Some(hearing) = &outcome.hearing else {
+            return;
+        };
+        let end = match hearing.majority {
+            None => "Undecided",
+            Some(finding) if finding.verdict.accuses() => "Convicts",
+            Some(_) => "Overrules",
+        };
+        *self.events.entry(format!("Hearing:{end}")).or_default() += 1;
     }
 
     fn event(&mut self, event: &Event) {
@@ -191,6 +203,10 @@ impl<'a> Player<'a> {
         let inner = block.receipts.iter().flat_map(|receipt| &receipt.events);
         for event in block.events.iter().chain(inner) {
             self.coverage.event(event);
+            if let Event::SubmissionEnded { submission, .. } = event {
+                let outcome = view::audit_outcome(&mut self.world.state, *submission).unwrap();
+                outcome.inspect(|outcome| self.coverage.outcome(outcome));
+            }
         }
     }
 
@@ -304,6 +320,32 @@ impl<'a> Player<'a> {
                 self.audit(who, id, verdict, u8::from(verdict.has_transcript()));
             }
         }
+    }
+
+    /// Auditors accuse a winner, mostly, and the committee hears it: half the time with one voice, or those in
+    /// `agree` with one.
+    fn hear(&mut self, pick: u8, verdicts: u8, agree: u8, odd: u8) {
+        if self.offset() >= self.params().audit_commit_blocks {
+            self.until(0);
+        }
+        self.flush();
+        let Some(id) = self.audited(pick) else { return };
+        let params = self.params();
+        let accusers = if odd < 200 { u8::MAX } else { agree };
+        self.audit_together(id, verdict(verdicts), accusers, u8::MAX);
+        self.until(params.audit_commit_blocks);
+        self.reveal_audits(255);
+        self.until(params.hearing_from());
+        self.flush();
+        let agree = if odd.is_multiple_of(2) { u8::MAX } else { agree };
+        self.audit_together(id, verdict(verdicts / 4), agree, odd);
+        if odd.is_multiple_of(8) {
+            let early = self.audits.clone();
+            self.reveal_audits(255);
+            self.audits = early;
+        }
+        self.until(params.hearing_reveals_from());
+        self.reveal_audits(odd);
     }
 
     /// Reveals what was committed in this epoch, also wrongly and twice.
@@ -537,7 +579,7 @@ impl<'a> Player<'a> {
                     self.audit(a % 5, id, verdict, transcript);
                 }
             }
-            45..48 => {
+            45..47 => {
                 // The whole committee audits: most agree, on what depends on the step.
                 if self.offset() >= params.audit_commit_blocks {
                     self.until(0);
@@ -547,6 +589,7 @@ impl<'a> Player<'a> {
                     self.audit_together(id, verdict(c), d, e);
                 }
             }
+            47 => self.hear(b, c, d, e),
             48..51 => {
                 if c < 200 {
                     self.until(params.audit_commit_blocks);
@@ -649,7 +692,7 @@ impl<'a> Player<'a> {
     fn propose(&mut self, a: u8, b: u8, c: u8, d: u8, e: u8) {
         use ParamChange as Change;
         let (small, points) = (u64::from(1 + d % 8), basis(1 + u16::from(d) * 39));
-        let change = match c % 19 {
+        let change = match c % 21 {
             0 => Change::EpochBlocks(7 + u64::from(d % 24)),
             1 => Change::AuditCommitBlocks(small),
             2 => Change::SettlementBlocks(small),
@@ -668,6 +711,8 @@ impl<'a> Player<'a> {
             15 => Change::LapseSlash(points),
             16 => Change::BurnPerYear(points),
             17 => Change::AccountPrice(Shannons(u64::from(d) << 20)),
+            18 => Change::AuditRevealBlocks(small),
+            19 => Change::HearingCommitBlocks(small),
             _ => Change::SubmissionDeposit(Shannons(u64::from(d) << 20)),
         };
         // The same width, so that everything else about the tests' data still fits.

@@ -712,6 +712,8 @@ pub fn extremes() -> impl Strategy<Value = Params> {
                 epochs_per_year: time.2,
                 unbonding_epochs: time.3,
                 audit_commit_blocks: time.0 / 2,
+                audit_reveal_blocks: 1 + time.0 / 12,
+                hearing_commit_blocks: 1 + time.0 / 12,
                 difficulty_windows: 3,
                 open_targets: targets.0,
                 models_per_target: targets.1,

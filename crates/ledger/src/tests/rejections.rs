@@ -7,6 +7,7 @@ use soma_types::{
     Rejection, Salt, Seed, Shannons, Signature, SignedTransaction, SubmissionId, TargetId, Transaction,
     TransactionKind as Kind, Transcript,
     list::List,
+    params::Params,
     transaction::{ModelFault, Payment, PoolId, TRANSACTION_BYTES_MAX, Verdict, Withdrawal},
     upgrade::{Ballot, PROPOSALS_MAX, ParamChange, ProtocolVersion, Upgrade},
 };
@@ -405,6 +406,25 @@ fn audits(seen: &mut Seen) {
     seen.fail(&mut world, 0, reveal, "AuditAlreadyRevealed");
     assert_ne!(Transcript([1; 32]), Transcript::default());
     assert_ne!(address(0), Address::default());
+
+    // One auditor, who accuses nobody.
+    let (mut world, _) = World::with_models(
+        Params {
+            auditors: 1,
+            ..tiny()
+        },
+        3,
+    );
+    let target = world.open_targets().remove(0);
+    let winner = world.win(8, &target, 1, 0);
+    world.until_epoch(3);
+    world.until_offset(world.genesis.params.hearing_from());
+    seen.fail(
+        &mut world,
+        0,
+        audit_kinds(0, winner, Verdict::Valid, 1).0,
+        "NoHearing",
+    );
 }
 
 fn challenges(seen: &mut Seen) {

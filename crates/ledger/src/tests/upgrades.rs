@@ -156,10 +156,9 @@ fn stake_alone_carries_nothing_nor_do_seats() {
 #[test]
 fn an_upgrade_that_another_rules_out_is_void() {
     let mut world = World::new(tiny());
-    let shorter = [ParamChange::EpochBlocks(10), ParamChange::AuditCommitBlocks(5)];
-    let first = approved(&mut world, upgrade(&shorter, 2), 4);
-    // Sound with epochs of 16 blocks, not with 10.
-    let other = upgrade(&[ParamChange::SettlementBlocks(12)], 2);
+    let first = approved(&mut world, upgrade(&[ParamChange::EpochBlocks(14)], 2), 4);
+    // Sound with epochs of 16 blocks, not with 14.
+    let other = upgrade(&[ParamChange::SettlementBlocks(14)], 2);
     world.apply(1, propose(other));
     let second = first + 1;
     let votes = [0, 2, 3].map(|who| (who, vote(second, Ballot::Approve)));

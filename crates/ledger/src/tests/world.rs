@@ -41,6 +41,8 @@ pub fn tiny() -> Params {
         },
         epoch_blocks: 16,
         audit_commit_blocks: 8,
+        audit_reveal_blocks: 3,
+        hearing_commit_blocks: 2,
         open_targets: 4,
         hits_goal: 8,
         difficulty_windows: 4,
@@ -296,6 +298,19 @@ impl World {
         }
     }
 
+    /// The next block's place in its epoch.
+    fn offset(&mut self) -> u64 {
+        let now = view::epoch(&mut self.state).unwrap().unwrap();
+        self.next_block().height.0 - now.first_height.0
+    }
+
+    /// Empty blocks until the next one is this far into its epoch.
+    pub fn until_offset(&mut self, offset: u64) {
+        while self.offset() < offset {
+            self.block(vec![]);
+        }
+    }
+
     pub fn balance(&mut self, who: u8) -> u64 {
         view::account(&mut self.state, address(who)).unwrap().balance.0
     }
@@ -433,6 +448,39 @@ impl World {
         self.skip(self.genesis.params.settlement_blocks);
         assert_eq!(self.status(id), SubmissionStatus::Won);
         id
+    }
+
+    /// Votes on a winner, each by someone with a verdict and a transcript told by a number: committed in the next block,
+    /// revealed in the first one in which they can be.
+    pub fn audit(&mut self, id: SubmissionId, votes: impl IntoIterator<Item = (u8, Verdict, u8)>) {
+        let kinds = votes.into_iter().map(|(who, verdict, transcript)| {
+            let (commit, reveal) = audit_kinds(who, id, verdict, transcript);
+            ((who, commit), (who, reveal))
+        });
+        let (commits, reveals) = kinds.unzip();
+        let params = self.genesis.params.clone();
+        let reveals_from = if self.offset() < params.hearing_from() {
+            params.audit_commit_blocks
+        } else {
+            params.hearing_reveals_from()
+        };
+        self.apply_all(commits);
+        self.until_offset(reveals_from);
+        self.apply_all(reveals);
+    }
+
+    /// The accounts whose votes on a winner are taken now.
+    pub fn polled(&mut self, id: SubmissionId) -> Vec<u8> {
+        let winner = self.submission(id);
+        let polled = view::polled(&mut self.state, &winner).unwrap();
+        let voters = polled.map_or_else(Vec::new, |polled| polled.voters);
+        (0..10).filter(|who| voters.contains(&address(*who))).collect()
+    }
+
+    /// One block of transactions that must all take effect.
+    fn apply_all(&mut self, kinds: Vec<(u8, TransactionKind)>) {
+        let receipts = self.block(kinds);
+        assert!(receipts.iter().all(Receipt::applied), "{receipts:?}");
     }
 
     /// Counts all money from the stored objects, and compares with the running totals.

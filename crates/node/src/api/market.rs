@@ -9,7 +9,7 @@ use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
     Address, Embedding, Epoch, ModelId, SubmissionId, TargetId,
     api::{AuditView, ModelView, Page, Problem, SubmissionView, TargetView},
-    objects::{Model, Submission, SubmissionStatus, Target, TargetStatus},
+    objects::{AuditStage, Model, Submission, SubmissionStatus, Target, TargetStatus},
     transaction::PoolId,
 };
 
@@ -90,7 +90,7 @@ fn page_before<T>((items, looked): (Vec<T>, u64), end: u64) -> Json<Page<T>> {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct AuditFilter {
-    /// An address: only what this validator was drawn for.
+    /// An address: only what this validator has a vote on.
     pub auditor: Option<String>,
 }
 
@@ -275,21 +275,20 @@ fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<
     if audited && let Some(target) = view::target(state, submission.target)? {
         // A winner is audited in the epoch after its own.
         let committee = view::committee(state, target.epoch.next())?.unwrap_or_default();
-        for seat in committee.seats {
-            if let Some(vote) = view::audit_vote(state, submission.id, seat.validator)? {
-                audits.push(AuditView {
-                    auditor: seat.validator,
-                    vote,
-                });
+        let voters = committee.seats.iter().map(|seat| seat.validator);
+        for (auditor, stage) in voters.flat_map(|voter| AuditStage::ALL.map(|stage| (voter, stage))) {
+            if let Some(vote) = view::audit_vote(state, submission.id, stage, auditor)? {
+                audits.push(AuditView { stage, auditor, vote });
             }
         }
         audit_outcome = view::audit_outcome(state, submission.id)?;
     }
-    let auditors = view::auditors(state, &submission)?;
+    let polled = view::polled(state, &submission)?;
     Ok(SubmissionView {
         submission,
         embedding,
-        auditors,
+        audit_stage: polled.as_ref().map(|polled| polled.stage),
+        auditors: polled.map_or_else(Vec::new, |polled| polled.voters),
         audits,
         audit_outcome,
     })
@@ -361,8 +360,9 @@ pub async fn submission(State(api): Api, Path(id): Path<String>) -> Result<Json<
         .ok_or_else(|| Error::not_found("submission", id))
 }
 
-/// The winners that are audited in the current epoch: the sample first, in the order of their wins, then
-/// those that were challenged, once their auditors are drawn.
+/// The winners on which votes are taken in the current epoch: the sample first, in the order of their wins, then
+/// those that were challenged, once their auditors are drawn. Once hearings have begun, those that are heard, and
+/// those whose auditors are the whole committee.
 #[utoipa::path(get, path = "/v1/audits", params(AuditFilter, Part),
     responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
 pub async fn audits(
@@ -391,7 +391,7 @@ pub async fn audits(
         };
         let mine = task
             .into_iter()
-            .find(|task| auditor.is_none_or(|auditor| task.auditors.contains(&auditor)));
+            .find(|task| auditor.is_none_or(|auditor| task.polled.voters.contains(&auditor)));
         mine.map(|task| submission_view(state, task.submission))
             .transpose()
     });

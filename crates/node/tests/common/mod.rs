@@ -97,6 +97,8 @@ impl Network {
             epoch_blocks,
             settlement_blocks: 4,
             audit_commit_blocks: epoch_blocks / 2,
+            audit_reveal_blocks: 1,
+            hearing_commit_blocks: 1,
             difficulty_windows: 4,
             ..Params::local()
         };

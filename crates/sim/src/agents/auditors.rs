@@ -1,14 +1,23 @@
 //! Auditors: committee members who score winners again.
 
-use soma_types::{SubmissionId, Transcript, hash::domain_hash, objects::AuditFinding, transaction::Verdict};
+use soma_types::{
+    Address, SubmissionId, Transcript,
+    hash::domain_hash,
+    objects::{AuditFinding, AuditStage},
+    transaction::Verdict,
+};
 
 use crate::chain::Actor;
 
 /// A winner to audit.
 #[derive(Clone, Copy, Debug)]
-pub struct Task {
+pub struct Task<'a> {
     /// The winner.
     pub submission: SubmissionId,
+    /// The stage of its audit.
+    pub stage: AuditStage,
+    /// Who votes in it.
+    pub voters: &'a [Address],
     /// What scoring it shows. A strategy that reads this has done the work.
     pub truth: Verdict,
 }
@@ -16,7 +25,7 @@ pub struct Task {
 /// A way to audit.
 pub trait Auditing {
     /// What it says it found.
-    fn finding(&self, me: Actor, task: Task) -> Option<AuditFinding>;
+    fn finding(&self, me: Actor, task: Task<'_>) -> Option<AuditFinding>;
 }
 
 /// Downloads, scores, and says what is true.
@@ -24,7 +33,7 @@ pub trait Auditing {
 pub struct Diligent;
 
 impl Auditing for Diligent {
-    fn finding(&self, _me: Actor, task: Task) -> Option<AuditFinding> {
+    fn finding(&self, _me: Actor, task: Task<'_>) -> Option<AuditFinding> {
         Some(AuditFinding {
             verdict: task.truth,
             transcript: transcript(task),
@@ -34,9 +43,10 @@ impl Auditing for Diligent {
 
 /// The transcript of one who scored the data; zeros where there was nothing to score.
 #[must_use]
-pub fn transcript(task: Task) -> Transcript {
+pub fn transcript(task: Task<'_>) -> Transcript {
     if task.truth.has_transcript() {
-        Transcript(domain_hash("soma 2026 sim transcript", &[&task.submission.0]))
+        let parts: [&[u8]; 2] = [&task.submission.0, &[task.stage as u8]];
+        Transcript(domain_hash("soma 2026 sim transcript", &parts))
     } else {
         Transcript::default()
     }

@@ -13,7 +13,7 @@ use crate::{
 pub struct CopyingAuditor;
 
 impl Auditing for CopyingAuditor {
-    fn finding(&self, _me: Actor, _task: Task) -> Option<AuditFinding> {
+    fn finding(&self, _me: Actor, _task: Task<'_>) -> Option<AuditFinding> {
         None
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 pub struct LazyAuditor;
 
 impl Auditing for LazyAuditor {
-    fn finding(&self, me: Actor, task: Task) -> Option<AuditFinding> {
+    fn finding(&self, me: Actor, task: Task<'_>) -> Option<AuditFinding> {
         let guess = domain_hash("soma 2026 sim guess", &[&me.address.0, &task.submission.0]);
         Some(AuditFinding {
             verdict: Verdict::Valid,

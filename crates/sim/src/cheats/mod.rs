@@ -3,11 +3,13 @@
 mod copied_data;
 mod copying_auditor;
 mod false_claim;
+mod framing_cartel;
 mod lazy_auditor;
 mod withheld_data;
 
 pub use copied_data::CopiedData;
 pub use copying_auditor::CopyingAuditor;
 pub use false_claim::FalseClaim;
+pub use framing_cartel::FramingCartel;
 pub use lazy_auditor::LazyAuditor;
 pub use withheld_data::WithheldData;

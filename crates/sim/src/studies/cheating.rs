@@ -1,4 +1,4 @@
-//! What cheating earns, as a function of the audit rate, before and after bonds got a floor.
+//! What cheating earns, as a function of the audit rate, before and after bonds got a floor and hearings came.
 //!
 //! Each strategy runs on the ledger for some epochs at each rate, among honest submitters and auditors. What
 //! a claim earns when it is not audited, what it loses when it is, and what it costs anyway are measured; the
@@ -7,6 +7,10 @@
 //!
 //! A claim is compared with making none; withheld data with the honest find that it would have been; an
 //! auditor with its honest peers of equal stake.
+//!
+//! So is a member of a cartel that finds honest winners false, before and after hearings. After: on the ledger. Before, the
+//! majority of a draw convicted: of each winner that its auditors accuse, the cartel would have shared half of the bond,
+//! and lost no pay.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +28,7 @@ use crate::{
     agents::{Auditing, Honest, Rule, Submitting, data_hash},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
-    cheats::{CopiedData, CopyingAuditor, FalseClaim, LazyAuditor, WithheldData},
+    cheats::{CopiedData, CopyingAuditor, FalseClaim, FramingCartel, LazyAuditor, WithheldData},
     facts::Facts,
     report::{Check, Study, Table},
     scale::{in_soma, params, percent, soma},
@@ -91,8 +95,12 @@ impl Scheme {
     }
 }
 
+/// Validators of a network with a cartel, and its members: a third of the stake.
+const COMMITTEE: u64 = 30;
+const MEMBERS: usize = 10;
+
 /// Epochs that [`run`] takes.
-pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 2) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
+pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 3) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
 
 fn small(seed: u64, params: Params, guests: Vec<(Actor, Shannons)>) -> Cast {
     Cast {
@@ -152,6 +160,18 @@ pub fn run(seed: u64, tick: Tick<'_>) -> Result<Study, SimError> {
         for (row, rate) in table.rows.iter_mut().zip(RATES) {
             let params = at_rate(rate, Params::std().bond_margin);
             row.push(auditor_gain(&strategy, params, seed, tick)?);
+        }
+    }
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    for rate in RATES {
+        let gains = framing(at_rate(rate, Params::std().bond_margin), seed, tick)?;
+        before.push(gains.before);
+        after.push(gains.after);
+    }
+    for (name, gains) in [("framing_before", before), ("framing", after)] {
+        table.columns.push(name);
+        for (row, gain) in table.rows.iter_mut().zip(gains) {
+            row.push(gain);
         }
     }
     Ok(Study {
@@ -317,6 +337,56 @@ fn auditor_gain(
     Ok(mean(own) / mean(peers) - 1.0)
 }
 
+/// What a member of a framing cartel has more than its peers, as a part of their pay.
+struct Framing {
+    before: f64,
+    after: f64,
+}
+
+fn framing(params: Params, seed: u64, tick: Tick<'_>) -> Result<Framing, SimError> {
+    let mut world = World::new(&Cast {
+        validators: COMMITTEE,
+        ..small(seed, params, Vec::new())
+    })?;
+    let members = world.validators.iter().take(MEMBERS);
+    let members: Rc<BTreeSet<Address>> = Rc::new(members.map(|one| one.actor.address).collect());
+    for validator in world.validators.iter_mut().take(MEMBERS) {
+        validator.strategy = Rc::new(FramingCartel {
+            members: Rc::clone(&members),
+        });
+    }
+    let (mut own, mut peers) = (0.0, 0.0);
+    let (mut accused, mut taken) = (0.0, 0.0);
+    for epoch in 0..BEFORE + CHEATING + AFTER {
+        let facts = world.epoch()?;
+        tick("cheating");
+        if epoch <= BEFORE + 2 {
+            continue;
+        }
+        for (validator, amount) in &facts.tally.validators_paid {
+            let sum = if members.contains(validator) {
+                &mut own
+            } else {
+                &mut peers
+            };
+            *sum += in_soma(*amount);
+        }
+        for (_, status) in &facts.tally.ended {
+            if let SubmissionStatus::FoundFalse { bond, .. } = status {
+                taken += in_soma(*bond) / 2.0;
+            }
+        }
+        // Winners of the epoch whose payout is over by now.
+        let settled = world.chain.record(soma_types::Epoch(facts.state.epoch.0 - 2))?;
+        accused += settled.heard as f64 * in_soma(settled.state.bond_floor) / 2.0;
+    }
+    let honest = peers / (COMMITTEE as f64 - MEMBERS as f64) * MEMBERS as f64;
+    Ok(Framing {
+        before: accused / honest,
+        after: (own + taken) / honest - 1.0,
+    })
+}
+
 fn checks(table: &Table) -> Vec<Check> {
     let at = |name: &str, rate: u16| -> f64 {
         let rates = RATES.iter().zip(table.column(name));
@@ -341,6 +411,13 @@ fn checks(table: &Table) -> Vec<Check> {
             )
         })
         .collect();
+    let framing = |rate: u16| (100.0 * at("framing_before", rate), 100.0 * at("framing", rate));
+    let ((before, after), (_, local)) = (framing(STD_RATE), framing(LOCAL_RATE));
+    checks.push(Check::new(
+        "a cartel that frames honest winners loses at the presets' audit rates".to_owned(),
+        after < 0.0 && local < 0.0,
+        format!("a third of the stake: {after:.0}% of its pay at 10%, {local:.0}% at 100%; where draws convict {before:+.0}% at 10%"),
+    ));
     for (name, label) in [
         ("lazy_auditor", "a lazy auditor"),
         ("copying_auditor", "a copying auditor"),
@@ -396,6 +473,15 @@ fn figure(table: &Table) -> Figure {
                     zero(),
                     pay("copying_auditor", "waits for others", Ink::Green),
                     pay("lazy_auditor", "votes without scoring", Ink::Purple),
+                ],
+            },
+            Panel {
+                y: Axis::linear("gain of a third of the stake that frames winners, % of its pay")
+                    .from(-110.0, 250.0),
+                lines: vec![
+                    zero(),
+                    pay("framing_before", "where seven auditors convict", Ink::Red),
+                    pay("framing", "where the committee does", Ink::Blue),
                 ],
             },
         ],

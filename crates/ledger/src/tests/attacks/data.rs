@@ -6,7 +6,7 @@ use soma_types::{
 };
 
 use super::{
-    super::world::{World, audit_kinds, basis, tiny},
+    super::world::{World, basis, tiny},
     gain,
 };
 use crate::view;
@@ -18,14 +18,7 @@ fn audited(world: &mut World, id: SubmissionId, verdict: Verdict) {
     let next = world.epoch().0 + 1;
     world.until_epoch(next);
     let transcript = u8::from(verdict.has_transcript());
-    let steps: Vec<_> = (0..4)
-        .map(|who| audit_kinds(who, id, verdict, transcript))
-        .collect();
-    let commits = (0..).zip(&steps).map(|(who, (commit, _))| (who, commit.clone()));
-    world.block(commits.collect());
-    world.skip(8);
-    let reveals = (0..).zip(&steps).map(|(who, (_, reveal))| (who, reveal.clone()));
-    world.block(reveals.collect());
+    world.audit(id, (0..4).map(|who| (who, verdict, transcript)));
     world.until_epoch(next + 1);
     world.skip(2);
 }

@@ -8,6 +8,7 @@
 mod audits;
 mod data;
 mod grinding;
+mod hearings;
 mod models;
 mod money;
 mod proposals;

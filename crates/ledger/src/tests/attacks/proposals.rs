@@ -439,7 +439,9 @@ fn extremes() -> Vec<Vec<Change>> {
         (Change::CrossEntropyMinNano, 0, 3_500_000_000),
         (Change::CrossEntropyMaxNano, 50_000_000, 1 << 40),
         (Change::DataSizeMaxBytes, 1, 1 << 30),
-        (Change::AuditCommitBlocks, 1, 15),
+        (Change::AuditCommitBlocks, 1, 10),
+        (Change::AuditRevealBlocks, 1, 5),
+        (Change::HearingCommitBlocks, 1, 4),
         (Change::SettlementBlocks, 2, 15),
     ];
     let numbers = [
@@ -461,6 +463,8 @@ fn extremes() -> Vec<Vec<Change>> {
         vec![
             Change::EpochBlocks(8),
             Change::AuditCommitBlocks(4),
+            Change::AuditRevealBlocks(1),
+            Change::HearingCommitBlocks(1),
             Change::PayoutsPerBlock(20),
         ],
         vec![Change::EpochBlocks(64)],

@@ -3,12 +3,13 @@
 use std::{fmt::Write, path::Path};
 
 /// Sources with attack tests, from the repository's root, and how their tests are named.
-const SOURCES: [(&str, &str); 9] = [
+const SOURCES: [(&str, &str); 10] = [
     ("crates/ledger/src/tests/attacks/racing.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/grinding.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/data.rs", "soma-ledger"),
     ("crates/model/tests/attacks.rs", "soma-model"),
     ("crates/ledger/src/tests/attacks/audits.rs", "soma-ledger"),
+    ("crates/ledger/src/tests/attacks/hearings.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/models.rs", "soma-ledger"),
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/ledger/src/tests/attacks/money.rs", "soma-ledger"),

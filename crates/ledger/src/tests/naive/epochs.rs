@@ -3,7 +3,7 @@
 use soma_types::{
     Epoch, Height, Shannons,
     objects::{
-        AuditFinding, Challenge, ChallengeEnd, Difficulty, EpochRecord, EpochState, Submission,
+        AuditFinding, AuditOutcome, Challenge, ChallengeEnd, Difficulty, EpochRecord, EpochState, Submission,
         SubmissionStatus, SupplyBreakdown,
     },
     transaction::{PoolId, Verdict},
@@ -162,6 +162,7 @@ impl Economy {
             validator_pot: shannons(validators + self.now.rent),
             settled_hits: 0,
             audited: 0,
+            heard: 0,
             found_false: 0,
             paid_submitters: Shannons(0),
             paid_models: Shannons(0),
@@ -236,11 +237,14 @@ impl Economy {
         let outcome = self.conclude(&audit, submission.id);
         record.settled_hits += 1;
         record.audited += u64::from(outcome.is_some());
-        let finding = outcome.as_ref().and_then(|outcome| outcome.majority);
+        let heard = |outcome: &AuditOutcome| outcome.hearing.is_some();
+        record.heard += u64::from(outcome.as_ref().is_some_and(heard));
+        let count = outcome.map(|outcome| outcome.hearing.unwrap_or(outcome.drawn));
+        let finding = count.as_ref().and_then(|count| count.majority);
         let mut each = 0;
         let status = match finding.filter(|finding| finding.verdict != Verdict::Valid) {
             Some(finding) => {
-                let mut finders = outcome.expect("it has a majority").agreed;
+                let mut finders = count.expect("it has a majority").agreed;
                 finders.extend(submission.challenge.map(|challenge| challenge.challenger));
                 let (bond, reward) = (submission.bond, record.reward_per_hit);
                 // Half to the auditors and the challenger in equal parts, the rest to the pool, rounding included.

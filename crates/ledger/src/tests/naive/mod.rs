@@ -3,8 +3,8 @@
 //! putting the old copy of the whole economy back. It shares the public vocabulary (`soma_types`) with the ledger and none of its
 //! rules, and runs in lockstep with it (`compare`).
 //!
-//! Taken from the ledger as given, since the text names no method: the drawing of auditors and of the
-//! audit sample from a seed, the fixed-point logarithm and root, the derivation of ids and seeds. Where
+//! Taken from the ledger as given, since the text names no method: the fixed-point logarithm and root, the
+//! derivation of ids and seeds. Where
 //! the text leaves a choice open, a comment that starts with "Choice:" says what the ledger chose.
 
 mod act;
@@ -24,8 +24,8 @@ use soma_types::{
     TargetId,
     genesis::Genesis,
     objects::{
-        AuditFinding, AuditOutcome, CommittedWeights, EpochRecord, Inactivity, ModelStatus, Seat, Submission,
-        Target, Weights,
+        AuditFinding, AuditOutcome, AuditStage, CommittedWeights, EpochRecord, Inactivity, ModelStatus, Seat,
+        Submission, Target, Weights,
     },
     params::Params,
     transaction::{BasisPoints, PoolId},
@@ -66,7 +66,7 @@ pub struct Economy {
     proposals: Vec<Proposal>,
     /// Whose data it is.
     claims: BTreeMap<ContentHash, SubmissionId>,
-    votes: BTreeMap<(SubmissionId, Address), (Commitment, Option<AuditFinding>)>,
+    votes: BTreeMap<(SubmissionId, AuditStage, Address), (Commitment, Option<AuditFinding>)>,
     outcomes: BTreeMap<SubmissionId, AuditOutcome>,
     /// Commits of weights and data so far.
     sequence: u64,
