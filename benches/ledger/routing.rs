@@ -15,25 +15,16 @@ const MODELS_PER_TARGET: usize = 3;
 const RUNS: usize = 7;
 
 pub fn run(models: usize) {
-    let mut table = RoutingTable::new(DIM as u32);
-    // Any 64 rows will do for the time it takes; drawing 10^5 of them would take longer than all the rest.
     let embedding = |index: usize| Embedding::draw(&Seed([11; 32]).derive("row", index as u64), DIM);
-    let rows: Vec<Embedding> = (0..64).map(embedding).collect();
-    for index in 0..models {
-        let id = ModelId(Seed([12; 32]).derive("model", index as u64).0);
-        table.push(
-            id,
-            index as u64,
-            Shannons(1_000_000_000 + index as u64),
-            &rows[index % rows.len()],
-        );
-    }
-    let targets: Vec<Embedding> = (1_000..1_000 + BATCH).map(embedding).collect();
-    let bytes = (models * DIM * 2) as f64;
-    let one = best_of(RUNS, || table.route(&targets[..1], MODELS_PER_TARGET));
-    let batch = best_of(RUNS, || table.route(&targets, MODELS_PER_TARGET));
-    drop(table);
+    let targets: Vec<Embedding> = (0..BATCH).map(|target| embedding(models + target)).collect();
+    let rows: Vec<Embedding> = (0..models).into_par_iter().map(embedding).collect();
+    let [one, batch] = seconds(&rows, &targets);
+    let cluster: Vec<Embedding> = rows.par_iter().map(|row| near(&rows[0], row)).collect();
+    drop(rows);
+    let [one_of_cluster, batch_of_cluster] = seconds(&cluster, &targets);
+    drop(cluster);
 
+    let bytes = (models * DIM * 2) as f64;
     let memory = vec![1_u64; bytes as usize / 8];
     let read = |slice: &[u64]| slice.iter().fold(0_u64, |sum, word| sum.wrapping_add(*word));
     let threads = rayon::current_num_threads();
@@ -61,6 +52,8 @@ pub fn run(models: usize) {
     line("reading the table's bytes, all cores", all_cores);
     line("one target", one);
     line(&format!("{BATCH} targets"), batch);
+    line("one target, models in a cluster", one_of_cluster);
+    line(&format!("{BATCH} targets, models in a cluster"), batch_of_cluster);
     match numpy(models) {
         Some([one, batch]) => {
             line("numpy f32, one target", one);
@@ -68,6 +61,23 @@ pub fn run(models: usize) {
         }
         None => println!("\nnumpy is not installed (set PYTHON to an interpreter that has it): no peer."),
     }
+}
+
+/// Seconds to route one of `targets`, and all, among models with these embeddings.
+fn seconds(rows: &[Embedding], targets: &[Embedding]) -> [f64; 2] {
+    let mut table = RoutingTable::new(DIM as u32);
+    for (index, row) in (0..).zip(rows) {
+        let id = ModelId(Seed([12; 32]).derive("model", index).0);
+        table.push(id, index, Shannons(1_000_000_000 + index), row);
+    }
+    [&targets[..1], targets].map(|targets| best_of(RUNS, || table.route(targets, MODELS_PER_TARGET)))
+}
+
+/// A direction so close to `centre` that eight bits do not tell it from others made so.
+fn near(centre: &Embedding, row: &Embedding) -> Embedding {
+    let sum = |(a, b): (&i16, &i16)| 200 * i64::from(*a) + i64::from(*b);
+    let coordinates = centre.as_slice().iter().zip(row.as_slice());
+    Embedding::from_direction(&coordinates.map(sum).collect::<Vec<_>>()).expect("no zero")
 }
 
 /// Seconds of numpy's f32 products over as many rows, twice the bytes.

@@ -18,7 +18,6 @@
 //!
 //! **Cost.** A block's work depends on its transactions and on bounded queues, never on the number of
 //! accounts, models or targets; a boundary's is linear in pools.
-#![forbid(unsafe_code)]
 #![deny(
     clippy::float_arithmetic,
     clippy::disallowed_types,
@@ -44,6 +43,7 @@ mod hints;
 mod models;
 mod rewards;
 pub mod routing;
+mod shortlist;
 mod similarity;
 mod staking;
 pub mod state;
@@ -56,6 +56,7 @@ mod transact;
 mod upgrades;
 mod validators;
 pub mod view;
+mod vnni;
 
 pub use archive::history;
 pub use audit::{auditors_of, is_sampled};

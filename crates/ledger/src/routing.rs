@@ -12,7 +12,12 @@
 //! The table is frozen for an epoch. It is kept in memory by [`RoutingCache`] under the digest that the
 //! state records, and rebuilt from the state when it is not there (after a restart, on another fork).
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rayon::prelude::*;
 use soma_types::{Embedding, ModelId, Shannons, objects::ModelStatus, transaction::PoolId};
@@ -21,14 +26,17 @@ use crate::{
     bank::Ledger,
     error::{Broken, OrBroken, Stop},
     fixed::{ln_q46, sqrt_q16},
+    shortlist::{Rounded, Shortlist},
     similarity::{LANES, Targets},
     tables::{EMBEDDINGS, LIVE_MODEL_AT, MODELS, POOLS, ROUTING, RoutingRecord},
 };
 
-/// Rows that one thread takes at a time: one MiB at dimension 2048.
-const ROWS_PER_TASK: usize = 256;
-/// Rows whose dot products are looked at together: what they are written to stays in the cache.
-const ROWS_PER_LOOK: usize = 16;
+/// Rows that one thread takes at a time: about one MiB at dimension 2048.
+const ROWS_PER_TASK: usize = 10 * ROWS_PER_LOOK;
+/// Rows looked at together: what is found of them stays in the cache.
+const ROWS_PER_LOOK: usize = 24;
+/// Less than any score.
+const NO_SCORE: i64 = -(1 << 56);
 /// Bytes hashed at a time.
 const HASHED_BYTES: usize = 1 << 16;
 
@@ -52,10 +60,23 @@ pub struct RoutingTable {
     entries: Vec<Entry>,
     /// The embeddings, one after the other, each padded with zeros.
     rows: Vec<i16>,
+    /// The same in 8 bits, where that makes routing faster.
+    rounded: Option<Rounded>,
 }
 
-/// The best models of a target so far, best first: score and row.
-type Best = Vec<(i64, u32)>;
+/// A model that competes for a target: score and row.
+type Candidate = (i64, u32);
+
+/// A search for the `count` best models of each target.
+struct Search<'a> {
+    table: &'a RoutingTable,
+    targets: &'a [Embedding],
+    count: usize,
+    tiles: Targets,
+    shortlist: Option<Shortlist<'a>>,
+    /// The best models of each target so far, best first, found by all threads together.
+    best: Vec<Mutex<Vec<Candidate>>>,
+}
 
 impl RoutingTable {
     /// An empty table for embeddings of `dim` coordinates.
@@ -67,6 +88,7 @@ impl RoutingTable {
             kappa_q16: 4 * sqrt_q16(dim) as i64,
             entries: Vec::new(),
             rows: Vec::new(),
+            rounded: Rounded::new(),
         }
     }
 
@@ -79,14 +101,27 @@ impl RoutingTable {
         if stake.is_zero() || row.len() != self.dim {
             return;
         }
+        let ln_stake_q46 = ln_q46(stake.0);
         self.entries.push(Entry {
             id,
             sequence,
             stake,
-            ln_stake_q46: ln_q46(stake.0),
+            ln_stake_q46,
         });
         self.rows.extend_from_slice(row);
         self.rows.resize(self.entries.len() * self.stride, 0);
+        if let Some(rounded) = &mut self.rounded {
+            let row = &self.rows[(self.entries.len() - 1) * self.stride..];
+            rounded.push(row, ln_stake_q46, self.kappa_q16);
+        }
+    }
+
+    fn reserve_exact(&mut self, rows: usize) {
+        self.entries.reserve_exact(rows);
+        self.rows.reserve_exact(rows * self.stride);
+        if let Some(rounded) = &mut self.rounded {
+            rounded.reserve_exact(rows, self.stride);
+        }
     }
 
     /// How many models compete.
@@ -132,7 +167,7 @@ impl RoutingTable {
 
     /// The `count` models of each target (all, where there are fewer), in the order in which their
     /// weights were committed. Each model's embedding is read from memory once for all targets, and the rows are
-    /// shared among the machine's cores: the best are the same whoever finds them.
+    /// shared among the machine's cores: the best are the same whoever finds them, and in whichever order.
     ///
     /// # Panics
     /// When a target's dimension is not the table's.
@@ -142,76 +177,97 @@ impl RoutingTable {
             targets.iter().all(|target| target.dim() == self.dim),
             "one architecture"
         );
-        let tiles = Targets::new(targets);
+        let rounded = self.rounded.as_ref().filter(|_| !self.is_empty());
+        let search = Search {
+            table: self,
+            targets,
+            count,
+            tiles: Targets::new(targets),
+            shortlist: rounded.map(|rounded| {
+                let rows = (self.rows.as_slice(), self.stride);
+                Shortlist::new(rounded, rows, targets, self.kappa_q16, NO_SCORE)
+            }),
+            best: targets.iter().map(|_| Mutex::default()).collect(),
+        };
         let tasks = (0..self.len().div_ceil(ROWS_PER_TASK)).into_par_iter();
         let rows = |task: usize| task * ROWS_PER_TASK..self.len().min((task + 1) * ROWS_PER_TASK);
-        let best = match tasks.len() {
+        match tasks.len() {
             // Waking other threads takes longer than a small table.
-            0 | 1 => self.best(rows(0), &tiles, targets.len(), count),
-            _ => tasks
-                .map(|task| self.best(rows(task), &tiles, targets.len(), count))
-                .reduce(
-                    || vec![Best::new(); targets.len()],
-                    |mut some, others| {
-                        for (best, other) in some.iter_mut().zip(others) {
-                            other.into_iter().for_each(|new| self.keep(best, new, count));
-                        }
-                        some
-                    },
-                ),
-        };
-        best.into_iter()
-            .map(|chosen| {
-                let mut chosen: Vec<&Entry> = chosen
-                    .iter()
-                    .map(|(_, index)| &self.entries[*index as usize])
-                    .collect();
-                chosen.sort_by_key(|entry| (entry.sequence, entry.id));
-                chosen.into_iter().map(|entry| entry.id).collect()
-            })
-            .collect()
-    }
-
-    /// The best `count` of `rows` for each of the `targets` in `tiles`.
-    fn best(&self, rows: Range<usize>, tiles: &Targets, targets: usize, count: usize) -> Vec<Best> {
-        let mut best = vec![Best::with_capacity(count + 1); targets];
-        let mut dots = vec![0; ROWS_PER_LOOK * targets];
-        for first in rows.clone().step_by(ROWS_PER_LOOK) {
-            let look = first..rows.end.min(first + ROWS_PER_LOOK);
-            tiles.dots(
-                &self.rows[look.start * self.stride..look.end * self.stride],
-                self.stride,
-                &mut dots,
-            );
-            for (row, dots) in look.zip(dots.chunks_exact(targets.max(1))) {
-                let ln_stake_q46 = self.entries[row].ln_stake_q46;
-                for (best, dot) in best.iter_mut().zip(dots) {
-                    let score = i64::from(*dot) * self.kappa_q16 + ln_stake_q46;
-                    self.keep(best, (score, row as u32), count);
-                }
-            }
+            0 | 1 => search.take(rows(0)),
+            _ => tasks.for_each(|task| search.take(rows(task))),
         }
-        best
-    }
-
-    /// Keeps the `count` best of those seen, best first.
-    fn keep(&self, best: &mut Best, new: (i64, u32), count: usize) {
-        if best.len() == count
-            && best
-                .last()
-                .is_none_or(|last| self.compare(last, &new) != Ordering::Greater)
-        {
-            return;
-        }
-        let place = best.partition_point(|old| self.compare(old, &new) == Ordering::Less);
-        best.insert(place, new);
-        best.truncate(count);
+        let best = search.best.into_iter().map(Mutex::into_inner);
+        best.map(|best| {
+            let best = best.unwrap_or_else(PoisonError::into_inner);
+            let mut chosen: Vec<&Entry> = best.iter().map(|(_, row)| &self.entries[*row as usize]).collect();
+            chosen.sort_by_key(|entry| (entry.sequence, entry.id));
+            chosen.into_iter().map(|entry| entry.id).collect()
+        })
+        .collect()
     }
 
     /// `Less` when `a` is preferred: the higher score, then the lower id.
-    fn compare(&self, a: &(i64, u32), b: &(i64, u32)) -> Ordering {
+    fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
         let id = |index: u32| self.entries[index as usize].id;
         b.0.cmp(&a.0).then_with(|| id(a.1).cmp(&id(b.1)))
+    }
+}
+
+impl Search<'_> {
+    /// Looks for the best among `rows`. Where too many of them are close to the best, as in a cluster of models, a
+    /// shortlist costs more than it saves, and the rest of these rows go without.
+    fn take(&self, rows: Range<usize>) {
+        let mut shortlist = self.shortlist.as_ref();
+        let mut lasts = vec![None; self.targets.len()];
+        for first in rows.clone().step_by(ROWS_PER_LOOK) {
+            let look = first..rows.end.min(first + ROWS_PER_LOOK);
+            if let Some(list) = shortlist
+                && let Some(found) = list.candidates(look.clone())
+            {
+                for (row, target) in found {
+                    let dot = list.dot(row, &self.targets[target]);
+                    self.enter(row, target, dot, &mut lasts[target]);
+                }
+            } else {
+                shortlist = None;
+                self.take_all(look, &mut lasts);
+            }
+        }
+    }
+
+    /// Enters each of `rows` for each target.
+    fn take_all(&self, rows: Range<usize>, lasts: &mut [Option<Candidate>]) {
+        let stride = self.table.stride;
+        let mut dots = vec![0; rows.len() * lasts.len()];
+        let coordinates = &self.table.rows[rows.start * stride..rows.end * stride];
+        self.tiles.dots(coordinates, stride, &mut dots);
+        for (row, dots) in rows.zip(dots.chunks_exact(lasts.len().max(1))) {
+            for ((target, dot), last) in dots.iter().enumerate().zip(&mut *lasts) {
+                self.enter(row, target, *dot, last);
+            }
+        }
+    }
+
+    /// Enters a row for a target. `last` is the last of the best when it was last looked at.
+    #[inline]
+    fn enter(&self, row: usize, target: usize, dot: i32, last: &mut Option<Candidate>) {
+        let score = i64::from(dot) * self.table.kappa_q16 + self.table.entries[row].ln_stake_q46;
+        let new = (score, row as u32);
+        if last.is_some_and(|last| self.table.compare(&last, &new) == Ordering::Less) {
+            return;
+        }
+        let mut best = self.best[target].lock().unwrap_or_else(PoisonError::into_inner);
+        let place = best.partition_point(|old| self.table.compare(old, &new) == Ordering::Less);
+        best.insert(place, new);
+        best.truncate(self.count);
+        if best.len() == self.count
+            && let Some(floor) = best.last()
+        {
+            *last = Some(*floor);
+            if let Some(list) = &self.shortlist {
+                list.raise(target, floor.0);
+            }
+        }
     }
 }
 
@@ -280,8 +336,7 @@ impl Ledger<'_> {
             .collect();
         self.prefetch(&keys)?;
         let mut table = RoutingTable::new(self.hot.params.architecture.embedding_dim);
-        table.entries.reserve_exact(competing.len());
-        table.rows.reserve_exact(competing.len() * table.stride);
+        table.reserve_exact(competing.len());
         for (id, sequence, place) in competing {
             let stake = self.expect(&POOLS, &PoolId::Model(id))?.counted;
             match before.zip(place) {
@@ -324,22 +379,6 @@ mod tests {
 
     use super::*;
 
-    fn table_of(stakes: &[u64], dim: u32) -> (RoutingTable, Vec<Embedding>) {
-        let mut table = RoutingTable::new(dim);
-        let mut embeddings = Vec::new();
-        for (index, stake) in stakes.iter().enumerate() {
-            let embedding = Embedding::draw(&Seed([3; 32]).derive("model", index as u64), dim as usize);
-            table.push(
-                ModelId([index as u8; 32]),
-                index as u64,
-                Shannons(*stake),
-                &embedding,
-            );
-            embeddings.push(embedding);
-        }
-        (table, embeddings)
-    }
-
     #[test]
     fn a_standard_deviation_is_worth_a_factor_of_e_to_the_fourth() {
         // Similarity differs by 1/sqrt(dim): kappa times that is 4 = ln(e^4).
@@ -363,19 +402,66 @@ mod tests {
         assert_eq!(table.route(&[embedding], 9)[0].len(), 3);
     }
 
+    /// What routing is.
+    fn by_sorting(models: &[(ModelId, u64, Embedding)], target: &Embedding, count: usize) -> Vec<ModelId> {
+        let kappa_q16 = RoutingTable::new(target.dim() as u32).kappa_q16;
+        let mut all: Vec<_> = models
+            .iter()
+            .enumerate()
+            .map(|(place, (id, stake, embedding))| {
+                let score = i64::from(embedding.dot(target)) * kappa_q16 + ln_q46(*stake);
+                (-score, *id, place)
+            })
+            .collect();
+        all.sort_unstable();
+        all.truncate(count);
+        all.sort_by_key(|(_, _, place)| *place);
+        all.into_iter().map(|(_, id, _)| id).collect()
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(96))]
+        /// Also among models too alike for a shortlist to tell apart, exact copies, stakes that outweigh any similarity, and
+        /// embeddings with one large coordinate.
         #[test]
-        fn routing_equals_sorting(stakes in prop::collection::vec(1_u64..1 << 50, 1..40), count in 1_usize..6, seed in any::<[u8; 32]>()) {
-            let (table, embeddings) = table_of(&stakes, 32);
-            let target = Embedding::draw(&Seed(seed), 32);
-            let mut all: Vec<(i64, usize)> = (0..stakes.len())
-                .map(|i| (-(i64::from(embeddings[i].dot(&target)) * table.kappa_q16 + ln_q46(stakes[i])), i))
+        fn routing_equals_sorting(
+            dim in prop_oneof![1_usize..8, 32_usize..100],
+            models in 1_u64..700,
+            distinct in prop_oneof![1_u64..10, 700_u64..701],
+            closeness in prop_oneof![Just(0_i64), Just(3), 0_i64..10_000],
+            peak in prop_oneof![Just(0_i64), Just(1 << 24)],
+            stake_bits in prop_oneof![Just(0_u32), 1_u32..64],
+            targets in 1_u64..90,
+            count in 1_usize..6,
+            seed in any::<[u8; 32]>(),
+        ) {
+            let draw = |name, index| Embedding::draw(&Seed(seed).derive(name, index), dim);
+            let common = draw("common", 0);
+            let embedding = |index: u64| {
+                let pairs = common.as_slice().iter().zip(draw("model", index).as_slice().to_vec());
+                let mut sum: Vec<i64> = pairs.map(|(a, b)| closeness * i64::from(*a) + i64::from(b)).collect();
+                sum[index as usize % dim] += peak;
+                Embedding::from_direction(&sum).unwrap_or_else(|_| common.clone())
+            };
+            let models: Vec<(ModelId, u64, Embedding)> = (0..models)
+                .map(|index| {
+                    let id = Seed(seed).derive("id", index).0;
+                    let stake = u64::from_le_bytes(*id.last_chunk().unwrap()) & ((1_u64 << stake_bits) - 1);
+                    (ModelId(id), stake.max(1), embedding(index % distinct))
+                })
                 .collect();
-            all.sort_unstable();
-            let mut expected: Vec<ModelId> = all.iter().take(count).map(|(_, i)| ModelId([*i as u8; 32])).collect();
-            expected.sort_unstable();
-            prop_assert_eq!(&table.route(&[target], count)[0], &expected);
+            let mut targets: Vec<Embedding> = (0..targets).map(|index| draw("target", index)).collect();
+            targets[0] = models[0].2.clone();
+            let mut table = RoutingTable::new(dim as u32);
+            for ((id, stake, embedding), sequence) in models.iter().zip(0..) {
+                table.push(*id, sequence, Shannons(*stake), embedding);
+            }
+            let expected: Vec<Vec<ModelId>> =
+                targets.iter().map(|target| by_sorting(&models, target, count)).collect();
+            prop_assert_eq!(&table.route(&targets, count), &expected);
+            // Without a shortlist, as where the processor cannot make one.
+            table.rounded = None;
+            prop_assert_eq!(&table.route(&targets, count), &expected);
         }
     }
 }

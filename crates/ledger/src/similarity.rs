@@ -6,6 +6,7 @@
 
 use soma_types::Embedding;
 
+use crate::vnni::Vnni;
 #[cfg(target_arch = "x86_64")]
 use pulp::{
     cast,
@@ -158,6 +159,13 @@ impl Targets {
     pub(crate) fn dots(&self, rows: &[i16], stride: usize, dots: &mut [i32]) {
         #[cfg(target_arch = "x86_64")]
         {
+            if let Some((by, with)) = V4::try_new().zip(Vnni::detect()) {
+                // One instruction instead of two.
+                return with.run(
+                    #[inline(always)]
+                    || self.multiply::<_, 4>(by, rows, stride, dots),
+                );
+            }
             if let Some(by) = V4::try_new() {
                 return by.vectorize(
                     #[inline(always)]
