@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path};
 
-use commonware_codec::Encode as _;
+use commonware_codec::{DecodeExt as _, Encode as _};
 use commonware_consensus::types::{Epoch as Era, Height as BlockHeight, Round, View};
 use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
 use commonware_storage::mmr::Location as Place;
@@ -10,6 +10,7 @@ use commonware_utils::non_empty_range;
 use soma_blobs::encrypt;
 use soma_client::keyfile::{KeyFile, Secret};
 use soma_fuzz::{World, genesis, keys, small_architecture};
+use soma_ledger::view;
 use soma_model::layout;
 use soma_node::{
     block::{Block, SeedSignature},
@@ -21,8 +22,9 @@ use soma_types::{
     BlockHash, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId, Salt, Seed,
     Shannons, SignedTransaction, SubmissionId, TargetId, Transaction, TransactionKind as Kind, Transcript,
     api::{
-        FaucetRequest, Page, Problem, Submitted, TransactionView,
-        score::{OneOrMany, ScoreRequest},
+        AccountView, EpochView, FaucetRequest, ModelView, Page, Problem, StakeView, SubmissionView,
+        Submitted, TargetView, TransactionView, UnbondingView, ValidatorView,
+        score::{ContestView, OneOrMany, ScoreRequest, ScoreView},
     },
     equivocation::{Equivocation, SignedDigest},
     list::List,
@@ -166,8 +168,7 @@ fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
 }
 
 /// What became of a boundary's block with a transaction in it.
-fn record() -> Record {
-    let mut world = World::populated();
+fn record(world: &mut World) -> Record {
     let mut outcome = world.block(&[]);
     while !outcome.boundary {
         let transaction = world.transaction(1, Kind::LeaveValidator);
@@ -180,6 +181,148 @@ fn record() -> Record {
         receipts: outcome.receipts,
         events: outcome.events,
     }
+}
+
+/// One of each thing that the ledger stores. The first byte is the decoder's place in `fuzz_target_objects`.
+fn stored(world: &mut World) -> Vec<(u8, Vec<u8>)> {
+    // Tables of the ledger, and what they hold.
+    let decoders = [
+        (2, 10),
+        (3, 6),
+        (4, 16),
+        (6, 0),
+        (7, 11),
+        (8, 12),
+        (13, 19),
+        (16, 3),
+        (17, 20),
+        (18, 9),
+        (26, 17),
+        (31, 15),
+        (36, 4),
+        (40, 5),
+    ];
+    let mut found = std::collections::BTreeMap::new();
+    for (key, value) in world.state().iter() {
+        if let Some((_, decoder)) = decoders.iter().find(|(table, _)| *table == key[0]) {
+            found.insert(*decoder, [&[*decoder], value].concat());
+        }
+    }
+    assert_eq!(found.len(), decoders.len(), "the world has one of each");
+    found.into_iter().collect()
+}
+
+const fn one<T>(items: Vec<T>) -> Page<T> {
+    Page { items, next: None }
+}
+
+/// The longer answers of a node.
+fn answers(world: &mut World) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let (model, submission) = (world.models[0], world.submissions[0]);
+    let target = world.targets()[0];
+    let state = world.state();
+    let loaded = "all is in memory";
+    let epoch = view::epoch(state).expect(loaded).expect("after genesis");
+    let model = ModelView {
+        model: view::model(state, model).expect(loaded).expect("created"),
+        pool: view::pool(state, PoolId::Model(model))
+            .expect(loaded)
+            .expect("staked"),
+        embedding: view::model_embedding(state, model).expect(loaded),
+    };
+    let target = view::target(state, target).expect(loaded).expect("open");
+    let target = TargetView {
+        embedding: Embedding::draw(&target.seed, small_architecture().embedding_dim as usize),
+        target,
+        commit_threshold_q30: -5,
+        current: true,
+    };
+    let submission = SubmissionView {
+        submission: view::submission(state, submission)
+            .expect(loaded)
+            .expect("committed"),
+        embedding: view::submission_embedding(state, submission).expect(loaded),
+        auditors: vec![keys(0).address()],
+        audits: vec![],
+        audit_outcome: view::audit_outcome(state, submission).expect(loaded),
+    };
+    let address = keys(0).address();
+    let committee = view::committee(state, epoch.epoch)
+        .expect(loaded)
+        .expect("seated");
+    let validator = ValidatorView {
+        validator: view::validator(state, address)
+            .expect(loaded)
+            .expect("registered"),
+        pool: view::pool(state, PoolId::Validator(address))
+            .expect(loaded)
+            .expect("staked"),
+        seat: committee.seats.first().copied(),
+        duty: view::duty(state, epoch.epoch, address).expect(loaded),
+    };
+    let (stakes, _) = view::stakes(state, address, 0, 9).expect(loaded);
+    let account = AccountView {
+        address,
+        balance: Shannons(5),
+        nonce: 1,
+        nonce_pending: 2,
+        stakes: stakes
+            .into_iter()
+            .map(|stake| StakeView {
+                pool: stake.pool,
+                shares: stake.shares,
+                counting: stake.counting,
+                pending: stake.pending,
+            })
+            .collect(),
+        unbonding: vec![UnbondingView {
+            pool: PoolId::Validator(address),
+            amount: Shannons(5),
+            release: Epoch(9),
+        }],
+    };
+    let past = EpochView {
+        epoch: Epoch(0),
+        current: false,
+        state: epoch,
+        record: view::epoch_record(state, Epoch(0)).expect(loaded),
+    };
+    let scores = ContestView {
+        models: vec![
+            ScoreView::Scored {
+                loss_nano: 1,
+                cross_entropy_nano: 1,
+                sigreg_nano: 0,
+                predicted_tokens: 3,
+                embedding_q15: vec![1, -1],
+                mean_embedding: vec![0.5, -1e9],
+            },
+            ScoreView::Failed { error: "no".into() },
+        ],
+        winner: 0,
+        transcript: Transcript([1; 32]),
+    };
+    Ok(vec![
+        ("account", [&[3], &serde_json::to_vec(&account)?[..]].concat()),
+        ("epoch", [&[7], &serde_json::to_vec(&past)?[..]].concat()),
+        (
+            "models",
+            [&[10], &serde_json::to_vec(&one(vec![model]))?[..]].concat(),
+        ),
+        (
+            "submissions",
+            [&[12], &serde_json::to_vec(&one(vec![submission]))?[..]].concat(),
+        ),
+        (
+            "targets",
+            [&[13], &serde_json::to_vec(&one(vec![target]))?[..]].concat(),
+        ),
+        (
+            "validators",
+            [&[15], &serde_json::to_vec(&one(vec![validator]))?[..]].concat(),
+        ),
+        ("scores", [&[17], &serde_json::to_vec(&scores)?[..]].concat()),
+    ])
 }
 
 /// What nodes and clients say to each other. The first byte is the decoder's place in `fuzz_target_api`.
@@ -273,9 +416,18 @@ fn main() -> io::Result<()> {
             block(vec![signed.encode(), vec![], vec![7; 300]], Some(seed)),
         ),
     ] {
-        write(folder, "block", name, &[&[0], &block.encode()[..]].concat())?;
+        let encoded = block.encode();
+        assert_eq!(Block::decode(encoded.clone()).map_err(io::Error::other)?, block);
+        write(folder, "block", name, &[&[0], &encoded[..]].concat())?;
     }
-    let record = record();
+    let mut world = World::populated();
+    for (decoder, bytes) in stored(&mut world) {
+        write(folder, "objects", &format!("stored_{decoder}"), &bytes)?;
+    }
+    for (name, bytes) in answers(&mut world)? {
+        write(folder, "api", name, &bytes)?;
+    }
+    let record = record(&mut world);
     for (name, bytes) in said(&record, &signed)? {
         write(folder, "api", name, &bytes)?;
     }

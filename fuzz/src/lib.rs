@@ -68,7 +68,6 @@ pub fn genesis() -> Genesis {
             difficulty_windows: 4,
             reveal_blocks: 5,
             settlement_blocks: 2,
-            emission_epochs: 50,
             ..Params::local()
         },
         accounts: (0..8)
@@ -272,6 +271,11 @@ impl World {
         while self.epoch() < epoch {
             self.block(&[]);
         }
+    }
+
+    /// What is stored.
+    pub const fn state(&mut self) -> &mut MemoryState {
+        &mut self.state
     }
 
     /// The current epoch.
