@@ -1,13 +1,16 @@
 //! Equivocation (PROTOCOL.md, section 4): who votes for two blocks in one view pays, with all who staked on it.
 //!
 //! Upon *evidence*, two conflicting votes signed by the network key of a seat: `equivocation_slash` of the pool is
-//! forfeited, from every staker in proportion; the validator loses its seat at the next boundary, and its
+//! burned, from every staker in proportion; the validator loses its seat at the next boundary, and its
 //! account can never be a validator again. Whoever ran it may register another account. So a pool is slashed
 //! at most once, which also bounds how many shares a shannon can come to have.
 //!
 //! **Who pays.** Stake that counts when the evidence is accepted: shares through their price, younger stake in the
 //! position it is in, when that is next touched. Stake withdrawn before but counting at the offence pays when it is
 //! released. Evidence is accepted for as long as that can be.
+//!
+//! **Why burned.** What goes to the reward pool comes back to whoever earns rewards: a validator could take from those who staked
+//! on it for a small part of its own.
 //!
 //! **Failures.** The last validator that does not leave keeps its seat, for the network would stop.
 
@@ -125,7 +128,7 @@ impl Ledger<'_> {
         };
         let slashed = slash_pool(&mut pool, slash)?;
         self.set(&POOLS, &id, &pool);
-        self.forfeit(slashed, Bucket::Pools)?;
+        self.shift(Bucket::Pools, Bucket::Burned, slashed)?;
         validator.barred = true;
         if !validator.leaving && self.hot.counters.staying_validators > 1 {
             self.hot.counters.staying_validators -= 1;

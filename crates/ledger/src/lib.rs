@@ -65,6 +65,7 @@ pub use execute::{Block, BlockOutcome, Executor, execute_block};
 pub use genesis::{Network, initialize};
 pub use hints::{block_keys, transaction_keys};
 pub use routing::RoutingCache;
+pub use staking::RELEASES_PER_BLOCK;
 pub use state::{MemoryState, Missing, State};
 pub use transact::{check, simulate};
 pub use upgrades::Support;

@@ -32,8 +32,9 @@ pub(crate) const VIRTUAL_SHARES: u128 = 1_000;
 /// are paid before the third.
 pub(crate) const MATURING_EPOCHS: u64 = 3;
 
-/// Most releases of unbonded stake in one block.
-const RELEASES_PER_BLOCK: usize = 64;
+/// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was withdrawn in an epoch's
+/// n-th block is released by the n-th of its release, whatever else was withdrawn.
+pub const RELEASES_PER_BLOCK: usize = 512;
 
 /// What `shares` are worth when given back, rounded down.
 pub(crate) fn worth(pool: &Pool, shares: Shares) -> Result<Shannons, Broken> {
@@ -350,7 +351,7 @@ impl Ledger<'_> {
             };
             let lost = slash_unbonding(&entry, &self.expect(&POOLS, &entry.pool)?);
             let amount = entry.amount.saturating_sub(lost);
-            self.forfeit(lost, Bucket::Unbonding)?;
+            self.shift(Bucket::Unbonding, Bucket::Burned, lost)?;
             self.credit(&entry.owner, amount, Bucket::Unbonding)?;
             self.remove(&UNBONDING, &key);
             self.hot.counters.release_index += 1;

@@ -38,6 +38,10 @@ const _: () = assert!(
     TRANSACTION_BYTES_MAX <= BLOCK_BYTES_MAX,
     "every transaction fits in some block"
 );
+const _: () = assert!(
+    BLOCK_TRANSACTIONS_MAX <= soma_ledger::RELEASES_PER_BLOCK,
+    "stake is released as fast as it can be withdrawn"
+);
 const _: () = assert!(BLOCK_TIME_MS <= TIMESTAMP_STEP_MS_MAX, "a timely block exists");
 
 /// The threshold signature of a round, as bytes. Whoever relies on it verifies it first.

@@ -65,7 +65,7 @@ fn staked() -> World {
 fn all_who_staked_on_it_pay_in_proportion() {
     let mut world = staked();
     let before: Vec<u64> = (5..9).map(|who| stake(&mut world, who)).collect();
-    let (pool, kind) = (world.supply().reward_pool, report(evidence(&world, 5, 5, 1, 2)));
+    let (burned, kind) = (world.supply().burned, report(evidence(&world, 5, 5, 1, 2)));
     world.apply(0, kind);
     let after: Vec<u64> = (5..9).map(|who| stake(&mut world, who)).collect();
     for (before, after) in before.iter().zip(&after) {
@@ -74,8 +74,8 @@ fn all_who_staked_on_it_pay_in_proportion() {
         assert!(*after as f64 <= kept, "rounded against the staker");
     }
     let lost: u64 = before.iter().sum::<u64>() - after.iter().sum::<u64>();
-    let forfeited = world.supply().reward_pool.0 - pool.0;
-    assert!(lost.abs_diff(forfeited) < 8, "all of it is forfeited");
+    let slashed = world.supply().burned.0 - burned.0;
+    assert!(lost.abs_diff(slashed) < 8, "all of it is burned");
     // What did not count yet was no part of it, and comes back whole.
     let (balance, all) = (world.balance(9), Withdrawal::All);
     let pool = PoolId::Validator(address(5));

@@ -13,6 +13,7 @@ mod models;
 mod money;
 mod proposals;
 mod racing;
+mod stakes;
 mod table;
 
 use super::world::World;

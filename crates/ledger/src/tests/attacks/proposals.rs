@@ -21,14 +21,14 @@ use crate::view;
 
 const ATTACKER: u8 = 9;
 
-fn stake_kind(validator: u8, amount: u64) -> Kind {
+pub fn stake_kind(validator: u8, amount: u64) -> Kind {
     Kind::AddStake {
         pool: PoolId::Validator(address(validator)),
         amount: Shannons(amount),
     }
 }
 
-fn withdraw_kind(validator: u8, amount: u64) -> Kind {
+pub fn withdraw_kind(validator: u8, amount: u64) -> Kind {
     Kind::WithdrawStake {
         pool: PoolId::Validator(address(validator)),
         amount: Withdrawal::Amount(Shannons(amount)),
@@ -36,7 +36,7 @@ fn withdraw_kind(validator: u8, amount: u64) -> Kind {
 }
 
 /// A network in whose second epoch accounts 4 and on have a seat too, with as much stake as the first four.
-fn seats(count: u8) -> World {
+pub fn seats(count: u8) -> World {
     let mut world = World::new(tiny());
     let others = (4..count).map(|who| (who, register(&world, who, 1_000 * SOMA)));
     let receipts = world.block(others.collect());
@@ -539,94 +539,4 @@ fn an_upgrade_that_bricks_the_network() {
         let paid = matches!(world.status(id), SubmissionStatus::Paid { .. });
         assert!(paid, "{changes:?}: {:?}", world.status(id));
     }
-}
-
-/// Attack: rent pushed up by a cartel
-/// Does: holds less than half of the committee's stake and votes for the highest rent, so that rivals cannot afford to publish and
-/// validators earn more.
-/// Outcome: the rent is the stake-weighted median of the committee's votes: below half it moves nothing, above half it goes as far as
-/// its bound, a SOMA per MiB and epoch. Who has not voted counts for what is, so against such a cartel the others must vote.
-#[test]
-fn rent_pushed_up_by_a_cartel() {
-    let mut world = seats(5);
-    let rent = |world: &mut World| view::epoch(&mut world.state).unwrap().unwrap().rent_per_mib_epoch;
-    let usual = rent(&mut world);
-    let dear = |amount| Kind::SetRentVote {
-        rent_per_mib_epoch: Shannons(amount),
-    };
-    assert!(matches!(
-        world.fail(0, dear(SOMA + 1)),
-        Rejection::RentOutOfBounds { .. }
-    ));
-    for who in 0..2 {
-        world.apply(who, dear(SOMA));
-    }
-    for who in 3..5 {
-        world.apply(who, dear(usual.0));
-    }
-    world.until_epoch(2);
-    assert_eq!(rent(&mut world), usual, "two fifths");
-    world.apply(2, dear(SOMA));
-    world.until_epoch(3);
-    assert_eq!(rent(&mut world).0, SOMA, "three fifths");
-    world.apply(2, dear(usual.0));
-    world.until_epoch(4);
-    assert_eq!(rent(&mut world), usual);
-}
-
-/// Attack: commission raised just before the reward
-/// Does: attracts stake with a low commission, and sets it to the whole when the pool is about to be paid, as a model's owner and as
-/// a validator.
-/// Outcome: a hit's reward is split by the commission in force when it was revealed, a seat's by that of its epoch, and a new one
-/// counts from the next epoch, before which those who staked can withdraw what it would take from.
-#[test]
-fn commission_raised_just_before_the_reward() {
-    let (mut world, models) = World::with_models(tiny(), 3);
-    let whole = basis(10_000);
-    let target = world.open_targets().remove(0);
-    let place = target.models.iter().position(|id| *id == models[0]).unwrap();
-    let winner = world.win(8, &target, 1, place);
-    let (model, commission) = (models[0], whole);
-    world.apply(4, Kind::SetModelCommission { model, commission });
-    world.apply(0, Kind::SetValidatorCommission { commission });
-    world.until_epoch(5);
-    let SubmissionStatus::Paid { owner, pool, .. } = world.status(winner) else {
-        panic!("{:?}", world.status(winner));
-    };
-    assert_eq!(owner.0, (owner.0 + pool.0) / 10);
-    let seat = |world: &mut World, epoch| {
-        let committee = view::committee(&mut world.state, Epoch(epoch)).unwrap().unwrap();
-        let mut seats = committee.seats.into_iter();
-        seats
-            .find(|seat| seat.validator == address(0))
-            .unwrap()
-            .commission
-    };
-    assert_eq!((seat(&mut world, 2), seat(&mut world, 3)), (basis(1_000), whole));
-}
-
-/// Attack: unrevealed commits on every target
-/// Does: commits to every open target in every block and reveals nothing, so that honest submitters find no place.
-/// Outcome: a commit takes no place: only reveals do, and others win as if he were not there. Each of his loses its deposit.
-#[test]
-fn unrevealed_commits_on_every_target() {
-    let (mut world, _) = World::with_models(tiny(), 3);
-    let before = world.wealth(ATTACKER);
-    let targets = world.open_targets();
-    let mut commits = 0;
-    for block in 0..3 {
-        let kinds: Vec<(u8, Kind)> = targets
-            .iter()
-            .flat_map(|target| {
-                (0..20).map(|number| (ATTACKER, world.find(ATTACKER, target, number, block).commit()))
-            })
-            .collect();
-        commits += kinds.len() as u64;
-        assert!(world.block(kinds).iter().all(Receipt::applied));
-    }
-    world.win(8, &targets[0], 200, 0);
-    world.until_epoch(3);
-    let deposits = commits * tiny().submission_deposit.0;
-    // Those on the target that was filled come back, a quarter.
-    assert!(gain(&mut world, ATTACKER, before) < -((deposits * 3 / 4) as i64));
 }

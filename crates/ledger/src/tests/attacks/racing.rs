@@ -1,7 +1,7 @@
 //! Being first without having been: copies, leaders who withhold, crowded races, claims to data.
 
 use soma_types::{
-    ContentHash, Rejection, Salt, SubmissionId, TransactionKind as Kind,
+    ContentHash, Receipt, Rejection, Salt, SubmissionId, TransactionKind as Kind,
     objects::{SubmissionStatus, Target},
     params::Params,
 };
@@ -227,4 +227,30 @@ fn blind_early_commits() {
     world.apply(VICTIM, honest.reveal(id));
     world.skip(2);
     assert_eq!(world.status(id), SubmissionStatus::Won);
+}
+
+/// Attack: unrevealed commits on every target
+/// Does: commits to every open target in every block and reveals nothing, so that honest submitters find no place.
+/// Outcome: a commit takes no place: only reveals do, and others win as if he were not there. Each of his loses its deposit.
+#[test]
+fn unrevealed_commits_on_every_target() {
+    let (mut world, _) = World::with_models(tiny(), 3);
+    let before = world.wealth(ATTACKER);
+    let targets = world.open_targets();
+    let mut commits = 0;
+    for block in 0..3 {
+        let kinds: Vec<(u8, Kind)> = targets
+            .iter()
+            .flat_map(|target| {
+                (0..20).map(|number| (ATTACKER, world.find(ATTACKER, target, number, block).commit()))
+            })
+            .collect();
+        commits += kinds.len() as u64;
+        assert!(world.block(kinds).iter().all(Receipt::applied));
+    }
+    world.win(8, &targets[0], 200, 0);
+    world.until_epoch(3);
+    let deposits = commits * tiny().submission_deposit.0;
+    // Those on the target that was filled come back, a quarter.
+    assert!(gain(&mut world, ATTACKER, before) < -((deposits * 3 / 4) as i64));
 }

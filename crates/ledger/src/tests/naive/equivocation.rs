@@ -77,7 +77,8 @@ impl Economy {
             share,
             withdrawals: self.withdrawals,
         });
-        self.forfeit(slashed);
+        // Choice: burned, so that nobody earns it.
+        self.burned += slashed;
     }
 
     /// What stake that was withdrawn before its pool was slashed, but counted at the offence, loses.

@@ -18,7 +18,7 @@ const NOBODYS_SHARES: u128 = 1_000;
 pub(super) const MATURES_AFTER: u64 = 3;
 
 /// Choice: withdrawn stake is released in the order of withdrawals, at most this many a block.
-const RELEASES_PER_BLOCK: usize = 64;
+const RELEASES_PER_BLOCK: usize = 512;
 
 impl Pool {
     /// Given back, shares are worth their part of the pool, rounded down, nobody's shannon left out.
@@ -272,7 +272,7 @@ impl Economy {
             .count();
         for entry in self.unbonding.drain(..due).collect::<Vec<_>>() {
             let lost = self.lost(&entry);
-            self.forfeit(lost);
+            self.burned += lost;
             self.credit(entry.owner, entry.amount - lost);
         }
     }
