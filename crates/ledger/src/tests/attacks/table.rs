@@ -3,7 +3,7 @@
 use std::{fmt::Write, path::Path};
 
 /// Sources with attack tests, from the repository's root, and how their tests are named.
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: &[(&str, &str)] = &[
     ("crates/ledger/src/tests/attacks/racing.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/grinding.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/data.rs", "soma-ledger"),
