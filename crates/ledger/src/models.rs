@@ -4,7 +4,8 @@
 //! commits, which later breaks ties between equal models. Upon *reveal* in the next epoch: key and
 //! embedding wait for the boundary. Upon a *boundary*: revealed weights take over, a commitment that
 //! was due lapses and costs a share of the owner's stake, weights past their refresh time stop
-//! competing, so do weights of another shape than the network's, retiring models leave. Within an epoch, what a model competes with never changes.
+//! competing, so do weights of another shape than the network's, retiring models leave. What a deactivated model has
+//! committed or revealed by then lapses, too: nobody can report it any more. Within an epoch, what a model competes with never changes.
 
 use std::ops::Range;
 
@@ -304,11 +305,11 @@ impl Ledger<'_> {
         let retiring = model.retiring.filter(|_| model.status != ModelStatus::Retired);
         self.outgrow(&mut model);
 
-        if model
+        let overdue = model
             .committed
             .as_ref()
-            .is_some_and(|committed| committed.epoch < closed || retiring.is_some())
-        {
+            .is_some_and(|committed| committed.epoch < closed || retiring.is_some());
+        if overdue || (retiring.is_some() && model.revealed.is_some()) {
             self.lapse(&mut model, &mut pool)?;
         }
         if let Some(weights) = model.revealed.take() {
@@ -373,9 +374,12 @@ impl Ledger<'_> {
         }
     }
 
-    /// A commitment was not opened in time.
+    /// A commitment was not opened in time, or its weights will never compete.
     fn lapse(&mut self, model: &mut Model, pool: &mut Pool) -> Result<(), Stop> {
         model.committed = None;
+        if model.revealed.take().is_some() {
+            self.remove(&REVEALED_EMBEDDINGS, &model.id);
+        }
         let share = self.hot.params.lapse_slash;
         let slashed = self.slash_position(PoolId::Model(model.id), pool, &model.owner, share)?;
         pool.counted = counting(pool)?;

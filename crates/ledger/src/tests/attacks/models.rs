@@ -163,6 +163,38 @@ fn a_reveal_skipped() {
     assert!(gain(&mut world, ATTACKER, before) <= -(SOMA as i64));
 }
 
+/// Attack: deactivating before the report
+/// Does: reveals weights that are not what he committed, or sees that their place is taken, and deactivates the model in the same block, so that
+/// nobody can report it and nothing lapses; then comes back with a new one.
+/// Outcome: what has not competed when its model is deactivated lapses: it costs what not revealing it does. (It was free.)
+#[test]
+fn deactivating_before_the_report() {
+    let mut world = World::new(tiny());
+    let before = world.wealth(ATTACKER);
+    let model = world.create_model(ATTACKER);
+    world.apply(ATTACKER, World::commit_model_kind(model, 1));
+    world.until_epoch(1);
+    world.block(vec![
+        (ATTACKER, World::reveal_model_kind(model, 1)),
+        (ATTACKER, Kind::DeactivateModel { model }),
+    ]);
+    let fault = ModelFault::Unavailable;
+    assert_eq!(
+        world.fail(0, Kind::ReportModel { model, fault }).name(),
+        "ModelRetired"
+    );
+    world.until_epoch(2);
+    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    assert_eq!(
+        (record.status, record.revealed, record.weights),
+        (ModelStatus::Retired, None, None)
+    );
+    assert!(
+        gain(&mut world, ATTACKER, before) <= -(SOMA as i64),
+        "5% of 20 SOMA"
+    );
+}
+
 /// Attack: another embedding than the weights have
 /// Does: reveals an embedding near places with little competition instead of where his weights are good.
 /// Outcome: routing believes it, scoring does not: to win a target his weights must have the lowest loss there, exactly as auditors

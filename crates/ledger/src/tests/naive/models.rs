@@ -229,11 +229,14 @@ impl Economy {
             if model.status == ModelStatus::Active && outgrown {
                 model.status = ModelStatus::Stale;
             }
-            // Choice: one that retires while it owes a reveal does not get away with it.
-            let lapsed = model
+            // Choice: one that retires while it owes a reveal, or before what it revealed has competed, does not get
+            // away with it.
+            let retiring = model.retiring.is_some();
+            let owed = model
                 .committed
-                .take_if(|committed| committed.epoch.0 + 1 < now || model.retiring.is_some())
+                .take_if(|committed| committed.epoch.0 + 1 < now || retiring)
                 .is_some();
+            let lapsed = model.revealed.take_if(|_| retiring).is_some() || owed;
             if let Some(next) = model.revealed.take() {
                 model.previous = model.weights.replace(next).map(|(weights, _)| weights);
                 model.status = ModelStatus::Active;
