@@ -42,6 +42,8 @@ pub struct Tally {
     pub fees: BTreeMap<&'static str, Shannons>,
     /// Why transactions failed or were refused.
     pub rejections: BTreeMap<&'static str, u64>,
+    /// What began to unbond less what was released, by whose it is, in shannons.
+    pub unbonding: BTreeMap<Address, i64>,
     /// What validators were paid, for an earlier epoch.
     pub validators_paid: BTreeMap<Address, Shannons>,
 }
@@ -85,6 +87,12 @@ impl Tally {
             }
             Event::TargetFilled { model, .. } => *self.won.entry(*model).or_default() += 1,
             Event::SubmissionEnded { submission, status } => self.ended.push((*submission, *status)),
+            Event::StakeWithdrawn {
+                staker, unbonding, ..
+            } => *self.unbonding.entry(*staker).or_default() += unbonding.0 as i64,
+            Event::Unbonded { staker, amount } => {
+                *self.unbonding.entry(*staker).or_default() -= amount.0 as i64;
+            }
             Event::ValidatorPaid {
                 validator, amount, ..
             } => {

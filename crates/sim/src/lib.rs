@@ -25,7 +25,7 @@ pub mod world;
 
 pub use report::{Check, Output, Report};
 pub use studies::Tick;
-use studies::{capital, cheating, decade, difficulty, newcomer, whale};
+use studies::{capital, cheating, decade, difficulty, dodging, newcomer, whale};
 
 /// Why a simulation stopped.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,7 @@ pub const fn epochs_in_all(config: Config) -> u64 {
                     + newcomer::epochs(NEWCOMER_WORLDS)
                     + whale::EPOCHS
                     + capital::EPOCHS
+                    + dodging::EPOCHS
             }
         }
 }
@@ -98,6 +99,7 @@ pub fn economy(config: Config, tick: Tick<'_>) -> Result<Output, SimError> {
         studies.push(newcomer::run(NEWCOMER_WORLDS, seed, tick)?);
         studies.push(whale::run(seed, tick)?);
         studies.push(capital::run(seed, tick)?);
+        studies.push(dodging::run(seed, tick)?);
     }
     Ok(Output::new(epochs, seed, studies))
 }

@@ -23,8 +23,8 @@ use soma_types::{
 use crate::{
     SimError,
     agents::{
-        Auditing, Diligent, Honest, Household, Rule, SIZE_BYTES_MAX, Standing, Submitting, Task, Trainer,
-        Wallet, stake_moves, trainer_move,
+        Auditing, Diligent, Habit, Honest, Household, Rule, SIZE_BYTES_MAX, Standing, Submitting, Task,
+        Trainer, Wallet, stake_moves, trainer_move,
     },
     board::Board,
     chain::{Actor, Chain, Intent, present},
@@ -126,6 +126,7 @@ enum Note {
     Created(usize),
     Committed(Box<Find>),
     Model(usize),
+    Gone(usize),
     Staked(usize, PoolId),
     Left(usize, PoolId),
 }
@@ -260,6 +261,7 @@ impl World {
             talent: TALENT * normal(&mut self.draw),
             commission: percent(10),
             stake,
+            habit: Habit::Steady,
             model: None,
             next: None,
             founded: self.board.now.epoch.0,
@@ -561,6 +563,8 @@ impl World {
             };
             let standing = Standing {
                 epoch,
+                beaten: self.is_beaten(index),
+                balance: self.chain.balance(self.trainers[index].actor)?,
                 model: model.as_ref(),
             };
             let Some(kind) = trainer_move(&self.trainers[index], standing) else {
@@ -569,11 +573,41 @@ impl World {
             let note = match &kind {
                 TransactionKind::CreateModel { .. } => Note::Created(index),
                 TransactionKind::CommitModel { .. } => Note::Model(index),
+                TransactionKind::WithdrawStake { .. } => Note::Gone(index),
                 _ => Note::Nothing,
             };
+            // Who has met a better one looks elsewhere.
+            let trainer = &mut self.trainers[index];
+            let has_met = match note {
+                Note::Model(_) => {
+                    trainer.next.is_some() || standing.model.is_some_and(|model| model.weights.is_some())
+                }
+                Note::Gone(_) => true,
+                _ => false,
+            };
+            if has_met && standing.beaten && trainer.habit != Habit::Steady {
+                trainer.cluster = self.draw.random_range(0..CLUSTERS);
+            }
             orders.push((plain(self.trainers[index].actor, kind), note));
         }
         Ok(())
+    }
+
+    /// Whether a better trainer's model competes in the region of this one.
+    fn is_beaten(&self, index: usize) -> bool {
+        let own = &self.trainers[index];
+        let better = |other: &Trainer| {
+            let competes = other
+                .model
+                .is_some_and(|model| self.board.place(&model).is_some());
+            competes && other.cluster == own.cluster && other.talent > own.talent
+        };
+        self.trainers.iter().any(better)
+    }
+
+    /// Lets someone keep all that it earns.
+    pub fn let_save(&mut self, address: &Address) {
+        self.reserves.remove(address);
     }
 
     fn take_note(&mut self, note: Note, receipt: &Result<Receipt, Rejection>) {
@@ -598,6 +632,7 @@ impl World {
                 }
                 self.found.push((*submission, *find));
             }
+            (Note::Gone(index), _) => self.trainers[index].model = None,
             (Note::Staked(index, pool), _) => {
                 let pools = &mut self.households[index].pools;
                 if !pools.contains(&pool) {

@@ -9,4 +9,4 @@ mod trainers;
 pub use auditors::{Auditing, Diligent, Task};
 pub use households::{Household, stake_moves};
 pub use submitters::{Honest, Rule, SIZE_BYTES_MAX, Submitting, Wallet, data_hash};
-pub use trainers::{Standing, Trainer, trainer_move};
+pub use trainers::{Habit, Standing, Trainer, trainer_move};

@@ -1,10 +1,11 @@
-//! Trainers: each creates a model, renews its weights in time, and gives up when nobody's data wants it.
+//! Trainers: each creates a model, renews its weights in time, and gives up when nobody's data wants it. What it does
+//! where a better model serves its region is its habit.
 
 use soma_types::{
     ContentHash, DecryptionKey, Epoch, ModelId, Shannons, TransactionKind,
     hash::domain_hash,
     objects::{Model, ModelStatus},
-    transaction::BasisPoints,
+    transaction::{BasisPoints, PoolId, Withdrawal},
 };
 
 use crate::{chain::Actor, space::Mind};
@@ -29,6 +30,8 @@ pub struct Trainer {
     pub commission: BasisPoints,
     /// What its owner stakes.
     pub stake: Shannons,
+    /// What it does where a better one competes for its region.
+    pub habit: Habit,
     /// The model, once created.
     pub model: Option<ModelId>,
     /// What the weights in training can do.
@@ -39,11 +42,28 @@ pub struct Trainer {
     pub last_hit: u64,
 }
 
+/// What a trainer does where a better model serves its region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habit {
+    /// Stays.
+    Steady,
+    /// Reveals what it committed, and trains for another region next.
+    Moving,
+    /// Does not reveal what it committed for the region, and trains for another.
+    Lapsing,
+    /// Deactivates its model, withdraws, and comes back with a new one for another region.
+    Returning,
+}
+
 /// What a trainer sees of its own model.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing<'a> {
     /// The epoch in progress.
     pub epoch: Epoch,
+    /// Whether it has a better model in its region.
+    pub beaten: bool,
+    /// What it can spend.
+    pub balance: Shannons,
     /// The model, once created.
     pub model: Option<&'a Model>,
 }
@@ -53,20 +73,30 @@ pub struct Standing<'a> {
 pub fn trainer_move(trainer: &Trainer, standing: Standing<'_>) -> Option<TransactionKind> {
     let epoch = standing.epoch;
     let Some(model) = standing.model else {
-        return Some(TransactionKind::CreateModel {
+        // Who comes back waits for its old stake.
+        let ready = trainer.habit != Habit::Returning || standing.balance >= trainer.stake;
+        return ready.then(|| TransactionKind::CreateModel {
             commission: trainer.commission,
             stake: trainer.stake,
             architecture: crate::scale::params().architecture,
         });
     };
     if !model.is_live() {
-        return None;
+        let leaves = trainer.habit == Habit::Returning && model.status == ModelStatus::Retired;
+        return leaves.then_some(TransactionKind::WithdrawStake {
+            pool: PoolId::Model(model.id),
+            amount: Withdrawal::All,
+        });
+    }
+    if trainer.habit == Habit::Returning && standing.beaten && model.weights.is_some() {
+        return Some(TransactionKind::DeactivateModel { model: model.id });
     }
     if model.status != ModelStatus::Created && trainer.last_hit + PATIENCE < epoch.0 {
         return Some(TransactionKind::DeactivateModel { model: model.id });
     }
     if let Some(committed) = &model.committed {
-        return (committed.epoch < epoch).then(|| TransactionKind::RevealModel {
+        let lapses = trainer.habit == Habit::Lapsing && standing.beaten;
+        return (committed.epoch < epoch && !lapses).then(|| TransactionKind::RevealModel {
             model: model.id,
             key: DecryptionKey(model.id.0),
             embedding: trainer
@@ -78,7 +108,10 @@ pub fn trainer_move(trainer: &Trainer, standing: Standing<'_>) -> Option<Transac
     }
     let due = match &model.weights {
         None => model.revealed.is_none(),
-        Some(weights) => model.revealed.is_none() && weights.active_from.plus(RENEW_AFTER) <= epoch,
+        Some(weights) => {
+            let moves = trainer.habit != Habit::Steady && standing.beaten;
+            model.revealed.is_none() && (moves || weights.active_from.plus(RENEW_AFTER) <= epoch)
+        }
     };
     due.then(|| TransactionKind::CommitModel {
         model: model.id,

@@ -79,7 +79,9 @@ pub fn run(epochs: u64, seed: u64, tick: Tick<'_>) -> Result<Study, SimError> {
         let facts = world.epoch()?;
         // The epoch in progress has not emitted yet.
         books.count(&facts, scheduled);
-        rows.push(row(&world, &facts, scheduled));
+        let closed = epoch.checked_sub(1);
+        let closed = closed.map(|epoch| world.chain.record(Epoch(epoch))).transpose()?;
+        rows.push(row(&world, &facts, closed, scheduled));
         scheduled = scheduled.saturating_sub(schedule.emission(Epoch(epoch)));
         if let Some(settled) = epoch.checked_sub(3) {
             books.settle(&world.chain.record(Epoch(settled))?);
@@ -157,7 +159,7 @@ impl Books {
     }
 }
 
-fn row(world: &World, facts: &Facts, scheduled: Shannons) -> Vec<f64> {
+fn row(world: &World, facts: &Facts, closed: Option<EpochRecord>, scheduled: Shannons) -> Vec<f64> {
     let (state, supply, params) = (&facts.state, &facts.supply, &world.board.params);
     let burn_target = params.burn_per_year.of(supply.circulating()).0 / params.epochs_per_year;
     let stakes: Vec<f64> = facts
@@ -202,7 +204,7 @@ fn row(world: &World, facts: &Facts, scheduled: Shannons) -> Vec<f64> {
         if total > 0.0 { top / total } else { 0.0 },
         gini(&stakes),
         rank_correlation(&talents),
-        0.8 * in_soma(supply.reward_pool) / params.hits_goal as f64,
+        in_soma(closed.map_or(Shannons::ZERO, |record| record.reward_per_hit)),
         in_soma(state.bond_floor),
         in_soma(supply.bonds),
         fees(["commit_submission", "reveal_submission"]),

@@ -4,6 +4,7 @@ pub mod capital;
 pub mod cheating;
 pub mod decade;
 pub mod difficulty;
+pub mod dodging;
 pub mod newcomer;
 pub mod whale;
 
