@@ -70,7 +70,8 @@ pub struct Board {
     places: BTreeMap<ModelId, usize>,
     /// The pools one can stake with.
     pub pools: Vec<PoolView>,
-    /// The winners on which votes are taken: asked when an epoch begins, and when its hearings do.
+    /// The winners on which votes begin: those of the sample when an epoch begins, challenged ones when their auditors
+    /// are drawn, and both when hearings do.
     pub audits: Vec<AuditTask>,
 }
 
@@ -113,6 +114,7 @@ impl Board {
     pub fn votes_begin(&self) -> Option<AuditStage> {
         match self.offset {
             1 => Some(AuditStage::Drawn),
+            offset if offset == self.params.challenge_blocks() + 1 => Some(AuditStage::Drawn),
             offset if offset == self.params.hearing_from() + 1 => Some(AuditStage::Hearing),
             _ => None,
         }
@@ -153,8 +155,17 @@ impl Board {
             self.targets.iter_mut().for_each(|target| *target = None);
             self.look_at_pools(chain)?;
         }
-        if self.votes_begin().is_some() {
-            self.audits = view::audit_tasks(&mut chain.state, 0, u64::MAX)?;
+        if let Some(stage) = self.votes_begin() {
+            let everything = stage == AuditStage::Hearing;
+            self.audits.clear();
+            if self.offset == 1 || everything {
+                self.audits
+                    .extend(view::audit_tasks(&mut chain.state, 0, u64::MAX)?);
+            }
+            if self.offset > 1 {
+                self.audits
+                    .extend(view::challenge_tasks(&mut chain.state, 0, u64::MAX)?);
+            }
         }
         for event in events {
             match event {

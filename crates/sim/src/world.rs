@@ -150,6 +150,8 @@ pub struct World {
     pub households: Vec<Household>,
     /// How many payments households want to make.
     pub demand: Demand,
+    /// What others want in the next block.
+    pub wishes: Vec<Intent>,
     /// Whose commits are told apart in [`Tally::commits`].
     pub watched: BTreeSet<Address>,
     tally: Tally,
@@ -231,6 +233,7 @@ impl World {
                 })
                 .collect(),
             demand: cast.demand,
+            wishes: Vec::new(),
             watched: BTreeSet::new(),
             tally: Tally::default(),
             newcomer_every: cast.newcomer_every,
@@ -385,6 +388,7 @@ impl World {
             .into_iter()
             .map(|(submission, find)| (find.open(submission), Note::Nothing))
             .collect();
+        orders.extend(self.wishes.drain(..).map(|wish| (wish, Note::Nothing)));
         let offset = self.board.offset;
         self.audit(&mut orders);
         if self.board.time_to_reveal() {

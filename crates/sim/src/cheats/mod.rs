@@ -4,6 +4,7 @@ mod copied_data;
 mod copying_auditor;
 mod false_claim;
 mod framing_cartel;
+mod groundless_challenge;
 mod lazy_auditor;
 mod withheld_data;
 
@@ -11,5 +12,6 @@ pub use copied_data::CopiedData;
 pub use copying_auditor::CopyingAuditor;
 pub use false_claim::FalseClaim;
 pub use framing_cartel::FramingCartel;
+pub use groundless_challenge::groundless_challenges;
 pub use lazy_auditor::LazyAuditor;
 pub use withheld_data::WithheldData;

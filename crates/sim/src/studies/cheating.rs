@@ -28,7 +28,10 @@ use crate::{
     agents::{Auditing, Honest, Rule, Submitting, data_hash},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
-    cheats::{CopiedData, CopyingAuditor, FalseClaim, FramingCartel, LazyAuditor, WithheldData},
+    cheats::{
+        CopiedData, CopyingAuditor, FalseClaim, FramingCartel, LazyAuditor, WithheldData,
+        groundless_challenges,
+    },
     facts::Facts,
     report::{Check, Study, Table},
     scale::{in_soma, params, percent, soma},
@@ -100,7 +103,7 @@ const COMMITTEE: u64 = 30;
 const MEMBERS: usize = 10;
 
 /// Epochs that [`run`] takes.
-pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 3) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
+pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 4) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
 
 fn small(seed: u64, params: Params, guests: Vec<(Actor, Shannons)>) -> Cast {
     Cast {
@@ -161,6 +164,11 @@ pub fn run(seed: u64, tick: Tick<'_>) -> Result<Study, SimError> {
             let params = at_rate(rate, Params::std().bond_margin);
             row.push(auditor_gain(&strategy, params, seed, tick)?);
         }
+    }
+    table.columns.push("challenger");
+    for (row, rate) in table.rows.iter_mut().zip(RATES) {
+        let params = at_rate(rate, Params::std().bond_margin);
+        row.push(challenger_gain(params, seed, tick)?);
     }
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for rate in RATES {
@@ -337,6 +345,38 @@ fn auditor_gain(
     Ok(mean(own) / mean(peers) - 1.0)
 }
 
+/// What challenges of honest winners earn, as a part of their bonds.
+fn challenger_gain(params: Params, seed: u64, tick: Tick<'_>) -> Result<f64, SimError> {
+    let challenger = Actor::new("challenger", 0);
+    let funds = soma(1_000_000);
+    let mut world = World::new(&small(seed, params, vec![(challenger, funds)]))?;
+    let mut bonds = 0.0;
+    for epoch in 0..BEFORE + CHEATING + AFTER {
+        if (BEFORE..BEFORE + CHEATING).contains(&epoch) {
+            // Late in the epoch, in which nobody knows the sample yet.
+            world.block()?;
+            while world.board.offset + 3 < world.board.now.length_blocks {
+                world.block()?;
+            }
+            let (now, state) = (world.board.now, &mut world.chain.state);
+            let mut winners = Vec::new();
+            for index in 0..now.hits {
+                winners.extend(view::winner_at(state, now.epoch, index)?);
+            }
+            let wishes = groundless_challenges(challenger, &winners);
+            for winner in winners.iter().take(wishes.len()) {
+                let winner = view::submission(state, *winner)?;
+                let bond = winner.map_or(Shannons::ZERO, |winner| winner.bond);
+                bonds += in_soma(bond.max(world.board.params.challenge_bond_min));
+            }
+            world.wishes = wishes;
+        }
+        world.epoch()?;
+        tick("cheating");
+    }
+    Ok((in_soma(world.chain.balance(challenger)?) - in_soma(funds)) / bonds)
+}
+
 /// What a member of a framing cartel has more than its peers, as a part of their pay.
 struct Framing {
     before: f64,
@@ -411,6 +451,22 @@ fn checks(table: &Table) -> Vec<Check> {
             )
         })
         .collect();
+    let everything = ["false_claim", "own_model", "withheld_data"].map(|name| at(name, LOCAL_RATE));
+    checks.push(Check::new(
+        "where everything is audited a false claim costs what it takes from others",
+        everything.iter().all(|gain| *gain < -0.75),
+        format!(
+            "{:.2}, with its own model {:.2}, withheld data {:.2} rewards",
+            everything[0], everything[1], everything[2]
+        ),
+    ));
+    let challenges: Vec<f64> = table.column("challenger").map(|gain| 100.0 * gain).collect();
+    let best = challenges.iter().copied().fold(f64::MIN, f64::max);
+    checks.push(Check::new(
+        "challenging honest winners loses at every audit rate",
+        best < 0.0,
+        format!("{best:.0}% of the bonds at best"),
+    ));
     let framing = |rate: u16| (100.0 * at("framing_before", rate), 100.0 * at("framing", rate));
     let ((before, after), (_, local)) = (framing(STD_RATE), framing(LOCAL_RATE));
     checks.push(Check::new(
@@ -468,11 +524,15 @@ fn figure(table: &Table) -> Figure {
                 lines: lines(AFTER_NAMES),
             },
             Panel {
-                y: Axis::linear("gain of an auditor, % of an honest one's pay").from(-110.0, 10.0),
+                y: Axis::linear(
+                    "gain of an auditor, % of an honest one's pay; of a challenger, % of its bonds",
+                )
+                .from(-140.0, 10.0),
                 lines: vec![
                     zero(),
                     pay("copying_auditor", "waits for others", Ink::Green),
                     pay("lazy_auditor", "votes without scoring", Ink::Purple),
+                    pay("challenger", "challenges the honest", Ink::Orange),
                 ],
             },
             Panel {
