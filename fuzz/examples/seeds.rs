@@ -28,6 +28,7 @@ use soma_types::{
     },
     equivocation::{Equivocation, SignedDigest},
     list::List,
+    objects::AuditStage,
     transaction::{BasisPoints, ModelFault, Payment, PoolId, SubmissionReveal, Verdict, Withdrawal},
     upgrade::{Ballot, PROTOCOL_VERSION, ParamChange, Upgrade},
 };
@@ -132,6 +133,13 @@ fn kinds() -> Vec<Kind> {
             },
         },
     ]
+}
+
+/// An id that `World::resolve` takes for the place of what exists.
+const fn nth(place: u8) -> [u8; 32] {
+    let mut id = [0; 32];
+    id[0] = place;
+    id
 }
 
 /// The owners and validators whom the kinds suit, and the flags of `fuzz_target_apply`.
@@ -242,6 +250,7 @@ fn answers(world: &mut World) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
             .expect(loaded)
             .expect("committed"),
         embedding: view::submission_embedding(state, submission).expect(loaded),
+        audit_stage: Some(AuditStage::Hearing),
         auditors: vec![keys(0).address()],
         audits: vec![],
         audit_outcome: view::audit_outcome(state, submission).expect(loaded),
@@ -398,6 +407,15 @@ fn main() -> io::Result<()> {
         all.extend(step(4 + (index % 3) as u8, (index % 4) as u8, kind));
     }
     write(folder, "apply", "all", &all)?;
+    // The next epoch's auditor accuses its winner, and the committee convicts.
+    let found = Kind::RevealAudit {
+        submission: SubmissionId(nth(1)),
+        salt: Salt([3; 32]),
+        verdict: Verdict::FalseScore,
+        transcript: Transcript([2; 32]),
+    };
+    let hearing = [step(0, 1 | 2, &found), step(0, 1 | 4, &found)].concat();
+    write(folder, "apply", "hearing", &hearing)?;
     let signed = Transaction {
         chain: genesis().chain_id(),
         sender: keys(0).public_key(),

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use soma_fuzz::{ACCOUNTS, World, keys};
+use soma_fuzz::{ACCOUNTS, VALIDATORS, World, keys};
 use soma_types::{SignedTransaction, TransactionKind as Kind};
 
 static POPULATED: LazyLock<World> = LazyLock::new(World::populated);
@@ -82,16 +82,30 @@ fn first_step(world: &mut World, who: u8, kind: &mut Kind) {
             verdict,
             transcript,
         } => {
-            let commitment = verdict.commitment(&sender, submission, transcript, salt);
-            let commit = Kind::CommitAudit {
+            // All validators find the same: auditors, and whoever hears what they accuse.
+            let commits: Vec<_> = (0..VALIDATORS)
+                .map(|seat| {
+                    let auditor = keys(seat).address();
+                    let commit = Kind::CommitAudit {
+                        submission: *submission,
+                        commitment: verdict.commitment(&auditor, submission, transcript, salt),
+                    };
+                    world.transaction(seat, commit)
+                })
+                .collect();
+            world.block(&commits);
+            world.until_reveals();
+            let reveal = Kind::RevealAudit {
                 submission: *submission,
-                commitment,
+                salt: *salt,
+                verdict: *verdict,
+                transcript: *transcript,
             };
-            let commit = world.transaction(who, commit);
-            world.block(&[commit]);
-            (0..8).for_each(|_| {
-                world.block(&[]);
-            });
+            let reveals: Vec<_> = (0..VALIDATORS)
+                .filter(|seat| *seat != who)
+                .map(|seat| world.transaction(seat, reveal.clone()))
+                .collect();
+            world.block(&reveals);
         }
         _ => {}
     }

@@ -47,6 +47,9 @@ pub const fn small_architecture() -> Architecture {
 /// Accounts 0 to 3 are validators, 4 to 6 own models, 7 has little and 8 nothing.
 pub const ACCOUNTS: u8 = 9;
 
+/// How many of them are validators.
+pub const VALIDATORS: u8 = 4;
+
 /// A genesis with epochs of 16 blocks.
 ///
 /// # Panics
@@ -63,6 +66,8 @@ pub fn genesis() -> Genesis {
             audit_commit_blocks: 8,
             audit_reveal_blocks: 3,
             hearing_commit_blocks: 2,
+            // So that whom it accuses is heard.
+            auditors: 1,
             open_targets: 4,
             hits_goal: 8,
             difficulty_windows: 4,
@@ -285,6 +290,27 @@ impl World {
     pub fn epoch(&mut self) -> u64 {
         let now = view::epoch(&mut self.state).expect("all is loaded");
         now.expect("after genesis").epoch.0
+    }
+
+    /// Blocks up to the one before votes of audits or of hearings are revealed, if some are still to be committed.
+    ///
+    /// # Panics
+    /// Never: the state is in memory.
+    pub fn until_reveals(&mut self) {
+        let params = &self.genesis.params;
+        let commits = params.audit_commit_blocks;
+        let hearing = commits + params.audit_reveal_blocks;
+        let phases = [0..commits, hearing..hearing + params.hearing_commit_blocks];
+        loop {
+            let now = view::epoch(&mut self.state)
+                .expect("all is loaded")
+                .expect("after genesis");
+            let next = self.height.next().0 - now.first_height.0;
+            if !phases.iter().any(|phase| phase.contains(&next)) {
+                break;
+            }
+            self.block(&[]);
+        }
     }
 
     /// The open targets.
