@@ -3,9 +3,8 @@
 //! putting the old copy of the whole economy back. It shares the public vocabulary (`soma_types`) with the ledger and none of its
 //! rules, and runs in lockstep with it (`compare`).
 //!
-//! Taken from the ledger as given, since the text names no method: the fixed-point logarithm and root, the
-//! derivation of ids and seeds. Where
-//! the text leaves a choice open, a comment that starts with "Choice:" says what the ledger chose.
+//! Taken from the ledger as given: the fixed-point logarithm, whose method is its definition, and the derivation of ids and
+//! seeds. Where the text leaves a choice open, a comment that starts with "Choice:" says what the ledger chose.
 
 mod act;
 mod audits;
@@ -378,6 +377,15 @@ impl Economy {
     fn seats(&self) -> &[Seat] {
         &self.committees[&self.now.epoch]
     }
+}
+
+/// The greatest root, in 1/65536, whose square is no more than `x`: bit by bit, from the highest.
+fn root_q16(x: u32) -> u64 {
+    let square = u64::from(x) << 32;
+    (0..32).rev().map(|place| 1 << place).fold(0_u64, |root, bit| {
+        let next = root | bit;
+        if next * next <= square { next } else { root }
+    })
 }
 
 /// Hits wanted in a window.

@@ -9,8 +9,8 @@ use soma_types::{
     transaction::{BasisPoints, PoolId},
 };
 
-use super::{Economy, Model, money, set_rate, shannons};
-use crate::fixed::{ln_q46, sqrt_q16};
+use super::{Economy, Model, money, root_q16, set_rate, shannons};
+use crate::fixed::ln_q46;
 
 impl Economy {
     pub(super) fn create_model(
@@ -273,7 +273,7 @@ impl Economy {
 
     /// kappa * similarity + ln(stake), the highest first, ties to the lower id; then in the order of commits.
     pub(super) fn route(&self, target: &Embedding) -> Vec<ModelId> {
-        let kappa_q16 = 4 * sqrt_q16(target.dim() as u32) as i128;
+        let kappa_q16 = 4 * root_q16(target.dim() as u32) as i128;
         let mut models = self.competing();
         models.sort_by_key(|(id, _, stake, embedding)| {
             let similarity_q30 = i128::from(embedding.dot(target));

@@ -8,10 +8,10 @@ use soma_types::{
     transaction::SubmissionReveal,
 };
 
-use super::{Economy, goal_q16, money, rate_at, shannons};
+use super::{Economy, goal_q16, money, rate_at, root_q16, shannons};
 use crate::{
     Block,
-    fixed::{LN_FRACTION_BITS, ln_q46, sqrt_q16},
+    fixed::{LN_FRACTION_BITS, ln_q46},
 };
 
 /// Choice: a race has at most this many candidates, those with the earliest commits.
@@ -19,7 +19,7 @@ const CANDIDATES_MAX: usize = 32;
 
 /// z / sqrt(dim), in Q30 and rounded down.
 fn threshold_q30(z_q16: i64, dim: u32) -> i64 {
-    (z_q16 << 30).div_euclid(sqrt_q16(dim) as i64)
+    (z_q16 << 30).div_euclid(root_q16(dim) as i64)
 }
 
 impl Economy {
