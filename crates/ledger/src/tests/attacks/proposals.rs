@@ -1,5 +1,7 @@
 //! Changing the protocol against the others, or keeping the others from changing it.
 
+use std::collections::BTreeSet;
+
 use soma_types::{
     Epoch, Receipt, Rejection, Shannons, TransactionKind as Kind,
     objects::SubmissionStatus,
@@ -486,12 +488,17 @@ fn extremes() -> Vec<Vec<Change>> {
     all
 }
 
+/// The parameter that a change names.
+fn name(change: &Change) -> String {
+    let named = serde_json::to_value(change).unwrap();
+    named.as_object().unwrap().keys().next().unwrap().clone()
+}
+
 /// What undoes `changes`.
 fn undo(changes: &[Change]) -> Vec<Change> {
     let usual = serde_json::to_value(tiny()).unwrap();
     let back = |change: &Change| {
-        let named = serde_json::to_value(change).unwrap();
-        let name = named.as_object().unwrap().keys().next().unwrap().clone();
+        let name = name(change);
         serde_json::from_value(serde_json::json!({ name.clone(): usual[&name] })).unwrap()
     };
     changes.iter().map(back).collect()
@@ -503,6 +510,8 @@ fn undo(changes: &[Change]) -> Vec<Change> {
 /// meanwhile it can do: nobody hits where the loss band is a point, and an epoch of 2^24 blocks takes 48 days at std.
 #[test]
 fn an_upgrade_that_bricks_the_network() {
+    let tried: BTreeSet<String> = extremes().iter().flatten().map(name).collect();
+    assert_eq!(tried, Change::NAMES.iter().map(ToString::to_string).collect());
     for changes in extremes() {
         let (mut world, models) = World::with_models(tiny(), 2);
         let now = adopt(&mut world, &changes);
