@@ -7,6 +7,7 @@
 pub mod amount;
 pub mod api;
 pub mod architecture;
+pub mod basis_points;
 pub mod bounded;
 pub mod embedding;
 pub mod equivocation;

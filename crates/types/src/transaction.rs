@@ -7,7 +7,7 @@
 use std::{fmt, str::FromStr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Address, Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Keypair,
@@ -21,6 +21,8 @@ use crate::{
     rejection::Rejection,
     upgrade::{Ballot, Upgrade},
 };
+
+pub use crate::basis_points::{BASIS_POINTS_ONE, BasisPoints, BasisPointsError};
 
 /// The longest signed encoding. An embedding of the largest dimension takes half of it.
 pub const TRANSACTION_BYTES_MAX: usize = 32 * 1024;
@@ -40,58 +42,6 @@ const _: () = assert!(
 );
 /// Namespace of a validator's proof that it holds its network key.
 pub const VALIDATOR_KEY_NAMESPACE: &[u8] = b"soma 2026 validator key";
-/// One whole, in basis points.
-pub const BASIS_POINTS_ONE: u16 = 10_000;
-
-/// A share in hundredths of a percent, 0 to 10 000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, Serialize)]
-#[serde(transparent)]
-pub struct BasisPoints(u16);
-
-/// A share above one whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0} basis points is more than the whole (10000)")]
-pub struct BasisPointsError(pub u16);
-
-impl BasisPoints {
-    /// Takes a share.
-    ///
-    /// # Errors
-    /// Above 10 000.
-    pub const fn new(value: u16) -> Result<Self, BasisPointsError> {
-        if value > BASIS_POINTS_ONE {
-            Err(BasisPointsError(value))
-        } else {
-            Ok(Self(value))
-        }
-    }
-
-    /// The number of basis points.
-    #[must_use]
-    pub const fn get(self) -> u16 {
-        self.0
-    }
-
-    /// This share of `amount`, rounded down.
-    #[must_use]
-    pub const fn of(self, amount: Shannons) -> Shannons {
-        // At most `amount`, so it fits.
-        Shannons((amount.0 as u128 * self.0 as u128 / BASIS_POINTS_ONE as u128) as u64)
-    }
-}
-
-impl BorshDeserialize for BasisPoints {
-    fn deserialize_reader<R: std::io::Read>(reader: &mut R) -> std::io::Result<Self> {
-        Self::new(u16::deserialize_reader(reader)?)
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-    }
-}
-
-impl<'de> Deserialize<'de> for BasisPoints {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(<u16 as Deserialize>::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
 
 /// A staking pool: every validator and every model has one.
 #[derive(
@@ -642,7 +592,7 @@ mod tests {
     fn kinds() -> Vec<TransactionKind> {
         use TransactionKind as Kind;
         let (model, target, submission) = (id(ModelId), id(TargetId), id(SubmissionId));
-        let (pool, amount, commission) = (PoolId::Model(model), Shannons(7), BasisPoints(250));
+        let (pool, amount, commission) = (PoolId::Model(model), Shannons(7), BasisPoints::new(250).unwrap());
         let (commitment, salt) = (id(Commitment), id(Salt));
         let embedding = Embedding::from_q15(vec![i16::MAX, 0]).unwrap();
         let url: Url = "soma:x".parse().unwrap();
@@ -813,8 +763,5 @@ mod tests {
         bytes.push(0); // A transfer ..
         bytes.extend(u32::MAX.to_le_bytes()); // .. with four billion payments.
         assert_eq!(SignedTransaction::decode(&bytes), Err(Rejection::Malformed {}));
-        assert!(BasisPoints::new(10_001).is_err());
-        assert!(borsh::from_slice::<BasisPoints>(&10_001_u16.to_le_bytes()).is_err());
-        assert_eq!(BasisPoints(10_000).of(Shannons(u64::MAX)), Shannons(u64::MAX));
     }
 }
