@@ -205,7 +205,9 @@ impl<'a> Player<'a> {
             self.coverage.event(event);
             if let Event::SubmissionEnded { submission, .. } = event {
                 let outcome = view::audit_outcome(&mut self.world.state, *submission).unwrap();
-                outcome.inspect(|outcome| self.coverage.outcome(outcome));
+                if let Some(outcome) = outcome {
+                    self.coverage.outcome(&outcome);
+                }
             }
         }
     }
