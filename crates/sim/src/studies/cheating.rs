@@ -9,8 +9,8 @@
 //! auditor with its honest peers of equal stake.
 //!
 //! So is a member of a cartel that finds honest winners false, before and after hearings. After: on the ledger. Before, the
-//! majority of a draw convicted: of each winner that its auditors accuse, the cartel would have shared half of the bond,
-//! and lost no pay.
+//! majority of a draw convicted: of each winner in a draw that it holds the cartel would have shared half of the bond, and
+//! lost no pay; winners and bonds are measured, and weighted by the audit rate and the chance of holding a draw.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -383,7 +383,21 @@ struct Framing {
     after: f64,
 }
 
+/// The chance that most of `drawn` seats are `members`' among equal `seats`.
+fn draws_held(seats: usize, members: usize, drawn: usize) -> f64 {
+    let ways = |of: usize, take: usize| -> f64 {
+        (0..take)
+            .map(|at| (of as f64 - at as f64) / (at as f64 + 1.0))
+            .product()
+    };
+    let held = (drawn / 2 + 1..=drawn.min(members))
+        .map(|ours| ways(members, ours) * ways(seats - members, drawn - ours));
+    held.sum::<f64>() / ways(seats, drawn)
+}
+
 fn framing(params: Params, seed: u64, tick: Tick<'_>) -> Result<Framing, SimError> {
+    let audited = f64::from(params.audit_rate.get()) / 10_000.0;
+    let held = draws_held(COMMITTEE as usize, MEMBERS, params.auditors as usize);
     let mut world = World::new(&Cast {
         validators: COMMITTEE,
         ..small(seed, params, Vec::new())
@@ -396,7 +410,7 @@ fn framing(params: Params, seed: u64, tick: Tick<'_>) -> Result<Framing, SimErro
         });
     }
     let (mut own, mut peers) = (0.0, 0.0);
-    let (mut accused, mut taken) = (0.0, 0.0);
+    let (mut exposed, mut taken) = (0.0, 0.0);
     for epoch in 0..BEFORE + CHEATING + AFTER {
         let facts = world.epoch()?;
         tick("cheating");
@@ -416,13 +430,11 @@ fn framing(params: Params, seed: u64, tick: Tick<'_>) -> Result<Framing, SimErro
                 taken += in_soma(*bond) / 2.0;
             }
         }
-        // Winners of the epoch whose payout is over by now.
-        let settled = world.chain.record(soma_types::Epoch(facts.state.epoch.0 - 2))?;
-        accused += settled.heard as f64 * in_soma(settled.state.bond_floor) / 2.0;
+        exposed += facts.state.hits as f64 * in_soma(facts.state.bond_floor) / 2.0;
     }
     let honest = peers / (COMMITTEE as f64 - MEMBERS as f64) * MEMBERS as f64;
     Ok(Framing {
-        before: accused / honest,
+        before: exposed * audited * held / honest,
         after: (own + taken) / honest - 1.0,
     })
 }
