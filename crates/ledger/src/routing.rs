@@ -191,10 +191,11 @@ impl RoutingTable {
         };
         let tasks = (0..self.len().div_ceil(ROWS_PER_TASK)).into_par_iter();
         let rows = |task: usize| task * ROWS_PER_TASK..self.len().min((task + 1) * ROWS_PER_TASK);
+        let lasts = || vec![None; targets.len()];
         match tasks.len() {
             // Waking other threads takes longer than a small table.
-            0 | 1 => search.take(rows(0)),
-            _ => tasks.for_each(|task| search.take(rows(task))),
+            0 | 1 => search.take(rows(0), &mut lasts()),
+            _ => tasks.for_each_init(lasts, |lasts, task| search.take(rows(task), lasts)),
         }
         let best = search.best.into_iter().map(Mutex::into_inner);
         best.map(|best| {
@@ -216,21 +217,28 @@ impl RoutingTable {
 impl Search<'_> {
     /// Looks for the best among `rows`. Where too many of them are close to the best, as in a cluster of models, a
     /// shortlist costs more than it saves, and the rest of these rows go without.
-    fn take(&self, rows: Range<usize>) {
+    fn take(&self, rows: Range<usize>, lasts: &mut [Option<Candidate>]) {
         let mut shortlist = self.shortlist.as_ref();
-        let mut lasts = vec![None; self.targets.len()];
+        // Scored one look later, when they have come from memory.
+        let mut waiting = Vec::new();
         for first in rows.clone().step_by(ROWS_PER_LOOK) {
             let look = first..rows.end.min(first + ROWS_PER_LOOK);
-            if let Some(list) = shortlist
-                && let Some(found) = list.candidates(look.clone())
-            {
-                for (row, target) in found {
-                    let dot = list.dot(row, &self.targets[target]);
-                    self.enter(row, target, dot, &mut lasts[target]);
-                }
+            if let Some(found) = shortlist.and_then(|list| list.candidates(look.clone())) {
+                self.take_some(&std::mem::replace(&mut waiting, found), lasts);
             } else {
                 shortlist = None;
-                self.take_all(look, &mut lasts);
+                self.take_all(look, lasts);
+            }
+        }
+        self.take_some(&waiting, lasts);
+    }
+
+    /// Enters these pairs of row and target of the shortlist.
+    fn take_some(&self, pairs: &[(usize, usize)], lasts: &mut [Option<Candidate>]) {
+        for (row, target) in pairs {
+            if let Some(list) = &self.shortlist {
+                let score = list.score_q46(*row, &self.targets[*target]);
+                self.enter((score, *row as u32), *target, &mut lasts[*target]);
             }
         }
     }
@@ -242,17 +250,17 @@ impl Search<'_> {
         let coordinates = &self.table.rows[rows.start * stride..rows.end * stride];
         self.tiles.dots(coordinates, stride, &mut dots);
         for (row, dots) in rows.zip(dots.chunks_exact(lasts.len().max(1))) {
+            let ln_stake_q46 = self.table.entries[row].ln_stake_q46;
             for ((target, dot), last) in dots.iter().enumerate().zip(&mut *lasts) {
-                self.enter(row, target, *dot, last);
+                let score = i64::from(*dot) * self.table.kappa_q16 + ln_stake_q46;
+                self.enter((score, row as u32), target, last);
             }
         }
     }
 
-    /// Enters a row for a target. `last` is the last of the best when it was last looked at.
+    /// Enters a candidate for a target. `last` is the last of its best when that was looked at last.
     #[inline]
-    fn enter(&self, row: usize, target: usize, dot: i32, last: &mut Option<Candidate>) {
-        let score = i64::from(dot) * self.table.kappa_q16 + self.table.entries[row].ln_stake_q46;
-        let new = (score, row as u32);
+    fn enter(&self, new: Candidate, target: usize, last: &mut Option<Candidate>) {
         if last.is_some_and(|last| self.table.compare(&last, &new) == Ordering::Less) {
             return;
         }

@@ -90,6 +90,7 @@ struct Row {
     rest: i64,
     /// What [`OFFSET`] adds to 2^15 c.d.
     offset: i64,
+    ln_stake_q46: i64,
 }
 
 /// The targets' part.
@@ -113,6 +114,7 @@ impl Row {
             length: length(rounded.iter().copied()),
             rest: length(row.iter().map(|x| round(*x, factor).1)) + stake as i64,
             offset: i64::from(OFFSET * rounded.iter().sum::<i32>()) << 15,
+            ln_stake_q46,
         };
         (row, rounded)
     }
@@ -312,9 +314,9 @@ impl<'a> Shortlist<'a> {
         }
     }
 
-    /// The exact dot product of a row and a target.
-    pub(crate) fn dot(&self, row: usize, target: &Embedding) -> i32 {
-        self.rounded.by.run(
+    /// The score of a row for a target.
+    pub(crate) fn score_q46(&self, row: usize, target: &Embedding) -> i64 {
+        let dot = self.rounded.by.run(
             #[inline(always)]
             || {
                 let pairs = self.row(row).iter().zip(target.as_slice());
@@ -322,7 +324,8 @@ impl<'a> Shortlist<'a> {
                     sum.wrapping_add(i32::from(*x).wrapping_mul(i32::from(*y)))
                 })
             },
-        )
+        );
+        i64::from(dot) * self.batch.kappa_q16 + self.rounded.rows[row].ln_stake_q46
     }
 }
 
