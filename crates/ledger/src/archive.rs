@@ -1,23 +1,22 @@
 //! What a settled epoch leaves in the state and no rule reads again.
 //!
-//! Targets, submissions, winners, challenges and votes of an epoch matter until its last reward is paid, in
+//! Targets, submissions, winners, challenges and outcomes of audits of an epoch matter until its last reward is paid, in
 //! the second epoch after it. From then on they are history: receipts and events tell it. What outlives an
 //! epoch stays: accounts, pools and their prices, models, validators, claims on data that won (data may win
-//! only once, ever), committees, duties, and the epoch's record.
-//!
-//! At the public preset an epoch leaves about half a gigabyte, most of it embeddings of submissions.
+//! only once, ever), committees, duties, and the epoch's record. What is large goes earlier: a submission's embedding
+//! and the votes on it when it is settled.
 
 use soma_types::{
     Epoch,
-    objects::{AuditStage, EpochRecord, Target, VoteCount},
+    objects::{EpochRecord, Target},
 };
 
 use crate::{
     error::{Broken, Error, Stop},
     state::State,
     tables::{
-        AUDIT_OUTCOMES, AUDIT_VOTES, CHALLENGED_AT, CHALLENGES_LEN, EPOCHS, SUBMISSION_AT,
-        SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGET_AT, TARGETS, WINNER_AT,
+        AUDIT_OUTCOMES, CHALLENGED_AT, CHALLENGES_LEN, EPOCHS, SUBMISSION_AT, SUBMISSIONS, TARGET_AT,
+        TARGETS, WINNER_AT,
     },
 };
 
@@ -48,27 +47,14 @@ fn collect(state: &mut dyn State, epoch: Epoch, first_submission: u64) -> Result
         if target.epoch != epoch {
             return Err(Broken("a history that begins with another epoch's submissions").into());
         }
-        keys.extend([
-            SUBMISSION_AT.key(&index),
-            SUBMISSIONS.key(&id),
-            SUBMISSION_EMBEDDINGS.key(&id),
-        ]);
+        keys.extend([SUBMISSION_AT.key(&index), SUBMISSIONS.key(&id)]);
     }
     for index in 0..record.state.hits {
         let at = (epoch, index);
         let id = WINNER_AT.expect(state, &at)?;
         keys.push(WINNER_AT.key(&at));
-        if let Some(outcome) = AUDIT_OUTCOMES.get(state, &id)? {
+        if AUDIT_OUTCOMES.get(state, &id)?.is_some() {
             keys.push(AUDIT_OUTCOMES.key(&id));
-            let votes = |stage, count: &VoteCount| -> Vec<_> {
-                let voters = count.voters();
-                voters
-                    .map(|(voter, _)| AUDIT_VOTES.key(&(id, stage, voter)))
-                    .collect()
-            };
-            keys.extend(votes(AuditStage::Drawn, &outcome.drawn));
-            let hearing = outcome.hearing.iter();
-            keys.extend(hearing.flat_map(|hearing| votes(AuditStage::Hearing, hearing)));
         }
     }
     let challenges = CHALLENGES_LEN.get(state, &epoch)?.unwrap_or(0);

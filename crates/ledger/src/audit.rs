@@ -202,6 +202,22 @@ impl Ledger<'_> {
             .map(|vote| Ok(vote?.and_then(|vote| vote.revealed)))
             .collect()
     }
+
+    /// Drops what `voters` did in a `stage` of the audit of `winner`: its outcome says what that came to.
+    pub(crate) fn drop_votes(
+        &mut self,
+        winner: &SubmissionId,
+        stage: AuditStage,
+        voters: &[Seat],
+    ) -> Result<(), Stop> {
+        for seat in voters {
+            let key = (*winner, stage, seat.validator);
+            if self.get(&AUDIT_VOTES, &key)?.is_some() {
+                self.remove(&AUDIT_VOTES, &key);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

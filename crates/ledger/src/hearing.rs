@@ -131,7 +131,7 @@ impl Ledger<'_> {
         Ok(turn)
     }
 
-    /// Counts the votes on a winner that was audited in the epoch `audit`, and enters them in the voters' duty.
+    /// Counts the votes on a winner that was audited in the epoch `audit`, enters them in the voters' duty, and drops them.
     /// `None` when it was not audited.
     pub(crate) fn conclude_audit(
         &mut self,
@@ -157,7 +157,9 @@ impl Ledger<'_> {
         if accuses(&outcome.drawn, &auditors, &committee) {
             let heard = self.findings(&winner.id, AuditStage::Hearing, seats)?;
             outcome.hearing = Some(count(seats, &heard));
+            self.drop_votes(&winner.id, AuditStage::Hearing, seats)?;
         }
+        self.drop_votes(&winner.id, AuditStage::Drawn, &auditors)?;
         for (validator, (assigned, done)) in duties(&auditors, &findings, &outcome) {
             let mut duty = self.get(&DUTIES, &(audit.epoch, validator))?.unwrap_or_default();
             duty.audits_assigned += assigned;

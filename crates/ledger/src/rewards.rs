@@ -8,7 +8,8 @@
 //! not earned joins the reserve, which goes on paying when nothing is emitted any more.
 //!
 //! In E + 2, a bounded number per block and in this order, each of E's winners is settled with the outcome of
-//! its audit and each seat of E's committee is paid. Nobody has to claim.
+//! its audit and each seat of E's committee is paid. Nobody has to claim. With the settlement goes what only the audit
+//! needed: the winner's embedding and the votes.
 //!
 //! A seat earns its share of the pot by stake, times min(1, 2 * blocks proposed / expected), times the
 //! share of its audits *in* E in which it agreed with the majority. What it does not earn returns.
@@ -25,7 +26,9 @@ use crate::{
     bank::{Bucket, Ledger},
     error::{Broken, OrBroken, Stop},
     fixed::mul_div,
-    tables::{AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSIONS, WINNER_AT},
+    tables::{
+        AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSION_EMBEDDINGS, SUBMISSIONS, WINNER_AT,
+    },
 };
 
 /// How an epoch's rewards are divided. Never more than fresh and reserve together.
@@ -160,6 +163,7 @@ impl Ledger<'_> {
         };
         self.end_challenge(&mut submission, outcome.as_ref())?;
         submission.bond = Shannons::ZERO;
+        self.remove(&SUBMISSION_EMBEDDINGS, &id);
         if let Some(outcome) = outcome {
             self.set(&AUDIT_OUTCOMES, &id, &outcome);
         }

@@ -230,7 +230,8 @@ impl Ledger<'_> {
         })
     }
 
-    /// Ends a submission that did not win: bond and deposit go back, and its claim to the data with it.
+    /// Ends a submission that did not win: bond and deposit go back, its claim to the data with them, and
+    /// nobody will ask for its embedding.
     pub(crate) fn end_submission(&mut self, id: &SubmissionId, status: SubmissionStatus) -> Result<(), Stop> {
         let mut submission = self.expect(&SUBMISSIONS, id)?;
         self.credit(&submission.submitter, submission.bond, Bucket::Bonds)?;
@@ -238,6 +239,7 @@ impl Ledger<'_> {
         (submission.bond, submission.deposit) = (Shannons::ZERO, Shannons::ZERO);
         submission.status = status;
         if let Some(found) = &submission.found {
+            self.remove(&SUBMISSION_EMBEDDINGS, id);
             let claim = self.get(&CLAIMS, &found.data_hash)?;
             if claim.is_some_and(|claim| claim.submission == *id && !claim.won) {
                 self.remove(&CLAIMS, &found.data_hash);

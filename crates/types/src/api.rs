@@ -359,7 +359,7 @@ answers! {
         #[serde(flatten)]
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub submission: Submission,
-        /// The winning model's embedding of its data, once revealed.
+        /// The winning model's embedding of its data, from the reveal until it is settled.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
         /// The stage of its audit, while votes are taken: `drawn`, or `hearing` once its auditors accused it
@@ -369,7 +369,7 @@ answers! {
         /// Whose votes are taken in that stage.
         #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub auditors: Vec<Address>,
-        /// What auditors did.
+        /// What auditors did, until its outcome replaces it.
         pub audits: Vec<AuditView>,
         /// How its audit ended.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]

@@ -1,9 +1,21 @@
 //! Forgetting an epoch's history changes nothing else.
 
-use soma_types::{Epoch, params::Params};
+use soma_types::{
+    Address, ContentHash, Epoch, Shannons, SubmissionId, Transcript,
+    objects::{AuditFinding, AuditOutcome, SubmissionStatus, VoteCount},
+    params::Params,
+    transaction::Verdict,
+};
 
-use super::world::{World, tiny};
-use crate::{State as _, history, view};
+use super::{
+    challenges::unsampled,
+    world::{World, audit_kinds, tiny},
+};
+use crate::{
+    State as _, history,
+    tables::{AUDIT_OUTCOMES, AUDIT_VOTES, CLAIMS, SUBMISSION_EMBEDDINGS},
+    view,
+};
 
 /// Wins, a commit that expires, a race that is lost, in every epoch.
 fn live(world: &mut World, epochs: u64, forget: bool) {
@@ -62,13 +74,113 @@ fn forgetting_history_changes_nothing_else() {
         kept.iter().all(|entry| all.contains(entry)),
         "what is kept is the same"
     );
-    // 6 settled epochs with submissions: 5 commits, 4 embeddings, 2 winners each, and targets.
+    // 6 settled epochs with submissions: 5 commits, 2 winners each, and targets.
     assert!(
-        all.len() - kept.len() > 6 * (10 + 4 + 2 + 8),
+        all.len() - kept.len() > 6 * (10 + 2 + 2 + 8),
         "{} of {}",
         kept.len(),
         all.len()
     );
+}
+
+/// Entries of the state whose table has this `prefix`.
+fn entries(world: &World, prefix: u8) -> usize {
+    world.state.iter().filter(|(key, _)| key[0] == prefix).count()
+}
+
+#[test]
+fn embeddings_and_votes_go_when_they_are_settled() {
+    let params = Params {
+        auditors: 1,
+        ..tiny()
+    };
+    let (mut world, _) = World::with_models(params, 3);
+    let target = world.open_targets().remove(0);
+    let (won, lost) = (world.find(8, &target, 1, 0), world.find(9, &target, 2, 1));
+    let (first, second) = (world.commit(&won), world.commit(&lost));
+    world.apply(8, won.reveal(first));
+    world.apply(9, lost.reveal(second));
+    assert_eq!(entries(&world, SUBMISSION_EMBEDDINGS.prefix()), 2);
+    world.skip(2);
+    assert_eq!(
+        entries(&world, SUBMISSION_EMBEDDINGS.prefix()),
+        1,
+        "the loser's has gone"
+    );
+    world.until_epoch(3);
+    // One auditor accuses, and of the committee one commits and does not reveal.
+    let auditors = world.polled(first);
+    world.audit(
+        first,
+        auditors.into_iter().map(|who| (who, Verdict::FalseScore, 6)),
+    );
+    world.until_offset(world.genesis.params.hearing_from());
+    let (commit, _) = audit_kinds(3, first, Verdict::Valid, 7);
+    world.apply(3, commit);
+    world.audit(first, (0..3).map(|who| (who, Verdict::FalseScore, 7)));
+    assert_eq!(entries(&world, AUDIT_VOTES.prefix()), 5);
+    world.until_epoch(4);
+    world.skip(1);
+    assert!(matches!(world.status(first), SubmissionStatus::FoundFalse { .. }));
+    for table in [SUBMISSION_EMBEDDINGS.prefix(), AUDIT_VOTES.prefix()] {
+        assert_eq!(entries(&world, table), 0);
+    }
+}
+
+/// Bytes in the state of what is there under these keys.
+fn bytes(world: &mut World, keys: &[Vec<u8>]) -> usize {
+    let sizes = keys.iter().map(|key| {
+        let value = world.state.get(key).unwrap();
+        value.map_or(0, |value| key.len() + value.len())
+    });
+    sizes.sum()
+}
+
+/// The figures of docs/economy.md, "The state".
+#[test]
+fn what_a_settled_hit_leaves() {
+    let params = Params {
+        refresh_epochs: 20,
+        ..unsampled()
+    };
+    let (mut world, _) = World::with_models(params, 3);
+    let mut data = 0;
+    for hits in 1..=2 {
+        for _ in 0..hits {
+            let target = world.open_targets().remove(0);
+            let mut find = world.find(8, &target, data, 0);
+            find.reveal.data_url = "https://storage.example.org/data/0123456789abcdef"
+                .parse()
+                .unwrap();
+            let id = world.commit(&find);
+            world.apply(8, find.reveal(id));
+            world.skip(2);
+            data += 1;
+        }
+        world.until_epoch(2 + hits);
+    }
+    world.until_epoch(6);
+    let [one, two] = [(2, 0), (3, 1)].map(|(epoch, first)| {
+        let keys = history(&mut world.state, Epoch(epoch), first).unwrap();
+        bytes(&mut world, &keys)
+    });
+    let claim = bytes(&mut world, &[CLAIMS.key(&ContentHash([0; 32]))]);
+    let outcome = AuditOutcome {
+        drawn: VoteCount {
+            majority: Some(AuditFinding {
+                verdict: Verdict::Valid,
+                transcript: Transcript([0; 32]),
+            }),
+            agreed: vec![Address([0; 32]); Params::std().auditors as usize],
+            dissented: vec![],
+            silent: vec![],
+        },
+        hearing: None,
+    };
+    let outcome = AUDIT_OUTCOMES.key(&SubmissionId([0; 32])).len() + borsh::object_length(&outcome).unwrap();
+    let sampled = Params::std().audit_rate.of(Shannons(10_000)).0 as usize;
+    let day = Params::std().hits_goal as usize * (10_000 * (two - one + claim) + sampled * outcome) / 10_000;
+    assert_eq!((two - one, claim, outcome, day), (829, 74, 304, 80_645_760));
 }
 
 #[test]

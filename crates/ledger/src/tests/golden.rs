@@ -40,6 +40,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "28ab623e792757f09659e071e797e3a6d97e0cc96108669aea402390c118fda2"
+        "fd03c479f7a0d7a67116033f3f840fb050a6b7135d41e2bf599c0fcc72f48973"
     );
 }
