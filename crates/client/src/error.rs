@@ -76,6 +76,12 @@ pub enum ClientError {
         /// Its receipt.
         receipt: Box<Receipt>,
     },
+    /// The ledger would say no to what has to follow, so it was not begun.
+    #[error("{rejection}")]
+    Unaffordable {
+        /// Why.
+        rejection: Rejection,
+    },
     /// The transaction could not be included before it expired.
     #[error("transaction {hash} was not included by the end of epoch {expires}, and now never will be")]
     Expired {
@@ -138,7 +144,7 @@ impl ClientError {
     pub fn rejection_code(&self) -> Option<u16> {
         match self {
             Self::Problem(problem) => problem.code,
-            Self::Failed { rejection, .. } => Some(rejection.code()),
+            Self::Failed { rejection, .. } | Self::Unaffordable { rejection } => Some(rejection.code()),
             _ => None,
         }
     }
@@ -147,7 +153,7 @@ impl ClientError {
     pub fn rejection_name(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => problem.name.as_deref(),
-            Self::Failed { rejection, .. } => Some(rejection.name()),
+            Self::Failed { rejection, .. } | Self::Unaffordable { rejection } => Some(rejection.name()),
             _ => None,
         }
     }
@@ -182,6 +188,9 @@ impl ClientError {
             }
             Self::WrongHash { .. } => "the host sent other bytes; try another node",
             Self::Failed { .. } => return None,
+            Self::Unaffordable { .. } => {
+                "`soma balance` shows the balance; on a localnet, `soma faucet` fills it. Bonds come back two epochs later"
+            }
             Self::Expired { .. } => "send it again",
             Self::StillWaiting { .. } => "the network may be slow or stuck: `soma status` shows its height",
             Self::SecretMissing { .. } => {

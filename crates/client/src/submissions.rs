@@ -13,7 +13,9 @@ use soma_types::list::List;
 use soma_types::objects::{SubmissionStatus, TargetStatus};
 use soma_types::receipt::{Created, Outcome};
 use soma_types::transaction::SubmissionReveal;
-use soma_types::{ContentHash, Embedding, Receipt, Salt, SubmissionId, TargetId, TransactionKind, Url};
+use soma_types::{
+    ContentHash, Embedding, Receipt, Rejection, Salt, SubmissionId, TargetId, TransactionKind, Url,
+};
 
 use crate::account::{Account, LIFETIME_EPOCHS};
 use crate::error::ClientError;
@@ -88,12 +90,27 @@ impl Account {
         self.commit_reveal(target, reveal).await
     }
 
-    /// First step, for a reveal body made by the caller.
+    /// Whether deposit and bond can be paid: a commit that cannot be revealed loses its deposit.
+    async fn afford(&self, reveal: &SubmissionReveal) -> Result<(), ClientError> {
+        let params = self.params().await?;
+        let now = self.node().epoch(None).await?.state;
+        let bond = now.bond_of(&params, reveal.data_size_bytes);
+        let needed = bond.checked_add(params.submission_deposit).unwrap_or(bond);
+        let balance = self.balance().await?;
+        if balance < needed {
+            let rejection = Rejection::InsufficientBalance { balance, needed };
+            return Err(ClientError::Unaffordable { rejection });
+        }
+        Ok(())
+    }
+
+    /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid.
     pub async fn commit_reveal(
         &self,
         target: TargetId,
         reveal: SubmissionReveal,
     ) -> Result<PendingSubmission, ClientError> {
+        self.afford(&reveal).await?;
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(ClientError::Randomness)?;
         let mut pending = PendingSubmission {

@@ -355,6 +355,22 @@ async fn data_reaches_the_node_only_after_its_commitment_stands() {
 }
 
 #[tokio::test]
+async fn a_submission_whose_bond_cannot_be_paid_is_not_begun() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    // Of the deposit and the bond by size, all but a shannon.
+    ledger.with(|inner| inner.balance = Shannons(1_000_000 + 10 * 1_000 - 1));
+    let error = account
+        .submit_data(TARGET, b"a document".to_vec(), scores())
+        .await
+        .unwrap_err();
+    assert_eq!(error.rejection_name(), Some("InsufficientBalance"));
+    assert!(error.hint().is_some());
+    assert!(account.journal().submissions(&CHAIN).unwrap().entries.is_empty());
+    assert!(ledger.with(|inner| inner.log.iter().all(|line| line.starts_with("GET"))));
+}
+
+#[tokio::test]
 async fn a_refused_submission_leaves_nothing() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
     let account = ledger.account(home.path()).await;

@@ -37,13 +37,6 @@ pub(crate) fn finders_share(winner: &Submission, auditors: &[Address]) -> Shanno
 }
 
 impl Ledger<'_> {
-    /// What a reveal of `size_bytes` of data locks.
-    pub(crate) fn bond_of(&self, size_bytes: u64) -> Shannons {
-        let by_size = self.hot.params.bond_per_byte.mul_div(size_bytes, 1);
-        // A bond beyond u64 is beyond any balance.
-        by_size.unwrap_or(Shannons(u64::MAX)).max(self.hot.now.bond_floor)
-    }
-
     /// Half of a false winner's bond goes to those who found it out, its `auditors` and its challenger, in
     /// equal parts; the rest to the reward pool.
     pub(crate) fn split_bond(&mut self, winner: &Submission, auditors: &[Address]) -> Result<(), Stop> {

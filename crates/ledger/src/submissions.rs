@@ -127,7 +127,7 @@ impl Ledger<'_> {
         }
         let model = self.expect(&MODELS, &found.model)?;
         found.commission = model.commission.at(self.epoch());
-        let bond = self.bond_of(reveal.data_size_bytes);
+        let bond = self.hot.now.bond_of(&self.hot.params, reveal.data_size_bytes);
         self.debit(sender, bond, Bucket::Bonds)?;
 
         // After this point it must succeed.

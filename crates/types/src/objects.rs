@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     Address, Architecture, Commitment, ContentHash, DecryptionKey, Epoch, Height, ModelId, PublicKey, Seed,
     Shannons, SubmissionId, TargetId, Url,
+    params::Params,
     transaction::{BasisPoints, PoolId, Verdict},
     upgrade::ProtocolVersion,
 };
@@ -610,6 +611,16 @@ pub struct EpochState {
     pub rent: Shannons,
     /// Forfeited to the reward pool: deposits, bonds, slashes, and rewards not paid.
     pub forfeits: Shannons,
+}
+
+impl EpochState {
+    /// What a reveal of `size_bytes` of data locks.
+    #[must_use]
+    pub fn bond_of(&self, params: &Params, size_bytes: u64) -> Shannons {
+        let by_size = params.bond_per_byte.mul_div(size_bytes, 1);
+        // A bond beyond u64 is beyond any balance.
+        by_size.unwrap_or(Shannons(u64::MAX)).max(self.bond_floor)
+    }
 }
 
 /// An epoch that is over. `paid` and what follows it grow until `settled`.

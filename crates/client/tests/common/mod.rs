@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use soma_client::{Account, Journal, NodeClient, NodeOptions};
+use soma_types::amount::SHANNONS_PER_SOMA;
 use soma_types::api::{AccountView, EpochView, ModelView, Problem, Status, Submitted, TransactionView};
 use soma_types::event::Event;
 use soma_types::keys::Keypair;
@@ -234,6 +235,8 @@ pub struct Ledger(pub Arc<Mutex<Inner>>);
 
 pub struct Inner {
     pub epoch: Epoch,
+    /// What every account can spend.
+    pub balance: Shannons,
     pub nonce: u64,
     /// Taken up and not included, by name.
     pub waiting: Vec<SignedTransaction>,
@@ -256,6 +259,7 @@ impl Ledger {
     pub fn new() -> Self {
         Self(Arc::new(Mutex::new(Inner {
             epoch: Epoch(4),
+            balance: Shannons(SHANNONS_PER_SOMA),
             nonce: 10,
             waiting: Vec::new(),
             included: Vec::new(),
@@ -306,7 +310,7 @@ impl Inner {
             ("GET", ["epochs", "latest"]) => ok(&epoch_view(self.epoch)),
             ("GET", ["accounts", address]) => ok(&AccountView {
                 address: address.parse().unwrap(),
-                balance: Shannons(5),
+                balance: self.balance,
                 nonce: self.nonce,
                 nonce_pending: self.nonce + self.waiting.len() as u64,
                 stakes: vec![],
