@@ -157,6 +157,46 @@ fn a_challenge_costs_as_much_as_the_winner_has_at_stake() {
     assert_eq!(submission.challenge.unwrap().bond, submission.bond);
 }
 
+/// The one auditor drawn accuses, and all four find `then`.
+fn heard(then: (Verdict, u8)) -> (World, SubmissionId) {
+    let params = Params {
+        auditors: 1,
+        ..unsampled()
+    };
+    let (mut world, _) = World::with_models(params, 3);
+    let target = world.open_targets().remove(0);
+    let winner = world.win(8, &target, 1, 0);
+    world.apply(9, challenge(winner));
+    world.until_epoch(3);
+    world.until_offset(world.genesis.params.challenge_blocks() + 1);
+    let auditor = world.polled(winner);
+    assert_eq!(auditor.len(), 1);
+    world.audit(
+        winner,
+        auditor.into_iter().map(|who| (who, Verdict::FalseScore, 6)),
+    );
+    world.until_offset(world.genesis.params.hearing_from());
+    world.audit(winner, (0..4).map(|who| (who, then.0, then.1)));
+    world.until_epoch(4);
+    world.skip(2);
+    (world, winner)
+}
+
+#[test]
+fn a_challenged_winner_is_heard_too() {
+    let (mut world, winner) = heard((Verdict::FalseScore, 7));
+    // Shared by all who found it false in the hearing, and the challenger.
+    let SubmissionStatus::FoundFalse { bond, .. } = world.status(winner) else {
+        panic!("the committee convicts");
+    };
+    let share = Shannons(bond.0 / 2 / 5);
+    assert_eq!(end(&mut world, winner), ChallengeEnd::Upheld { share });
+    let (mut world, winner) = heard((Verdict::Valid, 7));
+    assert!(matches!(world.status(winner), SubmissionStatus::Paid { .. }));
+    let bond = Shannons(SOMA);
+    assert_eq!(end(&mut world, winner), ChallengeEnd::Failed { bond });
+}
+
 #[test]
 fn auditors_of_challenged_winners_cannot_be_foreseen() {
     let (mut world, winner) = winner();
