@@ -44,7 +44,8 @@ impl Downloader {
         })
     }
 
-    /// The bytes at `url`, which are exactly those with this hash and size.
+    /// The bytes at `url`, which are exactly those with this hash and size. What the node keeps is taken from it: an
+    /// owner's host may go down once validators have fetched from it, or show others something else.
     ///
     /// # Errors
     /// Whether they did not arrive, or others did.
@@ -78,17 +79,20 @@ impl Downloader {
                     Err(mismatch(format!("{} bytes instead of {size_bytes}", bytes.len())))
                 }
             }
-            Location::Http(address) => self
-                .fetcher
-                .fetch(&address, Expected { hash, size_bytes })
-                .await
-                .map_err(|error| {
+            Location::Http(address) => {
+                let kept = self.node.blob(&hash).await.ok();
+                if let Some(bytes) = kept.filter(|bytes| bytes.len() as u64 == size_bytes) {
+                    return Ok(bytes);
+                }
+                let fetched = self.fetcher.fetch(&address, Expected { hash, size_bytes }).await;
+                fetched.map_err(|error| {
                     if error.is_mismatch() {
                         mismatch(error.to_string())
                     } else {
                         unavailable(error.to_string())
                     }
-                }),
+                })
+            }
             Location::File(_) => Err(unavailable("files of one machine are not public".into())),
         }
     }
