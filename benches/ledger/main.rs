@@ -14,6 +14,7 @@
 )]
 
 mod network;
+mod peak;
 mod rates;
 mod routing;
 

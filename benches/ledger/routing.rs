@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use soma_ledger::routing::RoutingTable;
 use soma_types::{Embedding, ModelId, Seed, Shannons};
 
-use crate::best_of;
+use crate::{best_of, peak};
 
 const DIM: usize = 2_048;
 const BATCH: usize = 64;
@@ -50,6 +50,13 @@ pub fn run(models: usize) {
     };
     line("reading the table's bytes, one core", one_core);
     line("reading the table's bytes, all cores", all_cores);
+    if let Some(peak) = peak::products_per_second() {
+        let products = (models * DIM * BATCH) as f64;
+        line(
+            &format!("{BATCH} targets at the peak of 8-bit products"),
+            products / peak,
+        );
+    }
     line("one target", one);
     line(&format!("{BATCH} targets"), batch);
     line("one target, models in a cluster", one_of_cluster);

@@ -106,7 +106,7 @@ impl Vnni {
 mod x86 {
     use std::{
         arch::x86_64::{
-            __m256i, __m512i, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi64,
+            __m256i, __m512i, _MM_HINT_NTA, _MM_HINT_T1, _mm_prefetch, _mm512_add_epi64,
             _mm512_cmpge_epi64_mask, _mm512_cvtepi32_epi64, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64,
             _mm512_mullo_epi64, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_setzero_si512,
             _mm512_slli_epi64,
@@ -129,7 +129,7 @@ mod x86 {
             let rows = rows.map(|row| &row[line]);
             for row in rows {
                 // The same place in the next tile.
-                _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().wrapping_add(R * lines * LINE).cast());
+                _mm_prefetch::<_MM_HINT_NTA>(row.as_ptr().wrapping_add(R * lines * LINE).cast());
             }
             for (place, targets) in targets.iter().enumerate() {
                 for (row, sums) in rows.iter().zip(&mut sums) {
