@@ -16,7 +16,7 @@ use std::{
     cmp::Ordering,
     collections::BTreeMap,
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use rayon::prelude::*;
@@ -60,8 +60,8 @@ pub struct RoutingTable {
     entries: Vec<Entry>,
     /// The embeddings, one after the other, each padded with zeros.
     rows: Vec<i16>,
-    /// The same in 8 bits, where that makes routing faster.
-    rounded: Option<Rounded>,
+    /// The same in 8 bits, made when first asked for; `None` where that does not make routing faster.
+    rounded: OnceLock<Option<Rounded>>,
 }
 
 /// A model that competes for a target: score and row.
@@ -88,7 +88,7 @@ impl RoutingTable {
             kappa_q16: 4 * sqrt_q16(dim) as i64,
             entries: Vec::new(),
             rows: Vec::new(),
-            rounded: Rounded::new(),
+            rounded: OnceLock::new(),
         }
     }
 
@@ -101,27 +101,21 @@ impl RoutingTable {
         if stake.is_zero() || row.len() != self.dim {
             return;
         }
-        let ln_stake_q46 = ln_q46(stake.0);
         self.entries.push(Entry {
             id,
             sequence,
             stake,
-            ln_stake_q46,
+            ln_stake_q46: ln_q46(stake.0),
         });
         self.rows.extend_from_slice(row);
         self.rows.resize(self.entries.len() * self.stride, 0);
-        if let Some(rounded) = &mut self.rounded {
-            let row = &self.rows[(self.entries.len() - 1) * self.stride..];
-            rounded.push(row, ln_stake_q46, self.kappa_q16);
-        }
+        self.rounded = OnceLock::new();
     }
 
-    fn reserve_exact(&mut self, rows: usize) {
-        self.entries.reserve_exact(rows);
-        self.rows.reserve_exact(rows * self.stride);
-        if let Some(rounded) = &mut self.rounded {
-            rounded.reserve_exact(rows, self.stride);
-        }
+    fn rounded(&self) -> Option<&Rounded> {
+        let stakes = self.entries.par_iter().map(|entry| entry.ln_stake_q46);
+        let rounded = || Rounded::new(&self.rows, self.stride, stakes, self.kappa_q16);
+        self.rounded.get_or_init(rounded).as_ref()
     }
 
     /// How many models compete.
@@ -177,7 +171,7 @@ impl RoutingTable {
             targets.iter().all(|target| target.dim() == self.dim),
             "one architecture"
         );
-        let rounded = self.rounded.as_ref().filter(|_| !self.is_empty());
+        let rounded = self.rounded().filter(|_| !self.is_empty());
         let search = Search {
             table: self,
             targets,
@@ -344,7 +338,8 @@ impl Ledger<'_> {
             .collect();
         self.prefetch(&keys)?;
         let mut table = RoutingTable::new(self.hot.params.architecture.embedding_dim);
-        table.reserve_exact(competing.len());
+        table.entries.reserve_exact(competing.len());
+        table.rows.reserve_exact(competing.len() * table.stride);
         for (id, sequence, place) in competing {
             let stake = self.expect(&POOLS, &PoolId::Model(id))?.counted;
             match before.zip(place) {
@@ -468,7 +463,7 @@ mod tests {
                 targets.iter().map(|target| by_sorting(&models, target, count)).collect();
             prop_assert_eq!(&table.route(&targets, count), &expected);
             // Without a shortlist, as where the processor cannot make one.
-            table.rounded = None;
+            table.rounded = OnceLock::from(None);
             prop_assert_eq!(&table.route(&targets, count), &expected);
         }
     }

@@ -47,6 +47,7 @@ const SHORT: usize = 4;
 const NEVER: i64 = 1 << 48;
 
 /// The factor for vectors of these coordinates.
+#[inline(always)]
 fn factor<'a>(coordinates: impl Iterator<Item = &'a i16>) -> i32 {
     let largest = coordinates.fold(1, |largest, x| largest.max(i32::from(*x).abs()));
     (LARGEST << 15) / largest
@@ -61,6 +62,7 @@ fn round(coordinate: i16, factor: i32) -> (i32, i32) {
 }
 
 /// The length of a vector, rounded up.
+#[inline(always)]
 fn length(coordinates: impl Iterator<Item = i32>) -> i64 {
     let squared: i64 = coordinates.map(|x| i64::from(x) * i64::from(x)).sum();
     let root = squared.isqrt();
@@ -71,11 +73,12 @@ fn length(coordinates: impl Iterator<Item = i32>) -> i64 {
 #[inline(always)]
 fn lines(coordinates: &[i32]) -> impl Iterator<Item = [Four; LINE]> {
     coordinates.chunks(4 * LINE).map(|part| {
-        let mut line = [0; LINE];
-        for (place, x) in part.iter().enumerate() {
-            line[place / 4] |= (x & 0xff) << (8 * (place % 4));
+        let mut bytes = [0; 4 * LINE];
+        for (byte, x) in bytes.iter_mut().zip(part) {
+            *byte = *x as u8;
         }
-        line
+        let (fours, _) = bytes.as_chunks();
+        std::array::from_fn(|place| Four::from_le_bytes(fours[place]))
     })
 }
 
@@ -105,6 +108,7 @@ struct Batch {
 
 impl Row {
     /// The part of a row, and its c.
+    #[inline(always)]
     fn new(row: &[i16], ln_stake_q46: i64, kappa_q16: i64) -> (Self, Vec<i32>) {
         let factor = factor(row.iter());
         let rounded: Vec<i32> = row.iter().map(|x| round(*x, factor).0).collect();
@@ -162,25 +166,33 @@ pub(crate) struct Rounded {
 }
 
 impl Rounded {
-    /// For an empty table, where the processor has the instructions that make it pay.
-    pub(crate) fn new() -> Option<Self> {
-        Some(Self {
-            by: Vnni::detect()?,
-            lines: Vec::new(),
-            rows: Vec::new(),
-        })
-    }
-
-    /// Adds a row.
-    pub(crate) fn push(&mut self, row: &[i16], ln_stake_q46: i64, kappa_q16: i64) {
-        let (row, rounded) = Row::new(row, ln_stake_q46, kappa_q16);
-        self.rows.push(row);
-        self.lines.extend(lines(&rounded));
-    }
-
-    pub(crate) fn reserve_exact(&mut self, rows: usize, dim: usize) {
-        self.rows.reserve_exact(rows);
-        self.lines.reserve_exact(rows * dim.div_ceil(4 * LINE));
+    /// Of `rows`, of `stride` coordinates each, whose models have these stakes; where the processor has the
+    /// instructions that make it pay.
+    pub(crate) fn new(
+        rows: &[i16],
+        stride: usize,
+        ln_stakes_q46: impl IndexedParallelIterator<Item = i64>,
+        kappa_q16: i64,
+    ) -> Option<Self> {
+        let by = Vnni::detect()?;
+        let lines_per_row = stride.div_ceil(4 * LINE);
+        let mut all = vec![[0; LINE]; rows.len() / stride * lines_per_row];
+        let rows = rows.par_chunks_exact(stride).zip(ln_stakes_q46);
+        let rows = rows.zip(all.par_chunks_exact_mut(lines_per_row));
+        let rows = rows.map(|((row, ln_stake_q46), into)| {
+            by.run(
+                #[inline(always)]
+                || {
+                    let (row, rounded) = Row::new(row, ln_stake_q46, kappa_q16);
+                    into.iter_mut()
+                        .zip(lines(&rounded))
+                        .for_each(|(into, line)| *into = line);
+                    row
+                },
+            )
+        });
+        let rows = rows.collect();
+        Some(Self { by, lines: all, rows })
     }
 }
 
