@@ -1,7 +1,7 @@
 //! The boundary between epochs (PROTOCOL.md, section 1). It belongs to the first block of the new
 //! epoch: everything that changes at a boundary has changed before that block's transactions.
 
-use soma_types::{Epoch, Shannons, event::Event, objects::EpochState};
+use soma_types::{Epoch, Shannons, event::Event, objects::EpochState, params::Params};
 
 use crate::{
     bank::Ledger,
@@ -26,12 +26,12 @@ impl Ledger<'_> {
         let (burned, recycled, fee_multiplier_q16) = self.close_fees(&closed)?;
         self.close_rewards(burned, recycled)?;
         let epoch = closed.epoch.next();
-        let before = self.hot.params.clone();
+        let fees = |params: &Params| (params.fee_base, params.fee_per_byte);
+        let fees_before = fees(&self.hot.params);
         self.activate_upgrades(epoch)?;
         let params = self.hot.params.clone();
         // Voted fees are what a transaction costs: what the old ones had become is no measure of the new.
-        let same_fees = (before.fee_base, before.fee_per_byte) == (params.fee_base, params.fee_per_byte);
-        let fee_multiplier_q16 = if same_fees {
+        let fee_multiplier_q16 = if fees(&params) == fees_before {
             fee_multiplier_q16
         } else {
             MULTIPLIER_ONE_Q16

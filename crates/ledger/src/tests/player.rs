@@ -242,13 +242,6 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// A winner of the last epoch.
-    fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
-        let mut tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
-        tasks.extend(view::challenge_tasks(&mut self.world.state, 0, 50).unwrap());
-        (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
-    }
-
     /// Few contents in an epoch, so that several submissions want the same; some are old.
     fn content(&mut self, data: u8) -> ContentHash {
         let mut hash = [data % 12; 32];
@@ -331,7 +324,9 @@ impl<'a> Player<'a> {
             self.until(0);
         }
         self.flush();
-        let Some(id) = self.audited(pick) else { return };
+        let Some(id) = self.world.audited(pick) else {
+            return;
+        };
         let params = self.params();
         let accusers = if odd < 200 { u8::MAX } else { agree };
         self.audit_together(id, verdict(verdicts), accusers, u8::MAX);
@@ -572,7 +567,7 @@ impl<'a> Player<'a> {
             }
             42..45 => {
                 let verdict = verdict(c);
-                if let Some(id) = self.audited(b) {
+                if let Some(id) = self.world.audited(b) {
                     let transcript = if verdict.has_transcript() || e < 64 {
                         d % 2
                     } else {
@@ -587,7 +582,7 @@ impl<'a> Player<'a> {
                     self.until(0);
                 }
                 self.flush();
-                if let Some(id) = self.audited(b) {
+                if let Some(id) = self.world.audited(b) {
                     self.audit_together(id, verdict(c), d, e);
                 }
             }

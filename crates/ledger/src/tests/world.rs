@@ -349,6 +349,13 @@ impl World {
         view::submission(&mut self.state, id).unwrap().unwrap()
     }
 
+    /// A winner of the last epoch that is under audit or challenged, if there is one.
+    pub fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
+        let mut tasks = view::audit_tasks(&mut self.state, 0, 50).unwrap();
+        tasks.extend(view::challenge_tasks(&mut self.state, 0, 50).unwrap());
+        (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
+    }
+
     pub fn status(&mut self, id: SubmissionId) -> SubmissionStatus {
         self.submission(id).status
     }

@@ -224,6 +224,14 @@ fn verdict(number: u8) -> Verdict {
     ][number as usize % 4]
 }
 
+/// The two steps of an audit, as a random one is numbered.
+fn audit_steps(who: u8, winner: SubmissionId, number: u8, transcript: u8) -> (Kind, Kind) {
+    let verdict = verdict(number);
+    // Where nothing was scored there is none.
+    let transcript = if verdict.has_transcript() { transcript } else { 0 };
+    audit_kinds(who, winner, verdict, transcript)
+}
+
 impl Driver {
     fn model(&self, pick: u8) -> (u8, ModelId) {
         self.models[pick as usize % self.models.len()]
@@ -234,13 +242,6 @@ impl Driver {
             who @ 0..4 => PoolId::Validator(address(who)),
             pick => PoolId::Model(self.model(pick).1),
         }
-    }
-
-    /// A winner of the last epoch, if there is one.
-    fn audited(&mut self, pick: u8) -> Option<SubmissionId> {
-        let mut tasks = view::audit_tasks(&mut self.world.state, 0, 50).unwrap();
-        tasks.extend(view::challenge_tasks(&mut self.world.state, 0, 50).unwrap());
-        (!tasks.is_empty()).then(|| tasks[pick as usize % tasks.len()].submission.id)
     }
 
     /// Few contents in an epoch, so that several submissions want the same.
@@ -458,30 +459,24 @@ impl Driver {
             Try::Audit {
                 who,
                 pick,
-                verdict: number,
+                verdict,
                 transcript,
             } => {
-                let Some(id) = self.audited(pick) else { return };
-                let transcript = if verdict(number).has_transcript() {
-                    transcript
-                } else {
-                    0
+                let Some(id) = self.world.audited(pick) else {
+                    return;
                 };
-                (who, audit_kinds(who, id, verdict(number), transcript).0)
+                (who, audit_steps(who, id, verdict, transcript).0)
             }
             Try::RevealAudit {
                 who,
                 pick,
-                verdict: number,
+                verdict,
                 transcript,
             } => {
-                let Some(id) = self.audited(pick) else { return };
-                let transcript = if verdict(number).has_transcript() {
-                    transcript
-                } else {
-                    0
+                let Some(id) = self.world.audited(pick) else {
+                    return;
                 };
-                (who, audit_kinds(who, id, verdict(number), transcript).1)
+                (who, audit_steps(who, id, verdict, transcript).1)
             }
             Try::Race {
                 first,
@@ -499,7 +494,9 @@ impl Driver {
                 return;
             }
             Try::AuditAll { pick, findings } => {
-                let Some(id) = self.audited(pick) else { return };
+                let Some(id) = self.world.audited(pick) else {
+                    return;
+                };
                 self.audit(id, findings);
                 return;
             }
