@@ -21,7 +21,7 @@ pub mod objects;
 pub mod params;
 pub mod receipt;
 pub mod rejection;
-mod text;
+pub mod text;
 pub mod time;
 pub mod transaction;
 pub mod upgrade;
