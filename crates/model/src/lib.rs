@@ -11,6 +11,7 @@
 //! | [`score`] | loss and embedding as integers; contests of several models |
 //! | [`batch`] | many documents against many models, one model in memory at a time |
 //! | [`residency`] | models kept in memory under a budget |
+//! | [`memory`] | what memory there is |
 //! | [`fast`] | estimates, for choosing what is worth scoring |
 //! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
@@ -29,6 +30,7 @@ mod forward;
 pub mod kernels;
 pub mod layout;
 pub mod matrix;
+pub mod memory;
 pub mod mixture;
 pub mod model;
 mod report;
