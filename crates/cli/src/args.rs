@@ -1,4 +1,4 @@
-//! The command line, as clap reads it (INTERFACES.md, first table).
+//! The command line, as clap reads it (docs/interfaces.md, first table).
 
 use std::path::PathBuf;
 

@@ -354,7 +354,7 @@ fn applied(receipt: Receipt) -> Result<Receipt, ClientError> {
     }
 }
 
-/// The fee of a transaction (PROTOCOL.md, section 3), rounded up.
+/// The fee of a transaction (docs/protocol.md, section 3), rounded up.
 fn fee(context: &Context, transaction: &SignedTransaction) -> Shannons {
     let length_bytes = transaction.encode().len() as u128;
     let (base, per_byte) = (

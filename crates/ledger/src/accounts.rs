@@ -1,4 +1,4 @@
-//! Transfers (PROTOCOL.md, section 3).
+//! Transfers (docs/protocol.md, section 3).
 //!
 //! An account stays in the state for ever, so to open one has a price: a transfer pays `account_price` into the
 //! epoch's fees for each payee that has none yet. Nothing else opens accounts but genesis, and the first reward of

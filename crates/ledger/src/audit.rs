@@ -1,4 +1,4 @@
-//! The audit of winners (PROTOCOL.md, section 8): who votes on them, and what the votes come to.
+//! The audit of winners (docs/protocol.md, section 8): who votes on them, and what the votes come to.
 //!
 //! In epoch E + 1 a sample of E's winners is audited, and those that someone challenged. The sample and its
 //! auditors are functions of E + 1's seed and committee, so nothing is stored until someone votes. The

@@ -1,4 +1,4 @@
-//! Bonds: what makes a false claim a loss (PROTOCOL.md, sections 7 and 8).
+//! Bonds: what makes a false claim a loss (docs/protocol.md, sections 7 and 8).
 //!
 //! A reveal locks `max(bond_per_byte * size, floor)`. Whoever claims a hit falsely gains at most its
 //! whole reward r (he may own the model too) with chance 1 - p, where p is the audit rate, and loses the

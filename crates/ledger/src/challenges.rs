@@ -1,4 +1,4 @@
-//! Challenges (PROTOCOL.md, section 8): anyone may force the audit of a winner that the sample left out.
+//! Challenges (docs/protocol.md, section 8): anyone may force the audit of a winner that the sample left out.
 //!
 //! Upon a *challenge*, from a win in epoch E until half of E + 1's audit commit phase is over: a bond as
 //! large as the winner's, and at least `challenge_bond_min`, is locked. One challenge is enough for one winner.

@@ -1,4 +1,4 @@
-//! How hard targets are (PROTOCOL.md, section 6).
+//! How hard targets are (docs/protocol.md, section 6).
 //!
 //! An epoch has `difficulty_windows` windows. When one ends, with h the exponential mean of hits per
 //! window and g the goal per window, `z += clamp(ln((h + 1/2) / (g + 1/2)) / 2, -1/2, 1/2)`, within

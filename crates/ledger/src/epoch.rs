@@ -1,4 +1,4 @@
-//! The boundary between epochs (PROTOCOL.md, section 1). It belongs to the first block of the new
+//! The boundary between epochs (docs/protocol.md, section 1). It belongs to the first block of the new
 //! epoch: everything that changes at a boundary has changed before that block's transactions.
 
 use soma_types::{Epoch, Shannons, event::Event, objects::EpochState, params::Params};

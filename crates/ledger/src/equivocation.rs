@@ -1,4 +1,4 @@
-//! Equivocation (PROTOCOL.md, section 4): who votes for two blocks in one view pays, with all who staked on it.
+//! Equivocation (docs/protocol.md, section 4): who votes for two blocks in one view pays, with all who staked on it.
 //!
 //! Upon *evidence*, two conflicting votes signed by the network key of a seat: `equivocation_slash` of the pool is
 //! burned, from every staker in proportion; the validator loses its seat at the next boundary, and its

@@ -1,4 +1,4 @@
-//! Fees and their burn (PROTOCOL.md, sections 3 and 9).
+//! Fees and their burn (docs/protocol.md, sections 3 and 9).
 //!
 //! fee = m * (base + per_byte * length), rounded up. At an epoch's end the fees collected are burned up
 //! to the epoch's burn target and the rest recycled; m moves by at most an eighth toward collecting the

@@ -1,4 +1,4 @@
-//! The protocol as a pure state machine: `(state, block) -> (state, receipts)` (PROTOCOL.md).
+//! The protocol as a pure state machine: `(state, block) -> (state, receipts)` (docs/protocol.md).
 //!
 //! Integers only, no I/O, no clock, no randomness but the block's seed, no hash-order iteration.
 //!

@@ -1,4 +1,4 @@
-//! Models (PROTOCOL.md, section 5): create, commit in epoch N, reveal in N + 1, compete from N + 2.
+//! Models (docs/protocol.md, section 5): create, commit in epoch N, reveal in N + 1, compete from N + 2.
 //!
 //! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all
 //! commits, which later breaks ties between equal models. Upon *reveal* in the next epoch: key and

@@ -1,4 +1,4 @@
-//! Rewards (PROTOCOL.md, section 9).
+//! Rewards (docs/protocol.md, section 9).
 //!
 //! When epoch E closes, what it pays is fixed and reserved ([`Split`]). *Fresh* is what E itself adds: its
 //! emission and recycled fees. The *reserve* is all else in the reward pool: what earlier epochs did not pay, and

@@ -1,4 +1,4 @@
-//! Which models a target goes to (PROTOCOL.md, section 6).
+//! Which models a target goes to (docs/protocol.md, section 6).
 //!
 //! score = kappa * similarity + ln(stake), kappa = 4 sqrt(dim), ties to the lower id. In fixed point:
 //! a dot product in Q30 times kappa in Q16 is kappa * similarity in Q46, exactly; ln(stake) is added in

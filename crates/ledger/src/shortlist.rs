@@ -18,7 +18,7 @@
 //! coordinates the bound is about 0.9 standard deviations of chance above m.t, so of 10^5 models one in a few hundred
 //! is multiplied exactly.
 //!
-//! **Bounds.** A dimension is at most 2^13 and |m| close to 2^15 (PROTOCOL.md, section 2), so the largest coordinate is at
+//! **Bounds.** A dimension is at most 2^13 and |m| close to 2^15 (docs/protocol.md, section 2), so the largest coordinate is at
 //! least 2^8, and f, g < 2^14. |F| <= 2^56 and kappa >= 2^18, so the left side is below 2^14 * 2^(14 + 56 - 33) = 2^51,
 //! and so is the right side.
 

@@ -2,7 +2,7 @@
 //!
 //! A *tile* of rows and targets is multiplied at once, its sums held in registers, so that what is loaded is
 //! used several times. Products of 16-bit coordinates are added in pairs to 32 bits, which is exact in any order
-//! (PROTOCOL.md, section 2), so every instruction set gives the same numbers.
+//! (docs/protocol.md, section 2), so every instruction set gives the same numbers.
 
 use soma_types::Embedding;
 

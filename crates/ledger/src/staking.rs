@@ -1,4 +1,4 @@
-//! Staking pools (PROTOCOL.md, section 4).
+//! Staking pools (docs/protocol.md, section 4).
 //!
 //! A pool's stake is owned through shares; a reward raises what a share is worth. Stake added in epoch E
 //! counts from E + 1, so the first rewards it earns are E + 1's, paid in E + 3's first blocks. It becomes

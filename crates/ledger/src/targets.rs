@@ -1,4 +1,4 @@
-//! Targets (PROTOCOL.md, section 6): opened, raced for, filled.
+//! Targets (docs/protocol.md, section 6): opened, raced for, filled.
 //!
 //! **Thresholds.** A target's is the one in force when it opens, and an upper bound: a commit is held to
 //! the lower of it and the threshold in force when the commit is made. So a target that few can hit does

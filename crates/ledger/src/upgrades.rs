@@ -1,4 +1,4 @@
-//! Upgrades (PROTOCOL.md, section 10): proposed, voted on, scheduled, activated.
+//! Upgrades (docs/protocol.md, section 10): proposed, voted on, scheduled, activated.
 //!
 //! Upon a *proposal* by a validator with a seat: it must be sound on top of what is in force, and its
 //! activation at least [`UPGRADE_NOTICE_EPOCHS`] later. Its proposer is for it. Upon a *vote*, by a seat again: noted.

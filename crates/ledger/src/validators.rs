@@ -1,4 +1,4 @@
-//! Validators and committees (PROTOCOL.md, section 4).
+//! Validators and committees (docs/protocol.md, section 4).
 
 use soma_types::{
     Address, PublicKey, Rejection, Shannons, Signature,

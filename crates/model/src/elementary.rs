@@ -1,5 +1,5 @@
 //! exp, log, erf, sin and cos in binary32 from `+ - * /`, fused multiply-add and bit operations only,
-//! so they give the same bits on every machine (SCORING.md, section 4). Error at most 2 ulp over the
+//! so they give the same bits on every machine (docs/scoring-spec.md, section 4). Error at most 2 ulp over the
 //! ranges stated, measured against binary64 in the tests below.
 //!
 //! Everything here is free of branches and marked `inline(always)`: called in a loop from a function

@@ -1,4 +1,4 @@
-//! The canonical tensors of a weights file (SCORING.md, section 2): names, shapes, order.
+//! The canonical tensors of a weights file (docs/scoring-spec.md, section 2): names, shapes, order.
 
 use soma_types::{Architecture, architecture::VOCAB};
 

@@ -1,4 +1,4 @@
-//! The V1 model: what scoring is, exactly (SCORING.md).
+//! The V1 model: what scoring is, exactly (docs/scoring-spec.md).
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The global model: several experts' next-byte distributions, mixed by Bayes (PROTOCOL.md, section 11).
+//! The global model: several experts' next-byte distributions, mixed by Bayes (docs/protocol.md, section 11).
 //!
 //! Weights start at the prior (stake). After each byte they are multiplied by the likelihood that each
 //! expert gave it, brought to sum 1, and a small share of all weight returns to the prior ("fixed share",

@@ -1,4 +1,4 @@
-//! Scores as the interfaces show them (INTERFACES.md).
+//! Scores as the interfaces show them (docs/interfaces.md).
 
 use soma_types::api::score::{ContestView, ScoreView};
 

@@ -1,4 +1,4 @@
-//! SIGReg: how far representations are from an isotropic Gaussian (SCORING.md, section 3).
+//! SIGReg: how far representations are from an isotropic Gaussian (docs/scoring-spec.md, section 3).
 //!
 //! The definition fixed here: the angle at the first point, `dt * (a . x)`, goes through
 //! [`crate::elementary::sin_cos`] once; the later points follow by angle addition (one step is `dt`), which

@@ -1,4 +1,4 @@
-//! The data contract (SCORING.md, section 3): bytes to chunks of tokens and targets.
+//! The data contract (docs/scoring-spec.md, section 3): bytes to chunks of tokens and targets.
 //!
 //! Attention is causal and PAD comes last, so padded positions influence nothing that is reported.
 //! A [`Chunk`] therefore holds only the tokens that are not PAD; [`Chunk::padded`] gives the full form.

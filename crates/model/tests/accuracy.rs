@@ -1,4 +1,4 @@
-//! The vectors of `shared/vectors`, on every backend (SCORING.md, section 5).
+//! The vectors of `shared/vectors`, on every backend (docs/scoring-spec.md, section 5).
 
 use serde::Deserialize;
 use soma_model::{Directions, Model, Scorer, Simd};

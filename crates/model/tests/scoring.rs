@@ -172,7 +172,7 @@ fn overflowing_weights_lose() {
     );
 }
 
-/// Collapse (all representations alike) costs what SCORING.md says: 0.64 nats at most, and near it.
+/// Collapse (all representations alike) costs what docs/scoring-spec.md says: 0.64 nats at most, and near it.
 #[test]
 fn collapse_is_punished() {
     let (scorer, directions) = (Scorer::new().unwrap(), directions());

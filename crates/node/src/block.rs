@@ -24,7 +24,7 @@ use crate::consensus::{Context, Digest, Hasher, SEED_SIGNATURE_BYTES};
 pub const BLOCK_TRANSACTIONS_MAX: usize = 512;
 /// Most bytes of transactions in a block.
 pub const BLOCK_BYTES_MAX: usize = 512 * 1024;
-/// Shortest time between a block and its parent (PROTOCOL.md, section 1), in milliseconds.
+/// Shortest time between a block and its parent (docs/protocol.md, section 1), in milliseconds.
 pub const BLOCK_TIME_MS: u64 = 250;
 /// Furthest a block's timestamp may lie after its parent's, in milliseconds. It bounds how long a
 /// validator whose clock is behind delays its verdict. A network that stood still catches up by this

@@ -1,4 +1,4 @@
-//! The keeper of a node's content store: hosting must not cost an honest party its reward (PROTOCOL.md,
+//! The keeper of a node's content store: hosting must not cost an honest party its reward (docs/protocol.md,
 //! section 7).
 //!
 //! Upon a finalized block: weights that it commits to and data that it reveals are fetched from their

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Shannons in one SOMA.
 pub const SHANNONS_PER_SOMA: u64 = 1_000_000_000;
 
-/// The most that can ever exist: 10 million SOMA (PROTOCOL.md, opening).
+/// The most that can ever exist: 10 million SOMA (docs/protocol.md, opening).
 pub const MAX_SUPPLY: Shannons = Shannons(10_000_000 * SHANNONS_PER_SOMA);
 
 /// An amount in shannons, 1 SOMA = 10^9 shannons. In JSON a decimal string, since it exceeds 2^53.

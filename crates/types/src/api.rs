@@ -1,4 +1,4 @@
-//! What the node's HTTP interface answers, shared by node and clients (INTERFACES.md).
+//! What the node's HTTP interface answers, shared by node and clients (docs/interfaces.md).
 //!
 //! Amounts are decimal strings of shannons, 32-byte names `0x` and hex, embeddings base64 of little-endian
 //! i16. Lists come in [`Page`]s. Every error is a [`Problem`] (RFC 9457, `application/problem+json`).

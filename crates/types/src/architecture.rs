@@ -1,4 +1,4 @@
-//! The shape that every model of a network shares (SCORING.md, section 1). Protocol data: validators
+//! The shape that every model of a network shares (docs/scoring-spec.md, section 1). Protocol data: validators
 //! can upgrade it.
 
 use borsh::{BorshDeserialize, BorshSerialize};

@@ -1,4 +1,4 @@
-//! Directions in the shared embedding space, exact on every machine (PROTOCOL.md, section 2).
+//! Directions in the shared embedding space, exact on every machine (docs/protocol.md, section 2).
 //!
 //! An [`Embedding`] is a unit vector in Q15: coordinate `c` stands for `c / 2^15`. Coordinates are
 //! rounded toward zero, so the sum of squares never exceeds 2^30 and by Cauchy-Schwarz every partial

@@ -1,4 +1,4 @@
-//! Evidence that a validator voted for two things at once (PROTOCOL.md, section 4).
+//! Evidence that a validator voted for two things at once (docs/protocol.md, section 4).
 //!
 //! The engine's own votes are shares of threshold signatures, which any quorum can forge, so they prove nothing
 //! about one validator. What counts is a vote signed by its Ed25519 network key: chain, epoch, view and digest.

@@ -30,7 +30,7 @@ pub struct Genesis {
     pub accounts: Vec<GenesisAccount>,
     /// The first committee.
     pub validators: Vec<GenesisValidator>,
-    /// A modest generalist that gives all models a common space (PROTOCOL.md, section 11).
+    /// A modest generalist that gives all models a common space (docs/protocol.md, section 11).
     pub weights: Option<GenesisWeights>,
 }
 

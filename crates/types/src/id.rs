@@ -80,7 +80,7 @@ macro_rules! id {
 }
 
 id! {
-    /// An account: BLAKE3 of its Ed25519 public key (PROTOCOL.md, section 3). A validator is named by its account.
+    /// An account: BLAKE3 of its Ed25519 public key (docs/protocol.md, section 3). A validator is named by its account.
     Address, "an address"
 }
 id! {
@@ -108,7 +108,7 @@ id! {
     Commitment, "a commitment"
 }
 id! {
-    /// BLAKE3 over every model's loss and embedding of one scoring (PROTOCOL.md, section 8).
+    /// BLAKE3 over every model's loss and embedding of one scoring (docs/protocol.md, section 8).
     Transcript, "a transcript"
 }
 id! {

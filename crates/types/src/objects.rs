@@ -480,7 +480,7 @@ pub struct Submission {
     pub challenge: Option<Challenge>,
 }
 
-/// A demand that a winner be audited, backed by a bond (PROTOCOL.md, section 8).
+/// A demand that a winner be audited, backed by a bond (docs/protocol.md, section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Challenge {
     /// Who made it.
@@ -545,7 +545,7 @@ pub struct DataClaim {
     pub won: bool,
 }
 
-/// How hard targets are (PROTOCOL.md, section 6).
+/// How hard targets are (docs/protocol.md, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Difficulty {
     /// z, in 1/65536: a hit is at least z standard deviations closer than chance.

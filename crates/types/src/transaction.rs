@@ -1,4 +1,4 @@
-//! What participants ask of the ledger (PROTOCOL.md, section 3).
+//! What participants ask of the ledger (docs/protocol.md, section 3).
 //!
 //! A [`Transaction`] is signed over its canonical encoding under [`TRANSACTION_NAMESPACE`]; a
 //! [`VerifiedTransaction`] is the proof that the signature was checked. Kinds are only ever appended:
@@ -94,7 +94,7 @@ pub struct Payment {
     pub amount: Shannons,
 }
 
-/// What a submitter found, hidden by its commitment until revealed (PROTOCOL.md, section 7).
+/// What a submitter found, hidden by its commitment until revealed (docs/protocol.md, section 7).
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct SubmissionReveal {
     /// Where the data can be downloaded.
@@ -136,7 +136,7 @@ impl SubmissionReveal {
     }
 }
 
-/// What an auditor found (PROTOCOL.md, section 8).
+/// What an auditor found (docs/protocol.md, section 8).
 #[derive(
     Clone,
     Copy,
@@ -193,7 +193,7 @@ impl Verdict {
     }
 }
 
-/// What is wrong with revealed weights (PROTOCOL.md, section 5).
+/// What is wrong with revealed weights (docs/protocol.md, section 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelFault {

@@ -1,4 +1,4 @@
-//! Changes of the protocol itself (PROTOCOL.md, section 10): what validators propose and vote on.
+//! Changes of the protocol itself (docs/protocol.md, section 10): what validators propose and vote on.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! The definition of exact scoring: plain loops, written to be read. Every other backend equals this
-//! one bit for bit (SCORING.md, section 4).
+//! one bit for bit (docs/scoring-spec.md, section 4).
 //!
 //! Buffers are flat and row-major. T is tokens (rows), C the model's width, H heads, D a head's width.
 

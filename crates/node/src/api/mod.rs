@@ -1,4 +1,4 @@
-//! The HTTP interface (INTERFACES.md). What it answers is defined in [`soma_types::api`].
+//! The HTTP interface (docs/interfaces.md). What it answers is defined in [`soma_types::api`].
 //!
 //! Upon a request: read finalized state or history, or hand a transaction to the mempool. Nothing here changes
 //! state. Every list, body and stream is bounded; every error is a [`Problem`](soma_types::api::Problem).

@@ -1,4 +1,4 @@
-//! Transactions: who is let in, what it costs, and what it does (PROTOCOL.md, section 3).
+//! Transactions: who is let in, what it costs, and what it does (docs/protocol.md, section 3).
 
 use std::collections::BTreeSet;
 

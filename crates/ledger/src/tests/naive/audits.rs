@@ -1,4 +1,4 @@
-//! Auditing the last epoch's winners (PROTOCOL.md, section 8).
+//! Auditing the last epoch's winners (docs/protocol.md, section 8).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The boundary, the rewards and the fees (PROTOCOL.md, sections 1 and 9).
+//! The boundary, the rewards and the fees (docs/protocol.md, sections 1 and 9).
 
 use soma_types::{
     Epoch, Height, Shannons,

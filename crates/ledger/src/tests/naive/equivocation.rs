@@ -1,4 +1,4 @@
-//! Two votes at once (PROTOCOL.md, section 4): a share of the whole pool, and the seat.
+//! Two votes at once (docs/protocol.md, section 4): a share of the whole pool, and the seat.
 
 use soma_types::{Address, Epoch, Rejection, equivocation::Equivocation, transaction::PoolId};
 

@@ -1,4 +1,4 @@
-//! The economy a second time, written from PROTOCOL.md for clarity: plain maps, everything in `u128`,
+//! The economy a second time, written from docs/protocol.md for clarity: plain maps, everything in `u128`,
 //! everything recomputed, no overlays, no queues, no running totals. A failed transaction is undone by
 //! putting the old copy of the whole economy back. It shares the public vocabulary (`soma_types`) with the ledger and none of its
 //! rules, and runs in lockstep with it (`compare`).

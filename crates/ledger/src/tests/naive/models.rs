@@ -1,4 +1,4 @@
-//! The life of a model, and who is routed to (PROTOCOL.md, sections 5 and 6).
+//! The life of a model, and who is routed to (docs/protocol.md, sections 5 and 6).
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! Targets and the races for them (PROTOCOL.md, sections 6 and 7).
+//! Targets and the races for them (docs/protocol.md, sections 6 and 7).
 
 use soma_types::{
     Address, Commitment, Embedding, Epoch, Height, Rejection, Salt, Shannons, SubmissionId, TargetId,

@@ -1,4 +1,4 @@
-//! Pools, validators and committees (PROTOCOL.md, section 4).
+//! Pools, validators and committees (docs/protocol.md, section 4).
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! Proposals and votes (PROTOCOL.md, section 10).
+//! Proposals and votes (docs/protocol.md, section 10).
 
 use soma_types::{
     Address, Epoch, Rejection,
