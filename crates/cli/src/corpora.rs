@@ -1,8 +1,9 @@
 //! The sample corpora of `data/`, carried in the binary so that the demo needs nothing else.
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
 use include_dir::{Dir, include_dir};
+use soma_files::{At as _, FileError, replace};
 
 static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../data");
 
@@ -10,11 +11,12 @@ static DATA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../data");
 ///
 /// # Errors
 /// When the folder cannot be written.
-pub fn unpack(folder: &Path) -> io::Result<()> {
+pub fn unpack(folder: &Path) -> Result<(), FileError> {
     for domain in DATA.dirs() {
-        fs::create_dir_all(folder.join(domain.path()))?;
+        let inner = folder.join(domain.path());
+        fs::create_dir_all(&inner).at("create", &inner)?;
         for file in domain.files() {
-            fs::write(folder.join(file.path()), file.contents())?;
+            replace(&folder.join(file.path()), file.contents())?;
         }
     }
     Ok(())

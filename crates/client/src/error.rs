@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use soma_blobs::ContainerError;
 use soma_blobs::http::HttpError;
+use soma_files::FileError;
 use soma_types::api::Problem;
 use soma_types::rejection::Rejection;
 use soma_types::{ContentHash, Epoch, ModelId, Receipt, TransactionHash};
 
-use crate::files::FileError;
 use crate::sse::MessageTooLong;
 
 /// Why a request, a transaction or a flow did not succeed.

@@ -362,7 +362,7 @@ impl Account {
     /// Runs a step of the journal off the executor, since it waits for the disk.
     pub(crate) async fn journaled<T: Send + 'static>(
         &self,
-        step: impl FnOnce(&Journal) -> Result<T, crate::files::FileError> + Send + 'static,
+        step: impl FnOnce(&Journal) -> Result<T, soma_files::FileError> + Send + 'static,
     ) -> Result<T, ClientError> {
         let journal = self.journal().clone();
         Ok(blocking(move || step(&journal)).await??)

@@ -19,13 +19,12 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use soma_files::{self as files, At as _, FileError};
 use soma_types::transaction::SubmissionReveal;
 use soma_types::{
     Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, SubmissionId,
     TargetId,
 };
-
-use crate::files::{self, At, FileError};
 
 /// Longest entry that is read, in bytes.
 const LENGTH_BYTES_MAX: u64 = 1 << 20;
@@ -148,7 +147,7 @@ impl Journal {
     pub fn put_data(&self, chain: &ChainId, data: &[u8]) -> Result<ContentHash, FileError> {
         let hash = ContentHash::of(data);
         files::create_private_directory(&self.folder(chain))?;
-        files::write_private(&self.path(chain, &data_name(&hash)), data)?;
+        files::replace_private(&self.path(chain, &data_name(&hash)), data)?;
         Ok(hash)
     }
 
@@ -174,7 +173,7 @@ impl Journal {
     fn put(&self, chain: &ChainId, name: &str, entry: &impl Serialize) -> Result<(), FileError> {
         files::create_private_directory(&self.folder(chain))?;
         let bytes = serde_json::to_vec(entry).expect("entries are plain data with string keys");
-        files::write_private(&self.path(chain, name), &bytes)
+        files::replace_private(&self.path(chain, name), &bytes)
     }
 
     fn entries<T: DeserializeOwned>(&self, chain: &ChainId, prefix: &str) -> Result<Entries<T>, FileError> {

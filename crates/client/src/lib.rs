@@ -22,7 +22,6 @@
 pub mod account;
 pub mod error;
 pub mod events;
-pub mod files;
 pub mod flows;
 pub mod journal;
 pub mod keyfile;

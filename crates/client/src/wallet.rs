@@ -14,10 +14,10 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use soma_files::{self as files, At as _, FileError};
 use soma_types::{Address, Keypair};
 use zeroize::Zeroizing;
 
-use crate::files::{self, At, FileError};
 use crate::journal::Journal;
 use crate::keyfile::{self, KeyFile, KeyFileError, Secret};
 use crate::mnemonic::{Mnemonic, MnemonicError, generate_keypair};
@@ -209,7 +209,7 @@ impl Wallets {
     pub fn use_wallet(&self, name: &str) -> Result<WalletInfo, WalletError> {
         let file = self.read(name)?;
         let _lock = self.lock()?;
-        files::write_private(&self.directory.join("current"), name.as_bytes())?;
+        files::replace_private(&self.directory.join("current"), name.as_bytes())?;
         Ok(info(name, &file, true))
     }
 
@@ -243,12 +243,12 @@ impl Wallets {
                 name: name.to_owned(),
             });
         }
-        files::write_private(&path, &file.encode())?;
+        files::replace_private(&path, &file.encode())?;
         // What stands in the file is read back before anyone sends money to it.
         let back = self.read(name)?;
         let is_first = self.current()?.is_none();
         if is_first {
-            files::write_private(&self.directory.join("current"), name.as_bytes())?;
+            files::replace_private(&self.directory.join("current"), name.as_bytes())?;
         }
         Ok(info(name, &back, is_first))
     }

@@ -1,43 +1,25 @@
 //! Where a result goes: checked first, written last.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write as _},
+    fs::{self, Metadata, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
-use same_file::is_same_file;
-use tempfile::{Builder, NamedTempFile};
+use rustix::fs::{Access, access, statvfs};
 
-use crate::{At as _, FileError};
-
-/// Links followed to find what an output names; as many as Linux follows.
-const LINKS_MAX: usize = 40;
+use crate::{
+    At as _, FileError,
+    place::{Place, folder_of},
+    put::{Readers, put},
+};
 
 /// A place for a result, found fit before the work whose result it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// As it was named.
+    /// As it was named. What that is once links are followed is found again when it is written: it may have changed.
     named: PathBuf,
-    /// What that is once links are followed.
-    place: Place,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Place {
-    /// A regular file, or none yet: replaced by renaming.
-    File(PathBuf),
-    /// A device or a pipe: written to.
-    Stream(PathBuf),
-}
-
-/// Whose a file is to read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Readers {
-    /// As the file that is replaced, or as the process makes files.
-    AsBefore,
-    /// Its owner's alone.
-    Owner,
 }
 
 impl Output {
@@ -47,33 +29,9 @@ impl Output {
     /// # Errors
     /// Why it cannot: the folder is missing or takes no file, or `path` is a folder or a file that may not be written.
     pub fn check(path: &Path) -> Result<Self, FileError> {
-        let followed = follow(path).at("write", path)?;
-        let place = match fs::metadata(&followed) {
-            Ok(found) if found.is_dir() => {
-                return Err(io::Error::from(io::ErrorKind::IsADirectory)).at("write", path);
-            }
-            Ok(found) if found.is_file() => {
-                // What its owner made read-only is not replaced behind their back.
-                OpenOptions::new()
-                    .append(true)
-                    .open(&followed)
-                    .at("write", path)?;
-                Place::File(followed)
-            }
-            Ok(_) => Place::Stream(followed),
-            Err(_) if followed.file_name().is_none() => {
-                return Err(io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))
-                    .at("write", path);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Place::File(followed),
-            Err(error) => return Err(error).at("write", path),
-        };
-        if let Place::File(file) = &place {
-            temporary(file, Readers::Owner).at("write", path)?;
-        }
+        fit(path).at("write", path)?;
         Ok(Self {
             named: path.to_owned(),
-            place,
         })
     }
 
@@ -82,16 +40,32 @@ impl Output {
     /// # Errors
     /// If writing it would destroy one.
     pub fn apart_from<'a>(self, inputs: impl IntoIterator<Item = &'a Path>) -> Result<Self, FileError> {
-        let Place::File(file) = &self.place else {
+        let identity = |found: &Metadata| (found.dev(), found.ino());
+        // A device may be both: reading from a terminal does not keep one from writing to it.
+        let Some(own) = fs::metadata(&self.named).ok().filter(Metadata::is_file) else {
             return Ok(self);
         };
-        // What cannot be compared does not exist, on one side or the other.
-        if inputs
-            .into_iter()
-            .any(|input| is_same_file(file, input).unwrap_or(false))
+        // What cannot be looked at does not exist any more.
+        let is_own = |input: &Path| fs::metadata(input).is_ok_and(|found| identity(&found) == identity(&own));
+        if inputs.into_iter().any(is_own) {
+            return Err(refused("it is also an input, and would be destroyed")).at("write", &self.named);
+        }
+        Ok(self)
+    }
+
+    /// The same, if its disk has room for `length_bytes` now.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub fn with_room(self, length_bytes: u64) -> Result<Self, FileError> {
+        if let Ok(Place::File(file)) = Place::of(&self.named)
+            && let Ok(disk) = statvfs(folder_of(&file))
         {
-            let reason = "it is also an input, and would be destroyed";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason)).at("write", &self.named);
+            let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free_bytes < length_bytes {
+                let reason = format!("it needs {length_bytes} bytes, and its disk has {free_bytes} free");
+                return Err(io::Error::new(io::ErrorKind::StorageFull, reason)).at("write", &self.named);
+            }
         }
         Ok(self)
     }
@@ -102,17 +76,40 @@ impl Output {
         &self.named
     }
 
-    /// Writes `bytes`: all of them or, where a regular file was or comes to be, none.
+    /// Whether it is this process's standard output, on which nothing else may be printed then.
+    #[must_use]
+    pub fn is_standard_output(&self) -> bool {
+        matches!(Place::of(&self.named), Ok(Place::StandardOutput))
+    }
+
+    /// Writes `bytes`: all of them or, where a file is replaced, none.
     ///
     /// # Errors
     /// If the disk refuses. Nothing under a temporary name is left then.
     pub fn write(&self, bytes: &[u8]) -> Result<(), FileError> {
-        match &self.place {
-            Place::File(file) => put(file, bytes, Readers::AsBefore),
-            Place::Stream(stream) => OpenOptions::new()
+        self.write_with(|writer| writer.write_all(bytes))
+    }
+
+    /// The same of what `write` writes, for results that are not in memory as one.
+    ///
+    /// # Errors
+    /// If `write` or the disk refuses.
+    pub fn write_with(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), FileError> {
+        match Place::of(&self.named) {
+            Ok(Place::File(file)) => put(&file, Readers::AsBefore, write),
+            Ok(Place::StandardOutput) => {
+                let mut output = io::stdout().lock();
+                write(&mut output).and_then(|()| output.flush())
+            }
+            Ok(Place::Stream(stream)) => OpenOptions::new()
                 .write(true)
                 .open(stream)
-                .and_then(|mut stream| stream.write_all(bytes)),
+                .and_then(|mut stream| write(&mut stream)),
+            Ok(Place::Descriptor(descriptor)) => OpenOptions::new()
+                .append(true)
+                .open(descriptor)
+                .and_then(|mut descriptor| write(&mut descriptor)),
+            Err(error) => Err(error),
         }
         .at("write", &self.named)
     }
@@ -126,209 +123,49 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     Output::check(path)?.write(bytes)
 }
 
-/// Writes `bytes` to the regular file `path`, which only its owner can read from then on.
+/// Writes `bytes` to the regular file `path`, which only its owner can read from then on. It is replaced or stays as it
+/// was, whatever happens.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If it cannot be written, or is no regular file.
 pub fn replace_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
-    follow(path)
-        .and_then(|file| put(&file, bytes, Readers::Owner))
-        .at("write", path)
-}
-
-/// What `path` names once links are followed; the last need not exist.
-fn follow(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
-    for _ in 0..LINKS_MAX {
-        match fs::read_link(&path) {
-            Ok(target) => path = folder_of(&path).join(target),
-            // No link: something else, or nothing yet.
-            Err(_) => return Ok(path),
-        }
+    match Place::of(path) {
+        Ok(Place::File(file)) => put(&file, Readers::Owner, |writer| writer.write_all(bytes)),
+        Ok(_) => Err(refused("it is no regular file")),
+        Err(error) => Err(error),
     }
-    Err(io::Error::other("too many links"))
+    .at("write", path)
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// A file of its own beside `path`, hidden until it takes its name.
-fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".soma-").suffix(".tmp");
-    #[cfg(unix)]
-    if readers == Readers::AsBefore {
-        // Less what the process's mask takes away.
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    }
-    #[cfg(not(unix))]
-    let _ = readers;
-    builder.tempfile_in(folder_of(path))
-}
-
-fn put(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let mut file = temporary(path, readers)?;
-    if readers == Readers::AsBefore
-        && let Some(permissions) = permissions(path)
-    {
-        file.as_file().set_permissions(permissions)?;
-    }
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync(folder_of(path))
-}
-
-/// Those of a file that exists.
-fn permissions(path: &Path) -> Option<Permissions> {
-    fs::metadata(path).ok().map(|found| found.permissions())
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(directory)?.sync_all()?;
-    }
-    Ok(())
-}
-
-/// Makes a change of names in `directory` last.
-pub(crate) fn sync_directory(directory: &Path) -> Result<(), FileError> {
-    sync(directory).at("flush", directory)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        collections::BTreeSet,
-        os::unix::fs::{FileTypeExt as _, PermissionsExt as _, symlink},
-        thread,
-    };
-
-    use super::*;
-
-    fn names(folder: &Path) -> BTreeSet<String> {
-        let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn a_check_changes_nothing_and_finds_what_will_fail() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("out");
-        Output::check(&file).unwrap();
-        assert!(names(folder.path()).is_empty());
-        for unfit in [
-            folder.path().to_owned(),
-            folder.path().join("missing/out"),
-            PathBuf::new(),
-        ] {
-            let error = Output::check(&unfit).unwrap_err();
-            assert_eq!(error.path, unfit);
-        }
-        fs::write(&file, "file").unwrap();
-        assert!(Output::check(&file.join("below")).is_err());
-        assert_eq!(fs::read(&file).unwrap(), b"file");
-    }
-
-    #[test]
-    fn parallel_writers_leave_one_whole_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        // What a shared temporary name would be: somebody's own.
-        fs::write(folder.path().join("out.tmp"), "mine").unwrap();
-        let file = folder.path().join("out.bin");
-        thread::scope(|scope| {
-            for writer in 0..8_u8 {
-                let file = &file;
-                scope.spawn(move || {
-                    for _ in 0..20 {
-                        replace(file, &[writer; 5000]).unwrap();
-                    }
-                });
+fn fit(path: &Path) -> io::Result<()> {
+    match Place::of(path)? {
+        Place::StandardOutput => Ok(()),
+        Place::Stream(other) | Place::Descriptor(other) => Ok(access(&other, Access::WRITE_OK)?),
+        Place::File(file) => {
+            // What its owner made read-only is not replaced behind their back.
+            let opened = match OpenOptions::new().append(true).open(&file) {
+                Ok(_) => true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+                Err(error) => return Err(error),
+            };
+            match crate::put::temporary(&file, Readers::Owner) {
+                Ok(_) => Ok(()),
+                // Then it is written in place.
+                Err(_) if opened => Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let folder =
+                        soma_types::text::printable(&folder_of(&file).to_string_lossy()).into_owned();
+                    Err(io::Error::new(
+                        error.kind(),
+                        format!("the folder {folder} does not exist"),
+                    ))
+                }
+                Err(error) => Err(error),
             }
-        });
-        let found = fs::read(&file).unwrap();
-        assert_eq!(found, vec![found[0]; 5000]);
-        assert_eq!(
-            names(folder.path()),
-            ["out.bin", "out.tmp"].map(str::to_owned).into()
-        );
-        assert_eq!(fs::read(folder.path().join("out.tmp")).unwrap(), b"mine");
-    }
-
-    #[test]
-    fn permissions_are_kept_and_secrets_are_their_owners() {
-        let folder = tempfile::tempdir().unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let (kept, secret) = (folder.path().join("kept"), folder.path().join("secret"));
-        for bits in [0o600, 0o640, 0o755] {
-            fs::write(&kept, "before").unwrap();
-            fs::set_permissions(&kept, Permissions::from_mode(bits)).unwrap();
-            replace(&kept, b"after").unwrap();
-            assert_eq!(mode(&kept), bits);
         }
-        fs::write(&secret, "before").unwrap();
-        fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
-        replace_private(&secret, b"after").unwrap();
-        assert_eq!(mode(&secret), 0o600);
     }
+}
 
-    #[test]
-    fn links_are_followed_and_stay() {
-        let folder = tempfile::tempdir().unwrap();
-        let inner = folder.path().join("inner");
-        fs::create_dir(&inner).unwrap();
-        let (first, second) = (folder.path().join("first"), inner.join("second"));
-        symlink("inner/second", &first).unwrap();
-        symlink("file", &second).unwrap();
-        // Dangling at first, then to a file that exists.
-        for content in ["one", "two"] {
-            replace(&first, content.as_bytes()).unwrap();
-            assert_eq!(fs::read_to_string(inner.join("file")).unwrap(), content);
-            assert_eq!(fs::read_link(&first).unwrap(), Path::new("inner/second"));
-            assert!(second.is_symlink());
-        }
-        let turning = folder.path().join("turning");
-        symlink("turning", &turning).unwrap();
-        assert!(Output::check(&turning).is_err());
-    }
-
-    #[test]
-    fn a_device_is_written_to_and_stays_one() {
-        replace(Path::new("/dev/null"), b"gone").unwrap();
-        assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
-        assert!(replace(Path::new("/dev/full"), b"never").is_err());
-        let folder = tempfile::tempdir().unwrap();
-        let link = folder.path().join("link");
-        symlink("/dev/null", &link).unwrap();
-        replace(&link, b"gone").unwrap();
-        assert!(link.is_symlink());
-    }
-
-    #[test]
-    fn an_input_by_any_name_is_not_written_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let [input, hard, soft, other] =
-            ["input", "hard", "soft", "other"].map(|name| folder.path().join(name));
-        fs::write(&input, "input").unwrap();
-        fs::hard_link(&input, &hard).unwrap();
-        symlink("input", &soft).unwrap();
-        for same in [&input, &hard, &soft, &folder.path().join("./input")] {
-            assert!(
-                Output::check(same)
-                    .unwrap()
-                    .apart_from([input.as_path()])
-                    .is_err()
-            );
-        }
-        Output::check(&other)
-            .unwrap()
-            .apart_from([input.as_path()])
-            .unwrap();
-    }
+fn refused(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
 }

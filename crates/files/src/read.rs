@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::{At as _, FileError, output::sync_directory};
+use crate::{At as _, FileError, place::folder_of, put::sync_directory};
 
 /// Creates `directory` for its owner alone, with the folders above it.
 ///
@@ -26,7 +26,7 @@ pub fn create_private_directory(directory: &Path) -> Result<(), FileError> {
 /// If the disk refuses.
 pub fn remove(path: &Path) -> Result<bool, FileError> {
     match fs::remove_file(path) {
-        Ok(()) => sync_directory(path.parent().unwrap_or(Path::new("."))).map(|()| true),
+        Ok(()) => sync_directory(folder_of(path)).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error).at("remove", path),
     }
@@ -35,9 +35,22 @@ pub fn remove(path: &Path) -> Result<bool, FileError> {
 /// The file's bytes, `None` if there is no such file.
 ///
 /// # Errors
-/// If it is longer than `length_bytes_max`, or the disk refuses.
+/// If it is longer than `length_bytes_max`, is no regular file, or the disk refuses.
 pub fn read_bounded(path: &Path, length_bytes_max: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let file = match File::open(path) {
+    // Before it is opened: that would wait for whoever writes to a pipe.
+    let opened = fs::metadata(path).and_then(|found| {
+        if found.is_dir() {
+            Err(io::ErrorKind::IsADirectory.into())
+        } else if found.is_file() {
+            File::open(path)
+        } else {
+            Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "it is no regular file",
+            ))
+        }
+    });
+    let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).at("open", path),

@@ -37,13 +37,8 @@ pub enum SimError {
     #[error("the ledger has no {0} where there must be one")]
     Absent(&'static str),
     /// A file of the report cannot be written.
-    #[error("cannot write {path}: {error}")]
-    Write {
-        /// Which.
-        path: std::path::PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] soma_files::FileError),
 }
 
 /// What to simulate.

@@ -5,8 +5,12 @@
 use std::{fs, path::Path};
 
 use serde::Serialize;
+use soma_files::{At as _, replace};
 
 use crate::{SimError, chart::Figure};
+
+/// The file that names the others.
+const REPORT: &str = "report.json";
 
 /// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -144,6 +148,17 @@ impl Output {
         Self { report, files }
     }
 
+    /// Makes the folder that [`Output::write`] writes into, and checks that it takes files: before the years of work whose
+    /// result they are.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn prepare(dir: &Path) -> Result<(), SimError> {
+        fs::create_dir_all(dir).at("create", dir)?;
+        soma_files::Output::check(&dir.join(REPORT))?;
+        Ok(())
+    }
+
     /// Writes `report.json` and the files beside it into a folder.
     ///
     /// # Errors
@@ -152,15 +167,11 @@ impl Output {
     /// # Panics
     /// Never: a report is always representable.
     pub fn write(&self, dir: &Path) -> Result<(), SimError> {
-        fs::create_dir_all(dir).map_err(|error| SimError::Write {
-            path: dir.to_owned(),
-            error,
-        })?;
+        Self::prepare(dir)?;
         let json =
             serde_json::to_string_pretty(&self.report).expect("a report is always representable") + "\n";
-        for (name, content) in self.files.iter().chain([&("report.json".to_owned(), json)]) {
-            let path = dir.join(name);
-            fs::write(&path, content).map_err(|error| SimError::Write { path, error })?;
+        for (name, content) in self.files.iter().chain([&(REPORT.to_owned(), json)]) {
+            replace(&dir.join(name), content.as_bytes())?;
         }
         Ok(())
     }

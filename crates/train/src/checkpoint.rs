@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use soma_files::{At as _, replace};
 use soma_types::Architecture;
 
 use crate::optimizer::Moments;
@@ -73,19 +73,13 @@ impl Checkpoint {
     /// If the disk refuses; the former checkpoint is then untouched.
     pub fn save(&self, folder: &Path) -> Result<(), CheckpointError> {
         let path = folder.join(FILE_NAME);
-        let temporary = folder.join(format!("{FILE_NAME}.tmp"));
-        let write = || {
-            fs::create_dir_all(folder)?;
-            let mut file = fs::File::create(&temporary)?;
-            file.write_all(&self.to_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)
-        };
-        write().map_err(|error| CheckpointError::Io {
-            action: "write",
-            path: path.clone(),
-            error,
-        })
+        let made = fs::create_dir_all(folder).at("create", folder);
+        made.and_then(|()| replace(&path, &self.to_bytes()))
+            .map_err(|error| CheckpointError::Io {
+                action: "write",
+                path,
+                error: error.source,
+            })
     }
 
     /// The checkpoint in `folder`, if there is one, for the run that `run` describes.

@@ -4,6 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use serde::Serialize;
 use soma_client::{Account, ModelFilter, NodeClient, flows::CommittedModel};
+use soma_files::Output;
 use soma_model::Model;
 use soma_types::{
     ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, Url,
@@ -17,7 +18,6 @@ use crate::{
     commands::{
         money::{receipt_text, show_receipt},
         scoring::specialization,
-        train::write_new,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -162,10 +162,11 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             printer.show(&view, |view| show_text(view, &status))
         }
         ModelCommand::Fetch { model, out } => {
+            let place = Output::check(out)?;
             let node = context.node()?;
             let model = resolve(&node, model).await?;
             let weights = node.fetch_model(&model).await?;
-            write_new(out, &weights)?;
+            place.write(&weights)?;
             let (weights, size_bytes) = (out.display().to_string(), weights.len() as u64);
             printer.show(
                 &FetchOutput {

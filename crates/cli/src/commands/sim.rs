@@ -1,6 +1,6 @@
 //! `soma sim`: a progress bar around the simulation.
 
-use soma_sim::{Config, Report, Scope, economy, epochs_in_all};
+use soma_sim::{Config, Output, Report, Scope, economy, epochs_in_all};
 
 use crate::{
     args::{EconomyArgs, SimCommand},
@@ -24,14 +24,17 @@ fn run_economy(printer: Printer, args: &EconomyArgs) -> CliResult {
         seed: args.seed,
         scope: Scope::Whole,
     };
+    Output::prepare(&args.out)?;
     let bar = printer.progress(epochs_in_all(config), BAR);
     let output = economy(config, &mut |what| {
         bar.set_prefix(what);
         bar.inc(1);
     })?;
     bar.finish_and_clear();
-    output.write(&args.out)?;
+    // What was found is shown even where it cannot be kept.
+    let written = output.write(&args.out);
     printer.show(&output.report, text)?;
+    written?;
     printer.note(format!(
         "wrote {} and the files it names",
         args.out.join("report.json").display()

@@ -8,6 +8,7 @@ use std::{
 
 use indicatif::ProgressBar;
 use serde::Serialize;
+use soma_files::Output;
 use soma_train::{Progress, Stop, TrainConfig, dataset, train};
 
 use crate::{
@@ -33,7 +34,11 @@ struct TrainOutput {
 /// `soma train`. `cancel` ends the run after the update in progress, with a checkpoint.
 pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
+    let out = Output::check(&args.out)?;
     let text = dataset::load(&args.data)?;
+    let members = text.documents().iter().map(|document| Path::new(&document.name));
+    let others = [Path::new(&args.arch)].into_iter().chain(args.init.as_deref());
+    let out = out.apart_from(members.chain(others))?;
     let init = match &args.init {
         Some(path) => Some(
             fs::read(path)
@@ -55,7 +60,7 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         cancel,
     )?;
     bar.finish_and_clear();
-    write_new(&args.out, &trained.weights)?;
+    out.write(&trained.weights)?;
     let output = TrainOutput {
         weights: args.out.display().to_string(),
         size_bytes: trained.weights.len() as u64,
@@ -86,12 +91,4 @@ fn describe(progress: &Progress) -> String {
         "{:.3} bits/byte, SIGReg {:.3}, {:.0} tokens/s, step {}",
         progress.bits_per_byte, progress.sigreg, progress.tokens_per_second, progress.step
     )
-}
-
-/// Writes under a temporary name, then renames: a file that exists is whole.
-pub fn write_new(path: &Path, bytes: &[u8]) -> CliResult {
-    let temporary = path.with_extension("tmp");
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| CliError::new(format!("cannot write {}: {error}", path.display())))
 }

@@ -125,8 +125,6 @@ pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> Cl
 
 fn unpack(scratch: &tempfile::TempDir) -> CliResult<PathBuf> {
     let folder = scratch.path().join("data");
-    corpora::unpack(&folder).map_err(|error| {
-        CliError::new(format!("cannot write {}: {error}", folder.display())).hint("free some disk space")
-    })?;
+    corpora::unpack(&folder).map_err(|error| CliError::new(error).hint("free some disk space"))?;
     Ok(folder)
 }
