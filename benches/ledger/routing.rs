@@ -3,7 +3,7 @@
 use std::{hint::black_box, process::Command};
 
 use rayon::prelude::*;
-use soma_ledger::routing::RoutingTable;
+use soma_routing::RoutingTable;
 use soma_types::{Embedding, ModelId, Seed, Shannons};
 
 use crate::{best_of, peak};

@@ -4,10 +4,10 @@
 use soma_types::{Epoch, Shannons, event::Event, objects::EpochState, params::Params};
 
 use crate::{
-    bank::Ledger,
-    bonds::bond_floor,
     error::{OrBroken, Stop},
-    fees::MULTIPLIER_ONE_Q16,
+    ledger::Ledger,
+    money::bonds::bond_floor,
+    money::fees::MULTIPLIER_ONE_Q16,
     tables::{COMMITTEES, DUTIES},
 };
 

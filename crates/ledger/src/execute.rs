@@ -5,12 +5,13 @@
 //! call that returns [`Error::Missing`] can simply be repeated once the keys are loaded, and what was done
 //! stays done.
 
-use soma_types::{Address, Epoch, Height, Receipt, Rejection, Seed, VerifiedTransaction, event::Event};
+use soma_types::{Height, Receipt, Rejection, VerifiedTransaction, event::Event};
 
 use crate::{
-    bank::{Hot, Ledger},
+    block::{Block, BlockOutcome},
     error::{Broken, Error, OrBroken, Stop},
-    routing::RoutingCache,
+    ledger::{Hot, Ledger},
+    market::routing::RoutingCache,
     state::{Overlay, State},
     transact::apply,
 };
@@ -20,32 +21,6 @@ const TARGETS_PER_STEP: usize = 64;
 
 /// Models whose records are asked for together at a boundary.
 const MODELS_PER_READ: u64 = 1024;
-
-/// What the ledger is told about a block besides its transactions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Its height; the first block's is 1.
-    pub height: Height,
-    /// The threshold VRF's output that was fixed before its leader could choose anything.
-    pub seed: Seed,
-    /// Its time in milliseconds since 1970. Stored and shown, never decided by.
-    pub timestamp_ms: u64,
-    /// The validator who proposed it.
-    pub proposer: Option<Address>,
-}
-
-/// What became of a block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BlockOutcome {
-    /// The epoch it belongs to.
-    pub epoch: Epoch,
-    /// Whether it is its epoch's first.
-    pub boundary: bool,
-    /// One for each transaction.
-    pub receipts: Vec<Receipt>,
-    /// What changed before the transactions.
-    pub events: Vec<Event>,
-}
 
 /// The next thing to do at a block's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

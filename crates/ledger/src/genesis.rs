@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use soma_routing::RoutingTable;
 use soma_types::{
     Epoch, Height, Seed, Shannons,
     amount::MAX_SUPPLY,
@@ -13,13 +14,11 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Hot, Ledger},
-    bonds::bond_floor,
-    difficulty,
+    block::Block,
     error::{Broken, Error, Stop},
-    execute::Block,
-    fees::MULTIPLIER_ONE_Q16,
-    routing::RoutingTable,
+    ledger::{Hot, Ledger},
+    market::{difficulty, routing::record_of},
+    money::{bonds::bond_floor, fees::MULTIPLIER_ONE_Q16},
     state::{Overlay, State},
     tables::{ACCOUNTS, COMMITTEES, Counters, NETWORK, NetworkRecord, PARAMS, ROUTING},
 };
@@ -150,7 +149,7 @@ fn fill(ledger: &mut Ledger<'_>, genesis: &Genesis) -> Result<(), Stop> {
     seats.sort_by_key(|seat| (std::cmp::Reverse(seat.stake), seat.validator));
     ledger.set(&COMMITTEES, &Epoch::ZERO, &Committee { seats });
     let table = RoutingTable::new(genesis.params.architecture.embedding_dim);
-    ledger.set(&ROUTING, &(), &table.record());
+    ledger.set(&ROUTING, &(), &record_of(&table));
     Ok(())
 }
 

@@ -18,54 +18,42 @@
 //!
 //! **Cost.** A block's work depends on its transactions and on bounded queues, never on the number of
 //! accounts, models or targets; a boundary's is linear in pools.
+#![forbid(unsafe_code)]
 #![deny(
     clippy::float_arithmetic,
     clippy::disallowed_types,
     clippy::disallowed_methods
 )]
 
-mod accounts;
 mod archive;
 mod audit;
-mod bank;
-mod bonds;
-mod challenges;
-mod difficulty;
+mod block;
 mod epoch;
-mod equivocation;
 mod error;
 mod execute;
-mod fees;
-pub mod fixed;
 mod genesis;
-mod hearing;
 mod hints;
-mod models;
-mod rewards;
-pub mod routing;
-mod shortlist;
-mod similarity;
-mod staking;
+mod ledger;
+mod market;
+mod money;
+mod stake;
 pub mod state;
-mod submissions;
 mod tables;
-mod targets;
 #[cfg(test)]
 mod tests;
 mod transact;
 mod upgrades;
-mod validators;
 pub mod view;
-mod vnni;
 
 pub use archive::history;
-pub use audit::{auditors_of, is_sampled};
+pub use audit::draw::{auditors_of, is_sampled};
+pub use block::{Block, BlockOutcome};
 pub use error::{Broken, Error};
-pub use execute::{Block, BlockOutcome, Executor, execute_block};
+pub use execute::{Executor, execute_block};
 pub use genesis::{Network, initialize};
 pub use hints::{block_keys, transaction_keys};
-pub use routing::RoutingCache;
-pub use staking::RELEASES_PER_BLOCK;
+pub use market::routing::RoutingCache;
+pub use stake::staking::RELEASES_PER_BLOCK;
 pub use state::{MemoryState, Missing, State};
 pub use transact::{check, simulate};
 pub use upgrades::Support;

@@ -11,10 +11,10 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Hot, Ledger},
+    block::Block,
     error::{Error, OrBroken, Stop},
-    execute::Block,
-    fees::fee,
+    ledger::{Hot, Ledger},
+    money::fees::fee,
     state::{Overlay, State},
     tables::ACCOUNTS,
 };

@@ -32,8 +32,8 @@ use soma_types::{
 };
 
 use crate::{
-    bank::Ledger,
     error::Stop,
+    ledger::Ledger,
     tables::{COMMITTEES, PARAMS, PENDING_PROPOSALS, PROPOSALS, PendingProposal},
 };
 

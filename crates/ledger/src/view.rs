@@ -15,13 +15,12 @@ use soma_types::{
 };
 
 use crate::{
-    audit::is_sampled,
-    bank::{Hot, Ledger},
+    audit::{draw::is_sampled, hearing::Turn},
+    block::Block,
     error::{Error, OrBroken, Stop},
-    execute::Block,
-    fees,
-    hearing::Turn,
-    staking::{face_value, worth},
+    ledger::{Hot, Ledger},
+    money::fees,
+    stake::pool::{face_value, worth},
     state::State,
     tables,
     upgrades::Support,

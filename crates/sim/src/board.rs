@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use soma_ledger::{
-    fixed::sqrt_q16,
-    view::{self, AuditTask},
-};
+use soma_ledger::view::{self, AuditTask};
+use soma_routing::fixed::sqrt_q16;
 use soma_types::{
     ModelId, TargetId,
     event::Event,

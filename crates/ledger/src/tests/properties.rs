@@ -272,15 +272,15 @@ proptest! {
         let mut pool = Pool { stake: Shannons(7 * SOMA + 13), shares: Shares(7_000 * u128::from(SOMA)), ..Pool::default() };
         pool.stake.0 += reward;
         for (_, amount, _) in amounts {
-            let price = PoolPrice { worth: Shannons(pool.stake.0 + 1), shares: Shares(pool.shares.0 + crate::staking::VIRTUAL_SHARES) };
+            let price = PoolPrice { worth: Shannons(pool.stake.0 + 1), shares: Shares(pool.shares.0 + crate::stake::pool::VIRTUAL_SHARES) };
             let shares = Shares(u128::from(amount) * price.shares.0 / u128::from(price.worth.0));
             let before = pool;
             pool.stake.0 += amount;
             pool.shares.0 += shares.0;
-            let worth = crate::staking::worth(&pool, shares).unwrap();
+            let worth = crate::stake::pool::worth(&pool, shares).unwrap();
             prop_assert!(worth.0 <= amount);
             // Nor do those who were there lose.
-            prop_assert!(crate::staking::worth(&pool, before.shares).unwrap() >= crate::staking::worth(&before, before.shares).unwrap());
+            prop_assert!(crate::stake::pool::worth(&pool, before.shares).unwrap() >= crate::stake::pool::worth(&before, before.shares).unwrap());
         }
         let nothing: Rejection = Rejection::NothingToDo {};
         prop_assert!(!nothing.is_refusal());

@@ -234,7 +234,7 @@ fn an_empty_pool_cannot_be_inflated() {
         ..Pool::default()
     };
     // His share is worth a thousandth: the rest belongs to nobody.
-    let worth = crate::staking::worth(&pool, Shares(1)).unwrap();
+    let worth = crate::stake::pool::worth(&pool, Shares(1)).unwrap();
     assert!(worth.0 <= 10 * SOMA);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use soma_routing::RoutingTable;
 use soma_types::{
     ModelId, Salt, Seed, Shannons, SubmissionId, TransactionKind as Kind, list::List,
     objects::SubmissionStatus, transaction::Payment,
@@ -11,7 +12,7 @@ use super::{
     super::world::{DIM, Find, SOMA, World, address, basis, created_submission, tiny},
     gain,
 };
-use crate::{is_sampled, routing::RoutingTable, view};
+use crate::{is_sampled, view};
 
 const ATTACKER: u8 = 9;
 

@@ -12,7 +12,7 @@ use super::{
     super::world::{SOMA, World, address, audit_kinds, basis, tiny},
     gain,
 };
-use crate::{auditors_of, bonds::bond_floor, rewards::Split, view};
+use crate::{auditors_of, money::bonds::bond_floor, money::split::Split, view};
 
 const SUBMITTER: u8 = 9;
 

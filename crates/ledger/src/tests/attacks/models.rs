@@ -297,7 +297,7 @@ fn stake_moved_at_the_boundary() {
 /// rent three times and can fill the slots where nobody is near; the reward of a hit is the same.
 #[test]
 fn one_stake_many_models() {
-    use crate::routing::RoutingTable;
+    use soma_routing::RoutingTable;
     let place = Embedding::draw(&Seed([1; 32]), DIM as usize);
     let target = Embedding::draw(&Seed([2; 32]), DIM as usize);
     let route = |stakes: &[u64], rivals: u64| {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use soma_routing::fixed::ln_q46;
 use soma_types::{
     Address, Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Rejection, TransactionHash,
     Url,
@@ -10,7 +11,6 @@ use soma_types::{
 };
 
 use super::{Economy, Model, money, root_q16, set_rate, shannons};
-use crate::fixed::ln_q46;
 
 impl Economy {
     pub(super) fn create_model(

@@ -1,5 +1,6 @@
 //! Targets and the races for them (docs/protocol.md, sections 6 and 7).
 
+use soma_routing::fixed::{LN_FRACTION_BITS, ln_q46};
 use soma_types::{
     Address, Commitment, Embedding, Epoch, Height, Rejection, Salt, Shannons, SubmissionId, TargetId,
     TransactionHash,
@@ -9,10 +10,7 @@ use soma_types::{
 };
 
 use super::{Economy, goal_q16, money, rate_at, root_q16, shannons};
-use crate::{
-    Block,
-    fixed::{LN_FRACTION_BITS, ln_q46},
-};
+use crate::Block;
 
 /// Choice: a race has at most this many candidates, those with the earliest commits.
 const CANDIDATES_MAX: usize = 32;

@@ -18,9 +18,10 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
-    staking::{counting, is_mature},
+    ledger::Ledger,
+    money::bank::Bucket,
+    stake::pool::{counting, is_mature},
     tables::{
         COMMITTEES, EMBEDDINGS, LIVE_MODEL_AT, MODEL_AT, MODELS, POOLS, REPORTED_STAKE, REPORTS,
         REVEALED_EMBEDDINGS,

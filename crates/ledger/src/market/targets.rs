@@ -9,6 +9,7 @@
 //! seed, and fills are decided by earlier blocks, so a leader has nothing to choose. At a *boundary*
 //! races under way settle at once, and whatever is open closes.
 
+use soma_routing::RoutingTable;
 use soma_types::{
     Embedding, Height, Shannons, SubmissionId, TargetId,
     event::Event,
@@ -17,10 +18,10 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Bucket, Ledger},
-    difficulty::threshold_q30,
     error::{OrBroken, Stop},
-    routing::RoutingTable,
+    ledger::Ledger,
+    market::difficulty::threshold_q30,
+    money::bank::Bucket,
     tables::{
         CLAIMS, MODELS, OPEN_TARGET_AT, SETTLEMENT_AT, SETTLEMENTS_LEN, SUBMISSIONS, TARGET_AT, TARGETS,
         WINNER_AT,

@@ -1,4 +1,4 @@
-//! One step's view of the state, and the only code that moves money.
+//! One step's view of the state.
 //!
 //! A step works on an overlay and on copies of the small, hot records ([`Hot`]). Both are kept only
 //! when the step completes.
@@ -7,36 +7,19 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use soma_types::{
-    Address, Epoch, Rejection, Shannons,
+    Epoch,
     amount::MAX_SUPPLY,
     event::Event,
-    objects::{Account, EpochState, SupplyBreakdown},
+    objects::{EpochState, SupplyBreakdown},
     params::Params,
 };
 
 use crate::{
+    block::Block,
     error::{Broken, OrBroken, Stop},
-    execute::Block,
     state::State,
-    tables::{ACCOUNTS, COUNTERS, Counters, EPOCH, NETWORK, NetworkRecord, PARAMS, SUPPLY, Table},
+    tables::{COUNTERS, Counters, EPOCH, NETWORK, NetworkRecord, PARAMS, SUPPLY, Table},
 };
-
-/// A place where money is. Every shannon is in exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Bucket {
-    Balances,
-    Pools,
-    Pending,
-    Unbonding,
-    Bonds,
-    Deposits,
-    RewardPool,
-    Reserved,
-    Fees,
-    Rent,
-    Emission,
-    Burned,
-}
 
 /// The records that almost every step reads: loaded once a block, written back at its end.
 #[derive(Clone, Debug)]
@@ -148,81 +131,5 @@ impl Ledger<'_> {
         let sequence = self.hot.counters.sequence;
         self.hot.counters.sequence = sequence.checked_add(1).or_broken("commit counter")?;
         Ok(sequence)
-    }
-
-    /// Moves `amount` between buckets. The sum of all buckets stays what it was.
-    pub(crate) fn shift(&mut self, from: Bucket, to: Bucket, amount: Shannons) -> Result<(), Broken> {
-        let source = self.bucket(from);
-        *source = source
-            .checked_sub(amount)
-            .or_broken("a supply total went below zero")?;
-        let sink = self.bucket(to);
-        *sink = sink.checked_add(amount).or_broken("a supply total overflowed")?;
-        Ok(())
-    }
-
-    fn bucket(&mut self, bucket: Bucket) -> &mut Shannons {
-        let supply = &mut self.hot.supply;
-        match bucket {
-            Bucket::Balances => &mut supply.balances,
-            Bucket::Pools => &mut supply.pools,
-            Bucket::Pending => &mut supply.pending,
-            Bucket::Unbonding => &mut supply.unbonding,
-            Bucket::Bonds => &mut supply.bonds,
-            Bucket::Deposits => &mut supply.deposits,
-            Bucket::RewardPool => &mut supply.reward_pool,
-            Bucket::Reserved => &mut supply.reserved,
-            Bucket::Fees => &mut supply.fees,
-            Bucket::Rent => &mut supply.rent,
-            Bucket::Emission => &mut supply.emission,
-            Bucket::Burned => &mut supply.burned,
-        }
-    }
-
-    /// An account, all zeros if it was never used.
-    pub(crate) fn account(&mut self, address: &Address) -> Result<Account, Stop> {
-        Ok(self.get(&ACCOUNTS, address)?.unwrap_or_default())
-    }
-
-    /// Pays `amount` out of `from` to `address`.
-    pub(crate) fn credit(&mut self, address: &Address, amount: Shannons, from: Bucket) -> Result<(), Stop> {
-        if amount.is_zero() {
-            return Ok(());
-        }
-        let mut account = self.account(address)?;
-        account.balance = account
-            .balance
-            .checked_add(amount)
-            .or_broken("a balance overflowed")?;
-        self.set(&ACCOUNTS, address, &account);
-        Ok(self.shift(from, Bucket::Balances, amount)?)
-    }
-
-    /// Takes `amount` from `address` into `to`.
-    pub(crate) fn debit(&mut self, address: &Address, amount: Shannons, to: Bucket) -> Result<(), Stop> {
-        if amount.is_zero() {
-            return Ok(());
-        }
-        let mut account = self.account(address)?;
-        account.balance = account
-            .balance
-            .checked_sub(amount)
-            .ok_or(Rejection::InsufficientBalance {
-                balance: account.balance,
-                needed: amount,
-            })?;
-        self.set(&ACCOUNTS, address, &account);
-        Ok(self.shift(Bucket::Balances, to, amount)?)
-    }
-
-    /// Sends `amount` of `from` to the reward pool as a forfeit.
-    pub(crate) fn forfeit(&mut self, amount: Shannons, from: Bucket) -> Result<(), Broken> {
-        self.hot.now.forfeits = self
-            .hot
-            .now
-            .forfeits
-            .checked_add(amount)
-            .or_broken("forfeits overflowed")?;
-        self.shift(from, Bucket::RewardPool, amount)
     }
 }

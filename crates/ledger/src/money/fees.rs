@@ -7,8 +7,9 @@
 use soma_types::{Shannons, objects::EpochState, params::Params, transaction::BASIS_POINTS_ONE};
 
 use crate::{
-    bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
+    ledger::Ledger,
+    money::bank::Bucket,
 };
 
 /// m = 1.

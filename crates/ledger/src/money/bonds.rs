@@ -11,9 +11,10 @@
 use soma_types::{Address, Shannons, objects::Submission, params::Params, transaction::BASIS_POINTS_ONE};
 
 use crate::{
-    bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
-    rewards::Split,
+    ledger::Ledger,
+    money::bank::Bucket,
+    money::split::Split,
 };
 
 /// The least bond in an epoch that is expected to have these rewards: see [`Split`].

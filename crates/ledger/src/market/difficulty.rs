@@ -5,6 +5,7 @@
 //! [-4, 8]. A window in which no target was open changes nothing: it says nothing about difficulty.
 //! All in Q16, rounded down.
 
+use soma_routing::fixed::{LN_FRACTION_BITS, ln_q46, sqrt_q16};
 use soma_types::{
     event::Event,
     objects::Difficulty,
@@ -12,9 +13,8 @@ use soma_types::{
 };
 
 use crate::{
-    bank::Ledger,
     error::{OrBroken, Stop},
-    fixed::{LN_FRACTION_BITS, ln_q46, sqrt_q16},
+    ledger::Ledger,
 };
 
 /// The least z.

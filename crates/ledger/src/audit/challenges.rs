@@ -18,10 +18,11 @@ use soma_types::{
 };
 
 use crate::{
-    audit::is_sampled,
-    bank::{Bucket, Ledger},
-    bonds::finders_share,
+    audit::draw::is_sampled,
     error::Stop,
+    ledger::Ledger,
+    money::bank::Bucket,
+    money::bonds::finders_share,
     tables::{CHALLENGED_AT, CHALLENGES_LEN, SUBMISSIONS, TARGETS},
 };
 

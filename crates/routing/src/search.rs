@@ -1,34 +1,18 @@
-//! Which models a target goes to (docs/protocol.md, section 6).
-//!
-//! score = kappa * similarity + ln(stake), kappa = 4 sqrt(dim), ties to the lower id. In fixed point:
-//! a dot product in Q30 times kappa in Q16 is kappa * similarity in Q46, exactly; ln(stake) is added in
-//! Q46. The largest magnitude, 4 * 91 * 2^46 + 37 * 2^46, is below 2^55.
-//!
-//! **Why 4.** With it, a model one standard deviation of chance closer makes up for e^4 = 55 times the stake. Models that
-//! descend from one ancestor are less apart than chance has it, and established pools hold a thousand times
-//! the least stake: with kappa = 2 sqrt(dim) no newcomer was ever routed to, however good, so none could
-//! show that it deserved stake (docs/economy.md, with the figures of both).
-//!
-//! The table is frozen for an epoch. It is kept in memory by [`RoutingCache`] under the digest that the
-//! state records, and rebuilt from the state when it is not there (after a restart, on another fork).
+//! The search for each target's models, by all cores.
 
 use std::{
     cmp::Ordering,
-    collections::BTreeMap,
     ops::Range,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use rayon::prelude::*;
-use soma_types::{Embedding, ModelId, Shannons, objects::ModelStatus, transaction::PoolId};
+use soma_types::{Embedding, ModelId};
 
 use crate::{
-    bank::Ledger,
-    error::{Broken, OrBroken, Stop},
-    fixed::{ln_q46, sqrt_q16},
-    shortlist::{Rounded, Shortlist},
-    similarity::{LANES, Targets},
-    tables::{EMBEDDINGS, LIVE_MODEL_AT, MODELS, POOLS, ROUTING, RoutingRecord},
+    shortlist::Shortlist,
+    similarity::Targets,
+    table::{Entry, RoutingTable},
 };
 
 /// Rows that one thread takes at a time: about one MiB at dimension 2048.
@@ -37,32 +21,6 @@ const ROWS_PER_TASK: usize = 10 * ROWS_PER_LOOK;
 const ROWS_PER_LOOK: usize = 24;
 /// Less than any score.
 const NO_SCORE: i64 = -(1 << 56);
-/// Bytes hashed at a time.
-const HASHED_BYTES: usize = 1 << 16;
-
-/// A model's part of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
-    id: ModelId,
-    /// Its weights' place in the order of commits.
-    sequence: u64,
-    stake: Shannons,
-    ln_stake_q46: i64,
-}
-
-/// The active models with what routing needs, frozen for an epoch.
-#[derive(Clone, Debug)]
-pub struct RoutingTable {
-    dim: usize,
-    /// Coordinates from one row to the next.
-    stride: usize,
-    kappa_q16: i64,
-    entries: Vec<Entry>,
-    /// The embeddings, one after the other, each padded with zeros.
-    rows: Vec<i16>,
-    /// The same in 8 bits, made when first asked for; `None` where that does not make routing faster.
-    rounded: OnceLock<Option<Rounded>>,
-}
 
 /// A model that competes for a target: score and row.
 type Candidate = (i64, u32);
@@ -79,86 +37,6 @@ struct Search<'a> {
 }
 
 impl RoutingTable {
-    /// An empty table for embeddings of `dim` coordinates.
-    #[must_use]
-    pub fn new(dim: u32) -> Self {
-        Self {
-            dim: dim as usize,
-            stride: (dim as usize).next_multiple_of(LANES),
-            kappa_q16: 4 * sqrt_q16(dim) as i64,
-            entries: Vec::new(),
-            rows: Vec::new(),
-            rounded: OnceLock::new(),
-        }
-    }
-
-    /// Adds a model. One without stake, or of another dimension, is left out.
-    pub fn push(&mut self, id: ModelId, sequence: u64, stake: Shannons, embedding: &Embedding) {
-        self.push_row(id, sequence, stake, embedding.as_slice());
-    }
-
-    fn push_row(&mut self, id: ModelId, sequence: u64, stake: Shannons, row: &[i16]) {
-        if stake.is_zero() || row.len() != self.dim {
-            return;
-        }
-        self.entries.push(Entry {
-            id,
-            sequence,
-            stake,
-            ln_stake_q46: ln_q46(stake.0),
-        });
-        self.rows.extend_from_slice(row);
-        self.rows.resize(self.entries.len() * self.stride, 0);
-        self.rounded = OnceLock::new();
-    }
-
-    fn rounded(&self) -> Option<&Rounded> {
-        let stakes = self.entries.par_iter().map(|entry| entry.ln_stake_q46);
-        let rounded = || Rounded::new(&self.rows, self.stride, stakes, self.kappa_q16);
-        self.rounded.get_or_init(rounded).as_ref()
-    }
-
-    /// How many models compete.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether none does.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    /// The embedding at `place`, without its padding.
-    fn row(&self, place: usize) -> &[i16] {
-        &self.rows[place * self.stride..][..self.dim]
-    }
-
-    pub(crate) fn record(&self) -> RoutingRecord {
-        let mut hasher = blake3::Hasher::new_derive_key("soma 2026 routing table");
-        let mut bytes = Vec::with_capacity(HASHED_BYTES + 2 * self.dim);
-        for (place, entry) in self.entries.iter().enumerate() {
-            bytes.extend_from_slice(&entry.id.0);
-            bytes.extend_from_slice(&entry.sequence.to_le_bytes());
-            bytes.extend_from_slice(&entry.stake.0.to_le_bytes());
-            let row = bytes.len();
-            bytes.resize(row + 2 * self.dim, 0);
-            for (pair, coordinate) in bytes[row..].chunks_exact_mut(2).zip(self.row(place)) {
-                pair.copy_from_slice(&coordinate.to_le_bytes());
-            }
-            if bytes.len() >= HASHED_BYTES {
-                hasher.update(&bytes);
-                bytes.clear();
-            }
-        }
-        hasher.update(&bytes);
-        RoutingRecord {
-            models: self.entries.len() as u64,
-            digest: *hasher.finalize().as_bytes(),
-        }
-    }
-
     /// The `count` models of each target (all, where there are fewer), in the order in which their
     /// weights were committed. Each model's embedding is read from memory once for all targets, and the rows are
     /// shared among the machine's cores: the best are the same whoever finds them, and in whichever order.
@@ -273,114 +151,17 @@ impl Search<'_> {
     }
 }
 
-/// Keeps the routing table between blocks. Holds nothing that the state does not determine.
-#[derive(Clone, Debug, Default)]
-pub struct RoutingCache {
-    digest: [u8; 32],
-    table: Option<Arc<RoutingTable>>,
-}
-
-impl RoutingCache {
-    /// An empty cache.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The table of `record`, if that is what is here.
-    fn find(&self, record: &RoutingRecord) -> Option<Arc<RoutingTable>> {
-        self.table.clone().filter(|_| self.digest == record.digest)
-    }
-
-    fn keep(&mut self, record: &RoutingRecord, table: RoutingTable) -> Arc<RoutingTable> {
-        let table = Arc::new(table);
-        self.digest = record.digest;
-        self.table = Some(table.clone());
-        table
-    }
-}
-
-impl Ledger<'_> {
-    /// Builds the table of the current epoch from the state. At a boundary, `before` is the table of the
-    /// epoch that closed: rows that are in it and did not change are not read again.
-    fn build_table(&mut self, before: Option<&RoutingTable>) -> Result<RoutingTable, Stop> {
-        let count = self.hot.counters.live_models;
-        let keys: Vec<Vec<u8>> = (0..count).map(|index| LIVE_MODEL_AT.key(&index)).collect();
-        self.prefetch(&keys)?;
-        let mut ids = Vec::new();
-        for index in 0..count {
-            ids.push(self.expect(&LIVE_MODEL_AT, &index)?);
-        }
-        let keys: Vec<Vec<u8>> = ids
-            .iter()
-            .flat_map(|id| [MODELS.key(id), POOLS.key(&PoolId::Model(*id))])
-            .collect();
-        self.prefetch(&keys)?;
-        let mut known = BTreeMap::new();
-        if let Some(before) = before {
-            known.extend(before.entries.iter().map(|entry| entry.id).zip(0..));
-        }
-        let mut competing = Vec::with_capacity(ids.len());
-        for id in &ids {
-            let model = self.expect(&MODELS, id)?;
-            if model.status != ModelStatus::Active {
-                continue;
-            }
-            let weights = model.weights.or_broken("an active model without weights")?;
-            // New weights come with a new embedding.
-            let place = known.get(id).filter(|_| weights.active_from < self.epoch());
-            competing.push((*id, weights.committed.sequence, place.copied()));
-        }
-        let keys: Vec<Vec<u8>> = competing
-            .iter()
-            .filter(|(_, _, place)| place.is_none())
-            .map(|(id, _, _)| EMBEDDINGS.key(id))
-            .collect();
-        self.prefetch(&keys)?;
-        let mut table = RoutingTable::new(self.hot.params.architecture.embedding_dim);
-        table.entries.reserve_exact(competing.len());
-        table.rows.reserve_exact(competing.len() * table.stride);
-        for (id, sequence, place) in competing {
-            let stake = self.expect(&POOLS, &PoolId::Model(id))?.counted;
-            match before.zip(place) {
-                Some((before, place)) => table.push_row(id, sequence, stake, before.row(place)),
-                None => table.push(id, sequence, stake, &self.expect(&EMBEDDINGS, &id)?),
-            }
-        }
-        Ok(table)
-    }
-
-    /// At a boundary: builds the new epoch's table and records its digest.
-    pub(crate) fn renew_table(&mut self, cache: &mut RoutingCache) -> Result<(), Stop> {
-        let before = cache.find(&self.expect(&ROUTING, &())?);
-        let table = self.build_table(before.as_deref())?;
-        let record = table.record();
-        self.set(&ROUTING, &(), &record);
-        self.hot.now.models = record.models;
-        cache.keep(&record, table);
-        Ok(())
-    }
-
-    /// The epoch's table, from the cache if that has it.
-    pub(crate) fn table(&mut self, cache: &mut RoutingCache) -> Result<Arc<RoutingTable>, Stop> {
-        let record = self.expect(&ROUTING, &())?;
-        if let Some(table) = cache.find(&record) {
-            return Ok(table);
-        }
-        let table = self.build_table(None)?;
-        if table.record() != record {
-            return Err(Broken("routing table").into());
-        }
-        Ok(cache.keep(&record, table))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use soma_types::Seed;
 
+    use std::sync::OnceLock;
+
+    use soma_types::Shannons;
+
     use super::*;
+    use crate::fixed::ln_q46;
 
     #[test]
     fn a_standard_deviation_is_worth_a_factor_of_e_to_the_fourth() {

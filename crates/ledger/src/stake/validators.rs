@@ -8,9 +8,9 @@ use soma_types::{
 };
 
 use crate::{
-    bank::Ledger,
     error::Stop,
-    staking::is_mature,
+    ledger::Ledger,
+    stake::pool::is_mature,
     tables::{NETWORK_KEYS, POOLS, VALIDATOR_AT, VALIDATORS},
 };
 

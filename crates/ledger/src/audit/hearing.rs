@@ -32,9 +32,9 @@ use soma_types::{
 };
 
 use crate::{
-    audit::{auditors_of, count},
-    bank::Ledger,
+    audit::{count::count, draw::auditors_of},
     error::Stop,
+    ledger::Ledger,
     tables::{COMMITTEES, DUTIES, EPOCHS, SUBMISSIONS, TARGETS},
 };
 

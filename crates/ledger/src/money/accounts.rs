@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use soma_types::{Address, Rejection, Shannons, event::Event, objects::Account, transaction::Payment};
 
 use crate::{
-    bank::Ledger,
     error::{OrBroken, Stop},
+    ledger::Ledger,
     tables::ACCOUNTS,
 };
 

@@ -20,8 +20,9 @@ use soma_types::{
 };
 
 use crate::{
-    bank::{Bucket, Ledger},
     error::{OrBroken, Stop},
+    ledger::Ledger,
+    money::bank::Bucket,
     tables::{
         CLAIMS, EXPIRIES_LEN, EXPIRY_AT, MODELS, SUBMISSION_AT, SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGETS,
     },

@@ -14,43 +14,22 @@
 //! A seat earns its share of the pot by stake, times min(1, 2 * blocks proposed / expected), times the
 //! share of its audits *in* E in which it agreed with the majority. What it does not earn returns.
 
+use soma_routing::fixed::mul_div;
 use soma_types::{
     Shannons,
     event::Event,
     objects::{AuditOutcome, EpochRecord, Seat, Submission, SubmissionStatus},
-    params::Params,
     transaction::{BasisPoints, PoolId, Verdict},
 };
 
 use crate::{
-    bank::{Bucket, Ledger},
     error::{Broken, OrBroken, Stop},
-    fixed::mul_div,
+    ledger::Ledger,
+    money::{bank::Bucket, split::Split},
     tables::{
         AUDIT_OUTCOMES, COMMITTEES, DUTIES, EPOCHS, MODELS, SUBMISSION_EMBEDDINGS, SUBMISSIONS, WINNER_AT,
     },
 };
-
-/// How an epoch's rewards are divided. Never more than fresh and reserve together.
-pub(crate) struct Split {
-    /// The validators' part, rent aside.
-    pub validators: Shannons,
-    /// What each hit earns. Even, so that submitter and model get the same.
-    pub per_hit: Shannons,
-}
-
-impl Split {
-    /// Of an epoch with these `hits`; with none, `per_hit` is the most that one can earn.
-    pub(crate) fn new(params: &Params, fresh: Shannons, reserve: Shannons, hits: u64) -> Self {
-        let validators = params.validator_share.of(fresh);
-        // Parts of the supply: their sum fits.
-        let targets = fresh.0 - validators.0 + reserve.0 / params.emission_epochs;
-        Self {
-            validators,
-            per_hit: Shannons(targets / hits.max(params.hits_goal) / 2 * 2),
-        }
-    }
-}
 
 /// What a hit's model earns: its owner's commission, and its pool's part.
 fn model_parts(reward_per_hit: Shannons, commission: BasisPoints) -> (Shannons, Shannons) {
@@ -289,7 +268,7 @@ impl Ledger<'_> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use soma_types::amount::MAX_SUPPLY;
+    use soma_types::{amount::MAX_SUPPLY, params::Params};
 
     use super::*;
 

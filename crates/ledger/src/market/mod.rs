@@ -1,0 +1,7 @@
+//! The market: models that compete, targets and who is routed to them, and the submissions that race for them.
+
+pub(crate) mod difficulty;
+pub(crate) mod models;
+pub(crate) mod routing;
+pub(crate) mod submissions;
+pub(crate) mod targets;
