@@ -14,10 +14,7 @@ use soma_types::{
 use crate::{
     error::{Broken, Error, Stop},
     state::State,
-    tables::{
-        AUDIT_OUTCOMES, CHALLENGED_AT, CHALLENGES_LEN, EPOCHS, SUBMISSION_AT, SUBMISSIONS, TARGET_AT,
-        TARGETS, WINNER_AT,
-    },
+    tables::{AUDIT_OUTCOMES, CHALLENGES, EPOCHS, SUBMISSION_AT, SUBMISSIONS, TARGET_AT, TARGETS, WINNER_AT},
 };
 
 /// The keys of what is history of `epoch`, which must be settled. `first_submission` is the number of
@@ -57,8 +54,8 @@ fn collect(state: &mut dyn State, epoch: Epoch, first_submission: u64) -> Result
             keys.push(AUDIT_OUTCOMES.key(&id));
         }
     }
-    let challenges = CHALLENGES_LEN.get(state, &epoch)?.unwrap_or(0);
-    keys.extend((0..challenges).map(|index| CHALLENGED_AT.key(&(epoch, index))));
-    keys.push(CHALLENGES_LEN.key(&epoch));
+    let challenges = CHALLENGES.len(state, &epoch)?;
+    keys.extend((0..challenges).map(|index| CHALLENGES.entry_key(&epoch, index)));
+    keys.push(CHALLENGES.length_key(&epoch));
     Ok(keys)
 }

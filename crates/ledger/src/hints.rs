@@ -9,7 +9,7 @@ use soma_types::{
 
 use crate::tables::{
     ACCOUNTS, AUDIT_VOTES, CLAIMS, COMMITTEES, COUNTERS, EPOCH, MODELS, NETWORK, NETWORK_KEYS, PARAMS,
-    PENDING_PROPOSALS, POOLS, POSITIONS, PROPOSALS, REVEALED_EMBEDDINGS, ROUTING, STAKES_LEN, SUBMISSIONS,
+    PENDING_PROPOSALS, POOLS, POSITIONS, PROPOSALS, REVEALED_EMBEDDINGS, ROUTING, STAKES, SUBMISSIONS,
     SUPPLY, TARGETS, VALIDATORS,
 };
 
@@ -41,13 +41,13 @@ pub fn transaction_keys(transaction: &VerifiedTransaction, epoch: soma_types::Ep
             owner,
             POOLS.key(pool),
             POSITIONS.key(&(*pool, sender)),
-            STAKES_LEN.key(&sender),
+            STAKES.length_key(&sender),
         ]
     };
     match &transaction.transaction().kind {
         Kind::Transfer { payments } => keys.extend(payments.iter().map(|payment| ACCOUNTS.key(&payment.to))),
         Kind::AddStake { pool, .. } | Kind::WithdrawStake { pool, .. } => keys.extend(pool_keys(pool)),
-        Kind::CreateModel { .. } => keys.push(STAKES_LEN.key(&sender)),
+        Kind::CreateModel { .. } => keys.push(STAKES.length_key(&sender)),
         Kind::CommitModel { model, .. } => keys.extend(pool_keys(&PoolId::Model(*model))),
         Kind::RevealModel { model, .. } => keys.extend([MODELS.key(model), REVEALED_EMBEDDINGS.key(model)]),
         Kind::SetModelCommission { model, .. } | Kind::DeactivateModel { model } => {

@@ -19,7 +19,7 @@ use soma_types::{
 };
 
 use crate::{
-    error::{Broken, Stop},
+    error::{Broken, OrBroken, Stop},
     state::State,
 };
 
@@ -91,6 +91,84 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
     #[cfg(test)]
     pub(crate) const fn prefix(&self) -> u8 {
         self.prefix
+    }
+}
+
+/// An index of a queue. Both kinds are on the disk already.
+pub(crate) trait Index: Copy + Ord + Default + BorshSerialize + BorshDeserialize {
+    /// The one after it.
+    fn next(self) -> Option<Self>;
+}
+
+impl Index for u32 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+impl Index for u64 {
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// For each key a list that grows at its end: how long it is, and what lies at each index.
+pub(crate) struct Queue<K, I, V> {
+    lengths: Table<K, I>,
+    entries: Table<(K, I), V>,
+}
+
+impl<K, I, V> Queue<K, I, V>
+where
+    K: Clone + BorshSerialize,
+    I: Index,
+    V: BorshSerialize + BorshDeserialize,
+{
+    /// The key of the length of `key`'s list.
+    pub(crate) fn length_key(&self, key: &K) -> Vec<u8> {
+        self.lengths.key(key)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn entries_prefix(&self) -> u8 {
+        self.entries.prefix()
+    }
+
+    /// The key of an entry.
+    pub(crate) fn entry_key(&self, key: &K, index: I) -> Vec<u8> {
+        self.entries.key(&(key.clone(), index))
+    }
+
+    pub(crate) fn len(&self, state: &mut dyn State, key: &K) -> Result<I, Stop> {
+        Ok(self.lengths.get(state, key)?.unwrap_or_default())
+    }
+
+    pub(crate) fn push(&self, state: &mut dyn State, key: &K, value: &V) -> Result<(), Stop> {
+        let end = self.len(state, key)?;
+        let length = end.next().or_broken("a queue is full")?;
+        self.entries.set(state, &(key.clone(), end), value);
+        self.lengths.set(state, key, &length);
+        Ok(())
+    }
+
+    /// What lies at `index`, which must be there.
+    pub(crate) fn at(&self, state: &mut dyn State, key: &K, index: I) -> Result<V, Stop> {
+        self.entries.expect(state, &(key.clone(), index))
+    }
+
+    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so whoever walks a
+    /// list from its beginning leaves nothing behind.
+    pub(crate) fn take(&self, state: &mut dyn State, key: &K, index: I) -> Result<Option<V>, Stop> {
+        let length = self.len(state, key)?;
+        if index >= length {
+            if length > I::default() {
+                self.lengths.remove(state, key);
+            }
+            return Ok(None);
+        }
+        let value = self.at(state, key, index)?;
+        self.entries.remove(state, &(key.clone(), index));
+        Ok(Some(value))
     }
 }
 
@@ -168,6 +246,17 @@ macro_rules! tables {
     };
 }
 
+macro_rules! queues {
+    ($( $lengths:literal $entries:literal $name:ident: $key:ty, $index:ty => $value:ty, $what:literal; )*) => {
+        $( pub(crate) const $name: Queue<$key, $index, $value> = Queue {
+            lengths: Table::new($lengths, concat!("number of ", $what)),
+            entries: Table::new($entries, concat!($what, " by index")),
+        }; )*
+        #[cfg(test)]
+        const QUEUE_PREFIXES: &[u8] = &[$($lengths, $entries),*];
+    };
+}
+
 tables! {
     1 NETWORK: () => NetworkRecord, "network";
     2 PARAMS: () => Params, "parameters";
@@ -178,9 +267,6 @@ tables! {
     7 POOLS: PoolId => Pool, "pool";
     8 POSITIONS: (PoolId, Address) => Position, "position";
     9 PRICES: (PoolId, Epoch) => PoolPrice, "pool price";
-    10 UNBONDING: (Epoch, u64) => Unbonding, "unbonding by release";
-    11 STAKES_LEN: Address => u64, "number of stakes";
-    12 STAKE_AT: (Address, u64) => PoolId, "stake by index";
     13 VALIDATORS: Address => Validator, "validator";
     14 VALIDATOR_AT: u64 => Address, "validator by index";
     15 NETWORK_KEYS: PublicKey => Address, "network key";
@@ -197,32 +283,55 @@ tables! {
     26 TARGETS: TargetId => Target, "target";
     27 TARGET_AT: (Epoch, u64) => TargetId, "target by index";
     28 OPEN_TARGET_AT: u32 => TargetId, "open target by slot";
-    29 SETTLEMENTS_LEN: Height => u32, "number of settlements";
-    30 SETTLEMENT_AT: (Height, u32) => TargetId, "settlement by index";
     31 SUBMISSIONS: SubmissionId => Submission, "submission";
     32 SUBMISSION_AT: u64 => SubmissionId, "submission by index";
     33 SUBMISSION_EMBEDDINGS: SubmissionId => Embedding, "submission embedding";
-    34 EXPIRIES_LEN: Height => u32, "number of expiries";
-    35 EXPIRY_AT: (Height, u32) => SubmissionId, "expiry by index";
     36 CLAIMS: ContentHash => DataClaim, "data claim";
     37 WINNER_AT: (Epoch, u64) => SubmissionId, "winner by index";
     38 AUDIT_VOTES: (SubmissionId, AuditStage, Address) => AuditVote, "audit vote";
     39 AUDIT_OUTCOMES: SubmissionId => AuditOutcome, "audit outcome";
     40 EPOCHS: Epoch => EpochRecord, "epoch record";
-    41 CHALLENGES_LEN: Epoch => u64, "number of challenges";
-    42 CHALLENGED_AT: (Epoch, u64) => SubmissionId, "challenged winner by index";
     43 PROPOSALS: u64 => Proposal, "proposal";
     44 PENDING_PROPOSALS: () => Vec<PendingProposal>, "pending proposals";
-    45 UNBONDING_LEN: Epoch => u64, "number of releases";
+}
+
+queues! {
+    45 10 RELEASES: Epoch, u64 => Unbonding, "releases";
+    11 12 STAKES: Address, u64 => PoolId, "stakes";
+    29 30 SETTLEMENTS: Height, u32 => TargetId, "settlements";
+    34 35 EXPIRIES: Height, u32 => SubmissionId, "expiries";
+    41 42 CHALLENGES: Epoch, u64 => SubmissionId, "challenges";
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::state::MemoryState;
+
+    #[test]
+    fn a_queue_that_was_walked_leaves_nothing() {
+        let (mut state, at) = (MemoryState::new(), Height(7));
+        let ids = [1, 2, 3].map(|byte| TargetId([byte; 32]));
+        for id in &ids {
+            SETTLEMENTS.push(&mut state, &at, id).unwrap();
+        }
+        SETTLEMENTS.push(&mut state, &Height(8), &ids[0]).unwrap();
+        assert_eq!(SETTLEMENTS.len(&mut state, &at), Ok(3));
+        assert_eq!(SETTLEMENTS.at(&mut state, &at, 1), Ok(ids[1]));
+        for (index, id) in (0..).zip(&ids) {
+            assert_eq!(SETTLEMENTS.take(&mut state, &at, index), Ok(Some(*id)));
+        }
+        assert_eq!(SETTLEMENTS.take(&mut state, &at, 3), Ok(None));
+        assert_eq!(state.iter().count(), 2, "the other height's length and entry");
+        assert_eq!(SETTLEMENTS.take(&mut state, &at, 0), Ok(None));
+    }
 
     #[test]
     fn tables_do_not_overlap() {
-        assert!(PREFIXES.windows(2).all(|pair| pair[0] < pair[1]));
+        let all = [PREFIXES, QUEUE_PREFIXES].concat();
+        assert_eq!(BTreeSet::from_iter(&all).len(), all.len());
         assert_ne!(
             ACCOUNTS.key(&Address([1; 32])),
             POOLS.key(&PoolId::Validator(Address([1; 32])))

@@ -91,11 +91,7 @@ pub(crate) fn apply(
     let (fee, mut account) = admit(&mut ledger, transaction)?;
 
     // It is included: the fee is paid whatever happens.
-    ledger.collect_fee(fee)?;
-    account.balance = account
-        .balance
-        .checked_sub(fee)
-        .or_broken("a fee was not covered")?;
+    ledger.charge(&mut account, fee)?;
     account.nonce = account.nonce.checked_add(1).or_broken("a nonce overflowed")?;
     ledger.set(&ACCOUNTS, &sender, &account);
     ledger.hot.now.transactions += 1;

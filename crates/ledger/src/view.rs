@@ -129,8 +129,6 @@ getters! {
     submission_embedding(submission: SubmissionId) -> Embedding = SUBMISSION_EMBEDDINGS;
     /// The winner at a position of an epoch's list, `0..hits`.
     winner_at(epoch: Epoch, index: u64) -> SubmissionId = WINNER_AT;
-    /// How many of an epoch's winners were challenged.
-    challenges(epoch: Epoch) -> u64 = CHALLENGES_LEN;
     /// Whose data a content hash is.
     data_claim(hash: ContentHash) -> DataClaim = CLAIMS;
     /// One auditor's work on one winner in one stage of its audit.
@@ -194,22 +192,30 @@ pub fn stake(state: &mut dyn State, pool: PoolId, owner: Address) -> Read<Stake>
     })
 }
 
+/// How many of an epoch's winners were challenged.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn challenges(state: &mut dyn State, epoch: Epoch) -> Read<u64> {
+    read(tables::CHALLENGES.len(state, &epoch))
+}
+
 /// Up to `limit` of an account's stakes, from position `start` of its list, and the list's length.
 /// Stakes that were withdrawn in full are listed with zeros.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn stakes(state: &mut dyn State, owner: Address, start: u64, limit: u64) -> Read<(Vec<Stake>, u64)> {
-    let count = read(tables::STAKES_LEN.get(state, &owner))?.unwrap_or(0);
+    let count = read(tables::STAKES.len(state, &owner))?;
     let indices = start.min(count)..start.saturating_add(limit).min(count);
     let keys: Vec<Vec<u8>> = indices
         .clone()
-        .map(|index| tables::STAKE_AT.key(&(owner, index)))
+        .map(|index| tables::STAKES.entry_key(&owner, index))
         .collect();
     state.prefetch(&keys)?;
     let mut list = Vec::new();
     for index in indices {
-        let pool = read(tables::STAKE_AT.expect(state, &(owner, index)))?;
+        let pool = read(tables::STAKES.at(state, &owner, index))?;
         list.push(stake(state, pool, owner)?);
     }
     Ok((list, count))
@@ -320,10 +326,10 @@ pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<
         let Some(closed) = ledger.epoch().minus(1) else {
             return Ok(Vec::new());
         };
-        let count = ledger.get(&tables::CHALLENGES_LEN, &closed)?.unwrap_or(0);
+        let count = tables::CHALLENGES.len(ledger.state, &closed)?;
         let mut ids = Vec::new();
         for index in start..end.min(count) {
-            ids.push(ledger.expect(&tables::CHALLENGED_AT, &(closed, index))?);
+            ids.push(tables::CHALLENGES.at(ledger.state, &closed, index)?);
         }
         let mut tasks = tasks_of(ledger, &ids)?;
         let now = ledger.hot.now;

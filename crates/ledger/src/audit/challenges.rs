@@ -23,7 +23,7 @@ use crate::{
     ledger::Ledger,
     money::bank::Bucket,
     money::bonds::finders_share,
-    tables::{CHALLENGED_AT, CHALLENGES_LEN, SUBMISSIONS, TARGETS},
+    tables::{CHALLENGES, SUBMISSIONS, TARGETS},
 };
 
 impl Ledger<'_> {
@@ -61,9 +61,7 @@ impl Ledger<'_> {
             end: None,
         });
         self.set(&SUBMISSIONS, id, &submission);
-        let count = self.get(&CHALLENGES_LEN, &epoch)?.unwrap_or(0);
-        self.set(&CHALLENGED_AT, &(epoch, count), id);
-        self.set(&CHALLENGES_LEN, &epoch, &(count + 1));
+        CHALLENGES.push(self.state, &epoch, id)?;
         self.emit(Event::SubmissionChallenged {
             submission: *id,
             challenger: *sender,

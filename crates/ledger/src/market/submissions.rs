@@ -23,9 +23,7 @@ use crate::{
     error::{OrBroken, Stop},
     ledger::Ledger,
     money::bank::Bucket,
-    tables::{
-        CLAIMS, EXPIRIES_LEN, EXPIRY_AT, MODELS, SUBMISSION_AT, SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGETS,
-    },
+    tables::{CLAIMS, EXPIRIES, MODELS, SUBMISSION_AT, SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGETS},
 };
 
 /// Most candidates in one race.
@@ -70,9 +68,7 @@ impl Ledger<'_> {
         self.hot.counters.submissions += 1;
         self.hot.now.submissions_committed += 1;
         let expires = self.block.height.plus(self.hot.params.reveal_blocks).next();
-        let count = self.get(&EXPIRIES_LEN, &expires)?.unwrap_or(0);
-        self.set(&EXPIRY_AT, &(expires, count), &id);
-        self.set(&EXPIRIES_LEN, &expires, &(count + 1));
+        EXPIRIES.push(self.state, &expires, &id)?;
         self.emit(Event::SubmissionCommitted {
             submission: id,
             target: *target_id,
@@ -258,15 +254,9 @@ impl Ledger<'_> {
     /// last.
     pub(crate) fn expire(&mut self, index: u32) -> Result<bool, Stop> {
         let height = self.block.height;
-        let count = self.get(&EXPIRIES_LEN, &height)?.unwrap_or(0);
-        if index >= count {
-            if count > 0 {
-                self.remove(&EXPIRIES_LEN, &height);
-            }
+        let Some(id) = EXPIRIES.take(self.state, &height, index)? else {
             return Ok(false);
-        }
-        let id = self.expect(&EXPIRY_AT, &(height, index))?;
-        self.remove(&EXPIRY_AT, &(height, index));
+        };
         let mut submission = self.expect(&SUBMISSIONS, &id)?;
         if submission.status != SubmissionStatus::Committed {
             return Ok(true);

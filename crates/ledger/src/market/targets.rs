@@ -22,10 +22,7 @@ use crate::{
     ledger::Ledger,
     market::difficulty::threshold_q30,
     money::bank::Bucket,
-    tables::{
-        CLAIMS, MODELS, OPEN_TARGET_AT, SETTLEMENT_AT, SETTLEMENTS_LEN, SUBMISSIONS, TARGET_AT, TARGETS,
-        WINNER_AT,
-    },
+    tables::{CLAIMS, MODELS, OPEN_TARGET_AT, SETTLEMENTS, SUBMISSIONS, TARGET_AT, TARGETS, WINNER_AT},
 };
 
 impl Ledger<'_> {
@@ -85,9 +82,7 @@ impl Ledger<'_> {
             return Ok(at);
         }
         let at = self.block.height.plus(self.hot.params.settlement_blocks);
-        let count = self.get(&SETTLEMENTS_LEN, &at)?.unwrap_or(0);
-        self.set(&SETTLEMENT_AT, &(at, count), &target.id);
-        self.set(&SETTLEMENTS_LEN, &at, &(count + 1));
+        SETTLEMENTS.push(self.state, &at, &target.id)?;
         target.status = TargetStatus::Settling { at };
         Ok(at)
     }
@@ -95,15 +90,9 @@ impl Ledger<'_> {
     /// Settles the race that is `index`th in the queue of height `at`. Returns `None` past the queue's
     /// end, else the slot that became free, if the target was filled.
     pub(crate) fn settle(&mut self, at: Height, index: u32) -> Result<Option<Option<u32>>, Stop> {
-        let count = self.get(&SETTLEMENTS_LEN, &at)?.unwrap_or(0);
-        if index >= count {
-            if count > 0 {
-                self.remove(&SETTLEMENTS_LEN, &at);
-            }
+        let Some(id) = SETTLEMENTS.take(self.state, &at, index)? else {
             return Ok(None);
-        }
-        let id = self.expect(&SETTLEMENT_AT, &(at, index))?;
-        self.remove(&SETTLEMENT_AT, &(at, index));
+        };
         let mut target = self.expect(&TARGETS, &id)?;
         let keys: Vec<Vec<u8>> = target
             .candidates

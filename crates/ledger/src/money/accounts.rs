@@ -7,13 +7,9 @@
 
 use std::collections::BTreeSet;
 
-use soma_types::{Address, Rejection, Shannons, event::Event, objects::Account, transaction::Payment};
+use soma_types::{Address, Rejection, Shannons, event::Event, transaction::Payment};
 
-use crate::{
-    error::{OrBroken, Stop},
-    ledger::Ledger,
-    tables::ACCOUNTS,
-};
+use crate::{error::Stop, ledger::Ledger, tables::ACCOUNTS};
 
 impl Ledger<'_> {
     /// Pays each of `payments` from `sender` and opens the accounts that it takes, all or none.
@@ -44,21 +40,13 @@ impl Ledger<'_> {
         }
 
         // The sender can pay: from here on nothing is rejected.
-        account.balance = balance
-            .checked_sub(needed)
-            .or_broken("a balance went below zero")?;
+        self.charge(&mut account, prices)?;
         self.set(&ACCOUNTS, sender, &account);
-        self.collect_fee(prices)?;
         for address in opened {
             self.emit(Event::AccountOpened { address, price });
         }
+        self.pay(sender, payments)?;
         for payment in payments {
-            let mut payee: Account = self.account(&payment.to)?;
-            payee.balance = payee
-                .balance
-                .checked_add(payment.amount)
-                .or_broken("a balance overflowed")?;
-            self.set(&ACCOUNTS, &payment.to, &payee);
             self.emit(Event::Paid {
                 from: *sender,
                 to: payment.to,

@@ -1,6 +1,6 @@
 //! The only code that moves money: always out of one bucket into another, so their sum cannot change.
 
-use soma_types::{Address, Rejection, Shannons, objects::Account};
+use soma_types::{Address, Rejection, Shannons, objects::Account, transaction::Payment};
 
 use crate::{
     error::{Broken, OrBroken, Stop},
@@ -89,6 +89,31 @@ impl Ledger<'_> {
             })?;
         self.set(&ACCOUNTS, address, &account);
         Ok(self.shift(Bucket::Balances, to, amount)?)
+    }
+
+    /// Takes a fee from `account`, which covers it. Whoever calls stores the account.
+    pub(crate) fn charge(&mut self, account: &mut Account, fee: Shannons) -> Result<(), Stop> {
+        account.balance = account
+            .balance
+            .checked_sub(fee)
+            .or_broken("a fee was not covered")?;
+        self.collect_fee(fee)
+    }
+
+    /// Makes `payments` out of the balance of `sender`, which covers them.
+    pub(crate) fn pay(&mut self, sender: &Address, payments: &[Payment]) -> Result<(), Stop> {
+        let mut account = self.account(sender)?;
+        for payment in payments {
+            account.balance = account
+                .balance
+                .checked_sub(payment.amount)
+                .or_broken("a payment was not covered")?;
+        }
+        self.set(&ACCOUNTS, sender, &account);
+        for payment in payments {
+            self.credit(&payment.to, payment.amount, Bucket::Balances)?;
+        }
+        Ok(())
     }
 
     /// Sends `amount` of `from` to the reward pool as a forfeit.

@@ -26,7 +26,7 @@ use crate::{
         pool::{MATURING_EPOCHS, VIRTUAL_SHARES, added_in, bought, counting, face_value, shares_for, worth},
         slash::{slash_added, slash_unbonding},
     },
-    tables::{MODELS, POOLS, POSITIONS, PRICES, STAKE_AT, STAKES_LEN, UNBONDING, UNBONDING_LEN, VALIDATORS},
+    tables::{MODELS, POOLS, POSITIONS, PRICES, RELEASES, STAKES, VALIDATORS},
 };
 
 /// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was withdrawn in an epoch's
@@ -102,10 +102,7 @@ impl Ledger<'_> {
 
     /// Lists a new position among its owner's.
     pub(crate) fn index_position(&mut self, id: PoolId, owner: &Address) -> Result<(), Stop> {
-        let count = self.get(&STAKES_LEN, owner)?.unwrap_or(0);
-        self.set(&STAKE_AT, &(*owner, count), &id);
-        self.set(&STAKES_LEN, owner, &(count + 1));
-        Ok(())
+        STAKES.push(self.state, owner, &id)
     }
 
     pub(crate) fn add_stake(&mut self, sender: &Address, id: PoolId, amount: Shannons) -> Result<(), Stop> {
@@ -247,21 +244,15 @@ impl Ledger<'_> {
             return Ok(());
         }
         self.shift(Bucket::Pools, Bucket::Unbonding, amount)?;
-        let index = self.get(&UNBONDING_LEN, &release)?.unwrap_or(0);
-        self.set(
-            &UNBONDING,
-            &(release, index),
-            &Unbonding {
-                owner: *owner,
-                amount,
-                release,
-                pool: id,
-                withdrawn: self.epoch(),
-                slashed: pool.slashed.is_some(),
-            },
-        );
-        self.set(&UNBONDING_LEN, &release, &(index + 1));
-        Ok(())
+        let entry = Unbonding {
+            owner: *owner,
+            amount,
+            release,
+            pool: id,
+            withdrawn: self.epoch(),
+            slashed: pool.slashed.is_some(),
+        };
+        RELEASES.push(self.state, &release, &entry)
     }
 
     /// Pays stake whose wait is over, a bounded number a block. In the order of release, for a vote can make later
@@ -269,11 +260,10 @@ impl Ledger<'_> {
     pub(crate) fn release_unbonded(&mut self) -> Result<(), Stop> {
         let mut left = RELEASES_PER_BLOCK;
         while left > 0 && self.hot.counters.release_epoch <= self.epoch() {
-            let key = (self.hot.counters.release_epoch, self.hot.counters.release_index);
-            let Some(entry) = self.get(&UNBONDING, &key)? else {
+            let (epoch, index) = (self.hot.counters.release_epoch, self.hot.counters.release_index);
+            let Some(entry) = RELEASES.take(self.state, &epoch, index)? else {
                 // Whatever is withdrawn is released in a later epoch than this one.
-                self.remove(&UNBONDING_LEN, &key.0);
-                self.hot.counters.release_epoch = key.0.next();
+                self.hot.counters.release_epoch = epoch.next();
                 self.hot.counters.release_index = 0;
                 continue;
             };
@@ -281,7 +271,6 @@ impl Ledger<'_> {
             let amount = entry.amount.saturating_sub(lost);
             self.shift(Bucket::Unbonding, Bucket::Burned, lost)?;
             self.credit(&entry.owner, amount, Bucket::Unbonding)?;
-            self.remove(&UNBONDING, &key);
             self.hot.counters.release_index += 1;
             left -= 1;
             self.emit(Event::Unbonded {

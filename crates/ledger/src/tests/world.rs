@@ -19,7 +19,7 @@ use soma_types::{
 use super::{missing::execute_lazily, naive::Economy};
 use crate::{
     Block, BlockOutcome, Executor, MemoryState, RoutingCache, execute_block, initialize,
-    tables::{ACCOUNTS, POOLS, SUBMISSIONS, UNBONDING},
+    tables::{ACCOUNTS, POOLS, RELEASES, SUBMISSIONS},
     view,
 };
 
@@ -323,7 +323,7 @@ impl World {
         let staked = stakes.iter().map(|stake| stake.counting.0 + stake.pending.0);
         let mut wealth = self.balance(who) + staked.sum::<u64>();
         for (key, value) in self.state.iter() {
-            if key[0] == UNBONDING.prefix() {
+            if key[0] == RELEASES.entries_prefix() {
                 let unbonding: Unbonding = borsh::from_slice(value).unwrap();
                 if unbonding.owner == owner {
                     wealth += unbonding.amount.0;
@@ -506,7 +506,7 @@ impl World {
                     add(&mut counted.pools, amount);
                 }
                 add(&mut counted.pending, pool.pending);
-            } else if key[0] == UNBONDING.prefix() {
+            } else if key[0] == RELEASES.entries_prefix() {
                 add(
                     &mut counted.unbonding,
                     borsh::from_slice::<Unbonding>(value).unwrap().amount,

@@ -383,7 +383,7 @@ pub async fn audits(
     let record = reader.read(|state| view::epoch_record(state, closed)).await?;
     let winners = record.map_or(0, |record| record.state.hits);
     let challenges = reader.read(|state| view::challenges(state, closed)).await?;
-    let end = winners + challenges.unwrap_or(0);
+    let end = winners + challenges;
     let found = scan(&mut reader, start..end, part.limit(), |state, index| {
         let task = match index.checked_sub(winners) {
             None => view::audit_tasks(state, index, index + 1)?,
