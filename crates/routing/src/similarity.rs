@@ -6,6 +6,7 @@
 
 use soma_types::Embedding;
 
+#[cfg(target_arch = "x86_64")]
 use crate::vnni::Vnni;
 #[cfg(target_arch = "x86_64")]
 use pulp::{
@@ -30,6 +31,7 @@ trait Multiplier: Copy {
 }
 
 /// Wrapping sums never wrap here; see the module's head.
+#[cfg(target_arch = "x86_64")]
 fn sum(parts: &[i32]) -> i32 {
     parts.iter().fold(0, |sum, part| sum.wrapping_add(*part))
 }

@@ -19,60 +19,38 @@ pub(crate) const LINE: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Lanes(pub(crate) [i32; LANES]);
 
-/// Proof that this processor has the instructions.
+/// Proof that this processor has the instructions. No other kind of processor can have one, so that what follows is written
+/// once for all of them, and there can't be called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vnni(
     #[cfg(target_arch = "x86_64")] (),
     #[cfg(not(target_arch = "x86_64"))] std::convert::Infallible,
 );
 
-#[cfg(not(target_arch = "x86_64"))]
 impl Vnni {
     pub(crate) fn detect() -> Option<Self> {
-        None
-    }
-
-    pub(crate) fn run<T>(self, _: impl FnOnce() -> T) -> T {
-        match self.0 {}
-    }
-
-    pub(crate) fn tile<const G: usize, const R: usize>(
-        self,
-        _: &[Four],
-        _: &[[Lanes; G]],
-    ) -> [[Lanes; G]; R] {
-        match self.0 {}
-    }
-
-    pub(crate) fn prefetch(self, _: &[i16]) {
-        match self.0 {}
-    }
-
-    pub(crate) fn reached(self, _: &Lanes, _: &[i64; LANES], _: i64, _: i64) -> u16 {
-        match self.0 {}
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Vnni {
-    pub(crate) fn detect() -> Option<Self> {
-        let here = is_x86_feature_detected!("avx512f")
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
             && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512vnni");
-        here.then_some(Self(()))
+            && is_x86_feature_detected!("avx512vnni")
+        {
+            return Some(Self(()));
+        }
+        None
     }
 
     /// Calls `work`, compiled for these instructions if it is inlined.
     #[inline(always)]
     pub(crate) fn run<T>(self, work: impl FnOnce() -> T) -> T {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-        fn run<T>(work: impl FnOnce() -> T) -> T {
-            work()
-        }
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Vnni` exists only where the processor has these.
-        unsafe { run(work) }
+        unsafe {
+            x86::run(work)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        match (self.0, work) {}
     }
 
     /// The dot products of `R` consecutive rows, which `rows` begins with, and `16 G` targets. The rows' coordinates are
@@ -83,22 +61,37 @@ impl Vnni {
         rows: &[[Four; LINE]],
         targets: &[[[Lanes; G]; LINE]],
     ) -> [[Lanes; G]; R] {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Vnni` exists only where the processor has these.
-        unsafe { x86::tile(rows, targets) }
+        unsafe {
+            x86::tile(rows, targets)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        match (self.0, rows, targets) {}
     }
 
     /// Has a row brought into the cache.
     #[inline(always)]
     pub(crate) fn prefetch(self, row: &[i16]) {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Vnni` exists only where the processor has these.
-        unsafe { x86::prefetch(row) }
+        unsafe {
+            x86::prefetch(row);
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        match (self.0, row) {}
     }
 
     /// In which lanes `factor * limit <= 2^15 dot + slack`, a bit for each, the first lowest.
     #[inline(always)]
     pub(crate) fn reached(self, dots: &Lanes, limits: &[i64; LANES], factor: i64, slack: i64) -> u16 {
+        #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Vnni` exists only where the processor has these.
-        unsafe { x86::reached(dots, limits, factor, slack) }
+        unsafe {
+            x86::reached(dots, limits, factor, slack)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        match (self.0, dots, limits, factor, slack) {}
     }
 }
 
@@ -115,6 +108,11 @@ mod x86 {
     };
 
     use super::{Four, LANES, LINE, Lanes};
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    pub(super) fn run<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
     #[inline]

@@ -6,8 +6,13 @@
 //! define what the fused ones must equal.
 //!
 //! A step's passes run on several threads, each with its own copy of the weights, and their gradients are added in a fixed
-//! order: results do not depend on the number of threads. Weights and moments stay in main memory between steps; a backend
-//! with its own memory will want to keep them there.
+//! order: results do not depend on the number of threads. Nor on the machine, to the last bit, where it has fused
+//! multiply-add: sums have one order whatever the width of its vectors and the size of its caches ([`kernels::gemm`]), and
+//! elementary functions come from `soma-model` (`clippy.toml` forbids the platform's). Weights and moments stay in main
+//! memory between steps; a backend with its own memory will want to keep them there.
+
+// Tests compare with the platform's functions.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod checkpoint;
 pub mod chunk;

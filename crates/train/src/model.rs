@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use soma_model::WeightsError;
+use soma_model::{WeightsError, kernels::Rope};
 use soma_types::Architecture;
 
 use crate::chunk::Batch;
-use crate::kernels::attention::{Rotary, Sizes};
+use crate::kernels::attention::Sizes;
 use crate::ops::Engine;
 use crate::weights::{Named, Weights};
 
@@ -74,30 +74,26 @@ pub struct Transformer {
     predictor: Linear,
 }
 
-/// What the forward pass needs besides weights: the engine, the sizes and the rotary tables. Shared by all threads.
+/// What the forward pass needs besides weights: the engine, the sizes and the table of rotary positions. Shared by all threads.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The form of the operations.
     pub engine: Engine,
     /// The dimensions.
     pub architecture: Architecture,
-    rotary: Arc<Rotary>,
+    rope: Arc<Rope>,
 }
 
 impl Context {
-    /// Builds the rotary tables.
+    /// Builds the table.
     #[must_use]
     pub fn new(engine: Engine, architecture: Architecture) -> Self {
         let a = &architecture;
-        let rotary = Rotary::new(
-            a.max_seq_len as usize,
-            a.head_dim() as usize,
-            f64::from(a.rope_wavelength),
-        );
+        let rope = Rope::new(a.max_seq_len as usize, a.head_dim() as usize, a.rope_wavelength);
         Self {
             engine,
             architecture,
-            rotary: Arc::new(rotary),
+            rope: Arc::new(rope),
         }
     }
 }
@@ -165,7 +161,7 @@ impl Transformer {
                 &layer.attention.value,
             ]
             .map(|linear| linear.forward(engine, normal.clone()));
-            let mixed = engine.attention(heads, &context.rotary, sizes);
+            let mixed = engine.attention(heads, &context.rope, sizes);
             x = x + layer.attention.output.forward(engine, mixed);
             let normal = layer.norm_2.forward(engine, x.clone());
             let inner = engine.gelu(layer.pwff.linear_inner.forward(engine, normal));

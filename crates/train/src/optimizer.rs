@@ -87,8 +87,7 @@ impl Moments {
             return norm;
         }
         self.step += 1;
-        let power = self.step.min(1 << 20) as i32;
-        let (correct_1, correct_2) = (1.0 - BETA_1.powi(power), 1.0 - BETA_2.powi(power));
+        let (correct_1, correct_2) = (1.0 - power(BETA_1, self.step), 1.0 - power(BETA_2, self.step));
         let clip = if norm > update.norm_max {
             (update.norm_max / norm) as f32
         } else {
@@ -123,6 +122,19 @@ impl Moments {
     }
 }
 
+/// base^exponent by repeated squaring, the same on every machine.
+fn power(mut base: f64, mut exponent: u64) -> f64 {
+    let mut product = 1.0;
+    while exponent > 0 {
+        if exponent % 2 == 1 {
+            product *= base;
+        }
+        base *= base;
+        exponent /= 2;
+    }
+    product
+}
+
 /// Adds gradients, tensor by tensor.
 pub fn accumulate(total: &mut Flat, more: &Flat) {
     for (name, more) in more {
@@ -154,6 +166,13 @@ mod tests {
         max_seq_len: 4,
         rope_wavelength: 10,
     };
+
+    #[test]
+    fn powers_are_products() {
+        assert_eq!([0, 1, 2, 5].map(|n| power(0.5, n)), [1.0, 0.5, 0.25, 0.03125]);
+        assert!((power(0.98, 100) - 0.132_619_555_9).abs() < 1e-9);
+        assert_eq!(power(0.9, u64::MAX), 0.0);
+    }
 
     #[test]
     fn the_first_update_moves_by_the_rate_against_the_sign() {

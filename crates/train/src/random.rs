@@ -1,6 +1,8 @@
 //! The trainer's randomness: SplitMix64, a counter-based generator of a few lines, so that a seed means the same on every
 //! machine and in every version of every crate.
 
+use soma_model::elementary64::{ln, sin_cos};
+
 /// A stream of random numbers from a seed.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -35,8 +37,9 @@ impl Random {
         // (0, 1], so that the logarithm is finite.
         let unit = ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
         let angle = (self.next() >> 11) as f64 / (1_u64 << 53) as f64 * std::f64::consts::TAU;
-        let radius = (-2.0 * unit.ln()).sqrt();
-        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+        let radius = (-2.0 * ln(unit)).sqrt();
+        let (sine, cosine) = sin_cos(angle);
+        [(radius * cosine) as f32, (radius * sine) as f32]
     }
 
     /// `count` independent normal numbers of the given standard deviation.
@@ -54,7 +57,8 @@ impl Random {
         let mut out = self.normals(dim * count, 1.0);
         for s in 0..count {
             let norm = (0..dim)
-                .map(|d| f64::from(out[d * count + s]).powi(2))
+                .map(|d| f64::from(out[d * count + s]))
+                .map(|x| x * x)
                 .sum::<f64>()
                 .sqrt();
             for d in 0..dim {

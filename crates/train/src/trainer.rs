@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use soma_model::WeightsError;
+use soma_model::{WeightsError, elementary64::sin_cos};
 use soma_types::Architecture;
 use soma_types::architecture::ArchitectureError;
 
@@ -175,8 +175,9 @@ pub enum TrainError {
 /// Trains a model on a data set, from `init` (a safetensors file) or from fresh weights.
 ///
 /// `progress` is called after every update. Setting `cancel` ends the run after the update in progress, with the weights so
-/// far and a last checkpoint. Equal settings, data and initial weights give equal weights, on any number of threads of one
-/// kind of machine, and across interruptions; but for runs with a time budget.
+/// far and a last checkpoint. Equal settings, data and initial weights give equal weights to the last bit, on any number of
+/// threads of any processor with fused multiply-add (64-bit ARM, and x86-64 since AVX2), and across interruptions; but for
+/// runs with a time budget.
 ///
 /// # Errors
 /// Bad settings or initial weights, an unusable checkpoint, a disk that refuses, or a run that diverges.
@@ -412,7 +413,7 @@ impl TrainConfig {
     /// Linear warmup, then a cosine down to [`FINAL_SHARE`].
     fn rate(&self, step: u64, done: f64) -> f64 {
         let warmup = ((step + 1) as f64 / (self.warmup_steps + 1) as f64).min(1.0);
-        let cosine = 0.5 + 0.5 * (std::f64::consts::PI * done).cos();
+        let cosine = 0.5 + 0.5 * sin_cos(std::f64::consts::PI * done).1;
         self.learning_rate * warmup * (FINAL_SHARE + (1.0 - FINAL_SHARE) * cosine)
     }
 

@@ -1,5 +1,7 @@
 //! The trainer's losses and gradients against the reference vectors, the exact runtime, and burn's own operations.
 
+#![allow(clippy::disallowed_methods)] // differences are measured, not trained on
+
 use std::path::PathBuf;
 
 use serde::Deserialize;

@@ -3,6 +3,8 @@
 //! Rows (queries) are taken in blocks; a block's scores reach only as far as its last row, so about half of the square
 //! is never computed. The probabilities are kept for the backward pass: block after block, `rows x columns` each.
 
+use soma_model::kernels::Rope;
+
 use super::gemm::{Former, Matrix, multiply};
 use super::math::{dot, exp_shifted, max};
 use super::vectorised;
@@ -41,41 +43,6 @@ impl Sizes {
     }
 }
 
-/// Cosines and sines of every position and frequency: `[sequence][head_dim / 2]`.
-#[derive(Clone, Debug)]
-pub struct Rotary {
-    cos: Vec<f32>,
-    sin: Vec<f32>,
-}
-
-impl Rotary {
-    /// theta = position / wavelength^(2 i / head_dim), computed in f64.
-    #[must_use]
-    pub fn new(sequence: usize, head_dim: usize, wavelength: f64) -> Self {
-        let angle = |at: usize| {
-            let (position, i) = (at / (head_dim / 2), at % (head_dim / 2));
-            position as f64 / wavelength.powf(2.0 * i as f64 / head_dim as f64)
-        };
-        let range = 0..sequence * (head_dim / 2);
-        Self {
-            cos: range.clone().map(|at| angle(at).cos() as f32).collect(),
-            sin: range.map(|at| angle(at).sin() as f32).collect(),
-        }
-    }
-
-    /// The cosines, for engines that build tensors of them.
-    #[must_use]
-    pub fn cos(&self) -> &[f32] {
-        &self.cos
-    }
-
-    /// The sines.
-    #[must_use]
-    pub fn sin(&self) -> &[f32] {
-        &self.sin
-    }
-}
-
 /// What the backward pass needs: turned queries (scaled by 1 / sqrt(head_dim)) and keys, `[batch][head][position][dim]`,
 /// and the probabilities.
 #[derive(Clone, Debug)]
@@ -87,14 +54,11 @@ pub struct Saved {
 
 /// Copies one head out of rows, turning the halves (a, b) to (a cos - b sin, b cos + a sin), times `scale`.
 #[inline(always)]
-fn turn(rows: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scale: f32, out: &mut [f32]) {
+fn turn(rows: &[f32], stride: usize, rope: &Rope, head_dim: usize, scale: f32, out: &mut [f32]) {
     let half = head_dim / 2;
     for (t, out) in out.chunks_exact_mut(head_dim).enumerate() {
         let row = &rows[t * stride..t * stride + head_dim];
-        let (cos, sin) = (
-            &rotary.cos[t * half..(t + 1) * half],
-            &rotary.sin[t * half..(t + 1) * half],
-        );
+        let (cos, sin) = rope.at(t);
         let (a, b) = row.split_at(half);
         let (out_a, out_b) = out.split_at_mut(half);
         for i in 0..half {
@@ -106,14 +70,11 @@ fn turn(rows: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scale: f3
 
 /// The inverse of [`turn`] (its transpose), for gradients: out of a head's buffer, into rows.
 #[inline(always)]
-fn turn_back(head: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scale: f32, rows: &mut [f32]) {
+fn turn_back(head: &[f32], stride: usize, rope: &Rope, head_dim: usize, scale: f32, rows: &mut [f32]) {
     let half = head_dim / 2;
     for (t, head) in head.chunks_exact(head_dim).enumerate() {
         let row = &mut rows[t * stride..t * stride + head_dim];
-        let (cos, sin) = (
-            &rotary.cos[t * half..(t + 1) * half],
-            &rotary.sin[t * half..(t + 1) * half],
-        );
+        let (cos, sin) = rope.at(t);
         let (a, b) = head.split_at(half);
         let (row_a, row_b) = row.split_at_mut(half);
         for i in 0..half {
@@ -124,7 +85,7 @@ fn turn_back(head: &[f32], stride: usize, rotary: &Rotary, head_dim: usize, scal
 }
 
 /// Attention of rows `[batch * sequence][heads * head_dim]`; the result has the same shape.
-pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -> (Vec<f32>, Saved) {
+pub fn forward(q: &[f32], k: &[f32], v: &[f32], rope: &Rope, sizes: Sizes) -> (Vec<f32>, Saved) {
     let Sizes {
         batch,
         sequence,
@@ -147,8 +108,8 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
         vectorised(
             #[inline(always)]
             || {
-                turn(&q[origin..], width, rotary, head_dim, scale, queries);
-                turn(&k[origin..], width, rotary, head_dim, 1.0, keys);
+                turn(&q[origin..], width, rope, head_dim, scale, queries);
+                turn(&k[origin..], width, rope, head_dim, 1.0, keys);
             },
         );
         let mut rest = &mut saved.probabilities[unit * kept..(unit + 1) * kept];
@@ -184,7 +145,7 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], rotary: &Rotary, sizes: Sizes) -
 pub fn backward(
     grad: &[f32],
     v: &[f32],
-    rotary: &Rotary,
+    rope: &Rope,
     sizes: Sizes,
     saved: &Saved,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
@@ -239,8 +200,8 @@ pub fn backward(
         vectorised(
             #[inline(always)]
             || {
-                turn_back(&head_dq, width, rotary, head_dim, scale, &mut dq[origin..]);
-                turn_back(&head_dk, width, rotary, head_dim, 1.0, &mut dk[origin..]);
+                turn_back(&head_dq, width, rope, head_dim, scale, &mut dq[origin..]);
+                turn_back(&head_dk, width, rope, head_dim, 1.0, &mut dk[origin..]);
             },
         );
     }

@@ -1,5 +1,7 @@
 //! The two losses and their gradients: cross entropy of logits, and SIGReg of representations.
 
+use soma_model::{elementary, elementary64};
+
 use super::gemm::{Former, Matrix, multiply};
 use super::math::{LANES, exp_shifted, max, sin_cos};
 use super::vectorised;
@@ -29,7 +31,7 @@ pub fn cross_entropy(logits: &[f32], targets: &[Option<u16>]) -> (f64, Vec<f32>)
                     *p *= inverse;
                 }
                 row[usize::from(*target)] -= 1.0;
-                total += f64::from(sum.ln() + shift - logits[usize::from(*target)]);
+                total += f64::from(elementary::ln(sum) + shift - logits[usize::from(*target)]);
             }
         },
     );
@@ -46,7 +48,7 @@ pub const WEIGHT: f64 = 0.64;
 /// Trapezoid weight times phi(t), and phi(t), of point j.
 fn point(j: usize) -> (f64, f64) {
     let t = f64::from(STEP) * j as f64;
-    let phi = (-t * t / 2.0).exp();
+    let phi = elementary64::exp(-t * t / 2.0);
     let ends = j == 0 || j + 1 == POINTS;
     (
         if ends {

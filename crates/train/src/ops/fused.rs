@@ -11,8 +11,9 @@ use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn_backend::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
+use soma_model::kernels::Rope;
 
-use crate::kernels::attention::{self, Rotary, Sizes};
+use crate::kernels::attention::{self, Sizes};
 use crate::kernels::gemm::{Former, Matrix, multiply};
 use crate::kernels::{self, loss, norm};
 
@@ -216,9 +217,9 @@ pub fn gelu(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Causal attention with rotary positions.
-pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Arc<Rotary>, sizes: Sizes) -> Tensor<2> {
+pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rope: &Arc<Rope>, sizes: Sizes) -> Tensor<2> {
     #[derive(Clone)]
-    struct Keep(FlexTensor, Arc<Rotary>, Sizes, Arc<attention::Saved>);
+    struct Keep(FlexTensor, Arc<Rope>, Sizes, Arc<attention::Saved>);
     impl Saved<3> for Keep {
         fn backward(self, grad: &[f32], _: [bool; 3]) -> [Buffer; 3] {
             let (dq, dk, dv) = attention::backward(grad, elements(&self.0), &self.1, self.2, &self.3);
@@ -226,9 +227,9 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Arc<Rotary>,
         }
     }
     let ((q, nq), (k, nk), (v, nv)) = (open(q), open(k), open(v));
-    let (out, saved) = attention::forward(elements(&q), elements(&k), elements(&v), rotary, sizes);
+    let (out, saved) = attention::forward(elements(&q), elements(&k), elements(&v), rope, sizes);
     record([nq, nk, nv], Buffer::like(&v, out), || {
-        Keep(v.clone(), rotary.clone(), sizes, Arc::new(saved))
+        Keep(v.clone(), rope.clone(), sizes, Arc::new(saved))
     })
 }
 

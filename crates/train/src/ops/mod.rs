@@ -6,9 +6,10 @@ pub mod portable;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
+use soma_model::kernels::Rope;
 use soma_types::architecture::LAYER_NORM_EPSILON;
 
-use crate::kernels::attention::{Rotary, Sizes};
+use crate::kernels::attention::Sizes;
 
 /// Which form of the operations a model uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +55,10 @@ impl Engine {
         }
     }
 
-    pub(crate) fn attention(
-        self,
-        [q, k, v]: [Tensor<2>; 3],
-        rotary: &Arc<Rotary>,
-        sizes: Sizes,
-    ) -> Tensor<2> {
+    pub(crate) fn attention(self, [q, k, v]: [Tensor<2>; 3], rope: &Arc<Rope>, sizes: Sizes) -> Tensor<2> {
         match self {
-            Self::Fused => fused::attention(q, k, v, rotary, sizes),
-            Self::Portable => portable::attention(q, k, v, rotary, sizes),
+            Self::Fused => fused::attention(q, k, v, rope, sizes),
+            Self::Portable => portable::attention(q, k, v, rope, sizes),
         }
     }
 

@@ -3,8 +3,9 @@
 
 use burn::tensor::activation::{gelu as gelu_of, log_softmax, softmax};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
+use soma_model::{elementary::exp, kernels::Rope};
 
-use crate::kernels::attention::{Rotary, Sizes};
+use crate::kernels::attention::Sizes;
 use crate::kernels::loss::{POINTS, STEP, WEIGHT};
 
 /// Rows of a table.
@@ -32,7 +33,7 @@ pub fn gelu(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// Causal attention with rotary positions.
-pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Rotary, sizes: Sizes) -> Tensor<2> {
+pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rope: &Rope, sizes: Sizes) -> Tensor<2> {
     let Sizes {
         batch,
         sequence,
@@ -40,9 +41,9 @@ pub fn attention(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, rotary: &Rotary, size
         head_dim,
     } = sizes;
     let (half, device) = (head_dim / 2, q.device());
-    let table =
-        |t: &[f32]| Tensor::<4>::from_data(TensorData::new(t.to_vec(), [1, 1, sequence, half]), &device);
-    let (cos, sin) = (table(rotary.cos()), table(rotary.sin()));
+    let table = |t: Vec<f32>| Tensor::<4>::from_data(TensorData::new(t, [1, 1, sequence, half]), &device);
+    let cos = table((0..sequence).flat_map(|t| rope.at(t).0).copied().collect());
+    let sin = table((0..sequence).flat_map(|t| rope.at(t).1).copied().collect());
     let split = |x: Tensor<2>| x.reshape([batch, sequence, heads, head_dim]).swap_dims(1, 2);
     let turn = |x: Tensor<4>| {
         let (a, b) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
@@ -91,7 +92,7 @@ pub fn sigreg(x: Tensor<2>, counts: &[bool], directions: &[f32]) -> Tensor<1> {
     let mut total = Tensor::<1>::zeros([1], &device);
     for j in 0..POINTS {
         let t = STEP * j as f32;
-        let phi = (-t * t / 2.0).exp();
+        let phi = exp(-t * t / 2.0);
         let weight = if j == 0 || j + 1 == POINTS {
             STEP
         } else {
