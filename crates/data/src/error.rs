@@ -1,0 +1,146 @@
+//! Why a source gives no data. Commands in these texts name `FILE` and not the file: its name may be a stranger's, and what
+//! is meant to be copied into a shell must not be theirs.
+
+use std::path::{Path, PathBuf};
+
+use bytesize::ByteSize;
+use soma_types::text::printable;
+
+/// Why a source gives no data set.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Nothing at that path, or no file that matches the glob.
+    #[error("data: `{}` does not exist", shown(.0))]
+    Missing(PathBuf),
+    /// A link that leads nowhere.
+    #[error("data: `{}` is a link to something that does not exist", shown(.0))]
+    DanglingLink(PathBuf),
+    /// No file matches the glob, or only what a glob leaves out.
+    #[error("data: no file matches `{}`", shown(.0))]
+    NoMatch(PathBuf),
+    /// The operating system refused.
+    #[error("data: cannot read `{}`: {error}", shown(.path))]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// A named file without bytes.
+    #[error("data: `{}` is empty", shown(.0))]
+    Empty(PathBuf),
+    /// There are files, but no text in them; or no files. With what was left out, where something was.
+    #[error("data: `{}` holds no text", printable(.0))]
+    NoText(String),
+    /// Nothing of what was found is read.
+    #[error("data: `{}` holds no text; {left_out}", shown(.source_path))]
+    AllLeftOut {
+        /// The source.
+        source_path: PathBuf,
+        /// What there is instead.
+        left_out: String,
+    },
+    /// A line that is not the JSON expected.
+    #[error("data: `{}` line {line}: {problem}", shown(.path))]
+    Jsonl {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// JSONL in an encoding that JSON does not have.
+    #[error(
+        "data: `{}` is UTF-16, JSONL is UTF-8: convert it with `iconv -f UTF-16 -t UTF-8 FILE > NEW.jsonl`",
+        shown(.0)
+    )]
+    Utf16(PathBuf),
+    /// A compressed file that cannot be unpacked.
+    #[error("data: `{}` is damaged, cut short or no {format} file: {error}; check it with `{format} -t FILE`", shown(.path))]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Its format, and the program for it.
+        format: &'static str,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// More bytes than are read into memory.
+    #[error(
+        "data: {} holds {}more than the {} that are read at once: {}",
+        sources(.path),
+        at_least(*.found_bytes),
+        ByteSize(*.limit_bytes),
+        if .path.is_some() { "split it, and give a part" } else { "name fewer files" }
+    )]
+    TooLarge {
+        /// The file that is too large by itself; none if only all together are.
+        path: Option<PathBuf>,
+        /// How much there is, where that is known without reading it.
+        found_bytes: Option<u64>,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// One document is longer than what can be done with it.
+    #[error(
+        "data: `{document}` has {}, the limit of one document is {limit_bytes}: split it into documents",
+        match .found_bytes { Some(bytes) => format!("{bytes} bytes"), None => "too many bytes".into() }
+    )]
+    TooLong {
+        /// The document, fit to be shown.
+        document: String,
+        /// How much there is, where that is known without unpacking it.
+        found_bytes: Option<u64>,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// More files or documents than are kept.
+    #[error("data: more than {limit} {what}: {remedy}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A kind of source that is not read.
+    #[error("data: `{}` is {kind}, which is not read: {remedy}", shown(.path))]
+    Unsupported {
+        /// The source or file.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A malformed glob.
+    #[error("data: `{}` is not a valid glob: {problem}", shown(.pattern))]
+    Glob {
+        /// The pattern.
+        pattern: PathBuf,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// `-` more than once.
+    #[error("data: standard input (`-`) can be read once only")]
+    StandardInputTwice,
+    /// A folder that should have one folder per domain has none.
+    #[error("data: `{}` has no folders; it needs one folder of text per domain", shown(.0))]
+    NoDomains(PathBuf),
+}
+
+/// A path, fit for one line.
+pub fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+fn sources(path: &Option<PathBuf>) -> String {
+    path.as_deref()
+        .map_or_else(|| "the data".into(), |path| format!("`{}`", shown(path)))
+}
+
+fn at_least(found_bytes: Option<u64>) -> String {
+    found_bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes, "))
+}
