@@ -15,8 +15,9 @@ use std::{
 };
 
 use soma_client::{Account, ClientError};
+use soma_data::Dataset;
 use soma_model::{BackendError, Model, ScoreError, Scorer, WeightsError};
-use soma_train::{Progress, TrainConfig, TrainError, Trained, dataset::Dataset, train};
+use soma_train::{Progress, TrainConfig, TrainError, Trained, train};
 use soma_types::{Embedding, Epoch, ModelId};
 
 /// Chunks over which a specialization embedding is taken.

@@ -96,6 +96,9 @@ pub enum Command {
     /// Train a model.
     Train(TrainArgs),
     /// Score data exactly.
+    ///
+    /// TOKENS counts what is predicted: every byte but the first of each chunk of the architecture's max_seq_len bytes, and the end
+    /// mark where the last chunk has room for it.
     Score(ScoreArgs),
     /// Compute the specialization embedding of weights over data.
     Embed(EmbedArgs),
@@ -253,9 +256,9 @@ pub enum ModelCommand {
     Reveal {
         /// The model.
         model: Reference,
-        /// The text whose mean embedding the model registers: what it is good at.
-        #[arg(long, value_name = "SRC")]
-        data: String,
+        /// The text whose mean embedding the model registers: what it is good at. May be repeated.
+        #[arg(long, required = true, value_name = "SRC")]
+        data: Vec<PathBuf>,
         /// The weights (safetensors) that were committed, to embed the text with.
         #[arg(long, value_name = "FILE")]
         weights: PathBuf,
@@ -269,9 +272,9 @@ pub enum ModelCommand {
         model: Reference,
         /// The weights (safetensors).
         weights: PathBuf,
-        /// The text whose mean embedding the model registers.
-        #[arg(long, value_name = "SRC")]
-        data: String,
+        /// The text whose mean embedding the model registers. May be repeated.
+        #[arg(long, required = true, value_name = "SRC")]
+        data: Vec<PathBuf>,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,
@@ -315,9 +318,12 @@ pub enum ModelCommand {
 /// `soma train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Text to train on: a file, a folder or a glob.
-    #[arg(long, value_name = "SRC")]
-    pub data: String,
+    /// Text to train on: files, folders or globs, or `-` for standard input.
+    ///
+    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` is a text of its own. In folders, what is hidden, binary or a
+    /// link is left out, and so is what this run writes.
+    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
+    pub data: Vec<PathBuf>,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
@@ -364,13 +370,16 @@ pub struct ScoreArgs {
 #[derive(Debug, Args)]
 pub struct ScoreFiles {
     /// Weights (safetensors), one or several.
-    #[arg(long, value_delimiter = ',', required = true, value_name = "FILE[,FILE..]")]
+    #[arg(long, required = true, value_name = "FILE[,FILE..]")]
     pub weights: Vec<PathBuf>,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
-    /// The documents to score, one or several.
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    /// The documents to score: files, folders or globs, or `-` for standard input.
+    ///
+    /// A file is one document of at most 16 MiB, its bytes as they are. `.gz` and `.zst` are unpacked, and each line of `.jsonl`
+    /// is a document of its own. In folders, what is hidden, binary or a link is left out.
+    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// Sets SIGReg's directions.
     #[arg(long, default_value_t = 0)]
@@ -393,7 +402,7 @@ pub enum ScoreCommand {
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// Weights (safetensors), one or several, called by the files' names.
-    #[arg(long, value_delimiter = ',', required = true, value_name = "FILE[,FILE..]")]
+    #[arg(long, required = true, value_name = "FILE[,FILE..]")]
     pub weights: Vec<PathBuf>,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
@@ -424,9 +433,9 @@ pub struct EmbedArgs {
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
-    /// The text to embed: a file, a folder or a glob.
-    #[arg(long, value_name = "SRC")]
-    pub data: String,
+    /// The text to embed: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
+    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
+    pub data: Vec<PathBuf>,
 }
 
 /// `soma target`.
@@ -457,9 +466,11 @@ pub enum TargetFilter {
 /// `soma submit`.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Text to submit: a file, a folder or a glob.
-    #[arg(long, value_name = "SRC")]
-    pub data: String,
+    /// Text to submit: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
+    ///
+    /// A text of more than 2048 bytes is cut at line ends into pieces, called FILE#OFFSET, and each is submitted by itself.
+    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
+    pub data: Vec<PathBuf>,
     /// Stop after this many hits; otherwise when the text is used up.
     #[arg(long)]
     pub hits: Option<u64>,

@@ -12,7 +12,9 @@ mod error;
 mod hints;
 mod interrupt;
 mod printer;
+mod progress;
 mod reference;
+mod weights;
 
 use std::process::ExitCode;
 

@@ -3,9 +3,11 @@
 mod common;
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
+    os::unix::ffi::OsStrExt as _,
     process::{Child, Command, Stdio},
 };
 
@@ -223,7 +225,7 @@ fn bad_weights_and_data_are_named() {
     ];
     for transcript in &transcripts {
         assert!(
-            transcript.contains("exit code 1\n--- stdout\n--- stderr\nerror: "),
+            transcript.contains("exit code 1\n--- stdout\n--- stderr\n") && transcript.contains("\nerror: "),
             "{transcript}"
         );
     }
@@ -311,14 +313,14 @@ fn many_documents_score_as_each_alone() {
         bench.transcript(&[
             "score",
             "--weights",
-            "w",
+            "a",
             "--arch",
             "arch.json",
             "--data",
             "a",
             "empty",
         ]),
-        bench.transcript(&["score", "--weights", "w", "--data", "a", "--memory", "1kB"]),
+        bench.transcript(&["score", "--weights", "a", "--data", "a", "--memory", "1kB"]),
         bench.transcript(&["score", "--weights", "w", "--data", "a", "--memory", "much"]),
         bench.transcript(&["score", "serve", "--weights", "w"]),
         bench.transcript(&["score", "serve", "--weights", "a/w.x,b/w.y"]),
@@ -413,19 +415,188 @@ fn scores_are_served() {
 #[test]
 fn text_that_cannot_be_read_is_named() {
     let bench = Bench::new();
-    bench.write("binary", [0, 159, 146, 150].repeat(100));
-    fs::create_dir(bench.path("nothing")).unwrap();
+    bench.write("film.mp4", [0, 159, 146, 150].repeat(100));
+    bench.write("lines.jsonl", "{\"text\":\"fine\"}\n{\"body\":\"x\"}\n");
+    for name in ["nothing", "films"] {
+        fs::create_dir(bench.path(name)).unwrap();
+    }
+    fs::copy(bench.path("film.mp4"), bench.path("films/film.mp4")).unwrap();
     let train = |data| bench.transcript(&["train", "--steps", "1", "--out", "w.safetensors", "--data", data]);
     let transcripts = [
         train("missing"),
         train("nothing"),
-        train("binary"),
+        train("films"),
+        train("lines.jsonl"),
         train("s3://bucket/text"),
         bench.transcript(&["demo", "--data", "missing"]),
         bench.transcript(&["submit", "--data", "missing"]),
     ];
     snapshot!("bad_data", transcripts.join("\n"));
     assert!(!bench.path("w.safetensors").exists());
+}
+
+/// Every command reads one file alike, whatever it is packed in, and standard input too.
+#[test]
+fn commands_read_alike() {
+    let bench = Bench::new();
+    bench.write("arch.json", architecture("nano").to_string());
+    let weights = vectors().join("nano.safetensors").display().to_string();
+    let text = "To be, or not to be, that is the question:\n".repeat(3);
+    bench.write("text.txt", &text);
+    bench.write("text.jsonl", json!({ "text": text }).to_string());
+    bench.write(OsStr::from_bytes(b"n\xff.txt"), &text);
+    let with = |command: &str, data: &OsStr| {
+        let mut command = bench.command(&[command, "--weights", &weights, "--arch", "arch.json", "--json"]);
+        let output = command.arg("--data").arg(data).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let report = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(report, "read 1 document, 129 B, from 1 file\n");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    for command in ["score", "embed"] {
+        let expected = with(command, "text.txt".as_ref());
+        for name in [&b"text.jsonl"[..], b"n\xff.txt", b"te?t.txt"] {
+            assert_eq!(
+                with(command, OsStr::from_bytes(name)),
+                expected,
+                "{command} {name:?}"
+            );
+        }
+        let args = [
+            command,
+            "--weights",
+            &weights,
+            "--arch",
+            "arch.json",
+            "--json",
+            "--data",
+            "-",
+        ];
+        let output = bench.run_with(&args, &text, None);
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), expected);
+    }
+    let data = &bench.json(&[
+        "embed",
+        "--weights",
+        &weights,
+        "--arch",
+        "arch.json",
+        "--data",
+        "text.txt",
+        "text.jsonl",
+    ])["data"];
+    assert_eq!(data["documents"], 2);
+    assert_eq!(data["size_bytes"], 258);
+}
+
+/// A document without a score names both files and fails the command; the others' scores are printed.
+#[test]
+fn documents_without_a_score_fail_the_command() {
+    let bench = Bench::new();
+    bench.write("arch.json", architecture("nano").to_string());
+    let mut weights = fs::read(vectors().join("nano.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(weights[..8].try_into().unwrap()) as usize;
+    weights[header..].fill(0);
+    bench.write("zero,0.st", &weights);
+    bench.write("1.txt", "one");
+    bench.write("evil\u{1b}.txt", "two");
+    let start = ["score", "--weights", "zero,0.st", "--arch", "arch.json", "--data"];
+    let both = ["1.txt", "evil\u{1b}.txt"];
+    let one = bench.transcript(&[&start[..], &both[..1]].concat());
+    let many = bench.transcript(&[&start[..], &both].concat());
+    let json = bench.run(&[&start[..], &both, &["--json"]].concat());
+    assert_eq!(json.status.code(), Some(1));
+    let json: Value = serde_json::from_slice(&json.stdout).unwrap();
+    for document in json["documents"].as_array().unwrap() {
+        let error = document["error"].as_str().unwrap();
+        assert!(error.starts_with("zero,0.st has no score: "), "{error}");
+    }
+    snapshot!("no_scores", [one, many].join("\n"));
+
+    let good = vectors().join("nano.safetensors").display().to_string();
+    bench.write("good.txt", "To be, or not to be.");
+    let output = bench.run(&[
+        "score",
+        "--weights",
+        &good,
+        "--arch",
+        "arch.json",
+        "--data",
+        "1.txt",
+        "good.txt",
+        "--json",
+    ]);
+    assert!(output.status.success());
+}
+
+/// What scoring needs is told before any weights are read, in a sentence.
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_refused_in_words() {
+    let bench = Bench::new();
+    bench.write("text", "Some text.");
+    let weights = bench.write("v1.safetensors", "");
+    fs::File::options()
+        .write(true)
+        .open(weights)
+        .unwrap()
+        .set_len(5 << 30)
+        .unwrap();
+    for command in ["score", "embed"] {
+        let soma = env!("CARGO_BIN_EXE_soma");
+        let script = format!(
+            "ulimit -v 3000000; exec {soma} {command} --arch v1 --weights v1.safetensors --data text"
+        );
+        let mut shell = Command::new("bash");
+        let output = shell
+            .args(["-c", &script])
+            .current_dir(bench.path(""))
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(
+            error.contains("error: scoring: 4.") && error.contains("`ulimit -v` leaves"),
+            "{error}"
+        );
+    }
+}
+
+/// Where there is no terminal, long work still tells how far it is.
+#[test]
+fn what_takes_long_leaves_lines_in_a_log() {
+    let bench = Bench::new();
+    let weights = vectors().join("nano.safetensors").display().to_string();
+    bench.write("arch.json", architecture("nano").to_string());
+    bench.write("text", vec![b'a'; 1 << 24]);
+    let lists = [&weights[..]; 16].join(",");
+    let mut child = bench
+        .command(&[
+            "score",
+            "--weights",
+            &lists,
+            "--arch",
+            "arch.json",
+            "--data",
+            "text",
+        ])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let found = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("tokens/s")));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let found = found.expect("a line before the end").unwrap();
+    assert!(
+        found.starts_with("scored ") && found.contains(" of 268435456 tokens, "),
+        "{found}"
+    );
 }
 
 #[test]

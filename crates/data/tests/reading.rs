@@ -108,7 +108,7 @@ fn documents_know_their_file_and_line() {
         "{report}"
     );
     assert!(
-        report.ends_with("c.jsonl:4, ") || report.contains("c.jsonl:5)"),
+        report.contains("c.jsonl:4, ") && report.ends_with("c.jsonl:5)"),
         "{report}"
     );
 }

@@ -1,6 +1,6 @@
 //! A model in memory: checked weights of one architecture.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io::Read as _, path::Path};
 
 use soma_types::{Architecture, architecture::VOCAB};
 
@@ -51,14 +51,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a safetensors file, streaming it. Matrices keep the type they are stored in.
+    /// Loads a safetensors file, streaming it. Matrices keep the type they are stored in. What comes through a pipe has no
+    /// size, so it is read whole first, but not beyond the largest file of this architecture.
     ///
     /// # Errors
     /// When the file cannot be read or is anything but exactly this architecture's weights.
     pub fn load(path: impl AsRef<Path>, architecture: &Architecture) -> Result<Self, WeightsError> {
         let file = File::open(path)?;
-        let size = file.metadata()?.len();
-        Self::read(file, size, architecture)
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            return Self::read(file, metadata.len(), architecture);
+        }
+        let limit = safetensors::file_bytes_max(&layout(&architecture.validate()?));
+        let mut bytes = Vec::new();
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        Self::from_bytes(&bytes, architecture)
     }
 
     /// Loads safetensors from memory.

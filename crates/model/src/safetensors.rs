@@ -15,6 +15,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
+use soma_types::text::printable;
 
 use crate::{
     layout::TensorSpec,
@@ -23,6 +24,9 @@ use crate::{
 
 /// Largest header taken. V1's is about 50 KB.
 pub const HEADER_BYTES_MAX: u64 = 4 << 20;
+
+/// Characters of a file's own words that an error quotes.
+const QUOTED_MAX: usize = 200;
 
 /// Why a weights file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -223,7 +227,7 @@ impl<'de> Deserialize<'de> for Header {
                             return Err(serde::de::Error::custom("__metadata__ appears twice"));
                         }
                         metadata = true;
-                        map.next_value::<BTreeMap<String, String>>()?;
+                        map.next_value::<Option<BTreeMap<String, String>>>()?;
                     } else {
                         entries.push((name, map.next_value()?));
                     }
@@ -241,6 +245,12 @@ struct Placed {
     dtype: Dtype,
     begin: u64,
     end: u64,
+}
+
+/// No file of these tensors is longer: all of them as F32, behind the largest header.
+pub(crate) fn file_bytes_max(specs: &[TensorSpec]) -> u64 {
+    let values: u64 = specs.iter().map(|spec| spec.len() as u64).sum();
+    8 + HEADER_BYTES_MAX + size_of::<f32>() as u64 * values
 }
 
 /// Reads exactly the tensors of `specs`, in the order of `specs`, from a source of `size` bytes.
@@ -269,7 +279,7 @@ pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Ve
     let mut header = vec![0; length as usize];
     source.read_exact(&mut header)?;
     let Header(entries) =
-        serde_json::from_slice(&header).map_err(|error| WeightsError::Header(error.to_string()))?;
+        serde_json::from_slice(&header).map_err(|error| WeightsError::Header(shorten(&error.to_string())))?;
 
     let placed = place(&entries, specs, size - values_start, values_start)?;
     let mut tensors: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
@@ -367,9 +377,10 @@ fn place(
     Ok(placed)
 }
 
-/// Names in errors are bounded, whatever the file holds.
+/// What a file's author wrote, as errors quote it: bounded, and fit to be shown.
 fn shorten(text: &str) -> String {
-    text.chars().take(100).collect()
+    let text: String = text.chars().take(QUOTED_MAX).collect();
+    printable(&text).into_owned()
 }
 
 /// Refuses a tensor for its first NaN or infinity.

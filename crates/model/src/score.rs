@@ -8,15 +8,15 @@
 use std::{iter::Peekable, ops::ControlFlow};
 
 use rayon::prelude::*;
-use soma_types::{Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash};
+use soma_types::{Architecture, Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash};
 
 use crate::{
     fast::FastScore,
     forward,
-    kernels::{BackendError, Kernels, REPRESENTATION_ONE, Simd, floating_point_is_ieee},
+    kernels::{BackendError, Kernels, POINTS, REPRESENTATION_ONE, Simd, floating_point_is_ieee},
     model::Model,
-    sigreg::{self, Directions},
-    tokenizer::{Chunk, chunks},
+    sigreg::{self, DIRECTIONS, Directions},
+    tokenizer::{Chunk, VOCAB, chunks},
 };
 
 /// Most bytes that can be scored as one document.
@@ -35,6 +35,8 @@ const CHUNK_WORK_MAX: u64 = 1 << 32;
 const LARGE_PASS_ROWS: usize = 2048;
 /// The same for small models, of which every thread runs its own pass in its cache.
 const SMALL_PASS_ROWS: usize = 256;
+/// Chunks that go through a model together: each has sums of its own, of 64 KiB and more, whatever its length.
+const PASS_CHUNKS: usize = 64;
 /// Passes of small models between two looks at the watch, for each thread.
 const PASSES_PER_THREAD: usize = 16;
 const NANO: u64 = 1_000_000_000;
@@ -428,7 +430,9 @@ impl Scorer {
             return Err(ScoreError::Empty);
         }
         let sampled = (0..count).map(|index| all[index * all.len() / count]);
-        Ok(self.sum_pieces(model, sampled, 1, None, UNWATCHED)?.remove(0))
+        let mut total = Ok(Sums::default());
+        self.sum_pieces(model, sampled, None, UNWATCHED, |sums| total = sums)?;
+        Ok(total)
     }
 
     /// The loss in nats of every predicted token, chunk by chunk.
@@ -481,26 +485,28 @@ impl Scorer {
             .iter()
             .enumerate()
             .flat_map(|(document, data)| pieces(document, data, length));
-        let sums = self.sum_pieces(model, all, documents.len(), Some(directions), watch)?;
-        sums.into_iter()
-            .map(|sums| match sums {
+        let mut scores = Vec::with_capacity(documents.len());
+        self.sum_pieces(model, all, Some(directions), watch, |sums| {
+            scores.push(match sums {
                 Err(error) => Ok(Err(error)),
                 Ok(sums) if sums.predicted == 0 => Err(ScoreError::NothingPredicted),
                 Ok(sums) => Ok(finish(&sums, directions)),
-            })
-            .collect()
+            });
+        })?;
+        scores.into_iter().collect()
     }
 
-    /// Sums over each document's pieces, or where the model first failed on it.
+    /// Hands the sums over each document's pieces to `each`, or where the model first failed on it, in the documents' order.
+    /// Sums are large beside scores, so those of one document at a time are kept.
     fn sum_pieces<'a>(
         &self,
         model: &Model,
         pieces: impl Iterator<Item = Piece<'a>>,
-        documents: usize,
         directions: Option<&Directions>,
         watch: &Watch<'_>,
-    ) -> Result<Vec<Result<Sums, ModelError>>, ScoreError> {
-        let mut totals: Vec<_> = (0..documents).map(|_| Ok(Sums::default())).collect();
+        mut each: impl FnMut(Result<Sums, ModelError>),
+    ) -> Result<(), ScoreError> {
+        let mut current: Option<(usize, Result<Sums, ModelError>)> = None;
         let sum = |piece: &Piece<'_>, representations: &[f32], losses: &[f32]| {
             let mut sums = Sums {
                 // A loss is at least 0 and below the limit, so the product is a small whole number.
@@ -521,15 +527,24 @@ impl Scorer {
             sums
         };
         self.each_piece(model, pieces, watch, sum, |piece, sums| {
-            let total = &mut totals[piece.document];
-            match (total.as_mut(), sums) {
-                (Ok(total), Ok(sums)) => total.add(sums),
-                (Ok(_), Err(error)) => *total = Err(error),
-                // What follows a failure changes nothing.
-                (Err(_), _) => {}
+            match &mut current {
+                Some((document, total)) if *document == piece.document => match (total.as_mut(), sums) {
+                    (Ok(total), Ok(sums)) => total.add(sums),
+                    (Ok(_), Err(error)) => *total = Err(error),
+                    // What follows a failure changes nothing.
+                    (Err(_), _) => {}
+                },
+                current => {
+                    if let Some((_, total)) = current.replace((piece.document, sums)) {
+                        each(total);
+                    }
+                }
             }
         })?;
-        Ok(totals)
+        if let Some((_, total)) = current {
+            each(total);
+        }
+        Ok(())
     }
 
     /// Sends pieces through the model, many at once, and hands `then`'s results for their representations
@@ -544,7 +559,7 @@ impl Scorer {
     ) -> Result<(), ScoreError> {
         let mut pieces = pieces.peekable();
         // A large model keeps all threads on one pass, which bounds memory.
-        let (rows_max, passes_max) = if splits(model) {
+        let (rows_max, passes_max) = if splits(model.architecture()) {
             (LARGE_PASS_ROWS, 1)
         } else {
             (SMALL_PASS_ROWS, PASSES_PER_THREAD * rayon::current_num_threads())
@@ -610,16 +625,41 @@ impl Scorer {
 fn next_pass<'a>(pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, rows_max: usize) -> Vec<Piece<'a>> {
     let mut pass: Vec<_> = pieces.next().into_iter().collect();
     let mut rows: usize = pass.iter().map(|piece| piece.chunk.len()).sum();
-    while let Some(piece) = pieces.next_if(|piece| rows + piece.chunk.len() <= rows_max) {
+    while pass.len() < PASS_CHUNKS
+        && let Some(piece) = pieces.next_if(|piece| rows + piece.chunk.len() <= rows_max)
+    {
         rows += piece.chunk.len();
         pass.push(piece);
     }
     pass
 }
 
+/// The most memory that scoring `chunks` chunks takes beside the weights, on the threads of the current rayon pool.
+#[must_use]
+pub fn working_bytes_max(architecture: &Architecture, chunks: u64) -> u64 {
+    let (rows, at_once, passes) = if splits(architecture) {
+        (LARGE_PASS_ROWS, 1, 1)
+    } else {
+        let threads = rayon::current_num_threads();
+        (SMALL_PASS_ROWS, threads, PASSES_PER_THREAD * threads)
+    };
+    let [width, ffn, length] = [
+        architecture.embedding_dim,
+        architecture.ffn_dim,
+        architecture.max_seq_len,
+    ]
+    .map(u64::from);
+    let rows = (rows as u64).max(length) * at_once as u64;
+    let rows = rows.min(chunks.saturating_mul(length));
+    // A row's x, norm, q, k, v, output and one copy; its inner layer, logits and projections.
+    let row = 7 * width + ffn + (VOCAB + DIRECTIONS) as u64;
+    let sums = (width + (2 * POINTS * DIRECTIONS) as u64) * (PASS_CHUNKS * passes) as u64;
+    let sums = sums.min(chunks.saturating_mul(width + (2 * POINTS * DIRECTIONS) as u64));
+    size_of::<f32>() as u64 * (rows * row + width * DIRECTIONS as u64) + size_of::<i64>() as u64 * sums
+}
+
 /// Whether one chunk is enough work for all threads.
-fn splits(model: &Model) -> bool {
-    let architecture = model.architecture();
+fn splits(architecture: &Architecture) -> bool {
     architecture
         .parameters()
         .saturating_mul(u64::from(architecture.max_seq_len))

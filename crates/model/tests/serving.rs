@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 use soma_model::{
     Batch, Directions, Model, ModelError, ScoreError, Scorer, Shelf, ShelfError, Simd, Watch, layout,
-    residency::memory_bytes_max,
+    residency::memory_bytes_max, score::working_bytes_max,
 };
 use soma_types::{Architecture, Seed};
 
@@ -201,6 +201,33 @@ fn memory_is_known_before_loading() {
         (narrow..narrow + narrow / 100).contains(&bound),
         "{bound} for {narrow}"
     );
+}
+
+/// Documents beside each other take memory only for their scores, and what a pass takes is known.
+#[test]
+fn working_memory_is_bounded() {
+    let one = working_bytes_max(&Architecture::V1, 1);
+    let pass = working_bytes_max(&Architecture::V1, 2);
+    assert!(one < pass && pass < (100 << 10) * 2048, "{one} and {pass}");
+    let many = working_bytes_max(&Architecture::V1, 1_000_000);
+    assert_eq!(many, working_bytes_max(&Architecture::V1, 1_000));
+    assert!(many < 300 << 20, "{many}");
+    let small = working_bytes_max(&Architecture::NANO, 1);
+    assert!(small < 3 << 20, "{small}");
+}
+
+/// Many short documents go through in several passes, and each scores as it does alone.
+#[test]
+fn short_documents_share_passes() {
+    let (scorer, directions, model) = (Scorer::new().unwrap(), directions(), model(0, false));
+    let texts: Vec<[u8; 2]> = (0..300_u16).map(u16::to_le_bytes).collect();
+    let documents: Vec<&[u8]> = texts.iter().map(|text| &text[..]).collect();
+    let mut batch = Batch::new(scorer, &documents, &directions).unwrap();
+    batch.add(&model, GO_ON).unwrap();
+    for (document, contest) in documents.iter().zip(batch.finish().unwrap()) {
+        let alone = scorer.score(&model, document, &directions).unwrap();
+        assert_eq!(contest.unwrap().winning(), &alone);
+    }
 }
 
 type Lent<'a> = Result<soma_model::Loan<'a>, ShelfError<String>>;

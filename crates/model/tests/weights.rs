@@ -84,8 +84,11 @@ fn the_unchanged_file_loads_in_every_type() {
     for (dtype, size) in [("F32", 4), ("BF16", 2), ("F16", 2)] {
         let (entries, total) = entries(dtype, size);
         Model::from_bytes(&file(&render(&entries), &vec![0; total]), &TINY).unwrap();
-        let with_metadata = render(&entries).replacen('{', r#"{"__metadata__":{"format":"pt"},"#, 1);
-        Model::from_bytes(&file(&with_metadata, &vec![0; total]), &TINY).unwrap();
+        // The reference library reads null as no metadata.
+        for metadata in [r#"{"format":"pt"}"#, "null"] {
+            let header = render(&entries).replacen('{', &format!(r#"{{"__metadata__":{metadata},"#), 1);
+            Model::from_bytes(&file(&header, &vec![0; total]), &TINY).unwrap();
+        }
     }
 }
 
@@ -196,6 +199,52 @@ fn malformed_headers_are_named() {
         Model::load("/nonexistent/weights", &TINY),
         Err(E::Io(_))
     ));
+}
+
+/// What a stranger wrote into a file moves no cursor and forges no line of whoever loads it.
+#[test]
+fn names_in_errors_are_escaped() {
+    let evil = r"\u001b]0;title\u0007\nw.st: verified, all fine";
+    let entry = r#"{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    for header in [
+        format!(r#"{{"{evil}":{entry}}}"#),
+        format!(r#"{{"embedding.weight":{{"{evil}":1}}}}"#),
+        format!(r#"{{"embedding.weight":{{"dtype":"{evil}","shape":[1],"data_offsets":[0,4]}}}}"#),
+        format!(r#"{{"embedding.weight":"{evil}"}}"#),
+    ] {
+        let error = Model::from_bytes(&file(&header, &[0; 4]), &TINY)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("verified") && !error.contains(char::is_control),
+            "{error:?}"
+        );
+    }
+}
+
+/// Weights through a pipe are those of the file, and one without end is left at the largest file there can be.
+#[cfg(unix)]
+#[test]
+fn weights_come_through_a_pipe() {
+    let (entries, total) = entries("F32", 4);
+    let bytes = file(&render(&entries), &vec![0; total]);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let writer = std::thread::spawn({
+        let (pipe, bytes) = (pipe.clone(), bytes.clone());
+        move || std::fs::write(pipe, bytes)
+    });
+    let expected = Model::from_bytes(&bytes, &TINY).unwrap();
+    assert_eq!(Model::load(&pipe, &TINY).unwrap(), expected);
+    writer.join().unwrap().unwrap();
+    assert!(Model::load("/dev/zero", &TINY).is_err());
 }
 
 /// A V1 header on a tiny file must not make room for V1's weights.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use soma_train::dataset::{Dataset, load_domains};
+use soma_data::{Dataset, load_domains};
 use soma_train::split::split;
 use soma_train::{TrainConfig, Trained, evaluate, train};
 use soma_types::Architecture;

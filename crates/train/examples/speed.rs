@@ -5,12 +5,17 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
-use soma_train::{TrainConfig, dataset, train};
+use soma_data::{Rules, read};
+use soma_train::{TrainConfig, train};
 use soma_types::Architecture;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let data = dataset::load(arguments.first().map_or("data", String::as_str))?;
+    let data = read(
+        &[arguments.first().map_or("data", String::as_str)],
+        &Rules::default(),
+    )?
+    .dataset;
     let steps = arguments.get(1).map_or(Ok(12), |a| a.parse())?;
     let threads = arguments.get(2).map_or(Ok(1), |a| a.parse())?;
     for (batch, grad_accum) in [(1, 8), (2, 4), (4, 2), (8, 1)] {

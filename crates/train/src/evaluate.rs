@@ -3,11 +3,11 @@
 use std::num::NonZeroUsize;
 
 use burn::tensor::Device;
+use soma_data::Dataset;
 use soma_model::WeightsError;
 use soma_types::Architecture;
 
 use crate::chunk::Batch;
-use crate::dataset::Dataset;
 use crate::engine::{self, Task};
 use crate::model::Context;
 use crate::ops::Engine;

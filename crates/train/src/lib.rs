@@ -1,6 +1,6 @@
 //! Trains V1 models.
 //!
-//! [`dataset`] reads text, [`split`] holds a part of it out, [`train`] fits a model, [`evaluate`] measures one. The model
+//! Text comes from `soma-data`; [`split`] holds a part of it out, [`train`] fits a model, [`evaluate`] measures one. The model
 //! ([`model`]) is a burn module, differentiated by burn's autodiff. Its operations ([`ops`]) come in two forms: fused
 //! kernels of this crate for the CPU ([`kernels`]), and compositions of burn's own operations, which run on any backend and
 //! define what the fused ones must equal.
@@ -16,7 +16,6 @@
 
 pub mod checkpoint;
 pub mod chunk;
-pub mod dataset;
 pub mod engine;
 mod evaluate;
 pub mod kernels;

@@ -1,7 +1,8 @@
 //! Draws training chunks. The k-th chunk of a run depends on the seed and k alone, so a run resumes from its step.
 
+use soma_data::Dataset;
+
 use crate::chunk::Batch;
-use crate::dataset::Dataset;
 use crate::random::Random;
 
 /// Draws chunks of a data set, every byte about equally often.
@@ -71,11 +72,11 @@ const fn gcd(mut a: u64, mut b: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Document;
+    use soma_data::Document;
 
     fn dataset(sizes: &[usize]) -> Dataset {
         let documents = sizes.iter().enumerate().map(|(i, n)| Document {
-            name: i.to_string(),
+            origin: i.to_string().into(),
             data: vec![i as u8; *n],
         });
         Dataset::new("t", documents).unwrap()

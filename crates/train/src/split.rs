@@ -4,7 +4,7 @@
 //! line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Every tenth piece is held out; the text
 //! between two held-out pieces stays together as one training document.
 
-use crate::dataset::{Dataset, DatasetError, Document};
+use soma_data::{DataError, Dataset, Document};
 
 /// A piece is at least this long, but for the last of a text.
 pub const PIECE_BYTES_MIN: usize = 1024;
@@ -25,13 +25,13 @@ pub struct Split {
 /// Cuts a data set in two.
 ///
 /// # Errors
-/// [`DatasetError::Empty`] if the data set has fewer than [`HELD_OUT_EVERY`] pieces, that is, too little text to hold out any.
-pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DatasetError> {
+/// [`DataError::NoText`] if the data set has fewer than [`HELD_OUT_EVERY`] pieces, that is, too little text to hold out any.
+pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DataError> {
     let (mut train, mut held_out, mut count) = (Vec::new(), Vec::new(), 0);
     for document in dataset.documents() {
         let mut start = 0;
         let part = |from: usize, to: usize| Document {
-            name: format!("{}#{from}", document.name),
+            origin: document.origin.part(from),
             data: document.data[from..to].to_vec(),
         };
         let mut at = 0;
@@ -92,14 +92,14 @@ mod tests {
         #[test]
         fn nothing_is_lost_and_pieces_are_bounded(lines in prop::collection::vec("[a-zäß ]{0,400}", 1..200)) {
             let text = lines.join("\n");
-            let set = Dataset::new("t", [Document { name: "t".into(), data: text.clone().into_bytes() }]);
+            let set = Dataset::new("t", [Document { origin: "t".into(), data: text.clone().into_bytes() }]);
             prop_assume!(set.is_ok());
             let Ok(split) = split("t", &set.unwrap()) else {
                 prop_assert!(text.len() < HELD_OUT_EVERY * PIECE_BYTES_MAX);
                 return Ok(());
             };
             let mut all: Vec<_> = split.train.documents().iter().chain(split.held_out.documents()).collect();
-            all.sort_by_key(|d| d.name.rsplit_once('#').unwrap().1.parse::<usize>().unwrap());
+            all.sort_by_key(|d| d.origin.offset);
             let joined: Vec<u8> = all.iter().flat_map(|d| d.data.clone()).collect();
             prop_assert_eq!(joined, text.into_bytes());
             for piece in split.held_out.documents() {
@@ -115,14 +115,14 @@ mod tests {
         let set = Dataset::new(
             "t",
             [Document {
-                name: "t".into(),
+                origin: "t".into(),
                 data: line.into_bytes(),
             }],
         )
         .unwrap();
         let split = split("t", &set).unwrap();
         assert_eq!(split.held_out.documents().len(), 2);
-        assert_eq!(split.held_out.documents()[0].name, "t#9216");
+        assert_eq!(split.held_out.documents()[0].origin.to_string(), "t#9216");
         assert!(
             split
                 .held_out
@@ -148,11 +148,11 @@ mod tests {
         let set = Dataset::new(
             "t",
             [Document {
-                name: "t".into(),
+                origin: "t".into(),
                 data: vec![b'a'; 5000],
             }],
         )
         .unwrap();
-        assert!(matches!(split("t", &set), Err(DatasetError::Empty(_))));
+        assert!(matches!(split("t", &set), Err(DataError::NoText(_))));
     }
 }

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use soma_data::Dataset;
 use soma_model::{WeightsError, elementary64::sin_cos};
 use soma_types::Architecture;
 use soma_types::architecture::ArchitectureError;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::chunk::Batch;
-use crate::dataset::Dataset;
 use crate::engine::{self, Losses, Task};
 use crate::model::Context;
 use crate::ops::Engine;
@@ -324,6 +324,13 @@ impl TrainConfig {
                 range,
             })
         };
+        if self.architecture.max_seq_len < 2 {
+            return fail(
+                "max_seq_len",
+                self.architecture.max_seq_len.to_string(),
+                "2 or more: in chunks of one byte nothing is predicted",
+            );
+        }
         let positive = |x: f64| x > 0.0 && x.is_finite();
         if !(1..=4096).contains(&self.batch) {
             return fail("batch", self.batch.to_string(), "1 to 4096 chunks");

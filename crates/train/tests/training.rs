@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use soma_train::dataset::{Dataset, Document};
+use soma_data::{Dataset, Document};
 use soma_train::{Engine, Stop, TrainConfig, TrainError, evaluate, train};
 use soma_types::Architecture;
 
@@ -23,7 +23,7 @@ fn text() -> Dataset {
     Dataset::new(
         "text",
         [Document {
-            name: "text".into(),
+            origin: "text".into(),
             data,
         }],
     )
@@ -173,6 +173,16 @@ fn bad_settings_and_divergence_are_named() {
             ..config(1)
         },
         "batch is 0",
+    );
+    says(
+        TrainConfig {
+            architecture: Architecture {
+                max_seq_len: 1,
+                ..SMALL
+            },
+            ..config(1)
+        },
+        "max_seq_len is 1, must be 2 or more: in chunks of one byte nothing is predicted",
     );
     says(
         TrainConfig {

@@ -1,6 +1,10 @@
 //! `soma model`: publish models, and look at them.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
 use soma_client::{Account, ModelFilter, NodeClient, flows::CommittedModel};
@@ -17,7 +21,7 @@ use crate::{
     args::ModelCommand,
     commands::{
         money::{receipt_text, show_receipt},
-        scoring::specialization,
+        scoring::{read_text, specialization},
     },
     context::Context,
     error::{CliError, CliResult},
@@ -220,7 +224,7 @@ async fn update(
     account: &Account,
     model: ModelId,
     weights: &Path,
-    data: &str,
+    data: &[PathBuf],
 ) -> CliResult {
     let (weights, parsed) = read(account, weights).await?;
     let embedding = embed(printer, parsed, data).await?;
@@ -269,10 +273,13 @@ async fn read(account: &Account, path: &Path) -> CliResult<(Vec<u8>, Model)> {
     .await?
 }
 
-async fn embed(printer: Printer, model: Model, data: &str) -> CliResult<Embedding> {
-    printer.note(format!("Embedding {data}"));
+async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Embedding> {
     let data = data.to_owned();
-    tokio::task::spawn_blocking(move || specialization(&model, &data)).await?
+    tokio::task::spawn_blocking(move || {
+        let reading = read_text(printer, &data)?;
+        specialization(&model, &reading.dataset)
+    })
+    .await?
 }
 
 fn commit_text(output: &CommitOutput) -> String {

@@ -1,7 +1,7 @@
 //! `soma score` and `soma embed`: exact, without a network.
 
 use std::{
-    fs,
+    fs, io,
     net::TcpListener,
     ops::ControlFlow,
     path::{Path, PathBuf},
@@ -12,19 +12,23 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use serde::Serialize;
+use soma_data::{Dataset, Document, Reading, Report, Rules, read};
 use soma_model::{
     Batch, Contest, Directions, Model, ScoreError, Scorer, Shelf, ShelfError, Simd, WeightsError,
     conformance::{self, Suite, Tally},
+    memory,
+    score::{DATA_BYTES_MAX, working_bytes_max},
 };
 use soma_node::{
     api::score::{Files, Scoring, memory_bytes_max_of, serve_files},
     scoring::{Limits, Service},
 };
-use soma_train::dataset;
 use soma_types::{
     Architecture, Embedding, Seed,
     api::score::{ContestView, DocumentView, ScoreAnswer, ScoreView},
+    text::printable,
 };
 
 use crate::{
@@ -33,35 +37,58 @@ use crate::{
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Printer, table},
+    progress::Log,
+    weights,
 };
 
 /// Chunks over which a specialization embedding is taken.
 const EMBED_CHUNKS: usize = 256;
+/// Memory that is worth a word before it is taken.
+const MUCH_MEMORY_BYTES: u64 = 1 << 28;
 /// The look of the progress bar.
 const BAR: &str = "scoring {bar:30} {percent:>3}%  {per_sec:.0} tokens/s  {eta} left  {msg}";
 
 /// `soma score`.
 pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
-    let weights = &args.weights;
-    let data: Vec<Vec<u8>> = args
-        .data
-        .iter()
-        .map(|path| read(path))
-        .collect::<CliResult<_>>()?;
-    let documents: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+    let weights = &weights::files(&args.weights)[..];
+    for path in weights {
+        // What is missing is said before anything is read. A pipe could be opened only once.
+        fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    }
+    let rules = Rules {
+        document_bytes_max: DATA_BYTES_MAX as u64,
+        ..Rules::default()
+    };
+    let reading = read(&args.data, &rules)?;
+    printer.note(reading.report.to_string());
+    let documents = reading.dataset.documents();
+    let texts: Vec<&[u8]> = documents.iter().map(|document| &document.data[..]).collect();
     let mut seed = Seed::default();
     seed.0[..8].copy_from_slice(&args.seed.to_le_bytes());
     let directions = Directions::draw(&seed, &architecture);
-    let named = |error| name_document(&args.data, error);
-    let mut batch = Batch::new(Scorer::new()?, &documents, &directions).map_err(named)?;
+    let stopped = |error| match error {
+        ScoreError::Cancelled => CliError::interrupted(),
+        error => error.into(),
+    };
+    let mut batch = Batch::new(Scorer::new()?, &texts, &directions).map_err(stopped)?;
 
     let size_bytes = |path: &PathBuf| memory_bytes_max_of(path, &architecture);
     let one_bytes = weights.iter().map(size_bytes).max().unwrap_or_default();
     let shelf = Shelf::new(args.memory.map_or(one_bytes, |memory| memory.as_u64()));
-    let bar = printer.progress(batch.tokens(&architecture) * weights.len() as u64, BAR);
+    let tokens = batch.tokens(&architecture);
+    if one_bytes <= shelf.budget_bytes() {
+        let chunks = tokens.div_ceil(u64::from(architecture.max_seq_len)) + texts.len() as u64;
+        require_memory(printer, one_bytes, &architecture, chunks)?;
+    }
+    let total = tokens * weights.len() as u64;
+    let (bar, log) = (printer.progress(total, BAR), Log::new(printer));
     let watch = |tokens| {
         bar.inc(tokens);
+        log.line(|elapsed| {
+            let rate = bar.position() as f64 / elapsed.as_secs_f64();
+            format!("scored {} of {total} tokens, {rate:.0} tokens/s", bar.position())
+        });
         if interrupt.load(Ordering::Relaxed) {
             ControlFlow::Break(())
         } else {
@@ -69,27 +96,28 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> Cli
         }
     };
     for path in weights {
-        bar.set_message(path.display().to_string());
+        bar.set_message(shown(path));
         let lent = shelf.lend(path, size_bytes(path), || load(path, &architecture), &watch);
         let model = lent.map_err(|error| match error {
             ShelfError::Load(error) => error,
             ShelfError::Cancelled => CliError::interrupted(),
-            error @ ShelfError::TooLarge { .. } => CliError::new(format!("{}: {error}", path.display()))
+            error @ ShelfError::TooLarge { .. } => CliError::new(format!("{}: {error}", shown(path)))
                 .hint("give more with --memory, or leave it out"),
         })?;
-        batch.add(&model, &watch).map_err(named)?;
+        batch.add(&model, &watch).map_err(stopped)?;
     }
     bar.finish_and_clear();
     let contests = batch.finish()?;
-    if let ([path], [contest]) = (&args.data[..], &contests[..]) {
-        let contest = contest
-            .as_ref()
-            .map_err(|error| name_model(weights, path, error))?;
+    if let ([document], [contest]) = (documents, &contests[..]) {
+        let contest = contest.as_ref().map_err(|error| {
+            let document = document.origin.to_string();
+            CliError::new(format!("{}: {}", printable(&document), no_score(weights, error)))
+        })?;
         let answer = ScoreAnswer::One(ContestView::from(contest));
         return printer.show(&answer, |_| contest_text(weights, contest));
     }
-    let view = |(path, contest): (&PathBuf, &Result<Contest, ScoreError>)| {
-        let data = path.display().to_string();
+    let view = |(document, contest): (&Document, &Result<Contest, ScoreError>)| {
+        let data = document.origin.to_string();
         match contest {
             Ok(contest) => DocumentView::Scored {
                 data,
@@ -97,51 +125,71 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> Cli
             },
             Err(error) => DocumentView::Failed {
                 data,
-                error: error.to_string(),
+                error: no_score(weights, error),
             },
         }
     };
     let answer = ScoreAnswer::Many {
-        documents: args.data.iter().zip(&contests).map(view).collect(),
+        documents: documents.iter().zip(&contests).map(view).collect(),
     };
     printer.show(&answer, |_| {
-        let text = |(path, contest): (&PathBuf, &Result<Contest, ScoreError>)| {
+        let text = |(document, contest): (&Document, &Result<Contest, ScoreError>)| {
             let text = match contest {
                 Ok(contest) => contest_text(weights, contest),
-                Err(error) => error.to_string(),
+                Err(error) => no_score(weights, error),
             };
-            format!("{}\n{}\n", path.display(), text.trim_end())
+            format!(
+                "{}\n{}\n",
+                printable(&document.origin.to_string()),
+                text.trim_end()
+            )
         };
-        let texts: Vec<String> = args.data.iter().zip(&contests).map(text).collect();
+        let texts: Vec<String> = documents.iter().zip(&contests).map(text).collect();
         texts.join("\n")
-    })
-}
-
-fn read(path: &Path) -> CliResult<Vec<u8>> {
-    fs::read(path).map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))
-}
-
-/// Says which file it is, where there are several.
-fn name_document(files: &[PathBuf], error: ScoreError) -> CliError {
-    match error {
-        ScoreError::Cancelled => CliError::interrupted(),
-        ScoreError::Document { error, .. } if files.len() == 1 => (*error).into(),
-        ScoreError::Document { index, error } => {
-            CliError::new(format!("{}: {error}", files[index].display()))
-        }
-        error => error.into(),
+    })?;
+    match contests.iter().filter(|contest| contest.is_err()).count() {
+        0 => Ok(()),
+        failed => Err(CliError::new(format!(
+            "{failed} of {} documents have no score: see each above",
+            contests.len()
+        ))),
     }
 }
 
-/// Says which model it is.
-fn name_model(weights: &[PathBuf], document: &Path, error: &ScoreError) -> CliError {
+/// Says what memory scoring takes if it is much, and refuses when there is less.
+fn require_memory(printer: Printer, model_bytes: u64, architecture: &Architecture, chunks: u64) -> CliResult {
+    let needed = model_bytes.saturating_add(working_bytes_max(architecture, chunks));
+    memory::require(needed).map_err(|error| {
+        CliError::new(format!("scoring: {error}"))
+            .hint("weights stored as BF16 take half as much as F32; or score on a machine with more memory")
+    })?;
+    if needed >= MUCH_MEMORY_BYTES {
+        printer.note(format!("scoring takes up to {} of memory", ByteSize(needed)));
+    }
+    Ok(())
+}
+
+/// Reads text for a command, and says what it took.
+pub fn read_text(printer: Printer, sources: &[PathBuf]) -> CliResult<Reading> {
+    let reading = read(sources, &Rules::default())?;
+    printer.note(reading.report.to_string());
+    Ok(reading)
+}
+
+/// A path, fit to be shown.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
+    CliError::new(format!("cannot read {}: {error}", shown(path)))
+}
+
+/// Why no model has a score on a document, with the file of the model that it is about.
+fn no_score(weights: &[PathBuf], error: &ScoreError) -> String {
     match error {
-        ScoreError::Model { index, error } => CliError::new(format!(
-            "{} has no score on {}: {error}",
-            weights[*index].display(),
-            document.display()
-        )),
-        error => error.clone().into(),
+        ScoreError::Model { index, error } => format!("{} has no score: {error}", shown(&weights[*index])),
+        error => error.to_string(),
     }
 }
 
@@ -155,7 +203,7 @@ fn contest_text(weights: &[PathBuf], contest: &Contest) -> String {
         .zip(weights)
         .enumerate()
         .map(|(index, (model, path))| {
-            let name = path.display().to_string();
+            let name = shown(path);
             let mark = if index == view.winner { "winner" } else { "" };
             match model {
                 ScoreView::Scored {
@@ -293,8 +341,9 @@ struct ServeOutput {
 /// `soma score serve`.
 pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
-    let files = Files::new(architecture, args.weights.iter().cloned())?;
-    for path in &args.weights {
+    let weights = weights::files(&args.weights);
+    let files = Files::new(architecture, weights.iter().cloned())?;
+    for path in &weights {
         // What is missing is said now, not to the first who asks.
         fs::File::open(path)
             .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
@@ -341,23 +390,27 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
 struct EmbedOutput {
     embedding: Embedding,
     embedding_q15: Vec<i16>,
+    data: Report,
 }
 
 /// `soma embed`.
 pub fn embed(printer: Printer, args: &EmbedArgs) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
-    let model = load(&args.weights, &architecture)?;
-    let embedding = specialization(&model, &args.data)?;
+    fs::metadata(&args.weights).map_err(|error| unreadable(&args.weights, &error))?;
+    let Reading { dataset, report } = read_text(printer, &args.data)?;
+    let model_bytes = memory_bytes_max_of(&args.weights, &architecture);
+    require_memory(printer, model_bytes, &architecture, EMBED_CHUNKS as u64)?;
+    let embedding = specialization(&load(&args.weights, &architecture)?, &dataset)?;
     let output = EmbedOutput {
         embedding_q15: embedding.as_slice().to_vec(),
         embedding,
+        data: report,
     };
     printer.show(&output, |output| output.embedding.to_base64())
 }
 
-/// Where `model`'s representations of the text at `source` point.
-pub fn specialization(model: &Model, source: &str) -> CliResult<Embedding> {
-    let text = dataset::load(source)?;
+/// Where `model`'s representations of a text point.
+pub fn specialization(model: &Model, text: &Dataset) -> CliResult<Embedding> {
     let documents: Vec<&[u8]> = text
         .documents()
         .iter()
@@ -369,8 +422,8 @@ pub fn specialization(model: &Model, source: &str) -> CliResult<Embedding> {
 /// Loads weights, naming the file when it is bad.
 pub fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
     Model::load(path, architecture).map_err(|error| match error {
-        WeightsError::Io(error) => CliError::new(format!("cannot read {}: {error}", path.display())),
-        error => CliError::new(format!("{}: {error}", path.display()))
+        WeightsError::Io(error) => unreadable(path, &error),
+        error => CliError::new(format!("{}: {error}", shown(path)))
             .hint("the file must be safetensors of exactly this architecture; see --arch"),
     })
 }

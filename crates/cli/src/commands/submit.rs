@@ -8,15 +8,13 @@ use std::{
 use serde::Serialize;
 use soma_agents::{Submitter, matching::Miss, submitter::Attempt};
 use soma_client::{Account, ClientError};
-use soma_train::{
-    dataset,
-    split::{PIECE_BYTES_MAX, pieces},
-};
-use soma_types::{SubmissionId, objects::SubmissionStatus, params::Params};
+use soma_data::Report;
+use soma_train::split::{PIECE_BYTES_MAX, pieces};
+use soma_types::{SubmissionId, objects::SubmissionStatus, params::Params, text::printable};
 
 use crate::{
     args::SubmitArgs,
-    commands::target::submission_status,
+    commands::{scoring::read_text, target::submission_status},
     context::{Context, experts},
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -47,12 +45,13 @@ struct SubmitOutput {
     submitted: u64,
     won: u64,
     stopped: bool,
+    data: Report,
 }
 
 /// `soma submit`. After Ctrl-C the document in hand is brought to its end, so that no deposit is lost.
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
     let source = args.data.clone();
-    let text = tokio::task::spawn_blocking(move || dataset::load(&source)).await??;
+    let text = tokio::task::spawn_blocking(move || read_text(printer, &source)).await??;
     // Says at once that the node is not there.
     let params = context.node()?.params().await?;
     let account = context
@@ -68,15 +67,22 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
         agent,
         params,
         interrupt,
-        output: SubmitOutput::default(),
+        output: SubmitOutput {
+            data: text.report,
+            ..SubmitOutput::default()
+        },
     };
-    for document in text.documents() {
+    for document in text.dataset.documents() {
         if document.data.len() <= PIECE_BYTES_MAX {
-            session.try_one(&document.name, &document.data).await?;
+            session
+                .try_one(&document.origin.to_string(), &document.data)
+                .await?;
         } else {
             let mut at = 0;
             for piece in pieces(&document.data) {
-                session.try_one(&format!("{}#{at}", document.name), piece).await?;
+                session
+                    .try_one(&document.origin.part(at).to_string(), piece)
+                    .await?;
                 at += piece.len();
                 if session.is_over(args.hits) {
                     break;
@@ -151,7 +157,7 @@ impl Session<'_> {
             .agent
             .try_document(data)
             .await
-            .map_err(|error| CliError::from(error).while_doing(name))?;
+            .map_err(|error| CliError::from(error).while_doing(printable(name)))?;
         let (outcome, submission) = match attempt {
             Attempt::Missed(miss) => {
                 self.output.missed += 1;
@@ -184,8 +190,11 @@ impl Session<'_> {
         if self.printer.format() == Format::Text {
             let submission =
                 submission.map_or(String::new(), |submission| format!("  {}", short(submission)));
-            self.printer
-                .line(&format!("{name}  {} bytes  {outcome}{submission}", data.len()))?;
+            self.printer.line(&format!(
+                "{}  {} bytes  {outcome}{submission}",
+                printable(name),
+                data.len()
+            ))?;
         }
         self.output.documents.push(DocumentOutput {
             document: name.to_owned(),

@@ -8,8 +8,9 @@ use std::{
 
 use indicatif::ProgressBar;
 use serde::Serialize;
+use soma_data::{Report, Rules, read};
 use soma_files::Output;
-use soma_train::{Progress, Stop, TrainConfig, dataset, train};
+use soma_train::{Progress, Stop, TrainConfig, train};
 
 use crate::{
     architecture,
@@ -29,14 +30,25 @@ struct TrainOutput {
     bits_per_byte: Option<f64>,
     tokens_per_second: Option<f64>,
     finished: bool,
+    data: Report,
 }
 
 /// `soma train`. `cancel` ends the run after the update in progress, with a checkpoint.
 pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     let out = Output::check(&args.out)?;
-    let text = dataset::load(&args.data)?;
-    let members = text.documents().iter().map(|document| Path::new(&document.name));
+    // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the members below.
+    let rules = Rules {
+        outputs: args.checkpoints.iter().cloned().collect(),
+        ..Rules::default()
+    };
+    let text = read(&args.data, &rules)?;
+    printer.note(text.report.to_string());
+    let members = text
+        .dataset
+        .documents()
+        .iter()
+        .map(|document| &*document.origin.file);
     let others = [Path::new(&args.arch)].into_iter().chain(args.init.as_deref());
     let out = out.apart_from(members.chain(others))?;
     let init = match &args.init {
@@ -54,7 +66,7 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
     let bar = printer.progress(1000, BAR).with_prefix("training");
     let trained = train(
         &config,
-        &text,
+        &text.dataset,
         init.as_deref(),
         |progress| show(&bar, progress),
         cancel,
@@ -68,6 +80,7 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         bits_per_byte: trained.last.map(|last| last.bits_per_byte),
         tokens_per_second: trained.last.map(|last| last.tokens_per_second),
         finished: trained.stop != Stop::Cancelled,
+        data: text.report,
     };
     printer.show(&output, |output| {
         let last = trained.last.as_ref().map(describe).unwrap_or_default();

@@ -12,13 +12,9 @@ use std::{
 };
 
 use indicatif::MultiProgress;
+use soma_data::{Dataset, load_domains};
 use soma_model::Model;
-use soma_train::{
-    TrainConfig, Trained,
-    dataset::{self, Dataset},
-    split::split,
-    train,
-};
+use soma_train::{TrainConfig, Trained, split::split, train};
 use soma_types::Architecture;
 
 use crate::{
@@ -53,7 +49,7 @@ pub struct Domain {
 /// # Errors
 /// When the folder is missing, unreadable, binary, too small, or has fewer than two domains.
 pub fn domains(folder: &Path) -> CliResult<Vec<Domain>> {
-    let found = dataset::load_domains(folder)?;
+    let found = load_domains(folder)?;
     if found.len() < DOMAINS_MIN {
         return Err(CliError::new(format!(
             "{} has one domain ({}); a competition needs at least {DOMAINS_MIN}",

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use soma_data::Dataset;
 use soma_model::{MixtureScore, Model, ScoreError, Scorer};
-use soma_train::dataset::Dataset;
 
 /// Held-out text of one domain.
 #[derive(Debug)]

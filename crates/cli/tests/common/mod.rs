@@ -25,8 +25,8 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
+    pub fn write(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
     }
