@@ -43,6 +43,23 @@ impl Hint for LocalnetError {
             Self::Stopped { .. } => {
                 Some("nothing that was final is lost: start it again once the cause is gone".into())
             }
+            Self::Storage { .. } => Some(
+                "if something there is damaged, restore the folder from a copy, or make a new network with --force"
+                    .into(),
+            ),
+            Self::Descriptors(error) => Some(format!(
+                "allow more with `ulimit -n {}` in this shell, or start fewer with --validators",
+                error.needed
+            )),
+            Self::Folder(FolderError::OtherVersion { .. }) => {
+                Some("go on with that version, choose another folder with --dir, or delete it with --force".into())
+            }
+            Self::Folder(FolderError::InTheWay(_)) => {
+                Some("move it, or choose another folder with --dir".into())
+            }
+            Self::Folder(FolderError::Foreign(_)) => {
+                Some("--force deletes localnets only; choose another folder with --dir".into())
+            }
             Self::Folder(FolderError::Io { .. }) | Self::Blobs(_) => {
                 Some("check the folder's permissions and the free space, or choose another with --dir".into())
             }

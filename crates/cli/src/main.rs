@@ -32,7 +32,10 @@ use crate::{
 fn main() -> ExitCode {
     let cli = Cli::parse();
     quiet_validators();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("soma")
+        .enable_all()
+        .build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(run(cli));
@@ -52,13 +55,14 @@ fn main() -> ExitCode {
 }
 
 /// A validator that cannot go on panics by its engine's design; the localnet reports why in one
-/// sentence, so the panic itself stays silent. Any other panic is a bug and is shown.
+/// sentence, so the panic itself stays silent: on the validator's first thread, and on those of its runtime, which
+/// gives them no names of their own. Any other panic is a bug and is shown.
 fn quiet_validators() {
     let show = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !std::thread::current()
             .name()
-            .is_some_and(|name| name.starts_with("validator-"))
+            .is_some_and(|name| name.starts_with("validator-") || name == "tokio-rt-worker")
         {
             show(panic);
         }

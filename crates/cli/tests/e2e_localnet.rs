@@ -268,3 +268,36 @@ fn e2e_localnet_survives_kill() {
     assert!(asked.success());
     assert_eq!(net.child.wait().unwrap().code(), Some(0));
 }
+
+/// The engine panics where it cannot go on; the person at the terminal reads one sentence.
+#[test]
+fn e2e_a_localnet_whose_folder_goes_says_why_it_ends() {
+    let bench = Bench::new();
+    let mut child = bench
+        .command(&[
+            "localnet",
+            "--dir",
+            "net",
+            "--validators",
+            "1",
+            "--listen",
+            "127.0.0.1:0",
+            "--json",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let announced = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .any(|line| line.unwrap() == "}");
+    assert!(announced, "it did not start");
+    std::fs::remove_dir_all(bench.path("net")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("genesis.json") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
+}

@@ -16,13 +16,12 @@ const WRITERS: [&str; 6] = [
 ];
 
 /// Who may, and why.
-const EXCEPTIONS: [(&str, &str); 3] = [
+const EXCEPTIONS: [(&str, &str); 2] = [
     ("files/src", "the one way itself"),
     (
         "blobs/src/store.rs",
         "streams blobs into a folder of its own, under the names that they hash to",
     ),
-    ("node/src/folder.rs", "a localnet's folder and its lock"),
 ];
 
 #[test]

@@ -2,15 +2,15 @@
 //!
 //! Upon being asked to propose on parent `p`:
 //! * wait for a certificate of `p`'s round, which carries the seed;
-//! * wait until [`BLOCK_TIME_MS`] after `p`'s timestamp;
+//! * wait until [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) after `p`'s timestamp, but no longer than that;
 //! * execute the pool's candidates, leaving out what may not enter a block.
 //!
 //! Upon receiving a candidate block on parent `p`:
-//! * reject it if its timestamp is less than [`BLOCK_TIME_MS`] or more than
-//!   [`TIMESTAMP_STEP_MS_MAX`] after `p`'s, if its seed is not the network's signature of `p`'s round, or if any
-//!   transaction may not enter a block;
-//! * if its timestamp lies ahead of the local clock, delay the verdict until then, at most
-//!   [`TIMESTAMP_STEP_MS_MAX`]. A clock never decides a verdict;
+//! * reject it if its timestamp is less than [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) or more than
+//!   [`TIMESTAMP_STEP_MS_MAX`](crate::block::TIMESTAMP_STEP_MS_MAX) after `p`'s, if its seed is not the network's
+//!   signature of `p`'s round, or if any transaction may not enter a block;
+//! * if its timestamp lies ahead of this node's [`time`](crate::time), delay the verdict until then, but no longer
+//!   than it lies after `p`'s. A clock never decides a verdict;
 //! * execute it. The engine compares the resulting state root with the block's.
 //!
 //! Failures: a node whose storage fails stops. It recovers by restarting.
@@ -29,14 +29,15 @@ use futures::StreamExt as _;
 use tracing::{debug, warn};
 
 use crate::{
-    block::{BLOCK_TIME_MS, Block, TIMESTAMP_STEP_MS_MAX},
+    block::Block,
     consensus::{Context, Digest, Scheme},
     execution::{
         Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, StateValue, state_key,
     },
     machine::{BlockContext, Executed, Inadmissible, Machine, Observer, Pool},
-    runtime::{Runtime, now_ms},
+    runtime::Runtime,
     seeds::{Seeds, execution_seed},
+    time::{self, Time},
 };
 
 /// Outcomes of blocks that are executed and not yet final, by height and digest.
@@ -49,6 +50,7 @@ pub struct App<E, M: Machine, P, O> {
     scheme: Scheme,
     seeds: Seeds,
     observer: O,
+    time: Time,
     pending: Pending<M::Outcome>,
     marker: PhantomData<fn() -> (E, P)>,
 }
@@ -61,6 +63,7 @@ impl<E, M: Machine, P, O: Clone> Clone for App<E, M, P, O> {
             scheme: self.scheme.clone(),
             seeds: self.seeds.clone(),
             observer: self.observer.clone(),
+            time: self.time.clone(),
             pending: self.pending.clone(),
             marker: PhantomData,
         }
@@ -68,14 +71,15 @@ impl<E, M: Machine, P, O: Clone> Clone for App<E, M, P, O> {
 }
 
 impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
-    /// An application that starts from `genesis`.
-    pub fn new(genesis: Block, machine: M, scheme: Scheme, seeds: Seeds, observer: O) -> Self {
+    /// An application that starts from `genesis` and dates blocks by `time`.
+    pub fn new(genesis: Block, machine: M, scheme: Scheme, seeds: Seeds, observer: O, time: Time) -> Self {
         Self {
             genesis,
             machine,
             scheme,
             seeds,
             observer,
+            time,
             pending: Pending::default(),
             marker: PhantomData,
         }
@@ -197,13 +201,11 @@ where
             Some(round) => Some(self.seeds.wait(round).await),
             None => None,
         };
-        let earliest_ms = parent.timestamp_ms.saturating_add(BLOCK_TIME_MS);
-        let early_ms = earliest_ms.saturating_sub(now_ms(&clock));
+        let early_ms = time::wait_to_propose_ms(parent.timestamp_ms, self.time.now_ms(&clock));
         if early_ms > 0 {
             clock.sleep(Duration::from_millis(early_ms)).await;
         }
-        let latest_ms = parent.timestamp_ms.saturating_add(TIMESTAMP_STEP_MS_MAX);
-        let timestamp_ms = now_ms(&clock).clamp(earliest_ms, latest_ms);
+        let timestamp_ms = time::date_ms(parent.timestamp_ms, self.time.now_ms(&clock));
 
         let height = parent.height.next();
         let context = self.context(&consensus, height.get(), timestamp_ms, seed.as_ref());
@@ -226,7 +228,7 @@ where
         self.pending
             .lock()
             .insert((height.get(), block.digest()), executed.outcome);
-        self.observer.seen(&block, now_ms(&clock));
+        self.observer.seen(&block, self.time.now_ms(&clock));
         Some(Proposed { block, merkleized })
     }
 
@@ -247,9 +249,13 @@ where
                 warn!(height = %block.height, reason, "rejected a block");
                 return None;
             }
-            let ahead_ms = block.timestamp_ms.saturating_sub(now_ms(&clock));
-            if ahead_ms > 0 {
-                clock.sleep(Duration::from_millis(ahead_ms)).await;
+            let early_ms = time::wait_to_accept_ms(
+                parent.inner().timestamp_ms,
+                block.timestamp_ms,
+                self.time.now_ms(&clock),
+            );
+            if early_ms > 0 {
+                clock.sleep(Duration::from_millis(early_ms)).await;
             }
         }
         let context = self.context(
@@ -264,7 +270,7 @@ where
         self.pending
             .lock()
             .insert((block.height.get(), digest), executed.outcome);
-        self.observer.seen(&block, now_ms(&clock));
+        self.observer.seen(&block, self.time.now_ms(&clock));
         Some(sealed)
     }
 
@@ -300,7 +306,7 @@ where
             *pending = pending.split_off(&(next, Digest::from([0; 32])));
         }
         self.observer
-            .finalized(block, block.digest(), outcome, now_ms(&clock))
+            .finalized(block, block.digest(), outcome, self.time.now_ms(&clock))
             .await;
     }
 }

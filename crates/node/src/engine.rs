@@ -51,6 +51,7 @@ use crate::{
     runtime::Runtime,
     seeds::Seeds,
     state_sync::NoStateSync,
+    time::Time,
 };
 
 /// Messages a peer may send on one channel, per second.
@@ -59,16 +60,24 @@ const CHANNEL_MESSAGES_PER_SECOND_MAX: std::num::NonZeroU32 = NZU32!(1_024);
 const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 /// Blocks of each peer kept until consensus asks for them.
 const BUFFERED_BLOCKS_PER_PEER: usize = 32;
-/// Views behind the last finalized one that consensus keeps.
-const VIEW_RETENTION: ViewDelta = ViewDelta::new(256);
+/// Views behind the last finalized one that consensus keeps. Each is a file of its journal, held open. Who is further
+/// behind is given the last finalized block and goes on from there.
+pub const VIEWS_KEPT: u64 = 32;
+/// Views behind the last finalized one whose blocks and certificates are kept for peers that miss them.
+const VIEWS_CACHED: ViewDelta = ViewDelta::new(256);
 /// Missing blocks fetched at a time.
 const REPAIR_BLOCKS: NonZeroUsize = NZUsize!(32);
 /// Finalized blocks handed to the application ahead of its acknowledgement.
 const PENDING_BLOCKS_MAX: NonZeroUsize = NZUsize!(16);
 /// Finalized blocks between prunings of the state's log.
 const MAINTENANCE_BLOCKS: NonZeroUsize = NZUsize!(512);
-/// Journals and archives rotate their files after this many items. Fixed for the life of the data.
-const ITEMS_PER_FILE: std::num::NonZeroU64 = NZU64!(16_384);
+/// Files of archives hold as many finalized blocks or certificates, are held open, and go as a whole. This and the
+/// following two are fixed for the life of the data.
+const BLOCKS_PER_FILE: std::num::NonZeroU64 = NZU64!(8_192);
+/// Files of what peers may miss hold as many views.
+const VIEWS_PER_FILE: std::num::NonZeroU64 = NZU64!(1_024);
+/// Files of the state's log hold as many operations.
+const OPERATIONS_PER_FILE: std::num::NonZeroU64 = NZU64!(131_072);
 const PAGE_BYTES: std::num::NonZeroU16 = NZU16!(4_096);
 const PAGES_CACHED: NonZeroUsize = NZUsize!(2_048);
 const BUFFER_BYTES: NonZeroUsize = NZUsize!(256 * 1024);
@@ -122,9 +131,12 @@ pub struct Config<M, P, O, C, B> {
     pub peers: C,
     /// Disconnects misbehaving peers.
     pub blocker: B,
+    /// Dates blocks.
+    pub time: Time,
     /// Patience.
     pub timeouts: Timeouts,
-    /// Finalized blocks that are kept and served, beyond those in flight.
+    /// Finalized blocks that are kept and served, beyond those in flight. The state's log is pruned only once as many
+    /// have come since the node started, so much more than is of use costs disk for ever.
     pub retained_blocks: usize,
 }
 
@@ -214,7 +226,7 @@ fn archive<C>(
         value_partition: format!("{partition}-{name}-value"),
         compression: None,
         codec_config,
-        items_per_section: ITEMS_PER_FILE,
+        items_per_section: BLOCKS_PER_FILE,
         key_write_buffer: BUFFER_BYTES,
         value_write_buffer: BUFFER_BYTES,
         replay_buffer: BUFFER_BYTES,
@@ -310,8 +322,8 @@ where
             start: plan.marshal_start(Digested::precomputed(genesis.clone(), genesis_digest)),
             partition_prefix: partition.clone(),
             mailbox_size: MAILBOX_SIZE,
-            view_retention: VIEW_RETENTION,
-            prunable_items_per_section: ITEMS_PER_FILE,
+            view_retention: VIEWS_CACHED,
+            prunable_items_per_section: VIEWS_PER_FILE,
             page_cache: page_cache.clone(),
             replay_buffer: BUFFER_BYTES,
             key_write_buffer: BUFFER_BYTES,
@@ -332,6 +344,7 @@ where
         scheme.clone(),
         seeds.clone(),
         config.observer,
+        config.time,
     );
     let (stateful_actor, stateful) = StatefulActor::new(
         context.child("stateful"),
@@ -386,7 +399,7 @@ where
             leader_timeout: timeouts.leader,
             certification_timeout: timeouts.certification,
             timeout_retry: timeouts.retry,
-            view_retention: VIEW_RETENTION,
+            view_retention: ViewDelta::new(VIEWS_KEPT),
             skip: SkipPolicy::Enabled {
                 timeout: timeouts.skip,
                 budget: SkipBudget::Participants,
@@ -414,7 +427,7 @@ fn database_config<E: Runtime>(
         merkle_config: MmrConfig {
             journal_partition: format!("{partition}-state-mmr-journal"),
             metadata_partition: format!("{partition}-state-mmr-metadata"),
-            items_per_blob: ITEMS_PER_FILE,
+            items_per_blob: OPERATIONS_PER_FILE,
             write_buffer: BUFFER_BYTES,
             replay_buffer: BUFFER_BYTES,
             strategy: Sequential,
@@ -422,7 +435,7 @@ fn database_config<E: Runtime>(
         },
         journal_config: LogConfig {
             partition: format!("{partition}-state-log"),
-            items_per_section: ITEMS_PER_FILE,
+            items_per_section: OPERATIONS_PER_FILE,
             compression: None,
             codec_config: ((), ()),
             page_cache: page_cache.clone(),

@@ -1,17 +1,22 @@
 //! A localnet's folder: genesis, the committee, and every validator's secrets.
 //!
 //! ```text
-//! DIR/lock                      held by the running localnet
-//! DIR/genesis.json              written last: a folder without it is no network yet
-//! DIR/committee.json            the public polynomial and the members' identities
-//! DIR/faucet.json               the faucet's secret                         (mode 600)
-//! DIR/validator-N/secrets.json  identity, threshold share, account          (mode 600)
-//! DIR/validator-N/storage/      everything the validator remembers
-//! DIR/blobs/                    content that the network's nodes keep
+//! DIR/lock                         held by the running localnet
+//! DIR/version                      written first, and kept: what else has these names is the localnet's own
+//! DIR/genesis.json                 written last: a folder without it is no network yet
+//! DIR/committee.json               the public polynomial and the members' identities
+//! DIR/faucet.json                  the faucet's secret                         (mode 600)
+//! DIR/validator-N/secrets.json     identity, threshold share, account          (mode 600)
+//! DIR/validator-N/storage/         everything the validator remembers
+//! DIR/validator-N/storage/chain    of which network
+//! DIR/blobs/                       content that the network's nodes keep
+//! DIR/auditors/                    what the validators' auditors have sent
 //! ```
+//!
+//! A folder may hold other things besides. They are never changed and never deleted: see [`erase`](crate::erase).
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -28,18 +33,28 @@ use commonware_cryptography::{
 use commonware_utils::{NZU32, TryCollect as _};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
+use soma_files::{FileError, Lock, LockError, replace, replace_private};
 use soma_types::{
     Keypair, PublicKey, Shannons,
     amount::SHANNONS_PER_SOMA,
     genesis::{Genesis, GenesisAccount, GenesisError, GenesisValidator, GenesisWeights},
     params::{COMMITTEE_SIZE_MAX, Params},
+    text::printable,
     transaction::BasisPoints,
 };
 
 use crate::{
     consensus::{Identity, Variant},
     dealer::{Dealt, Member},
+    erase,
 };
+
+/// How this software lays out a folder and the storage in it. Another number is another, unreadable layout.
+pub const VERSION: u32 = 2;
+/// A folder without a version was laid out before there were any.
+const VERSION_BEFORE: &str = "1";
+/// What stands before the number, so that nobody's own file of this name is taken for the localnet's.
+const VERSION_PREFIX: &str = "soma localnet ";
 
 /// Each validator's own stake at genesis.
 const VALIDATOR_STAKE: Shannons = Shannons(10_000 * SHANNONS_PER_SOMA);
@@ -57,6 +72,23 @@ pub enum FolderError {
     /// Another process runs it.
     #[error("another localnet is running in '{0}': stop it, or use another folder with --dir")]
     Locked(PathBuf),
+    /// A network of other software.
+    #[error(
+        "the network in '{path}' was made by another version of soma: its folder has layout {found}, this one \
+         reads and writes {VERSION}"
+    )]
+    OtherVersion {
+        /// The folder.
+        path: PathBuf,
+        /// Its layout.
+        found: String,
+    },
+    /// Someone's own file has a name that a localnet needs.
+    #[error("'{0}' is not a localnet's, and is in the way of one")]
+    InTheWay(PathBuf),
+    /// What should be deleted is no localnet.
+    #[error("{0} holds other things than a localnet")]
+    Foreign(PathBuf),
     /// A file cannot be read or written.
     #[error("cannot {action} '{path}': {reason}")]
     Io {
@@ -83,21 +115,27 @@ pub enum FolderError {
     Validators(u32),
 }
 
-fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
-    move |error| {
-        let reason = match error.kind() {
+impl From<FileError> for FolderError {
+    fn from(FileError { action, path, source }: FileError) -> Self {
+        let reason = match source.kind() {
             io::ErrorKind::StorageFull => "the disk is full: free some space".to_owned(),
             io::ErrorKind::ReadOnlyFilesystem => {
                 "the disk is read-only: use a folder that can be written".to_owned()
             }
             io::ErrorKind::PermissionDenied => "permission denied: use a folder you own".to_owned(),
-            _ => error.to_string(),
+            _ => source.to_string(),
         };
-        FolderError::Io {
+        Self::Io { action, path, reason }
+    }
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+    move |source| {
+        FolderError::from(FileError {
             action,
             path: path.to_owned(),
-            reason,
-        }
+            source,
+        })
     }
 }
 
@@ -157,9 +195,83 @@ struct FaucetFile {
     account: String,
 }
 
+/// What to do with the network that a folder holds already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// Go on with it.
+    Keep,
+    /// Delete it, and make a new one.
+    Delete,
+}
+
+/// A localnet folder, locked. Dropping it releases the lock.
+pub struct Place {
+    directory: PathBuf,
+    _lock: Lock,
+}
+
+impl Place {
+    /// Locks `directory`, which is made if needed. Nothing else in it changes.
+    ///
+    /// # Errors
+    /// If it is in use, cannot be read or written, or holds something that is not a localnet and should be deleted.
+    pub fn lock(directory: &Path, existing: Existing) -> Result<Self, FolderError> {
+        if existing == Existing::Delete && version(directory)?.is_none() && holds_anything(directory)? {
+            return Err(FolderError::Foreign(directory.to_owned()));
+        }
+        let lock = Lock::acquire(directory).map_err(|error| match error {
+            LockError::Held(_) => FolderError::Locked(directory.to_owned()),
+            LockError::File(error) => error.into(),
+        })?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            _lock: lock,
+        })
+    }
+
+    /// How many validators the network has that [`Self::open`] will find or make.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read.
+    pub fn validators(&self, blueprint: &Blueprint, existing: Existing) -> Result<usize, FolderError> {
+        let genesis = self.directory.join("genesis.json");
+        if existing == Existing::Delete || !genesis.exists() {
+            return match blueprint.validators {
+                count @ 1..=COMMITTEE_SIZE_MAX => Ok(count as usize),
+                count => Err(FolderError::Validators(count)),
+            };
+        }
+        check_version(&self.directory)?;
+        Ok(read_json::<Genesis>(&genesis)?.validators.len())
+    }
+
+    /// Opens the network, or makes a new one after `blueprint` with secrets from `rng`. `now_ms` becomes a new
+    /// network's starting time.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or written, is damaged, or holds what a new network would write over.
+    pub fn open(
+        self,
+        blueprint: &Blueprint,
+        existing: Existing,
+        rng: impl CryptoRng,
+        now_ms: u64,
+    ) -> Result<Folder, FolderError> {
+        if existing == Existing::Delete || !self.directory.join("genesis.json").exists() {
+            create(&self.directory, blueprint, rng, now_ms)?;
+        }
+        check_version(&self.directory)?;
+        let folder = load(self)?;
+        for index in 0..folder.dealt.members.len() {
+            folder.claim_storage(index)?;
+        }
+        Ok(folder)
+    }
+}
+
 /// A locked localnet folder with its network loaded. Dropping it releases the lock.
 pub struct Folder {
-    directory: PathBuf,
+    place: Place,
     /// The genesis.
     pub genesis: Genesis,
     /// The committee with its secrets.
@@ -168,67 +280,68 @@ pub struct Folder {
     pub accounts: Vec<Keypair>,
     /// The faucet's account.
     pub faucet: Keypair,
-    _lock: File,
 }
 
 impl Folder {
-    /// Opens the network in `directory`, or makes a new one after `blueprint` with secrets from `rng`.
-    /// `now_ms` becomes a new network's starting time.
-    ///
-    /// # Errors
-    /// If the folder is in use, cannot be read or written, or is damaged.
-    pub fn open(
-        directory: &Path,
-        blueprint: &Blueprint,
-        rng: impl CryptoRng,
-        now_ms: u64,
-    ) -> Result<Self, FolderError> {
-        fs::create_dir_all(directory).map_err(io_error("create", directory))?;
-        let lock_path = directory.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(io_error("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FolderError::Locked(directory.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io_error("lock", &lock_path)(error)),
-        }
-        if !directory.join("genesis.json").exists() {
-            create(directory, blueprint, rng, now_ms)?;
-        }
-        load(directory, lock)
-    }
-
-    /// Writes and removes [`PROBE_BYTES`] to see whether the disk takes anything.
+    /// Whether the folder is still there, and its disk takes anything: writes and removes [`PROBE_BYTES`].
     ///
     /// # Errors
     /// Why it does not.
     pub fn probe(&self) -> Result<(), FolderError> {
-        let path = self.directory.join("probe.tmp");
+        let directory = &self.place.directory;
+        let genesis = directory.join("genesis.json");
+        fs::metadata(&genesis).map_err(io_error("find", &genesis))?;
         let write = || {
-            let mut file = File::create(&path)?;
+            // Without a name, so that it is in nobody's way and gone when it is closed.
+            let mut file = tempfile::tempfile_in(directory)?;
             file.write_all(&vec![1; PROBE_BYTES])?;
             file.sync_all()
         };
-        let written = write();
-        // It may not be there.
-        let _ = fs::remove_file(&path);
-        written.map_err(io_error("write", &path))
+        write().map_err(io_error("write a file in", directory))
+    }
+
+    /// Whether the storage of validator `index` is this network's; new storage becomes so.
+    fn claim_storage(&self, index: usize) -> Result<(), FolderError> {
+        let storage = self.storage(index);
+        let path = storage.join("chain");
+        let chain = self.genesis.chain_id().to_string();
+        fs::create_dir_all(&storage).map_err(io_error("create", &storage))?;
+        match fs::read_to_string(&path) {
+            Ok(found) if found.trim() == chain => Ok(()),
+            Ok(found) => {
+                let found = printable(found.trim()).into_owned();
+                let reason =
+                    format!("this is storage of the network {found}, and genesis.json makes {chain}");
+                Err(damaged(&storage, reason))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let entries = fs::read_dir(&storage).map_err(io_error("read", &storage))?;
+                // The engine's files are in folders.
+                if entries.flatten().any(|entry| entry.path().is_dir()) {
+                    return Err(damaged(
+                        &storage,
+                        "'chain' is missing, so it may be any network's",
+                    ));
+                }
+                Ok(replace(&path, format!("{chain}\n").as_bytes())?)
+            }
+            Err(error) => Err(io_error("read", &path)(error)),
+        }
     }
 
     /// Where validator `index` keeps its state.
     #[must_use]
     pub fn storage(&self, index: usize) -> PathBuf {
-        self.directory.join(format!("validator-{index}")).join("storage")
+        self.place
+            .directory
+            .join(format!("validator-{index}"))
+            .join("storage")
     }
 
     /// Where content is kept.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
-        self.directory.join("blobs")
+        self.place.directory.join("blobs")
     }
 }
 
@@ -243,22 +356,54 @@ fn decode_hex(path: &Path, text: &str) -> Result<Vec<u8>, FolderError> {
     hex::decode(digits).map_err(|error| damaged(path, error))
 }
 
-fn write_json(path: &Path, value: &impl Serialize, secret: bool) -> Result<(), FolderError> {
-    let bytes = serde_json::to_vec_pretty(value).expect("plain data is JSON");
-    let temporary = path.with_extension("tmp");
-    let mut options = OpenOptions::new();
-    options.create(true).truncate(true).write(true);
-    #[cfg(unix)]
-    if secret {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec_pretty(value).expect("plain data is JSON")
+}
+
+/// The layout of the localnet in `directory`, as it says; `None` where there is none, nor what is left of one.
+fn version(directory: &Path) -> Result<Option<String>, FolderError> {
+    let path = directory.join("version");
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(text
+            .strip_prefix(VERSION_PREFIX)
+            .map(|number| printable(number.trim()).into_owned())),
+        Err(error) if is_absent(&error) => {
+            let before = read_json::<CommitteeFile>(&directory.join("committee.json")).is_ok();
+            Ok(before.then(|| VERSION_BEFORE.to_owned()))
+        }
+        // Text it would be.
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+        Err(error) => Err(io_error("read", &path)(error)),
     }
-    #[cfg(not(unix))]
-    let _ = secret;
-    let mut file = options.open(&temporary).map_err(io_error("write", &temporary))?;
-    file.write_all(&bytes).map_err(io_error("write", &temporary))?;
-    file.sync_all().map_err(io_error("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(io_error("write", path))
+}
+
+/// Whether a path names nothing. What is below a file is reported when the folder is made.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Whether this software reads the network in `directory`.
+fn check_version(directory: &Path) -> Result<(), FolderError> {
+    match version(directory)? {
+        Some(found) if found == VERSION.to_string() => Ok(()),
+        Some(found) => Err(FolderError::OtherVersion {
+            path: directory.to_owned(),
+            found,
+        }),
+        None => Err(FolderError::InTheWay(directory.join("genesis.json"))),
+    }
+}
+
+/// Whether there is anything in `directory` but its lock.
+fn holds_anything(directory: &Path) -> Result<bool, FolderError> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.flatten().any(|entry| entry.file_name() != "lock")),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(io_error("read", directory)(error)),
+    }
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError> {
@@ -322,31 +467,37 @@ fn create(
     };
     genesis.validate()?;
 
+    if version(directory)?.is_none()
+        && let Some(path) = erase::first_in_the_way(directory, blueprint.validators)
+    {
+        return Err(FolderError::InTheWay(path));
+    }
+    // From here on the names below are the localnet's, also if the next step is the last.
+    let version = format!("{VERSION_PREFIX}{VERSION}\n");
+    replace(&directory.join("version"), version.as_bytes())?;
+    // A network that was there, or what an interrupted attempt left.
+    erase::network(directory)?;
     for (index, (member, keys)) in dealt.members.iter().zip(&accounts).enumerate() {
         let folder = directory.join(format!("validator-{index}"));
-        // What an interrupted attempt left belongs to other keys.
-        if folder.exists() {
-            fs::remove_dir_all(&folder).map_err(io_error("remove", &folder))?;
-        }
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
         let secrets = SecretsFile {
             identity: encode_hex(&member.identity),
             share: encode_hex(&member.share),
             account: format!("0x{}", hex::encode(keys.to_secret_bytes())),
         };
-        write_json(&folder.join("secrets.json"), &secrets, true)?;
+        replace_private(&folder.join("secrets.json"), &json(&secrets))?;
     }
     let faucet = FaucetFile {
         account: format!("0x{}", hex::encode(faucet.to_secret_bytes())),
     };
-    write_json(&directory.join("faucet.json"), &faucet, true)?;
+    replace_private(&directory.join("faucet.json"), &json(&faucet))?;
     let committee = CommitteeFile {
         network_key: format!("0x{}", hex::encode(dealt.network_key())),
         polynomial: encode_hex(&dealt.polynomial),
         identities: dealt.identities.iter().map(encode_hex).collect(),
     };
-    write_json(&directory.join("committee.json"), &committee, false)?;
-    write_json(&directory.join("genesis.json"), &genesis, false)
+    replace(&directory.join("committee.json"), &json(&committee))?;
+    Ok(replace(&directory.join("genesis.json"), &json(&genesis))?)
 }
 
 fn keypair(path: &Path, text: &str) -> Result<Keypair, FolderError> {
@@ -356,7 +507,8 @@ fn keypair(path: &Path, text: &str) -> Result<Keypair, FolderError> {
     Ok(Keypair::from_secret_bytes(secret))
 }
 
-fn load(directory: &Path, lock: File) -> Result<Folder, FolderError> {
+fn load(place: Place) -> Result<Folder, FolderError> {
+    let directory = &place.directory;
     let genesis: Genesis = read_json(&directory.join("genesis.json"))?;
     genesis.validate()?;
     let path = directory.join("committee.json");
@@ -397,7 +549,7 @@ fn load(directory: &Path, lock: File) -> Result<Folder, FolderError> {
         .try_collect()
         .map_err(|_| damaged(&path, "an identity is listed twice"))?;
     Ok(Folder {
-        directory: directory.to_owned(),
+        place,
         genesis,
         dealt: Dealt {
             identities,
@@ -406,6 +558,5 @@ fn load(directory: &Path, lock: File) -> Result<Folder, FolderError> {
         },
         accounts,
         faucet,
-        _lock: lock,
     })
 }

@@ -37,11 +37,13 @@ use crate::{
     consensus::Digest,
     machine::Observer,
     mempool::Mempool,
-    runtime::Runtime,
+    runtime::{Runtime, now_ms},
 };
 
 /// Longest record of a block, in bytes.
 const RECORD_BYTES_MAX: usize = 64 << 20;
+/// Heights of a file of records. Files are held open, and most heights have no record. Fixed for the life of the data.
+const HEIGHTS_PER_FILE: std::num::NonZeroU64 = NZU64!(1_048_576);
 /// Blocks whose speed is remembered.
 const MEASURED_BLOCKS_MAX: usize = 4_096;
 /// Blocks a slow reader of events may fall behind.
@@ -58,6 +60,8 @@ pub struct Record {
     pub epoch: Epoch,
     /// When it was proposed, in milliseconds since 1970.
     pub timestamp_ms: u64,
+    /// Its transactions, encoded. They outlive their block.
+    pub transactions: Vec<Vec<u8>>,
     /// One for each transaction.
     pub receipts: Vec<Receipt>,
     /// What changed before the transactions.
@@ -109,6 +113,8 @@ struct Memory {
     unbonding: HashMap<Address, Vec<UnbondingView>>,
     recorded: u64,
     tip: Option<Tip>,
+    /// When the tip became final here, or else the node started, by its steady clock.
+    final_ms: u64,
     seen_ms: BTreeMap<(u64, Digest), u64>,
     /// Scheduled rules that this node does not implement, and their first epoch.
     unsupported: Option<(ProtocolVersion, Epoch)>,
@@ -227,6 +233,7 @@ impl Gauges {
 
 /// The index. Clones share.
 pub struct Index<E: Runtime> {
+    clock: Arc<E>,
     gauges: Arc<Gauges>,
     archive: Arc<AsyncMutex<Option<Archive<E>>>>,
     memory: Arc<RwLock<Memory>>,
@@ -237,6 +244,7 @@ pub struct Index<E: Runtime> {
 impl<E: Runtime> Clone for Index<E> {
     fn clone(&self) -> Self {
         Self {
+            clock: self.clock.clone(),
             gauges: self.gauges.clone(),
             archive: self.archive.clone(),
             memory: self.memory.clone(),
@@ -260,16 +268,20 @@ impl<E: Runtime> Index<E> {
             value_partition: format!("{partition}-index-value"),
             compression: Some(3),
             codec_config: ((0..=RECORD_BYTES_MAX).into(), ()),
-            items_per_section: NZU64!(16_384),
+            items_per_section: HEIGHTS_PER_FILE,
             key_write_buffer: NZUsize!(64 * 1024),
             value_write_buffer: NZUsize!(64 * 1024),
             replay_buffer: NZUsize!(64 * 1024),
         };
         let gauges = Arc::new(Gauges::new(&context));
+        let clock = Arc::new(context.child("clock"));
         let archive: Archive<E> = prunable::Archive::init(context, config)
             .await
             .unwrap_or_else(|error| panic!("cannot open the index of blocks: {error}"));
-        let mut memory = Memory::default();
+        let mut memory = Memory {
+            final_ms: now_ms(clock.as_ref()),
+            ..Memory::default()
+        };
         let ranges: Vec<(u64, u64)> = archive.ranges().collect();
         for height in ranges.into_iter().flat_map(|(first, last)| first..=last) {
             let record = read(&archive, height)
@@ -278,6 +290,7 @@ impl<E: Runtime> Index<E> {
             memory.learn(&record);
         }
         Self {
+            clock,
             gauges,
             archive: Arc::new(AsyncMutex::new(Some(archive))),
             memory: Arc::new(RwLock::new(memory)),
@@ -344,6 +357,19 @@ impl<E: Runtime> Index<E> {
         self.memory.read().tip
     }
 
+    /// When the newest finalized block became final here, or else when the node started, in milliseconds of
+    /// [`Self::clock`].
+    #[must_use]
+    pub fn final_ms(&self) -> u64 {
+        self.memory.read().final_ms
+    }
+
+    /// The node's clock, which does not step.
+    #[must_use]
+    pub fn clock(&self) -> &E {
+        &self.clock
+    }
+
     /// Records of finalized blocks as they come.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Record>> {
@@ -402,7 +428,7 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         self.memory.write().seen_ms.entry(key).or_insert(proposed_ms);
     }
 
-    async fn finalized(&self, block: &Block, digest: Digest, outcome: BlockOutcome, now_ms: u64) {
+    async fn finalized(&self, block: &Block, digest: Digest, outcome: BlockOutcome, time_ms: u64) {
         let height = block.height.get();
         for encoded in &block.transactions {
             if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded) {
@@ -422,6 +448,7 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
             height: Height(height),
             epoch: outcome.epoch,
             timestamp_ms: block.timestamp_ms,
+            transactions: block.transactions.clone(),
             receipts: outcome.receipts,
             events: outcome.events,
         };
@@ -455,11 +482,12 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
                 );
             }
             if let Some(seen_ms) = memory.seen_ms.get(&(height, digest)).copied() {
-                let latency_ms = now_ms.saturating_sub(seen_ms);
+                let latency_ms = time_ms.saturating_sub(seen_ms);
                 bounded(&mut memory.finality_ms, (height, latency_ms));
                 self.gauges.finality.observe(latency_ms as f64 / 1_000.0);
             }
             memory.seen_ms = memory.seen_ms.split_off(&(height + 1, Digest::from([0; 32])));
+            memory.final_ms = now_ms(self.clock.as_ref());
             memory.tip = Some(Tip {
                 height,
                 digest,

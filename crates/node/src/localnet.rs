@@ -5,14 +5,17 @@
 //! into a process of its own changes nothing but this file.
 //!
 //! Failures: a validator that cannot go on (its disk is full, say) stops with a panic that names the cause;
-//! [`Localnet::failure`] reports it. All state is on disk; a restart resumes from it, also after `kill -9`.
+//! [`Localnet::failure`] reports it, with the folder it happened in. All state is on disk; a restart resumes from it,
+//! also after `kill -9`.
 
 use std::{
+    any::Any,
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use commonware_cryptography::Signer as _;
@@ -26,11 +29,15 @@ use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 use crate::{
+    descriptors::{self, TooFew},
     engine::Timeouts,
-    folder::{Blueprint, Folder, FolderError},
+    folder::{Blueprint, Existing, Folder, FolderError, Place},
     keeper, network,
     query::{Query, Reader},
+    runtime::since_1970_ms,
     scoring::{Limits, Service},
+    steady::{Origin, Steady},
+    time::Time,
     validator::{self, Validator},
 };
 
@@ -42,13 +49,15 @@ const STACK_BYTES: usize = 16 << 20;
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long fetching weights or data may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
-/// Finalized blocks kept: a month of a localnet.
-const RETAINED_BLOCKS: usize = 10_000_000;
+/// Finalized blocks kept: an hour of a localnet. What became of transactions is kept apart, for ever.
+const RETAINED_BLOCKS: usize = 16_384;
 
+/// A validator's runtime.
+pub type LiveContext = Steady<runtime::Context>;
 /// Reads of a validator on sockets.
-pub type LiveQuery = Query<runtime::Context>;
+pub type LiveQuery = Query<LiveContext>;
 /// A view of its finalized state.
-pub type LiveReader<'a> = Reader<'a, runtime::Context>;
+pub type LiveReader<'a> = Reader<'a, LiveContext>;
 
 /// How to run a localnet.
 #[derive(Clone, Debug)]
@@ -57,6 +66,8 @@ pub struct Config {
     pub directory: PathBuf,
     /// What to make if the folder holds no network yet.
     pub blueprint: Blueprint,
+    /// What to do with the one that it holds.
+    pub existing: Existing,
     /// Derives every secret of a new network, so that it can be made again; random where left out.
     pub seed: Option<u64>,
     /// The first validator's HTTP port; the others take the next ones. 0 lets the system choose each.
@@ -73,6 +84,7 @@ impl Config {
         Self {
             directory: directory.into(),
             blueprint: Blueprint::default(),
+            existing: Existing::Keep,
             seed: None,
             api_port: 0,
             p2p_port: 0,
@@ -95,9 +107,22 @@ pub enum LocalnetError {
         /// In words.
         reason: String,
     },
+    /// Open files.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
     /// The content store.
     #[error("cannot open the content store: {0}")]
     Blobs(String),
+    /// A validator did not start.
+    #[error("validator {index} does not start from its storage in '{}': {reason}", storage.display())]
+    Storage {
+        /// Which.
+        index: usize,
+        /// Where it is stored.
+        storage: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// A validator stopped by itself.
     #[error("validator {index} stopped: {reason}")]
     Stopped {
@@ -117,7 +142,7 @@ pub struct Localnet {
     apis: Vec<SocketAddr>,
     queries: Vec<LiveQuery>,
     stop: watch::Sender<bool>,
-    threads: Vec<JoinHandle<()>>,
+    threads: BTreeMap<usize, JoinHandle<()>>,
     // Held until everything has stopped.
     folder: Folder,
 }
@@ -150,6 +175,15 @@ fn bind_all(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError>
         .collect()
 }
 
+/// What a panic says.
+fn reason_of(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "it panicked".to_owned())
+}
+
 fn address_of(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
@@ -160,14 +194,10 @@ impl Localnet {
     /// # Errors
     /// If the folder is in use or unusable, a port is taken, or a validator fails to start.
     pub fn start(config: Config) -> Result<Self, LocalnetError> {
-        let now_ms = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |elapsed| {
-                u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-            });
         let Config {
             directory,
             blueprint,
+            existing,
             seed,
             api_port,
             p2p_port,
@@ -177,7 +207,13 @@ impl Localnet {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => rand::make_rng(),
         };
-        let folder = Folder::open(&directory, &blueprint, rng, now_ms)?;
+        // All that can stand in the way is looked at before anything in the folder changes.
+        let place = Place::lock(&directory, existing)?;
+        let count = place.validators(&blueprint, existing)?;
+        let clients = descriptors::connections_max(count, descriptors::raise_limit())?;
+        let apis = bind_all(api_port, count)?;
+        let p2p = bind_all(p2p_port, count)?;
+        let folder = place.open(&blueprint, existing, rng, since_1970_ms(SystemTime::now()))?;
         let blobs = soma_blobs::Store::open(folder.blobs(), blob_store_bytes_max)
             .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
         let fetcher = Fetcher::new(FetchPolicy {
@@ -196,9 +232,6 @@ impl Localnet {
         let scoring = Service::new(Limits::beside_validators())
             .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
             .ok();
-        let count = folder.dealt.members.len();
-        let apis = bind_all(api_port, count)?;
-        let p2p = bind_all(p2p_port, count)?;
         let api_addresses: Vec<SocketAddr> = apis.iter().map(address_of).collect();
         let p2p_addresses: Vec<SocketAddr> = p2p.iter().map(address_of).collect();
         // The engine binds them itself.
@@ -215,6 +248,8 @@ impl Localnet {
             .try_collect()
             .expect("identities are distinct");
         let (stop, stopped) = watch::channel(false);
+        let origin = Origin::now();
+        let time = Time::new(Arc::new(move |_| origin.wall_ahead_ms()));
         let mut net = Self {
             genesis: genesis.clone(),
             network_key: folder.dealt.network_key(),
@@ -223,7 +258,7 @@ impl Localnet {
             apis: api_addresses,
             queries: Vec::new(),
             stop,
-            threads: Vec::new(),
+            threads: BTreeMap::new(),
             folder,
         };
         let mut ready = Vec::new();
@@ -234,6 +269,7 @@ impl Localnet {
             let scheme = net.folder.dealt.scheme(&chain.0, index);
             let storage = net.folder.storage(index);
             let (genesis, peers, mut stopped) = (genesis.clone(), peers.clone(), stopped.clone());
+            let time = time.clone();
             let services = crate::api::Services {
                 blobs: blobs.clone(),
                 fetcher: fetcher.clone(),
@@ -246,6 +282,7 @@ impl Localnet {
                     .with_worker_threads(THREADS_PER_VALIDATOR)
                     .with_storage_directory(storage);
                 runtime::Runner::new(config).start(|context| async move {
+                    let context = Steady::new(context, origin);
                     let network = network::start(&context, member.identity.clone(), &chain.0, listen, peers);
                     let Validator { mut handle, query } = validator::start(
                         context.child("validator"),
@@ -256,6 +293,7 @@ impl Localnet {
                             partition: "soma".to_owned(),
                             peers: network.oracle.clone(),
                             blocker: network.oracle,
+                            time,
                             timeouts: Timeouts::default(),
                             retained_blocks: RETAINED_BLOCKS,
                         },
@@ -269,7 +307,7 @@ impl Localnet {
                         let (blobs, fetcher) = (services.blobs.clone(), services.fetcher.clone());
                         tokio::spawn(keeper::run(query.clone(), blobs, fetcher, stopped.clone()));
                     }
-                    let serving = crate::api::serve(api, query.clone(), services, stopped.clone());
+                    let serving = crate::api::serve(api, query.clone(), services, clients, stopped.clone());
                     let _ = started.send(query);
                     tokio::select! {
                         _ = stopped.wait_for(|stop| *stop) => {}
@@ -291,16 +329,22 @@ impl Localnet {
                     index,
                     reason: error.to_string(),
                 })?;
-            net.threads.push(thread);
+            net.threads.insert(index, thread);
         }
         for (index, ready) in ready.into_iter().enumerate() {
             match ready.blocking_recv() {
                 Ok(query) => net.queries.push(query),
+                // It is about to end, if it has not yet. It had nothing to do but to open its storage.
                 Err(_) => {
-                    return Err(net.failure().unwrap_or(LocalnetError::Stopped {
-                        index,
-                        reason: "it ended before it was ready".to_owned(),
-                    }));
+                    let storage = net.folder.storage(index);
+                    return Err(match net.ended(index) {
+                        LocalnetError::Stopped { index, reason } => LocalnetError::Storage {
+                            index,
+                            storage,
+                            reason,
+                        },
+                        other => other,
+                    });
                 }
             }
         }
@@ -346,21 +390,24 @@ impl Localnet {
 
     /// Why the localnet failed, if a validator has stopped by itself.
     pub fn failure(&mut self) -> Option<LocalnetError> {
-        let index = self.threads.iter().position(JoinHandle::is_finished)?;
-        let reason = match self.threads.swap_remove(index).join() {
-            Ok(()) => "it ended".to_owned(),
-            Err(panic) => panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_else(|| "it panicked".to_owned()),
+        let (index, _) = self.threads.iter().find(|(_, thread)| thread.is_finished())?;
+        Some(self.ended(*index))
+    }
+
+    /// Waits for validator `index` to end; why it did.
+    fn ended(&mut self, index: usize) -> LocalnetError {
+        let reason = match self.threads.remove(&index).map(JoinHandle::join) {
+            Some(Err(panic)) => reason_of(panic.as_ref()),
+            _ => "it ended".to_owned(),
         };
         // The engine says what it could not do; the disk says why.
-        let reason = match self.folder.probe() {
-            Ok(()) => reason,
-            Err(error) => error.to_string(),
-        };
-        Some(LocalnetError::Stopped { index, reason })
+        match self.folder.probe() {
+            Ok(()) => LocalnetError::Stopped { index, reason },
+            Err(error) => LocalnetError::Stopped {
+                index,
+                reason: error.to_string(),
+            },
+        }
     }
 
     /// Stops every validator and waits for them. What was acknowledged is on disk.
@@ -376,7 +423,7 @@ impl Localnet {
     fn halt(&mut self) {
         self.queries.clear();
         let _ = self.stop.send(true);
-        for thread in self.threads.drain(..) {
+        while let Some((_, thread)) = self.threads.pop_first() {
             // A panic was reported when it happened.
             let _ = thread.join();
         }

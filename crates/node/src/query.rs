@@ -17,10 +17,12 @@ use crate::{
     engine::Marshal,
     execution::{Bridge, Database, DatabaseSource, Databases, Overlay},
     gossip::Gossip,
+    health::Health,
     index::{Index, Tip},
     ledger::retry,
     mempool::{Mempool, PoolError},
-    runtime::Runtime,
+    runtime::{Runtime, now_ms},
+    time::Time,
 };
 
 /// Why a transaction was not taken up.
@@ -76,6 +78,7 @@ pub struct Query<E: Runtime> {
     pub(crate) network_key: [u8; 48],
     pub(crate) identity: Identity,
     pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) time: Time,
 }
 
 impl<E: Runtime> Clone for Query<E> {
@@ -91,6 +94,7 @@ impl<E: Runtime> Clone for Query<E> {
             network_key: self.network_key,
             identity: self.identity.clone(),
             metrics: self.metrics.clone(),
+            time: self.time.clone(),
         }
     }
 }
@@ -153,6 +157,15 @@ impl<E: Runtime> Query<E> {
         })
     }
 
+    /// How this node stands, as far as blocks have become final since it started.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let clock = self.index.clock();
+        let last = self.index.tip().map(|tip| (tip.height, tip.timestamp_ms));
+        let age_ms = now_ms(clock).saturating_sub(self.index.final_ms());
+        Health::judge(last, age_ms, self.time.now_ms(clock))
+    }
+
     /// The finalized block at `height`.
     pub async fn block(&self, height: u64) -> Option<Block> {
         let block = self
@@ -172,8 +185,7 @@ impl<E: Runtime> Query<E> {
     pub async fn transaction(&self, hash: &TransactionHash) -> Option<TransactionView> {
         if let Some((height, index)) = self.index.transaction(hash) {
             let record = self.index.record(height).await?;
-            let block = self.block(height).await?;
-            let encoded = block.transactions.get(index as usize)?;
+            let encoded = record.transactions.get(index as usize)?;
             let signed: SignedTransaction = borsh::from_slice(encoded).ok()?;
             return Some(TransactionView {
                 hash: *hash,

@@ -20,6 +20,7 @@ use crate::{
     mempool::{Limits, Mempool},
     query::Query,
     runtime::Runtime,
+    time::Time,
 };
 
 /// The application as the SOMA network runs it.
@@ -39,6 +40,8 @@ pub struct Config<C, B> {
     pub peers: C,
     /// Disconnects misbehaving peers.
     pub blocker: B,
+    /// Dates blocks.
+    pub time: Time,
     /// The engine's patience.
     pub timeouts: Timeouts,
     /// Finalized blocks that are kept.
@@ -102,6 +105,7 @@ where
             observer: index.clone(),
             peers: config.peers,
             blocker: config.blocker,
+            time: config.time.clone(),
             timeouts: config.timeouts,
             retained_blocks: config.retained_blocks,
         },
@@ -120,6 +124,7 @@ where
         network_key,
         identity,
         metrics,
+        time: config.time,
     };
     Validator {
         handle: engine.handle,

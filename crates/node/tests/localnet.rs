@@ -10,7 +10,7 @@ use std::{
 
 use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
 use soma_node::{
-    folder::{Blueprint, FolderError},
+    folder::{Blueprint, Existing, FolderError},
     localnet::{Config, Localnet, LocalnetError},
 };
 use soma_types::{
@@ -298,7 +298,10 @@ fn an_unusable_folder_is_named() {
     std::fs::remove_dir_all(&storage).unwrap();
     std::fs::write(&storage, "not a folder").unwrap();
     let text = Localnet::start(config.clone()).err().unwrap().to_string();
-    assert!(text.contains("validator 2 stopped"), "{text}");
+    assert!(
+        text.contains("cannot create") && text.contains("validator-2/storage"),
+        "{text}"
+    );
 
     // Damaged secrets are named.
     std::fs::write(folder.path().join("net/validator-1/secrets.json"), "{").unwrap();
@@ -307,6 +310,179 @@ fn an_unusable_folder_is_named() {
         text.contains("secrets.json") && text.contains("damaged"),
         "{text}"
     );
+}
+
+/// A validator that cannot read what it has stored says where that is and what it found, every time.
+#[test]
+fn damaged_storage_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(folder.path());
+    config.blueprint.validators = 1;
+    let net = Localnet::start(config.clone()).unwrap();
+    runtime().block_on(async {
+        let client = client(&net, 0);
+        wait("blocks", async || (height(&client).await >= 3).then_some(())).await;
+    });
+    net.stop().unwrap();
+    let storage = folder.path().join("validator-0/storage");
+    let kept = folder.path().join("kept");
+    for partition in ["soma-blocks-value", "soma-simplex", "soma-state-log_data"] {
+        let file = std::fs::read_dir(storage.join(partition))
+            .unwrap()
+            .next()
+            .unwrap();
+        let file = file.unwrap().path();
+        std::fs::copy(&file, &kept).unwrap();
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes.truncate(bytes.len().min(512));
+        bytes.fill(0xa5);
+        std::fs::write(&file, bytes).unwrap();
+        for _ in 0..3 {
+            let error = Localnet::start(config.clone()).err().unwrap();
+            let LocalnetError::Storage {
+                index: 0,
+                storage: named,
+                reason,
+            } = &error
+            else {
+                panic!("{partition}: {error}");
+            };
+            assert_eq!(named, &storage);
+            assert!(
+                reason.len() > 20 && !reason.contains("ended"),
+                "{partition}: {reason}"
+            );
+        }
+        std::fs::copy(&kept, &file).unwrap();
+    }
+    Localnet::start(config).unwrap().stop().unwrap();
+}
+
+#[test]
+fn storage_of_another_network_or_version_is_called_that() {
+    let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = |folder: &tempfile::TempDir| {
+        let mut config = Config::new(folder.path());
+        config.blueprint.validators = 1;
+        config
+    };
+    for folder in [&ours, &theirs] {
+        Localnet::start(config(folder)).unwrap().stop().unwrap();
+    }
+    let storage = ours.path().join("validator-0/storage");
+    std::fs::rename(&storage, ours.path().join("mine")).unwrap();
+    std::fs::rename(theirs.path().join("validator-0/storage"), &storage).unwrap();
+    let text = Localnet::start(config(&ours)).err().unwrap().to_string();
+    assert!(
+        text.contains("validator-0/storage") && text.contains("of the network 0x"),
+        "{text}"
+    );
+    std::fs::remove_dir_all(&storage).unwrap();
+    std::fs::rename(ours.path().join("mine"), &storage).unwrap();
+
+    let version = ours.path().join("version");
+    for (content, found) in [(Some("soma localnet 99\n"), "layout 99"), (None, "layout 1")] {
+        match content {
+            Some(content) => std::fs::write(&version, content).unwrap(),
+            None => std::fs::remove_file(&version).unwrap(),
+        }
+        let text = Localnet::start(config(&ours)).err().unwrap().to_string();
+        assert!(
+            text.contains("another version of soma") && text.contains(found),
+            "{text}"
+        );
+        assert!(!text.contains("damaged"), "{text}");
+    }
+    // Another's file of the name is no localnet's.
+    std::fs::remove_file(ours.path().join("committee.json")).unwrap();
+    std::fs::write(&version, "2\n").unwrap();
+    let error = Localnet::start(config(&ours)).err().unwrap();
+    assert!(
+        matches!(error, LocalnetError::Folder(FolderError::InTheWay(_))),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_network_is_deleted_once_another_can_start_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |existing, api_port| {
+        let mut config = Config::new(folder.path());
+        config.blueprint.validators = 1;
+        Config {
+            existing,
+            api_port,
+            ..config
+        }
+    };
+    let chain = |net: Localnet| {
+        let chain = net.genesis().chain_id();
+        net.stop().unwrap();
+        chain
+    };
+    let first = chain(Localnet::start(config(Existing::Delete, 0)).unwrap());
+    let mine = [
+        "validator-notes.txt",
+        "validator-0-backup",
+        "validator-0/notes",
+        "blobs/mine",
+        "probe.tmp",
+    ];
+    for name in mine {
+        std::fs::write(folder.path().join(name), "mine").unwrap();
+    }
+    let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let error = Localnet::start(config(Existing::Delete, port)).err().unwrap();
+    assert!(matches!(error, LocalnetError::Port { .. }), "{error}");
+    let second = chain(Localnet::start(config(Existing::Keep, 0)).unwrap());
+    assert_eq!(second, first, "it was deleted for nothing");
+
+    let running = Localnet::start(config(Existing::Keep, 0)).unwrap();
+    let error = Localnet::start(config(Existing::Delete, 0)).err().unwrap();
+    assert!(
+        matches!(error, LocalnetError::Folder(FolderError::Locked(_))),
+        "{error}"
+    );
+    assert_eq!(chain(running), first);
+
+    assert_ne!(
+        chain(Localnet::start(config(Existing::Delete, 0)).unwrap()),
+        first
+    );
+    for name in mine {
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join(name)).unwrap(),
+            "mine",
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_new_network_writes_over_nothing_of_others() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["blobs", "validator-1", "version", "faucet.json"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "mine").unwrap();
+        for existing in [Existing::Keep, Existing::Delete] {
+            let error = Localnet::start(Config {
+                existing,
+                ..Config::new(folder.path())
+            })
+            .err()
+            .unwrap();
+            assert!(
+                matches!(
+                    error,
+                    LocalnetError::Folder(FolderError::InTheWay(_) | FolderError::Foreign(_))
+                ),
+                "{name}: {error}"
+            );
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+        std::fs::remove_file(path).unwrap();
+    }
 }
 
 /// Serves `body` to the first who asks; then the host is gone.
@@ -390,8 +566,13 @@ fn child() {
     let Ok(folder) = std::env::var("SOMA_TEST_LOCALNET") else {
         return;
     };
+    if let Ok(files) = std::env::var("SOMA_TEST_FILES") {
+        let files = files.parse().unwrap();
+        rlimit::setrlimit(rlimit::Resource::NOFILE, files, files).unwrap();
+    }
     let net = Localnet::start(Config::new(&folder)).unwrap();
-    std::fs::write(Path::new(&folder).join("api.tmp"), net.apis()[0].to_string()).unwrap();
+    let apis: Vec<String> = net.apis().iter().map(ToString::to_string).collect();
+    std::fs::write(Path::new(&folder).join("api.tmp"), apis.join(" ")).unwrap();
     std::fs::rename(Path::new(&folder).join("api.tmp"), Path::new(&folder).join("api")).unwrap();
     loop {
         std::thread::park();
@@ -411,7 +592,8 @@ fn a_killed_network_resumes() {
             .spawn()
             .unwrap();
         runtime().block_on(async {
-            let address = wait("the child", async || std::fs::read_to_string(&api).ok()).await;
+            let addresses = wait("the child", async || std::fs::read_to_string(&api).ok()).await;
+            let address = addresses.split(' ').next().unwrap();
             let client = NodeClient::new(&format!("http://{address}")).unwrap();
             wait("blocks", async || {
                 (height(&client).await > before + 5).then_some(())
@@ -446,4 +628,79 @@ fn a_killed_network_resumes() {
         assert_eq!(account.balance, Shannons(2 * 5_000 * SHANNONS_PER_SOMA));
     });
     net.stop().unwrap();
+}
+
+/// A child that is killed when the test ends, however it ends.
+struct Killed(std::process::Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where a system allows no more than 1024 open files, four validators run, their files do not grow with the chain,
+/// and no number of silent clients takes a file from storage.
+#[cfg(target_os = "linux")]
+#[test]
+fn storage_has_its_files_whoever_connects() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--ignored"])
+        .env("SOMA_TEST_LOCALNET", folder.path())
+        .env("SOMA_TEST_FILES", "1024")
+        .stdout(Stdio::null())
+        .spawn()
+        .map(Killed)
+        .unwrap();
+    let open_files = || {
+        std::fs::read_dir(format!("/proc/{}/fd", child.0.id()))
+            .unwrap()
+            .count()
+    };
+    runtime().block_on(async {
+        let api = folder.path().join("api");
+        let addresses = wait("the child", async || std::fs::read_to_string(&api).ok()).await;
+        let addresses: Vec<String> = addresses.split(' ').map(str::to_owned).collect();
+        let last = NodeClient::new(&format!("http://{}", addresses[3])).unwrap();
+        let reaches =
+            async |at: u64| wait("blocks", async || (height(&last).await >= at).then_some(())).await;
+        reaches(50).await;
+        let before = open_files();
+        reaches(90).await;
+        assert!(
+            open_files() <= before + 8,
+            "{before} files became {}",
+            open_files()
+        );
+
+        // Followers of events get half of the places, so that others are served besides.
+        let mut refused = 0;
+        let mut followers = Vec::new();
+        for _ in 0..30 {
+            let mut stream = std::net::TcpStream::connect(&addresses[3]).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+                .write_all(b"GET /v1/events HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            refused += usize::from(&status == b"HTTP/1.1 503");
+            followers.push(stream);
+        }
+        assert!((5..25).contains(&refused), "{refused} of 30 were refused");
+
+        let mut silent = Vec::new();
+        for index in 0..900 {
+            let mut stream = std::net::TcpStream::connect(&addresses[index % 3]).unwrap();
+            if index % 2 == 0 {
+                stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: ").unwrap();
+            }
+            silent.push(stream);
+        }
+        let now = height(&last).await;
+        reaches(now + 20).await;
+        assert!(open_files() < 1_000, "{}", open_files());
+    });
 }

@@ -16,6 +16,7 @@ use commonware_glue::simulate::{
 use commonware_utils::sync::Mutex;
 use soma_ledger::view;
 use soma_node::consensus::{Digest, Identity};
+use soma_node::time::DOUBT_MS;
 use soma_types::amount::MAX_SUPPLY;
 
 const EPOCH_BLOCKS: u64 = 20;
@@ -106,5 +107,83 @@ fn four_validators_cross_two_epochs_with_a_crash_and_agree() {
         let (first, second) = (run(seed), run(seed));
         assert_eq!(first, second, "seed {seed} came out differently the second time");
         assert!(first.1.len() as u64 >= HEIGHT);
+    }
+}
+
+/// The last block's height and date, at every validator.
+#[derive(Clone, Default)]
+struct Dates {
+    latest: Arc<Mutex<Vec<(u64, u64)>>>,
+}
+
+impl Property<Identity, State> for Dates {
+    fn name(&self) -> &str {
+        "blocks go on"
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: &'a ProgressTracker<Identity>,
+        states: &'a [&'a State],
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            for state in states {
+                let query = state.query.lock().take().ok_or("a validator has no state")?;
+                let tip = query.tip().await.ok_or("a validator has no block")?;
+                self.latest.lock().push((tip.height, tip.timestamp_ms));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The dates after `height` blocks, which must come within `patience` of simulated time while the wall clock is
+/// `off_ms` off between the fifth second and `until_ms`.
+fn dates_with_a_wrong_clock(off_ms: i64, until_ms: u64, height: u64, patience: Duration) -> Vec<(u64, u64)> {
+    let mut network = Network::new(4, 1_000);
+    network.wall = Arc::new(move |steady_ms| {
+        if (5_000..until_ms).contains(&steady_ms) {
+            off_ms
+        } else {
+            0
+        }
+    });
+    let dates = Dates::default();
+    PlanBuilder::new(network)
+        .seed(1)
+        .exit_condition(ProcessedHeightAtLeast::new(height))
+        .timeout(patience)
+        .property(dates.clone())
+        .run()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let latest = dates.latest.lock().clone();
+    assert_eq!(latest.len(), 4);
+    latest
+}
+
+#[test]
+fn a_clock_that_steps_and_is_put_right_changes_nothing() {
+    for hour_ms in [3_600_000, -3_600_000] {
+        let dates = dates_with_a_wrong_clock(hour_ms, 10_000, 60, Duration::from_secs(25));
+        for (height, date_ms) in dates {
+            // Simulated time begins in 1970, as these networks do.
+            assert!(
+                (height * 250..25_000).contains(&date_ms),
+                "block {height} is dated {date_ms}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_after_long_does_not_stop_the_chain() {
+    let back_ms = DOUBT_MS + 8_000;
+    // Up to the step back, the doubt after it, and some blocks more: before the chain's time is caught up with.
+    let patience = Duration::from_secs(110);
+    for (height, date_ms) in dates_with_a_wrong_clock(60_000, back_ms, 310, patience) {
+        assert!(
+            date_ms > 110_000,
+            "block {height} is dated {date_ms}, as if the step was never believed"
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fs,
     io::{self, IsTerminal as _},
+    mem::discriminant,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -16,8 +17,9 @@ use serde::Serialize;
 use soma_agents::auditor::AuditError;
 use soma_client::NodeClient;
 use soma_node::{
-    folder::Blueprint,
-    localnet::{Config, Localnet},
+    folder::{Blueprint, Existing},
+    health::Health,
+    localnet::{Config, LiveQuery, Localnet},
 };
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
@@ -58,11 +60,14 @@ pub async fn run(
         None => context.home()?.join("localnet"),
     };
     let config = plan(args, &directory)?;
-    if args.force && wipe(&directory)? {
-        printer.note(format!("Deleted the network in {}", directory.display()));
+    let replaces = config.existing == Existing::Delete && directory.join("genesis.json").exists();
+    if config.existing == Existing::Keep {
+        refuse_mismatch(args, &config.blueprint, &directory)?;
     }
-    refuse_mismatch(args, &config.blueprint, &directory)?;
     let network = tokio::task::spawn_blocking(move || Localnet::start(config)).await??;
+    if replaces {
+        printer.note(format!("Deleted the network that was in {}", directory.display()));
+    }
     let served = serve(printer, network, &directory, interrupt).await;
     // Whatever happened, the validators have stopped by now.
     served.inspect(|()| printer.note("Stopped. Start it again with the same command."))
@@ -103,6 +108,11 @@ fn plan(args: &LocalnetArgs, directory: &Path) -> CliResult<Config> {
             validators,
             ..Blueprint::default()
         },
+        existing: if args.force {
+            Existing::Delete
+        } else {
+            Existing::Keep
+        },
         api_port: listen.port(),
         ..Config::new(directory)
     })
@@ -127,74 +137,6 @@ fn refuse_mismatch(args: &LocalnetArgs, blueprint: &Blueprint, directory: &Path)
     };
     Err(CliError::new(format!("the network in {} {problem}", directory.display()))
         .hint("leave the option out to go on with it, choose another folder with --dir, or delete it with --force"))
-}
-
-/// Deletes the localnet in a folder, and nothing else; whether there was one.
-fn wipe(directory: &Path) -> CliResult<bool> {
-    let (genesis, lock_path) = (directory.join("genesis.json"), directory.join("lock"));
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => {
-            return Err(CliError::new(format!(
-                "cannot read {}: {error}",
-                directory.display()
-            )));
-        }
-    };
-    let foreign = || {
-        CliError::new(format!(
-            "{} holds other things than a localnet",
-            directory.display()
-        ))
-        .hint("--force deletes localnets only; choose another folder with --dir")
-    };
-    let mut own = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let known = matches!(
-            name.as_str(),
-            "committee.json" | "faucet.json" | "blobs" | "auditors"
-        );
-        if known || name.starts_with("validator-") {
-            own.push(entry.path());
-        } else if name != "lock" && name != "genesis.json" && !genesis.exists() {
-            return Err(foreign());
-        }
-    }
-    if own.is_empty() && !genesis.exists() {
-        return Ok(false);
-    }
-    if !lock_path.exists() {
-        return Err(foreign());
-    }
-    let failed =
-        |path: &Path, error: &io::Error| CliError::new(format!("cannot delete {}: {error}", path.display()));
-    let lock = fs::File::options()
-        .write(true)
-        .open(&lock_path)
-        .map_err(|error| failed(&lock_path, &error))?;
-    if lock.try_lock().is_err() {
-        return Err(
-            CliError::new(format!("a localnet is running in {}", directory.display()))
-                .hint("stop it first, or choose another folder with --dir"),
-        );
-    }
-    // Without its genesis a folder is no network any more, whatever happens to the rest.
-    match fs::remove_file(&genesis) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&genesis, &error)),
-        _ => {}
-    }
-    for path in own {
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        removed.map_err(|error| failed(&path, &error))?;
-    }
-    Ok(true)
 }
 
 /// Runs until interrupted or until a validator fails; then stops every validator.
@@ -239,8 +181,9 @@ async fn operate(
         tell_once(printer, &errors, index, step.err());
     })?;
     announce(printer, network, &nodes, directory)?;
+    let query = network.queries()[0].clone();
     tokio::select! {
-        never = watch(printer, &nodes[0]) => match never {},
+        never = watch(printer, &nodes[0], &query) => match never {},
         error = failure(network) => Err(error),
         () = interrupt.wait() => Ok(()),
     }
@@ -282,12 +225,19 @@ fn announce(printer: Printer, network: &Localnet, nodes: &[NodeClient], director
     })
 }
 
-/// Follows the chain: a status line on a terminal, a line for every epoch elsewhere.
-async fn watch(printer: Printer, node: &NodeClient) -> Infallible {
+/// Follows the chain: a status line on a terminal, a line for every epoch elsewhere. On both, a line when the network
+/// is not well, and when it is again.
+async fn watch(printer: Printer, node: &NodeClient, query: &LiveQuery) -> Infallible {
     let line = printer.progress(0, LINE);
     let terminal = io::stderr().is_terminal();
     let mut last: Option<Epoch> = None;
+    let mut told = Health::Well;
     loop {
+        let health = query.health();
+        if health != Health::Starting && discriminant(&health) != discriminant(&told) {
+            line.suspend(|| printer.note(format!("health: {health}")));
+            told = health;
+        }
         // A node that is too busy to answer is asked again.
         if let Ok(status) = node.status().await {
             if terminal {

@@ -49,10 +49,16 @@ fn hex_of(bytes: impl AsRef<[u8]>) -> String {
     format!("0x{}", hex::encode(bytes))
 }
 
-/// Whether the node serves.
-#[utoipa::path(get, path = "/health", responses((status = 200, description = "The node serves", body = String)))]
-pub async fn health(State(_): Api) -> &'static str {
-    "ok\n"
+/// Whether the node serves, and its height is not stuck.
+#[utoipa::path(get, path = "/health",
+    responses((status = 200, description = "The node serves", body = String), (status = 503, body = Problem)))]
+pub async fn health(State(api): Api) -> Result<String, Error> {
+    let health = api.query.health();
+    if health.serves() {
+        Ok(format!("{health}\n"))
+    } else {
+        Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, health.to_string()))
+    }
 }
 
 /// Metrics in Prometheus' text form.

@@ -8,11 +8,16 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Query, State},
+    http::StatusCode,
     response::sse::{Event, KeepAlive, Sse},
 };
 use futures::{Stream, StreamExt as _};
 use serde::Deserialize;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use soma_types::api::Problem;
+use tokio::sync::{
+    OwnedSemaphorePermit,
+    broadcast::{Receiver, error::RecvError},
+};
 
 use super::{Api, Shared, problem::Error};
 use crate::index::Record;
@@ -31,6 +36,7 @@ pub struct Start {
 }
 
 struct Reader {
+    _place: OwnedSemaphorePermit,
     api: Arc<Shared>,
     live: Receiver<Arc<Record>>,
     /// Everything below was given.
@@ -76,11 +82,16 @@ impl Reader {
 
 /// The ledger's changes, in order.
 #[utoipa::path(get, path = "/v1/events", params(Start),
-    responses((status = 200, description = "Server-sent events, each an EventView", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Server-sent events, each an EventView", body = String, content_type = "text/event-stream"),
+        (status = 503, description = "Too many clients follow events", body = Problem)))]
 pub async fn events(
     State(api): Api,
     Query(start): Query<Start>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Error> {
+    let place = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| {
+        let detail = "too many clients follow events here: follow another node's, or try again later";
+        Error::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    })?;
     // Listen first, so that nothing falls between the index and the live stream.
     let live = api.query.index().subscribe();
     let next = match start.from {
@@ -88,6 +99,7 @@ pub async fn events(
         None => api.query.tip().await.map_or(0, |tip| tip.height + 1),
     };
     let reader = Reader {
+        _place: place,
         behind: start.from.is_some(),
         api,
         live,

@@ -13,7 +13,7 @@ mod problem;
 pub mod score;
 mod transactions;
 
-use std::{future::IntoFuture as _, io, net::TcpListener, num::ParseIntError, str::FromStr, sync::Arc};
+use std::{io, net::TcpListener, num::ParseIntError, str::FromStr, sync::Arc};
 
 use axum::{
     Router,
@@ -27,9 +27,13 @@ use soma_types::{
     api::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
     transaction::TRANSACTION_BYTES_MAX,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 
-use crate::{localnet::LiveQuery, scoring::Service};
+use crate::{
+    connections::{self, Bounds},
+    localnet::LiveQuery,
+    scoring::Service,
+};
 
 pub use openapi::document;
 pub use problem::Error;
@@ -53,12 +57,14 @@ struct Shared {
     services: Services,
     /// One payment at a time, so that nonces follow each other.
     faucet: Mutex<()>,
+    /// Clients that follow events: half of all, so that they never keep the others out.
+    streams: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
 }
 
 type Api = axum::extract::State<Arc<Shared>>;
 
-/// Serves `query` on `listener` until `stopped` turns true.
+/// Serves `query` on `listener` until `stopped` turns true, to at most `clients` at once.
 ///
 /// # Errors
 /// If the listener fails.
@@ -66,24 +72,21 @@ pub async fn serve(
     listener: TcpListener,
     query: LiveQuery,
     services: Services,
+    clients: usize,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let shared = Arc::new(Shared {
         query,
         services,
         faucet: Mutex::new(()),
+        streams: Arc::new(Semaphore::new(clients.div_ceil(2))),
         stopped: stopped.clone(),
     });
     let stop = async move {
         // An error means that whoever could stop us is gone.
         let _ = stopped.wait_for(|stop| *stop).await;
     };
-    axum::serve(listener, router(shared))
-        .with_graceful_shutdown(stop)
-        .into_future()
-        .await
+    connections::serve(listener, router(shared), Bounds::of(clients), stop).await
 }
 
 fn router(shared: Arc<Shared>) -> Router {

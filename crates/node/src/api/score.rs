@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    future::{Future, IntoFuture as _},
+    future::Future,
     io,
     net::TcpListener,
     path::{Path, PathBuf},
@@ -39,7 +39,11 @@ use super::{
     Shared, blobs,
     problem::{self, Error, parse},
 };
-use crate::scoring::{Contests, Entry, Job, JobError, Place, Service};
+use crate::{
+    connections::{self, Bounds},
+    descriptors,
+    scoring::{Contests, Entry, Job, JobError, Place, Service},
+};
 
 /// How long a request's body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
@@ -419,8 +423,6 @@ pub async fn serve_files(
     scoring: Scoring<Files>,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let service = Arc::clone(&scoring.service);
     let routes = Router::new()
         .route("/health", get(health))
@@ -436,8 +438,6 @@ pub async fn serve_files(
             service.stop();
         });
     };
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(stop)
-        .into_future()
-        .await
+    let clients = descriptors::connections_alone(descriptors::raise_limit());
+    connections::serve(listener, routes, Bounds::of(clients), stop).await
 }

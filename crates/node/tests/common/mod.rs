@@ -18,6 +18,7 @@ use soma_node::{
     dealer::Dealt,
     engine::{self, Channels, Timeouts, channel_quota},
     query::Query,
+    time::{Offset, Time},
     validator::{self, Config},
 };
 use soma_types::Epoch;
@@ -80,6 +81,8 @@ impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
 pub struct Network {
     dealt: Arc<Dealt>,
     pub genesis: Arc<Genesis>,
+    /// What everyone's wall clock shows.
+    pub wall: Offset,
     roots: Vec<Roots>,
     queries: Vec<Slot>,
 }
@@ -129,6 +132,7 @@ impl Network {
         Self {
             dealt: Arc::new(dealt),
             genesis: Arc::new(genesis),
+            wall: Arc::new(|_| 0),
             roots: (0..validators).map(|_| Roots::default()).collect(),
             queries: (0..validators).map(|_| Slot::default()).collect(),
         }
@@ -189,6 +193,7 @@ impl EngineDefinition for Network {
             partition: format!("validator-{}", init.index),
             peers: init.oracle.manager(),
             blocker: init.oracle.control(init.public_key.clone()),
+            time: Time::new(self.wall.clone()),
             timeouts: Timeouts::default(),
             retained_blocks: 1 << 20,
         };
