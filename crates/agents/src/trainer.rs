@@ -17,7 +17,7 @@ use std::{
 use soma_client::{Account, ClientError};
 use soma_data::Dataset;
 use soma_model::{BackendError, Model, ScoreError, Scorer, WeightsError};
-use soma_train::{Progress, TrainConfig, TrainError, Trained, train};
+use soma_train::{Event, TrainConfig, TrainError, Trained, train};
 use soma_types::{Embedding, Epoch, ModelId};
 
 /// Chunks over which a specialization embedding is taken.
@@ -81,13 +81,13 @@ impl Trainer {
         self.weights.as_ref().map(|weights| weights.as_slice())
     }
 
-    /// Trains for one round. `progress` is called after every update; setting `cancel` ends the round.
+    /// Trains for one round. `watch` is told of every update and checkpoint; setting `cancel` ends the round.
     ///
     /// # Errors
     /// When training cannot start or go on; the weights stay as they were.
     pub async fn train(
         &mut self,
-        progress: impl FnMut(&Progress) + Send + 'static,
+        watch: impl FnMut(Event<'_>) + Send + 'static,
         cancel: Arc<AtomicBool>,
     ) -> Result<Trained, RoundError> {
         let (config, text, init) = (self.config.clone(), Arc::clone(&self.text), self.weights.clone());
@@ -96,7 +96,7 @@ impl Trainer {
                 &config,
                 &text,
                 init.as_ref().map(|weights| weights.as_slice()),
-                progress,
+                watch,
                 &cancel,
             )
         })

@@ -1,5 +1,7 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table).
 
+mod training;
+
 use std::path::PathBuf;
 
 use bytesize::ByteSize;
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use soma_types::{Shannons, transaction::PoolId, upgrade::ParamChange};
 
 use crate::reference::Reference;
+
+pub use training::TrainSettings;
 
 /// SOMA trains one open foundation model by competition over the Internet.
 #[derive(Debug, Parser)]
@@ -327,9 +331,9 @@ pub struct TrainArgs {
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
-    /// Optimizer steps.
-    #[arg(long, default_value_t = 1000)]
-    pub steps: u64,
+    /// Optimizer steps. [default: 1000; 10000 for v1]
+    #[arg(long)]
+    pub steps: Option<u64>,
     /// Where to write the weights (safetensors).
     #[arg(long, value_name = "FILE")]
     pub out: PathBuf,
@@ -345,6 +349,9 @@ pub struct TrainArgs {
     /// Makes the run repeatable.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// How to train.
+    #[command(flatten)]
+    pub settings: TrainSettings,
 }
 
 /// What computes.

@@ -1,13 +1,21 @@
 //! Ctrl-C, in the two forms that code can wait for: a flag for threads, a future for tasks.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fs,
+    io::{self, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use tokio::sync::watch;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 
-/// Set once by Ctrl-C or SIGTERM. A second Ctrl-C ends the process at once.
+/// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`). A second Ctrl-C or
+/// SIGTERM ends the process at once; a second SIGHUP does not, for shells send it again when they end.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     flag: Arc<AtomicBool>,
@@ -20,12 +28,15 @@ impl Interrupt {
         let (sender, happened) = watch::channel(false);
         let flag = Arc::new(AtomicBool::new(false));
         let set = Arc::clone(&flag);
+        // Before anything else is done: what comes from now on is a request to stop.
+        let mut signals = Signals::new();
         tokio::spawn(async move {
-            signalled().await;
+            signals.any().await;
             set.store(true, Ordering::Relaxed);
             let _ = sender.send(true);
-            eprintln!("stopping; press Ctrl-C again to stop at once");
-            signalled().await;
+            // The terminal may be gone.
+            let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
+            signals.insistent().await;
             std::process::exit(130);
         });
         Self { flag, happened }
@@ -45,20 +56,73 @@ impl Interrupt {
     }
 }
 
-/// The next Ctrl-C or request to terminate.
-async fn signalled() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut stream) => {
-                stream.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// The signals that ask a process to stop; none where one cannot be listened to.
+struct Signals {
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new() -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let hangup = SignalKind::hangup();
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+            hangup: (!is_ignored(&status, hangup.as_raw_value()))
+                .then(|| signal(hangup).ok())
+                .flatten(),
         }
+    }
+
+    /// The next of them.
+    async fn any(&mut self) {
+        tokio::select! {
+            () = next(&mut self.interrupt) => {}
+            () = next(&mut self.terminate) => {}
+            () = next(&mut self.hangup) => {}
+        }
+    }
+
+    /// The next that someone means.
+    async fn insistent(&mut self) {
+        tokio::select! {
+            () = next(&mut self.interrupt) => {}
+            () = next(&mut self.terminate) => {}
+        }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    let came = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
     };
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => if result.is_err() {
-            std::future::pending::<()>().await;
-        },
-        () = terminate => {}
+    if came.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether whoever started this process wants it to ignore a signal, by Linux's description of the process.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        let status = "SigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000000\n";
+        assert!(is_ignored(status, 1));
+        assert!(!is_ignored(status, 2));
+        assert!(is_ignored(status, 13));
+        assert!(!is_ignored("", 1));
     }
 }

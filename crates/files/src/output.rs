@@ -76,6 +76,12 @@ impl Output {
         &self.named
     }
 
+    /// Whether a file is there or comes to be, and not something that is written to, such as a pipe.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(Place::of(&self.named), Ok(Place::File(_)))
+    }
+
     /// Whether it is this process's standard output, on which nothing else may be printed then.
     #[must_use]
     pub fn is_standard_output(&self) -> bool {

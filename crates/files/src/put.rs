@@ -122,6 +122,12 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), FileError> {
 
 /// Removes from `folder` what writers left that were killed while they wrote; best effort.
 pub fn sweep(folder: &Path) {
+    // A name without a folder has an empty one.
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
     let Ok(entries) = fs::read_dir(folder) else {
         return;
     };

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use soma_data::{Dataset, load_domains};
 use soma_train::split::split;
-use soma_train::{TrainConfig, Trained, evaluate, train};
+use soma_train::{Event, TrainConfig, Trained, evaluate, train};
 use soma_types::Architecture;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (general_ktokens, special_ktokens) = (number(1, 1500.0)?, number(2, 600.0)?);
     let mut config = TrainConfig::new(Architecture::NANO, 0);
     config.learning_rate = number(3, config.learning_rate)?;
-    config.batch = number(4, config.batch as f64)? as usize;
+    config.batch_size = number(4, config.batch_size as f64)? as usize;
     config.grad_accum = number(5, config.grad_accum as f64)? as usize;
 
     let mut domains = Vec::new();
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let tokens_per_step =
-        (config.batch * config.grad_accum) as f64 * f64::from(Architecture::NANO.max_seq_len);
+        (config.batch_size * config.grad_accum) as f64 * f64::from(Architecture::NANO.max_seq_len);
     config.steps = (general_ktokens * 1e3 / tokens_per_step) as u64;
     let generalist = run("generalist", &config, &all, None)?;
     table("generalist", &generalist)?;
@@ -67,7 +67,8 @@ fn run(
         config,
         data,
         init,
-        |p| {
+        |event| {
+            let Event::Updated(p) = event else { return };
             if p.elapsed.as_secs() >= next {
                 next = p.elapsed.as_secs() + 5;
                 println!(

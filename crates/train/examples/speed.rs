@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (batch, grad_accum) in [(1, 8), (2, 4), (4, 2), (8, 1)] {
         for directions in [0, 64, 256] {
             let mut config = TrainConfig::new(Architecture::NANO, steps);
-            (config.batch, config.grad_accum, config.sigreg_directions) = (batch, grad_accum, directions);
+            (config.batch_size, config.grad_accum, config.sigreg_directions) =
+                (batch, grad_accum, directions);
             config.threads = NonZeroUsize::new(threads);
             let before = processor_seconds()?;
             let trained = train(&config, &data, None, |_| (), &AtomicBool::new(false))?;

@@ -7,7 +7,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
 
 use crate::chunk::Batch;
-use crate::model::{Context, Transformer};
+use crate::model::{Context, Dropout, Transformer};
 use crate::optimizer::Flat;
 use crate::weights::Weights;
 
@@ -22,6 +22,8 @@ pub struct Task {
     pub cross_entropy_weight: f64,
     /// Weight of this batch's SIGReg.
     pub sigreg_weight: f64,
+    /// What is left out; none: nothing.
+    pub dropout: Option<Dropout>,
 }
 
 /// The losses of one pass, unweighted.
@@ -56,7 +58,7 @@ pub fn gradients(model: &Transformer, context: &Context, task: &Task) -> (Losses
 
 fn forward(model: &Transformer, context: &Context, task: &Task) -> (Tensor<1>, Losses) {
     let targets = task.batch.targets();
-    let x = model.represent(context, &task.batch);
+    let x = model.represent(context, &task.batch, task.dropout);
     let cross_entropy = context
         .engine
         .cross_entropy(model.predict(context, x.clone()), &targets);

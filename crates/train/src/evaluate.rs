@@ -52,6 +52,7 @@ pub fn evaluate(
             directions: Vec::new(),
             cross_entropy_weight: 1.0,
             sigreg_weight: 0.0,
+            dropout: None,
         })
         .collect();
     let threads = threads

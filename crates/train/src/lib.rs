@@ -19,11 +19,13 @@ pub mod chunk;
 pub mod engine;
 mod evaluate;
 pub mod kernels;
+mod memory;
 pub mod model;
 pub mod ops;
 pub mod optimizer;
 pub mod random;
 pub mod sampler;
+mod settings;
 pub mod split;
 mod trainer;
 #[cfg(test)]
@@ -32,4 +34,5 @@ pub mod weights;
 
 pub use evaluate::{Evaluation, evaluate};
 pub use ops::Engine;
-pub use trainer::{Progress, Stop, TrainConfig, TrainError, Trained, train};
+pub use settings::{Schedule, TrainConfig};
+pub use trainer::{Event, Progress, Stop, TrainError, Trained, train};

@@ -12,6 +12,7 @@ use soma_types::Architecture;
 use crate::chunk::Batch;
 use crate::kernels::attention::Sizes;
 use crate::ops::Engine;
+use crate::random::Random;
 use crate::weights::{Named, Weights};
 
 /// A table of token vectors.
@@ -142,9 +143,14 @@ impl Transformer {
         Weights::new(architecture, copy.tensors)
     }
 
-    /// The representations `[tokens, d]` of a batch.
+    /// The representations `[tokens, d]` of a batch, without what `dropout` leaves out of each layer's two results.
     #[must_use]
-    pub fn represent(&self, context: &Context, batch: &Batch) -> Tensor<2> {
+    pub fn represent(&self, context: &Context, batch: &Batch, dropout: Option<Dropout>) -> Tensor<2> {
+        let mut masks = dropout.map(Masks::new);
+        let mut thin = |x: Tensor<2>| match &mut masks {
+            Some(masks) => masks.thin(x),
+            None => x,
+        };
         let engine = context.engine;
         let sizes = Sizes {
             batch: batch.chunks(),
@@ -162,10 +168,10 @@ impl Transformer {
             ]
             .map(|linear| linear.forward(engine, normal.clone()));
             let mixed = engine.attention(heads, &context.rope, sizes);
-            x = x + layer.attention.output.forward(engine, mixed);
+            x = x + thin(layer.attention.output.forward(engine, mixed));
             let normal = layer.norm_2.forward(engine, x.clone());
             let inner = engine.gelu(layer.pwff.linear_inner.forward(engine, normal));
-            x = x + layer.pwff.linear_outer.forward(engine, inner);
+            x = x + thin(layer.pwff.linear_outer.forward(engine, inner));
         }
         self.final_norm.forward(engine, x)
     }
@@ -174,6 +180,51 @@ impl Transformer {
     #[must_use]
     pub fn predict(&self, context: &Context, representations: Tensor<2>) -> Tensor<2> {
         self.predictor.forward(context.engine, representations)
+    }
+}
+
+/// What one pass leaves out of the layers' results (Srivastava et al. 2014), drawn anew for each pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share that is left out, from 0 to less than 1.
+    pub rate: f64,
+    /// The run's seed.
+    pub seed: u64,
+    /// Which pass of the run this is.
+    pub pass: u64,
+}
+
+/// Draws what is kept, layer after layer.
+struct Masks {
+    random: Random,
+    /// Draws below it are left out.
+    threshold: u64,
+    /// What is kept counts as much more.
+    scale: f32,
+}
+
+impl Masks {
+    fn new(dropout: Dropout) -> Self {
+        Self {
+            random: Random::new(dropout.seed ^ u64::from_le_bytes(*b"dropout\0"), dropout.pass),
+            threshold: (dropout.rate * 2_f64.powi(64)) as u64,
+            scale: (1.0 / (1.0 - dropout.rate)) as f32,
+        }
+    }
+
+    fn thin(&mut self, x: Tensor<2>) -> Tensor<2> {
+        let [rows, width] = x.dims();
+        let mask: Vec<f32> = (0..rows * width)
+            .map(|_| {
+                if self.random.next() < self.threshold {
+                    0.0
+                } else {
+                    self.scale
+                }
+            })
+            .collect();
+        let mask = Tensor::from_data(TensorData::new(mask, [rows, width]), &x.device());
+        x * mask
     }
 }
 

@@ -9,7 +9,7 @@ use soma_model::{Directions, Model, Scorer};
 use soma_train::Engine;
 use soma_train::chunk::Batch;
 use soma_train::engine::{self, Losses, Task};
-use soma_train::model::{Context, Transformer};
+use soma_train::model::{Context, Dropout, Transformer};
 use soma_train::random::Random;
 use soma_train::weights::Weights;
 use soma_types::{Architecture, Seed};
@@ -49,6 +49,7 @@ fn task(data: &[u8], architecture: &Architecture, directions: Vec<f32>) -> Task 
         directions,
         cross_entropy_weight: 0.01,
         sigreg_weight: 1.0,
+        dropout: None,
     }
 }
 
@@ -114,7 +115,14 @@ fn fused_gradients_equal_burns() {
             .map(|i: u32| b"the quick brown fox. "[(i * i % 21) as usize])
             .collect();
         let directions = Random::new(1, 1).directions(architecture.embedding_dim as usize, 20);
-        let task = task(&data, &architecture, directions);
+        let task = Task {
+            dropout: Some(Dropout {
+                rate: 0.2,
+                seed: 1,
+                pass: 2,
+            }),
+            ..task(&data, &architecture, directions)
+        };
         let [(fused_losses, fused), (portable_losses, portable)] =
             [Engine::Fused, Engine::Portable].map(|engine| {
                 let model = Transformer::new(&architecture, &weights, &Engine::cpu());

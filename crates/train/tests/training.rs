@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use soma_data::{Dataset, Document};
-use soma_train::{Engine, Stop, TrainConfig, TrainError, evaluate, train};
+use soma_train::checkpoint::{Checkpoint, CheckpointError, FILE_NAME};
+use soma_train::weights::Weights;
+use soma_train::{Engine, Event, Schedule, Stop, TrainConfig, TrainError, evaluate, train};
 use soma_types::Architecture;
 
 const SMALL: Architecture = Architecture {
@@ -32,7 +34,7 @@ fn text() -> Dataset {
 
 fn config(steps: u64) -> TrainConfig {
     TrainConfig {
-        batch: 4,
+        batch_size: 4,
         learning_rate: 5e-3,
         warmup_steps: 5,
         sigreg_directions: 16,
@@ -118,7 +120,11 @@ fn an_interrupted_run_ends_where_an_uninterrupted_one_does() {
         &config,
         &text(),
         None,
-        |p| cancel.store(p.step == 7, Ordering::Relaxed),
+        |event| {
+            if let Event::Updated(p) = event {
+                cancel.store(p.step == 7, Ordering::Relaxed);
+            }
+        },
         &cancel,
     )
     .unwrap();
@@ -128,7 +134,11 @@ fn an_interrupted_run_ends_where_an_uninterrupted_one_does() {
         &config,
         &text(),
         None,
-        |p| seen.push(p.step),
+        |event| {
+            if let Event::Updated(p) = event {
+                seen.push(p.step);
+            }
+        },
         &AtomicBool::new(false),
     )
     .unwrap();
@@ -142,9 +152,23 @@ fn an_interrupted_run_ends_where_an_uninterrupted_one_does() {
     // Once more: nothing is left to do, and the result is the same.
     let again = run(&config).unwrap();
     assert_eq!((again.weights, again.last), (whole.weights, None));
-    // Another run does not take this checkpoint up.
-    let other = run(&TrainConfig { seed: 9, ..config });
-    assert!(matches!(other, Err(TrainError::Checkpoint(_))));
+    assert_eq!(again.resumed_at, 12);
+    // Another run does not take this checkpoint up, and is told why.
+    let text = |config| run(&config).unwrap_err().to_string();
+    let other = text(TrainConfig {
+        seed: 9,
+        ..config.clone()
+    });
+    assert!(other.contains("seed was 0, and is 9"), "{other}");
+    let wider = Architecture { ffn_dim: 96, ..SMALL };
+    let other = text(TrainConfig {
+        architecture: wider,
+        ..config.clone()
+    });
+    assert!(other.contains("ffn_dim was 64, and is 96"), "{other}");
+    // Fewer steps than are done are not what it gives.
+    let fewer = run(&TrainConfig { steps: 5, ..config });
+    assert!(matches!(fewer, Err(TrainError::Beyond { done: 12, steps: 5 })));
 }
 
 #[test]
@@ -162,64 +186,236 @@ fn time_and_the_cancel_flag_end_a_run() {
 }
 
 #[test]
-fn bad_settings_and_divergence_are_named() {
-    let says = |config: TrainConfig, what: &str| {
-        let error = run(&config).unwrap_err().to_string();
-        assert!(error.contains(what), "{error}");
+fn a_run_has_its_checkpoint_folder_to_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |seed| TrainConfig {
+        seed,
+        checkpoint_dir: Some(folder.path().to_owned()),
+        ..config(3)
     };
-    says(
-        TrainConfig {
-            batch: 0,
-            ..config(1)
+    let mut second = None;
+    train(
+        &with(1),
+        &text(),
+        None,
+        |event| {
+            if let Event::Updated(_) = event {
+                second.get_or_insert_with(|| run(&with(2)).unwrap_err());
+            }
         },
-        "batch is 0",
+        &AtomicBool::new(false),
+    )
+    .unwrap();
+    let second = second.unwrap();
+    assert!(
+        matches!(second, TrainError::Checkpoint(CheckpointError::Lock(_))),
+        "{second}"
     );
-    says(
-        TrainConfig {
-            architecture: Architecture {
-                max_seq_len: 1,
-                ..SMALL
-            },
-            ..config(1)
+    assert!(
+        second.to_string().contains("in use by another process"),
+        "{second}"
+    );
+    // The folder is free again, and what is in it is the first one's.
+    assert_eq!(run(&with(1)).unwrap().resumed_at, 3);
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let held = folder.path().join("ck");
+    let config = TrainConfig {
+        checkpoint_dir: Some(held.clone()),
+        checkpoint_every: 2,
+        ..config(6)
+    };
+    let mut told = Vec::new();
+    let trained = train(
+        &config,
+        &text(),
+        None,
+        |event| match event {
+            // A folder in the file's place refuses as a full disk does.
+            Event::Updated(p) if p.step == 1 => std::fs::create_dir(held.join(FILE_NAME)).unwrap(),
+            Event::Updated(p) if p.step == 5 => std::fs::remove_dir(held.join(FILE_NAME)).unwrap(),
+            Event::Unsaved { step, error } => told.push((step, error.to_string())),
+            Event::Saved { step } => told.push((step, "saved".into())),
+            _ => {}
         },
-        "max_seq_len is 1, must be 2 or more: in chunks of one byte nothing is predicted",
+        &AtomicBool::new(false),
+    )
+    .unwrap();
+    let without = run(&TrainConfig {
+        checkpoint_dir: None,
+        ..config.clone()
+    });
+    assert_eq!(trained.weights, without.unwrap().weights);
+    let steps: Vec<u64> = told.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [2, 4, 6]);
+    assert!(
+        told[0].1.contains(FILE_NAME) && told[1].1.contains(FILE_NAME),
+        "{told:?}"
     );
-    says(
+    assert_eq!(told[2].1, "saved");
+    // Nothing but the checkpoint and the lock is left.
+    assert_eq!(std::fs::read_dir(&held).unwrap().count(), 2);
+    assert_eq!(run(&config).unwrap().resumed_at, 6);
+}
+
+#[test]
+fn what_a_killed_run_left_in_the_folder_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let left = folder.path().join(".soma-kiLLed.tmp");
+    let file = std::fs::File::create(&left).unwrap();
+    file.set_modified(std::time::SystemTime::now() - Duration::from_secs(600))
+        .unwrap();
+    run(&TrainConfig {
+        checkpoint_dir: Some(folder.path().to_owned()),
+        ..config(1)
+    })
+    .unwrap();
+    assert!(!left.exists());
+}
+
+#[test]
+fn a_step_that_is_stopped_in_its_midst_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |steps| TrainConfig {
+        grad_accum: 4,
+        threads: NonZeroUsize::new(1),
+        // The rate does not depend on how many steps there are to be.
+        schedule: Schedule::Constant,
+        checkpoint_dir: Some(folder.path().to_owned()),
+        ..config(steps)
+    };
+    let cancel = AtomicBool::new(false);
+    let stopped = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            cancel.store(true, Ordering::Relaxed);
+        });
+        train(&config(u64::MAX), &text(), None, |_| (), &cancel).unwrap()
+    });
+    assert_eq!(stopped.stop, Stop::Cancelled);
+    let steps = stopped.steps + 2;
+    let whole = run(&TrainConfig {
+        checkpoint_dir: None,
+        ..config(steps)
+    });
+    let resumed = run(&config(steps)).unwrap();
+    assert_eq!(resumed.resumed_at, stopped.steps);
+    assert_eq!(resumed.weights, whole.unwrap().weights);
+}
+
+#[test]
+fn dropout_thins_what_is_trained_and_nothing_else() {
+    let with = |dropout, threads| {
+        run(&TrainConfig {
+            dropout,
+            threads: NonZeroUsize::new(threads),
+            ..config(6)
+        })
+        .unwrap()
+    };
+    let thinned = with(0.3, 1);
+    assert_ne!(thinned.weights, with(0.0, 1).weights);
+    assert_eq!(thinned.weights, with(0.3, 2).weights);
+    let long = run(&TrainConfig {
+        dropout: 0.1,
+        ..config(150)
+    })
+    .unwrap();
+    let bits = evaluate(&SMALL, &long.weights, &text(), None)
+        .unwrap()
+        .bits_per_byte;
+    assert!(bits < 4.0, "{bits} bits per byte with dropout");
+}
+
+#[test]
+fn every_setting_shapes_the_run() {
+    let base = run(&config(3)).unwrap().weights;
+    let changed = [
         TrainConfig {
-            grad_accum: 0,
-            ..config(1)
+            schedule: Schedule::Constant,
+            ..config(3)
         },
-        "grad_accum is 0",
-    );
-    says(
         TrainConfig {
-            learning_rate: f64::NAN,
-            ..config(1)
+            schedule: Schedule::Linear,
+            ..config(3)
         },
-        "learning_rate is NaN",
-    );
-    says(
         TrainConfig {
-            checkpoint_every: 0,
-            ..config(1)
-        },
-        "checkpoint_every is 0",
-    );
-    says(
-        TrainConfig {
-            architecture: Architecture { heads: 3, ..SMALL },
-            ..config(1)
-        },
-        "heads",
-    );
-    says(
-        TrainConfig {
-            learning_rate: 1e30,
             warmup_steps: 0,
-            ..config(50)
+            ..config(3)
         },
-        "diverged",
+        TrainConfig {
+            weight_decay: 0.2,
+            ..config(3)
+        },
+        TrainConfig {
+            batch_size: 2,
+            ..config(3)
+        },
+        TrainConfig {
+            grad_accum: 3,
+            ..config(3)
+        },
+    ];
+    for config in changed {
+        assert_ne!(run(&config).unwrap().weights, base, "{config:?}");
+    }
+}
+
+#[test]
+fn weights_that_overflow_and_runs_that_diverge_are_told_apart() {
+    let mut weights = Weights::fresh(&SMALL, 1).tensors().clone();
+    for value in &mut weights.get_mut("predictor.weight").unwrap().data {
+        *value *= 1e30;
+    }
+    let large = Weights::new(&SMALL, weights).unwrap();
+    let file = large.to_safetensors(&SMALL).unwrap();
+    let given = train(&config(2), &text(), Some(&file), |_| (), &AtomicBool::new(false)).unwrap_err();
+    assert!(
+        matches!(&given, TrainError::Overflow { tensor, .. } if tensor == "predictor.weight"),
+        "{given}"
     );
+    assert!(!given.to_string().contains("learning rate"), "{given}");
+    // The same weights in the middle of a run are what training made of them.
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig {
+        checkpoint_dir: Some(folder.path().to_owned()),
+        ..config(9)
+    };
+    train(
+        &TrainConfig {
+            steps: 4,
+            ..config.clone()
+        },
+        &text(),
+        None,
+        |_| (),
+        &AtomicBool::new(false),
+    )
+    .unwrap();
+    let error = Checkpoint::load(folder.path(), &SMALL, &[]).unwrap_err();
+    assert!(matches!(error, CheckpointError::OtherRun { .. }), "{error}");
+    let facts = Checkpoint::facts(folder.path()).unwrap();
+    let mut held = Checkpoint::load(folder.path(), &SMALL, &facts).unwrap().unwrap();
+    held.weights = large;
+    held.save(&SMALL, folder.path()).unwrap();
+    let error = run(&config).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 4, .. }), "{error}");
+    assert!(
+        error.to_string().contains("lower the learning rate of 0.005"),
+        "{error}"
+    );
+}
+
+#[test]
+fn bad_architectures_and_weights_are_named() {
+    let error = run(&TrainConfig {
+        architecture: Architecture { heads: 3, ..SMALL },
+        ..config(1)
+    });
+    assert!(error.unwrap_err().to_string().contains("heads"));
     let bad = train(
         &config(1),
         &text(),

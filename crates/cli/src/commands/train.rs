@@ -1,30 +1,41 @@
-//! `soma train`: a progress bar around the trainer.
+//! `soma train`: what is checked before the trainer runs, what is said meanwhile, and where its weights go.
 
 use std::{
-    fs,
-    path::Path,
+    fs::File,
+    io::Read as _,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
 };
 
-use indicatif::ProgressBar;
+use bytesize::ByteSize;
+use indicatif::{HumanDuration, ProgressBar};
 use serde::Serialize;
-use soma_data::{Report, Rules, read};
-use soma_files::Output;
-use soma_train::{Progress, Stop, TrainConfig, train};
+use soma_data::{Dataset, Report, Rules, read};
+use soma_files::{Output, sweep};
+use soma_model::{memory, safetensors::HEADER_BYTES_MAX};
+use soma_train::{Event, Progress, Stop, TrainConfig, TrainError, Trained, train};
+use soma_types::text::printable;
 
 use crate::{
     architecture,
     args::TrainArgs,
     error::{CliError, CliResult},
     printer::Printer,
+    progress::Log,
 };
 
 /// The look of a training run's bar.
 pub const BAR: &str = "{prefix:<12} {bar:30} {msg}";
 
+/// So much of its name keeps a file that is written elsewhere.
+const RESCUED_NAME_CHARACTERS: usize = 50;
+
 #[derive(Serialize)]
 struct TrainOutput {
-    weights: String,
+    /// Where the weights are; nowhere if none were made.
+    weights: Option<String>,
     size_bytes: u64,
     steps: u64,
     bits_per_byte: Option<f64>,
@@ -33,48 +44,61 @@ struct TrainOutput {
     data: Report,
 }
 
-/// `soma train`. `cancel` ends the run after the update in progress, with a checkpoint.
+/// `soma train`. `cancel` ends the run after the pass in progress, with a checkpoint. `--out` is written by a run that
+/// ends by itself; the weights of one that is stopped go beside it.
 pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult {
-    let architecture = architecture::parse(&args.arch)?;
+    let config = configure(args)?;
+    let weights_bytes = 4 * config.architecture.parameters();
     let out = Output::check(&args.out)?;
-    // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the members below.
+    // A run that was killed while it wrote may have left what takes the room.
+    sweep(args.out.parent().unwrap_or(Path::new(".")));
+    let out = out.with_room(weights_bytes)?;
+    let config = fit_into_memory(config)?;
+    // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the inputs below.
     let rules = Rules {
         outputs: args.checkpoints.iter().cloned().collect(),
         ..Rules::default()
     };
     let text = read(&args.data, &rules)?;
     printer.note(text.report.to_string());
-    let members = text
-        .dataset
-        .documents()
-        .iter()
-        .map(|document| &*document.origin.file);
-    let others = [Path::new(&args.arch)].into_iter().chain(args.init.as_deref());
-    let out = out.apart_from(members.chain(others))?;
+    let out = apart_from_inputs(out, args, &text.dataset)?;
     let init = match &args.init {
-        Some(path) => Some(
-            fs::read(path)
-                .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?,
-        ),
+        Some(path) => Some(read_weights(path, weights_bytes + HEADER_BYTES_MAX)?),
         None => None,
     };
-    let config = TrainConfig {
-        seed: args.seed,
-        checkpoint_dir: args.checkpoints.clone(),
-        ..TrainConfig::new(architecture, args.steps)
-    };
-    let bar = printer.progress(1000, BAR).with_prefix("training");
+    // Some of the memory is taken now.
+    let config = fit_into_memory(config)?;
+    if cancel.load(Ordering::Relaxed) {
+        return Err(CliError::interrupted());
+    }
+    printer.note(plan(&config, &text.dataset));
+    let mut narrator = Narrator::new(printer);
     let trained = train(
         &config,
         &text.dataset,
         init.as_deref(),
-        |progress| show(&bar, progress),
+        |event| narrator.tell(event),
         cancel,
-    )?;
-    bar.finish_and_clear();
-    out.write(&trained.weights)?;
+    )
+    .map_err(|error| explain(args, error))?;
+    narrator.bar.finish_and_clear();
+
+    let wanted = match trained.stop {
+        Stop::Steps | Stop::Time => Some(args.out.clone()),
+        // There is nothing new, or no name to put more behind.
+        Stop::Cancelled if trained.steps == 0 || !out.is_file() => None,
+        Stop::Cancelled => Some(with_ending(&args.out, &format!(".step-{}", trained.steps))),
+    };
+    let place = match &wanted {
+        Some(path) => Some(
+            Output::check(path)
+                .and_then(|place| place.write(&trained.weights).map(|()| place))
+                .map_err(|error| rescue(args, &trained, &error))?,
+        ),
+        None => None,
+    };
     let output = TrainOutput {
-        weights: args.out.display().to_string(),
+        weights: place.as_ref().map(|place| place.path().display().to_string()),
         size_bytes: trained.weights.len() as u64,
         steps: trained.steps,
         bits_per_byte: trained.last.map(|last| last.bits_per_byte),
@@ -82,14 +106,249 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         finished: trained.stop != Stop::Cancelled,
         data: text.report,
     };
-    printer.show(&output, |output| {
-        let last = trained.last.as_ref().map(describe).unwrap_or_default();
-        format!("wrote {} after {} steps; {last}", output.weights, output.steps)
-    })?;
-    if cancel.load(Ordering::Relaxed) {
-        Err(CliError::interrupted())
+    let sentence = |_: &TrainOutput| report(args, &trained, place.as_ref());
+    if place.as_ref().is_some_and(Output::is_standard_output) {
+        // The weights are there already.
+        printer.note(sentence(&output));
     } else {
-        Ok(())
+        printer.show(&output, sentence)?;
+    }
+    match trained.stop {
+        Stop::Cancelled => Err(CliError::interrupted()),
+        Stop::Steps | Stop::Time => Ok(()),
+    }
+}
+
+/// The settings that were given, checked.
+fn configure(args: &TrainArgs) -> CliResult<TrainConfig> {
+    let architecture = architecture::parse(&args.arch)?;
+    let steps = args.steps.unwrap_or(TrainConfig::steps_for(architecture));
+    let config = args.settings.apply(TrainConfig {
+        seed: args.seed,
+        checkpoint_dir: args.checkpoints.clone(),
+        ..TrainConfig::new(architecture, steps)
+    });
+    config.check().map_err(|error| match error {
+        TrainError::Setting {
+            setting,
+            value,
+            range,
+            // The others are no options.
+        } if setting != "max_seq_len" => CliError::usage(format!(
+            "--{} is {value}, must be {range}",
+            setting.replace('_', "-")
+        )),
+        error => error.into(),
+    })?;
+    Ok(config)
+}
+
+/// With as many threads as there is memory for, which changes no weight.
+///
+/// # Errors
+/// If it does not suffice for one.
+fn fit_into_memory(config: TrainConfig) -> CliResult<TrainConfig> {
+    let threads = (1..=config.thread_count())
+        .rev()
+        .find(|threads| memory::require(config.memory_bytes(*threads)).is_ok())
+        .unwrap_or(1);
+    memory::require(config.memory_bytes(threads)).map_err(|shortage| {
+        CliError::new(format!("there is not enough memory to train this: {shortage}"))
+            .hint("a smaller --batch-size or --arch needs less")
+    })?;
+    Ok(TrainConfig {
+        threads: NonZeroUsize::new(threads),
+        ..config
+    })
+}
+
+fn apart_from_inputs(out: Output, args: &TrainArgs, text: &Dataset) -> CliResult<Output> {
+    let members = text.documents().iter().map(|document| &*document.origin.file);
+    let others = [Path::new(&args.arch)].into_iter().chain(args.init.as_deref());
+    Ok(out.apart_from(members.chain(others))?)
+}
+
+/// A file of weights, if it is no longer than such a file can be.
+fn read_weights(path: &Path, length_bytes_max: u64) -> CliResult<Vec<u8>> {
+    let shown = printable(&path.to_string_lossy()).into_owned();
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(length_bytes_max + 1).read_to_end(&mut bytes))
+        .map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
+    if bytes.len() as u64 > length_bytes_max {
+        let most = ByteSize(length_bytes_max);
+        return Err(CliError::new(format!(
+            "{shown} is longer than any weights of this architecture ({most})"
+        ))
+        .hint("see --arch"));
+    }
+    Ok(bytes)
+}
+
+/// What is about to be done, and what it takes.
+fn plan(config: &TrainConfig, text: &Dataset) -> String {
+    let threads = config.thread_count();
+    format!(
+        "Training {} weights on {} of text: {} steps of {} x {} chunks, learning rate {} ({}), \
+         {threads} threads, up to {} of memory",
+        config.architecture.parameters(),
+        ByteSize(text.size_bytes()),
+        config.steps,
+        config.grad_accum,
+        config.batch_size,
+        config.learning_rate,
+        config.schedule,
+        ByteSize(config.memory_bytes(threads)),
+    )
+}
+
+/// A path with more at the end of its name.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+/// Puts weights that could not be written where they were wanted somewhere else, and says where.
+fn rescue(args: &TrainArgs, trained: &Trained, error: &soma_files::FileError) -> CliError {
+    let name = args.out.file_name().unwrap_or_default().to_string_lossy();
+    // Short enough for every disk.
+    let name: String = name.chars().take(RESCUED_NAME_CHARACTERS).collect();
+    let folders = [
+        args.checkpoints.clone(),
+        Some(PathBuf::from(".")),
+        std::env::home_dir(),
+        Some(std::env::temp_dir()),
+    ];
+    for folder in folders.into_iter().flatten() {
+        let path = folder.join(format!("{name}.rescued-{}", std::process::id()));
+        if !path.exists()
+            && let Ok(place) = Output::check(&path)
+            && place.write(&trained.weights).is_ok()
+        {
+            let shown = printable(&path.to_string_lossy()).into_owned();
+            return CliError::new(format!("{error}; the weights are in {shown} instead"));
+        }
+    }
+    let failed = CliError::new(format!("{error}, and neither can any other place that was tried"));
+    match &args.checkpoints {
+        Some(folder) => failed.hint(format!(
+            "the checkpoint in {} may have them: make room, and run the same command again",
+            printable(&folder.to_string_lossy())
+        )),
+        None => failed,
+    }
+}
+
+/// What was done, for people.
+fn report(args: &TrainArgs, trained: &Trained, place: Option<&Output>) -> String {
+    let shown = |path: &Path| printable(&path.to_string_lossy()).into_owned();
+    let out = shown(&args.out);
+    let mut text = match (trained.stop, place) {
+        (Stop::Cancelled, Some(place)) => format!(
+            "stopped after {} steps, whose weights are in {}; {out} is left as it was",
+            trained.steps,
+            shown(place.path())
+        ),
+        (Stop::Cancelled, None) => format!("stopped after {} steps; no weights were written", trained.steps),
+        (Stop::Steps | Stop::Time, _) => format!("wrote {out} after {} steps", trained.steps),
+    };
+    if let Some(last) = &trained.last {
+        text += &format!("; {}", describe(last));
+    } else if trained.steps > 0 {
+        text += "; its checkpoint held them all, and nothing was left to do";
+    }
+    if trained.stop == Stop::Cancelled && args.checkpoints.is_some() {
+        text += "\nthe same command goes on from there";
+    }
+    text
+}
+
+/// The trainer's errors, with the file or the option that they are about.
+fn explain(args: &TrainArgs, error: TrainError) -> CliError {
+    let init = args
+        .init
+        .as_ref()
+        .map(|path| printable(&path.to_string_lossy()).into_owned());
+    match (error, init) {
+        (error @ TrainError::Overflow { .. }, Some(init)) => {
+            CliError::new(format!("{init}: {error}")).hint("start from other weights, or from none")
+        }
+        (TrainError::Weights(error), Some(init)) => CliError::new(format!("{init}: {error}"))
+            .hint("the file must be safetensors of exactly this architecture; see --arch"),
+        (error @ TrainError::Diverged { learning_rate, .. }, _) => {
+            CliError::new(error).hint(format!("try --learning-rate {}", learning_rate / 10.0))
+        }
+        (error @ TrainError::Beyond { done, .. }, _) => CliError::new(error).hint(format!(
+            "--steps {done} writes the weights that it holds, and more go on from them"
+        )),
+        (error, _) => error.into(),
+    }
+}
+
+/// Says how a run goes: a bar on a terminal, lines elsewhere.
+struct Narrator {
+    printer: Printer,
+    bar: ProgressBar,
+    log: Log,
+    /// The share that was done when this process took up the run.
+    done_before: Option<f64>,
+    saved_at: Option<u64>,
+    /// A full disk stays full for a while: it is said once.
+    is_warned: bool,
+}
+
+impl Narrator {
+    fn new(printer: Printer) -> Self {
+        Self {
+            printer,
+            bar: printer.progress(1000, BAR).with_prefix("training"),
+            log: Log::new(printer),
+            done_before: None,
+            saved_at: None,
+            is_warned: false,
+        }
+    }
+
+    fn tell(&mut self, event: Event<'_>) {
+        match event {
+            Event::Resumed { step } => self.say(&format!("Going on from the checkpoint's step {step}")),
+            Event::Saved { step } => {
+                self.saved_at = Some(step);
+                self.is_warned = false;
+            }
+            Event::Unsaved { step, error } => {
+                if !self.is_warned {
+                    self.is_warned = true;
+                    self.say(&format!(
+                        "warning: no checkpoint at step {step}: {error}; the run goes on, and tries again at the next"
+                    ));
+                }
+            }
+            Event::Updated(progress) => {
+                show(&self.bar, progress);
+                let before = *self
+                    .done_before
+                    .get_or_insert(progress.done - 1.0 / progress.steps.max(1) as f64);
+                self.log.line(|spent| self.line(progress, spent, before));
+            }
+        }
+    }
+
+    fn line(&self, progress: &Progress, spent: Duration, before: f64) -> String {
+        let mut line = format!("{} of {}", describe(progress), progress.steps);
+        if progress.done < 1.0 && progress.done > before {
+            let left = spent.mul_f64((1.0 - progress.done) / (progress.done - before));
+            line += &format!(", {} left", HumanDuration(left));
+        }
+        if let Some(step) = self.saved_at {
+            line += &format!(", saved at step {step}");
+        }
+        line
+    }
+
+    fn say(&self, text: &str) {
+        self.bar.suspend(|| self.printer.note(text));
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 use indicatif::MultiProgress;
 use soma_data::{Dataset, load_domains};
 use soma_model::Model;
-use soma_train::{TrainConfig, Trained, split::split, train};
+use soma_train::{Event, TrainConfig, Trained, split::split, train};
 use soma_types::Architecture;
 
 use crate::{
@@ -190,7 +190,17 @@ fn trainee(
     let bar = bars.add(printer.progress(1000, BAR).with_prefix(name.to_owned()));
     let Trained {
         weights, steps, last, ..
-    } = train(config, text, init, |progress| show(&bar, progress), cancel)?;
+    } = train(
+        config,
+        text,
+        init,
+        |event| {
+            if let Event::Updated(progress) = event {
+                show(&bar, progress);
+            }
+        },
+        cancel,
+    )?;
     bar.finish_and_clear();
     if cancel.load(Ordering::Relaxed) {
         return Err(CliError::interrupted());

@@ -38,7 +38,7 @@ impl Sizes {
     }
 
     /// Kept probabilities of one head of one sequence.
-    fn kept(&self) -> usize {
+    pub(crate) fn kept(&self) -> usize {
         self.blocks().map(|(start, end)| (end - start) * end).sum()
     }
 }

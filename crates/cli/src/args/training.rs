@@ -1,0 +1,86 @@
+//! The settings of `soma train`, by the names that trainers give them.
+
+use std::num::NonZeroUsize;
+
+use clap::{Args, ValueEnum};
+use soma_train::{Schedule, TrainConfig};
+
+/// What is left out stays as it suits the architecture.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Training")]
+pub struct TrainSettings {
+    /// The highest learning rate, up to 1. [default: 0.003; 0.0001 for v1]
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
+    /// How the learning rate goes on after the warm-up. [default: cosine; constant for v1]
+    #[arg(long)]
+    pub schedule: Option<ScheduleName>,
+    /// Steps over which the learning rate rises. [default: 20; 0 for v1]
+    #[arg(long, value_name = "STEPS")]
+    pub warmup_steps: Option<u64>,
+    /// Chunks in one pass, the micro batch: 1 to 4096. [default: 1; 2 for v1]
+    #[arg(long, value_name = "CHUNKS")]
+    pub batch_size: Option<usize>,
+    /// Passes whose gradients make one step: 1 to 4096. [default: 2; 8 for v1]
+    #[arg(long, value_name = "PASSES")]
+    pub grad_accum: Option<usize>,
+    /// Share of each layer's results that a pass leaves out: 0 to 0.9. [default: 0; 0.1 for v1]
+    #[arg(long, value_name = "SHARE")]
+    pub dropout: Option<f64>,
+    /// Decoupled weight decay of matrices: 0 to 1. [default: 0.01; 0 for v1]
+    #[arg(long, value_name = "DECAY")]
+    pub weight_decay: Option<f64>,
+    /// Gradients that are longer are scaled down to this. [default: 1]
+    #[arg(long, value_name = "NORM")]
+    pub gradient_norm_max: Option<f64>,
+    /// Random directions of SIGReg: 0 (none of it) to 4096. [default: 64]
+    #[arg(long, value_name = "COUNT")]
+    pub sigreg_directions: Option<usize>,
+    /// Steps between checkpoints. [default: 200; 500 for v1]
+    #[arg(long, value_name = "STEPS", requires = "checkpoints")]
+    pub checkpoint_every: Option<u64>,
+    /// Threads; the weights are the same with any number. [default: as many as the machine runs at once]
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// How the learning rate goes on after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScheduleName {
+    /// Along a cosine, to a twentieth.
+    Cosine,
+    /// Along a line, to a twentieth.
+    Linear,
+    /// It stays.
+    Constant,
+}
+
+impl From<ScheduleName> for Schedule {
+    fn from(name: ScheduleName) -> Self {
+        match name {
+            ScheduleName::Cosine => Self::Cosine,
+            ScheduleName::Linear => Self::Linear,
+            ScheduleName::Constant => Self::Constant,
+        }
+    }
+}
+
+impl TrainSettings {
+    /// `config` with what was given.
+    pub fn apply(&self, config: TrainConfig) -> TrainConfig {
+        TrainConfig {
+            learning_rate: self.learning_rate.unwrap_or(config.learning_rate),
+            schedule: self.schedule.map_or(config.schedule, Schedule::from),
+            warmup_steps: self.warmup_steps.unwrap_or(config.warmup_steps),
+            batch_size: self.batch_size.unwrap_or(config.batch_size),
+            grad_accum: self.grad_accum.unwrap_or(config.grad_accum),
+            dropout: self.dropout.unwrap_or(config.dropout),
+            weight_decay: self.weight_decay.unwrap_or(config.weight_decay),
+            gradient_norm_max: self.gradient_norm_max.unwrap_or(config.gradient_norm_max),
+            sigreg_directions: self.sigreg_directions.unwrap_or(config.sigreg_directions),
+            checkpoint_every: self.checkpoint_every.unwrap_or(config.checkpoint_every),
+            threads: self.threads.or(config.threads),
+            ..config
+        }
+    }
+}
