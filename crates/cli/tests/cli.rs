@@ -13,6 +13,7 @@ use std::{
 
 use common::{Bench, vectors};
 use serde_json::{Value, json};
+use soma_types::ContentHash;
 
 const WORDS: &str =
     "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
@@ -368,6 +369,41 @@ impl Drop for Running {
     }
 }
 
+/// A file that nobody can score with is named, and nothing listens.
+#[test]
+fn score_serve_starts_with_sound_weights_only() {
+    let bench = Bench::new();
+    bench.write("arch.json", architecture("nano").to_string());
+    let sound = vectors().join("nano.safetensors");
+    let bytes = fs::read(&sound).unwrap();
+    bench.write("cut.safetensors", &bytes[..bytes.len() - 4]);
+    bench.write("empty.safetensors", "");
+    bench.write("noise.safetensors", [7; 100]);
+    fs::create_dir(bench.path("folder.safetensors")).unwrap();
+    for bad in ["cut", "empty", "noise", "folder", "missing"] {
+        let bad = format!("{bad}.safetensors");
+        let weights = format!("{},{bad}", sound.display());
+        let output = bench.run(&[
+            "score",
+            "serve",
+            "--arch",
+            "arch.json",
+            "--listen",
+            "127.0.0.1:0",
+            "--weights",
+            &weights,
+        ]);
+        assert_eq!(output.status.code(), Some(1), "{bad}");
+        assert!(output.stdout.is_empty(), "{bad}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(&format!("error: {bad}: ")), "{error}");
+    }
+    // Weights of another architecture are none of this one.
+    let weights = sound.display().to_string();
+    let output = bench.run(&["score", "serve", "--listen", "127.0.0.1:0", "--weights", &weights]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// `soma score serve` says where it listens, answers what `soma score --json` prints, and stops when asked.
 #[test]
 fn scores_are_served() {
@@ -399,7 +435,14 @@ fn scores_are_served() {
     stream.read_to_string(&mut answer).unwrap();
     let (_, answer) = answer.split_once("\r\n\r\n").unwrap();
     let printed = bench.json(&[&["score"], &models[..], &["--data", "data"]].concat());
-    assert_eq!(serde_json::from_str::<Value>(answer).unwrap(), printed);
+    let mut answer: Value = serde_json::from_str(answer).unwrap();
+    let named = json!([ContentHash::of(&fs::read(&weights).unwrap())]);
+    assert_eq!(
+        answer.as_object_mut().unwrap().remove("weights"),
+        Some(named.clone())
+    );
+    assert_eq!(said["weights"], named);
+    assert_eq!(answer, printed);
 
     let pid = server.0.id().to_string();
     assert!(

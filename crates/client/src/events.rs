@@ -1,7 +1,8 @@
 //! The ledger's changes as they happen.
 //!
-//! Upon a broken connection: reconnect, ask again from the block of the last event, and leave out what was
-//! already given. So each event comes once and in order, as long as the node still has the block.
+//! Upon a broken connection: reconnect, and resume after the last event by its id, or from its block at a node that
+//! gives no ids; what was already given is left out. So each event comes once and in order. A node that cannot
+//! resume there, because it no longer has the events or is on another network, says so, and that is the error.
 //!
 //! # Failures
 //!
@@ -31,6 +32,8 @@ pub struct EventStream {
     node: NodeClient,
     from: Option<Height>,
     last: Option<(Height, u32)>,
+    /// The node's id of what came last.
+    last_id: Option<String>,
     connection: Option<(Response, Decoder)>,
     waiting: VecDeque<EventView>,
 }
@@ -41,6 +44,7 @@ impl EventStream {
             node,
             from,
             last: None,
+            last_id: None,
             connection: None,
             waiting: VecDeque::new(),
         }
@@ -54,7 +58,10 @@ impl EventStream {
                 .map(|height| ("from", height.to_string()))
                 .into_iter()
                 .collect();
-            let response = self.node.open_stream(PATH, &query, SILENCE_MAX).await?;
+            let response = self
+                .node
+                .open_stream(PATH, &query, self.last_id.as_deref(), SILENCE_MAX)
+                .await?;
             self.connection = Some((response, Decoder::default()));
         }
         Ok(())
@@ -105,7 +112,9 @@ impl EventStream {
         let Some(chunk) = chunk else {
             return Err(ended("its event stream ended"));
         };
-        for message in decoder.push(&chunk)? {
+        let messages = decoder.push(&chunk)?;
+        let last_id = decoder.last_id().map(str::to_owned);
+        for message in messages {
             if message.data.is_empty() {
                 continue;
             }
@@ -119,6 +128,10 @@ impl EventStream {
                 self.last = Some(place);
                 self.waiting.push_back(event);
             }
+        }
+        // Not before all that came with it is kept.
+        if last_id.is_some() {
+            self.last_id = last_id;
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use soma_types::api::{
 use soma_types::genesis::Genesis;
 use soma_types::objects::ModelStatus;
 use soma_types::params::Params;
+use soma_types::text::printable;
 use soma_types::{
     Address, ContentHash, Epoch, Height, ModelId, Shannons, SignedTransaction, SubmissionId, TargetId,
     TransactionHash,
@@ -195,12 +196,16 @@ impl SubmissionFilter {
 #[derive(Clone, Debug)]
 pub struct NodeClient {
     http: reqwest::Client,
+    /// What stands before `/v1`, without a slash at the end.
     base: Url,
+    /// The base as people see it: without credentials.
+    address: String,
     options: NodeOptions,
 }
 
 impl NodeClient {
-    /// The node at `address`: a URL, or `local` for a localnet on this machine. Sends nothing yet.
+    /// The node at `address`: a URL with or without `/v1` at its end, or `local` for a localnet on this machine.
+    /// Sends nothing yet.
     pub fn new(address: &str) -> Result<Self, ClientError> {
         Self::with_options(address, NodeOptions::default())
     }
@@ -212,17 +217,11 @@ impl NodeClient {
         } else {
             address
         };
-        let bad = |reason: String| ClientError::BadUrl {
-            text: text.to_owned(),
+        let base = base_of(text).map_err(|reason| ClientError::BadUrl {
+            text: without_credentials(text),
             reason,
-        };
-        let base = Url::parse(text).map_err(|error| bad(error.to_string()))?;
-        if !matches!(base.scheme(), "http" | "https") {
-            return Err(bad(format!("its scheme is {}, not http or https", base.scheme())));
-        }
-        if base.query().is_some() || base.fragment().is_some() {
-            return Err(bad("it has a query or a fragment".to_owned()));
-        }
+        })?;
+        let address = without_credentials(base.as_str().trim_end_matches('/'));
         let mut builder = http::client_builder()?
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
@@ -232,12 +231,17 @@ impl NodeClient {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(HttpError::from)?;
-        Ok(Self { http, base, options })
+        Ok(Self {
+            http,
+            base,
+            address,
+            options,
+        })
     }
 
-    /// The node's address, without a slash at the end.
+    /// The node's address as it may be shown: without credentials, and without a slash at the end.
     pub fn address(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.address
     }
 
     /// The limits.
@@ -498,7 +502,7 @@ impl NodeClient {
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<T>, ClientError> {
-        query.push(("limit", limit.min(PAGE_ITEMS_MAX).to_string()));
+        query.push(("limit", limit.clamp(1, PAGE_ITEMS_MAX).to_string()));
         query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
         self.get(path, &query).await
     }
@@ -625,6 +629,15 @@ impl NodeClient {
     /// The error that an answer carries; a plain one where it carries none.
     async fn problem(&self, request: &Request, response: Response, timeout: Duration) -> ClientError {
         let status = response.status();
+        let location = response
+            .headers()
+            .get("location")
+            .filter(|_| status.is_redirection());
+        if let Some(location) = location {
+            let location = String::from_utf8_lossy(location.as_bytes());
+            let text = format!("it points to {}: give that address", printable(&location));
+            return ClientError::Problem(Box::new(plain_problem(request, status, &text)));
+        }
         let body = match self
             .body(request, response, PROBLEM_LENGTH_BYTES_MAX, timeout)
             .await
@@ -661,21 +674,24 @@ impl NodeClient {
         }
     }
 
-    /// Opens `path` as an endless stream: no limit on its length, one on its silence.
+    /// Opens `path` as an endless stream, after the event with the id given: no limit on its length, one on its silence.
     pub(crate) async fn open_stream(
         &self,
         path: &str,
         query: &[(&'static str, String)],
+        last_event_id: Option<&str>,
         silence_max: Duration,
     ) -> Result<Response, ClientError> {
         let mut request = Request::new(Method::GET, path, true);
         query.clone_into(&mut request.query);
-        let sent = self
+        let mut builder = self
             .http
             .get(self.url(path, query))
-            .header("accept", "text/event-stream")
-            .send();
-        let response = match tokio::time::timeout(silence_max, sent).await {
+            .header("accept", "text/event-stream");
+        if let Some(id) = last_event_id {
+            builder = builder.header("last-event-id", id);
+        }
+        let response = match tokio::time::timeout(silence_max, builder.send()).await {
             Ok(response) => response.map_err(|error| self.failed(&error, silence_max))?,
             Err(_) => {
                 return Err(ClientError::TimedOut {
@@ -769,6 +785,52 @@ fn encode(body: &impl Serialize) -> Vec<u8> {
 
 fn latest(number: Option<impl ToString>) -> String {
     number.map_or_else(|| "latest".to_owned(), |number| number.to_string())
+}
+
+/// What stands before `/v1` in a node's address, or why the text is none.
+fn base_of(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if !text.contains("://") {
+        return Err(format!(
+            "it has no scheme: try http://{}",
+            without_credentials(text)
+        ));
+    }
+    let mut base = Url::parse(text).map_err(|error| error.to_string())?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(format!("its scheme is {}, not http or https", base.scheme()));
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        return Err("it has a query or a fragment: give only what stands before /v1".to_owned());
+    }
+    let path = base.path().trim_end_matches('/');
+    let path = path
+        .strip_suffix("/v1")
+        .unwrap_or(path)
+        .trim_end_matches('/')
+        .to_owned();
+    base.set_path(&path);
+    Ok(base)
+}
+
+/// An address as it may be shown: whoever reads an error or a log need not know the password in it.
+fn without_credentials(text: &str) -> String {
+    let (scheme, rest) = text
+        .split_once("://")
+        .map_or(("", text), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some(at) = rest[..end].rfind('@') else {
+        return printable(text).into_owned();
+    };
+    let rest = printable(&rest[at + 1..]);
+    if scheme.is_empty() {
+        rest.into_owned()
+    } else {
+        format!("{}://{rest}", printable(scheme))
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {

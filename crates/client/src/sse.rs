@@ -29,6 +29,7 @@ pub struct Decoder {
     line: Vec<u8>,
     after_carriage_return: bool,
     message: Message,
+    last_id: Option<String>,
     has_data: bool,
     length_bytes: usize,
 }
@@ -54,11 +55,17 @@ impl Decoder {
         Ok(messages)
     }
 
+    /// The id after which a new stream goes on: the latest of a message that is whole, be it without data.
+    pub fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
+    }
+
     fn end_line(&mut self) -> Option<Message> {
         let line = String::from_utf8_lossy(&std::mem::take(&mut self.line)).into_owned();
         if line.is_empty() {
             self.length_bytes = 0;
             let id = self.message.id.clone();
+            self.last_id.clone_from(&id);
             let message = std::mem::replace(
                 &mut self.message,
                 Message {
@@ -115,6 +122,21 @@ mod tests {
     #[test]
     fn streams_decode() {
         assert_eq!(Decoder::default().push(STREAM.as_bytes()).unwrap(), expected());
+    }
+
+    /// A message that is cut off does not count, though its id came; one without data does.
+    #[test]
+    fn whole_messages_alone_move_the_id() {
+        let mut decoder = Decoder::default();
+        let mut after = |bytes: &str| {
+            let messages = decoder.push(bytes.as_bytes()).unwrap().len();
+            (messages, decoder.last_id().map(str::to_owned))
+        };
+        assert_eq!(after(": hello\n\n"), (0, None));
+        assert_eq!(after("id: 7\n"), (0, None));
+        assert_eq!(after("\n"), (0, Some("7".into())));
+        assert_eq!(after("id: 8-0\ndata: a\n"), (0, Some("7".into())));
+        assert_eq!(after("\nid: 8-1\nda"), (1, Some("8-0".into())));
     }
 
     #[test]

@@ -189,23 +189,62 @@ async fn addresses_are_checked() {
         NodeClient::new("https://example.org/soma/").unwrap().address(),
         "https://example.org/soma"
     );
-    for text in [
-        "",
-        "localhost:9000",
-        "example.org",
-        "ftp://example.org",
-        "http://example.org/?a=1",
+    for (text, says) in [
+        ("", "it is empty"),
+        ("localhost:9000", "try http://localhost:9000"),
+        ("example.org", "try http://example.org"),
+        ("127.0.0.1:9000/v1", "try http://127.0.0.1:9000/v1"),
+        ("ftp://example.org", "not http or https"),
+        ("http://example.org/?a=1", "give only what stands before /v1"),
+        ("http://example.org/v1#a", "give only what stands before /v1"),
+        ("http://example.org:99999", "port"),
+        ("http://", "host"),
+        ("http://[::1", "IPv6"),
     ] {
-        assert!(
-            matches!(NodeClient::new(text), Err(ClientError::BadUrl { .. })),
-            "{text}"
-        );
+        let error = NodeClient::new(text).unwrap_err();
+        assert!(matches!(error, ClientError::BadUrl { .. }), "{text}");
+        assert!(error.to_string().contains(says), "{error}");
     }
+    // A password is for the node, and for no error.
+    for text in [
+        "ftp://me:secret@example.org",
+        "me:secret@example.org",
+        "http://me:sec ret@exa mple",
+    ] {
+        let error = NodeClient::new(text).unwrap_err().to_string();
+        assert!(!error.contains("secret") && !error.contains("sec ret"), "{error}");
+    }
+    let node = NodeClient::new("https://me:secret@example.org/v1").unwrap();
+    assert_eq!(node.address(), "https://example.org");
     let address = serve(|request| problem(400, None, &request.path)).await;
-    let below = NodeClient::with_options(&format!("{address}/some/where/"), options()).unwrap();
-    assert_eq!(
-        below.status().await.unwrap_err().to_string(),
-        "/some/where/v1/status"
+    for (end, path) in [
+        ("", "/v1/status"),
+        ("/", "/v1/status"),
+        ("/v1", "/v1/status"),
+        ("/v1/", "/v1/status"),
+        ("/v1//", "/v1/status"),
+        ("/some/where", "/some/where/v1/status"),
+        ("/some/where/", "/some/where/v1/status"),
+        ("/some/where/v1/", "/some/where/v1/status"),
+        ("/env1", "/env1/v1/status"),
+    ] {
+        let node = NodeClient::with_options(&format!("{address}{end}"), options()).unwrap();
+        assert_eq!(node.status().await.unwrap_err().to_string(), path, "{end}");
+    }
+}
+
+/// A node behind another address is not followed, since nobody named it; it is said where it points.
+#[tokio::test]
+async fn redirections_are_named() {
+    let node = node(|_| {
+        let head = "HTTP/1.1 308 X\r\nlocation: https://example.org/v1/status\r\ncontent-length: 0\r\n\r\n";
+        Answer::Raw(head.as_bytes().to_vec())
+    })
+    .await;
+    let error = node.status().await.unwrap_err().to_string();
+    assert!(
+        error.contains("it points to https://example.org/v1/status: give that address"),
+        "{error}"
     );
 }
 
@@ -266,6 +305,40 @@ async fn events_come_once_and_in_order_over_broken_connections() {
         assert_eq!(stream.next().await.unwrap(), expected);
     }
     assert_eq!(stream.next().await.unwrap_err().to_string(), "/v1/events?from=9");
+}
+
+/// With ids, the stream resumes exactly: after an id without an event too, and never after an event that was cut off.
+#[tokio::test]
+async fn events_resume_by_id() {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = connections.clone();
+    let node = node(move |request| {
+        let id = request.header("last-event-id");
+        let events = match (count.fetch_add(1, Ordering::SeqCst), id.as_deref()) {
+            (0, None) => "id: 4\n\nid: 5-0\nda".to_owned(),
+            (1, Some("4")) => format!(
+                "id: 5-0\ndata: {}\n\nid: 5-1\ndata: {{\"cut",
+                serde_json::to_string(&event(5, 0)).unwrap()
+            ),
+            (2, Some("5-0")) => format!(
+                "id: 5-1\ndata: {}\n\n",
+                serde_json::to_string(&event(5, 1)).unwrap()
+            ),
+            (_, id) => return problem(410, None, &format!("gone: {id:?}")),
+        };
+        Answer::Raw(
+            format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n{events}").into_bytes(),
+        )
+    })
+    .await;
+    let mut stream = node.events(None);
+    assert_eq!(stream.next().await.unwrap(), event(5, 0));
+    assert_eq!(stream.next().await.unwrap(), event(5, 1));
+    // What the node no longer has is no silence, but an error.
+    assert_eq!(
+        stream.next().await.unwrap_err().to_string(),
+        "gone: Some(\"5-1\")"
+    );
 }
 
 #[tokio::test]

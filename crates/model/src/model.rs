@@ -76,7 +76,11 @@ impl Model {
         Self::read(bytes, bytes.len() as u64, architecture)
     }
 
-    fn read(
+    /// Loads safetensors of `size` bytes from `source`, streaming them.
+    ///
+    /// # Errors
+    /// When the source cannot be read or gives anything but exactly this architecture's weights.
+    pub fn read(
         source: impl std::io::Read,
         size: u64,
         architecture: &Architecture,

@@ -38,3 +38,4 @@ pub mod state_sync;
 pub mod steady;
 pub mod time;
 pub mod validator;
+pub mod weights_file;

@@ -4,6 +4,7 @@
 //! - a place in the queue is free: it is taken; otherwise the asker is told when to come back;
 //! - its turn comes: one job runs at a time, on all threads of the service, model by model; models stay in
 //!   memory for the next job while they fit the budget;
+//! - the weights of a model are found when the job's turn comes, and named by their hash in its result;
 //! - whoever asked goes away, or the service stops, or the job's time is over: the job ends after the chunks
 //!   in hand, and the next one begins.
 //!
@@ -19,8 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use soma_model::{Batch, Contest, Directions, Model, ScoreError, Scorer, Shelf, ShelfError};
-use soma_types::{Architecture, Seed};
+use soma_model::{
+    Batch, Contest, Directions, Loan, Model, ScoreError, Scorer, Shelf, ShelfError, score::Watch,
+};
+use soma_types::{Architecture, ContentHash, Seed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The longest that an asker is told to wait before it tries again.
@@ -94,12 +97,31 @@ pub enum StartError {
     Threads(String),
 }
 
+/// Why a model's weights cannot be scored with.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// They are none of the architecture, for whoever asks.
+    #[error("{0}")]
+    Unsound(String),
+    /// They cannot be had now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
 /// Why a job has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// A model is too large, or could not be loaded.
+    /// A model is too large, or no weights.
     #[error("model {name}: {reason}")]
     Model {
+        /// As it was asked for.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A model's weights cannot be had now.
+    #[error("model {name}: {reason}")]
+    Unavailable {
         /// As it was asked for.
         name: String,
         /// Why.
@@ -123,12 +145,18 @@ pub enum JobError {
 pub struct Entry {
     /// As it was asked for.
     pub name: String,
-    /// Names the weights: equal keys are one model in memory.
-    pub key: String,
-    /// The most memory it can take.
+    /// Finds its weights as they are now; may block.
+    pub find: Box<dyn FnOnce() -> Result<Found, LoadError> + Send>,
+}
+
+/// The weights of a model.
+pub struct Found {
+    /// Names them: equal names are one model in memory.
+    pub weights: ContentHash,
+    /// The most memory they can take.
     pub size_bytes_max: u64,
-    /// Loads it; may block.
-    pub load: Box<dyn FnOnce() -> Result<Model, String> + Send>,
+    /// Loads them; may block.
+    pub load: Box<dyn FnOnce() -> Result<Model, LoadError> + Send>,
 }
 
 impl fmt::Debug for Entry {
@@ -153,13 +181,22 @@ pub struct Job {
 /// A contest for each document, or why it has none.
 pub type Contests = Vec<Result<Contest, ScoreError>>;
 
+/// What came of a job.
+#[derive(Debug)]
+pub struct Done {
+    /// The weights of its models, in their order.
+    pub weights: Vec<ContentHash>,
+    /// The contests of its documents, in their order.
+    pub contests: Contests,
+}
+
 /// The service.
 #[derive(Debug)]
 pub struct Service {
     scorer: Scorer,
     limits: Limits,
     pool: rayon::ThreadPool,
-    shelf: Shelf<String>,
+    shelf: Shelf<ContentHash>,
     /// One for each request that is served or waits.
     places: Arc<Semaphore>,
     /// One: whose turn it is.
@@ -266,7 +303,7 @@ impl Service {
     ///
     /// # Errors
     /// See [`JobError`].
-    pub async fn run(self: &Arc<Self>, place: Place, job: Job) -> Result<Contests, JobError> {
+    pub async fn run(self: &Arc<Self>, place: Place, job: Job) -> Result<Done, JobError> {
         let turn = Arc::clone(&self.turn).acquire_owned().await;
         let turn = turn.map_err(|_| JobError::Stopped)?;
         let gone = Arc::new(AtomicBool::new(false));
@@ -286,7 +323,7 @@ impl Service {
             .unwrap_or(Err(JobError::Failed))
     }
 
-    fn score(&self, job: Job, start: Instant, gone: &AtomicBool) -> Result<Contests, JobError> {
+    fn score(&self, job: Job, start: Instant, gone: &AtomicBool) -> Result<Done, JobError> {
         let late = || start.elapsed() > self.limits.job_time_max;
         let watch = |_| {
             let stop = gone.load(Ordering::Relaxed) || self.stopping.load(Ordering::Relaxed) || late();
@@ -306,26 +343,75 @@ impl Service {
         let directions = Directions::draw(&job.seed, &job.architecture);
         let documents: Vec<&[u8]> = job.documents.iter().map(Vec::as_slice).collect();
         let mut batch = Batch::new(self.scorer, &documents, &directions)?;
-        for entry in job.models {
-            let lent = self
-                .shelf
-                .lend(&entry.key, entry.size_bytes_max, entry.load, &watch);
-            let model = match lent {
-                Ok(model) => model,
-                Err(ShelfError::Cancelled) => return Err(stopped()),
-                Err(error) => {
-                    return Err(JobError::Model {
-                        name: entry.name,
-                        reason: error.to_string(),
-                    });
-                }
-            };
+        // All are found before the first is scored, so that they are of one moment.
+        let found = find_all(job.models)?;
+        let weights = found.iter().map(|(_, found)| found.weights).collect();
+        for (name, found) in found {
+            let lent = self.lend(name, found, &watch);
+            let model = lent?.ok_or_else(stopped)?;
             match batch.add(&model, &watch) {
                 Ok(()) => {}
                 Err(ScoreError::Cancelled) => return Err(stopped()),
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(batch.finish()?)
+        Ok(Done {
+            weights,
+            contests: batch.finish()?,
+        })
     }
+
+    /// The model that was found, in memory; none if the watch said stop.
+    fn lend(&self, name: String, found: Found, watch: &Watch<'_>) -> Result<Option<Loan<'_>>, JobError> {
+        let lent = self
+            .shelf
+            .lend(&found.weights, found.size_bytes_max, found.load, watch);
+        match lent {
+            Ok(model) => Ok(Some(model)),
+            Err(ShelfError::Cancelled) => Ok(None),
+            Err(ShelfError::Load(error)) => Err(unusable(name, &error)),
+            Err(error @ ShelfError::TooLarge { .. }) => Err(JobError::Model {
+                name,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    /// Loads a model before anybody asks for it; its weights. Blocks.
+    ///
+    /// # Errors
+    /// If it cannot be scored with.
+    pub fn warm(&self, entry: Entry) -> Result<ContentHash, JobError> {
+        let Entry { name, find } = entry;
+        let found = find().map_err(|error| unusable(name.clone(), &error))?;
+        let weights = found.weights;
+        let lent = self.lend(name, found, &|_| ControlFlow::Continue(()))?;
+        debug_assert!(lent.is_some(), "the watch never says stop");
+        Ok(weights)
+    }
+}
+
+fn unusable(name: String, error: &LoadError) -> JobError {
+    let reason = error.to_string();
+    match error {
+        LoadError::Unsound(_) => JobError::Model { name, reason },
+        LoadError::Unavailable(_) => JobError::Unavailable { name, reason },
+    }
+}
+
+/// The weights of all models. A model that is asked for twice has one.
+fn find_all(models: Vec<Entry>) -> Result<Vec<(String, Found)>, JobError> {
+    let mut all: Vec<(String, Found)> = Vec::with_capacity(models.len());
+    for Entry { name, find } in models {
+        let found = find().map_err(|error| unusable(name.clone(), &error))?;
+        let moved = all
+            .iter()
+            .any(|(other, before)| *other == name && before.weights != found.weights);
+        if moved {
+            let reason = "its weights changed just now: ask again".to_owned();
+            return Err(JobError::Unavailable { name, reason });
+        }
+        all.push((name, found));
+    }
+    Ok(all)
 }

@@ -3,6 +3,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,7 +20,8 @@ use soma_node::{
     scoring::{Limits, Service},
 };
 use soma_types::{
-    Architecture, Embedding, Keypair, Seed, api::score::ContestView, params::Params, transaction::BasisPoints,
+    Architecture, ContentHash, Embedding, Keypair, Seed, api::score::ContestView, params::Params,
+    transaction::BasisPoints,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -46,9 +51,16 @@ struct Server {
 
 /// Serves the reference weights `nano`, and a file that is none.
 fn start(limits: Limits) -> Server {
+    serve(
+        limits,
+        [vectors().join("nano.safetensors"), vectors().join("pico.json")],
+    )
+}
+
+/// Serves files of the shape `nano`.
+fn serve(limits: Limits, files: impl IntoIterator<Item = PathBuf>) -> Server {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let files = [vectors().join("nano.safetensors"), vectors().join("pico.json")];
     let scoring = Scoring {
         service: Service::new(limits).unwrap(),
         library: Files::new(architecture("nano"), files).unwrap().into(),
@@ -171,7 +183,11 @@ async fn refusals_say_why() {
     for (body, status, says) in [
         (json!({ "models": [], "data": text }), 400, "no models"),
         (json!({ "models": ["nano"], "data": [] }), 400, "no documents"),
-        (json!({ "models": ["nano"], "data": 7 }), 400, "OneOrMany"),
+        (
+            json!({ "models": ["nano"], "data": 7 }),
+            400,
+            "'data': invalid type: integer `7`, expected a text, or a list of",
+        ),
         (
             json!({ "models": ["nano"], "data": text, "sed": 1 }),
             400,
@@ -215,8 +231,8 @@ async fn refusals_say_why() {
         ),
         (
             json!({ "models": ["nano", "pico"], "data": text }),
-            422,
-            "model pico: weights: ",
+            503,
+            "model pico: its file holds no weights of this architecture: ",
         ),
         (
             json!({ "models": ["nano"], "data": "a".repeat(10_000) }),
@@ -231,12 +247,144 @@ async fn refusals_say_why() {
         assert!(detail.contains(says), "{detail}");
         assert_eq!(problem["status"], status);
     }
-    let (status, _, _) = answer(server.send("POST", "/v1/score", "{").await).await;
-    assert_eq!(status, 400);
-    let (status, _, _) = answer(server.send("GET", "/v1/score", "").await).await;
-    assert_eq!(status, 405);
-    let (status, _, _) = answer(server.send("GET", "/v2", "").await).await;
-    assert_eq!(status, 404);
+    for (method, path, body, status) in [
+        ("POST", "/v1/score", "{", 400),
+        ("POST", "/v1/score?seed=1", "{}", 400),
+        ("GET", "/health?x=1", "", 400),
+        ("GET", "/openapi.json?x", "", 400),
+        ("GET", "/health", "{}", 400),
+        ("GET", "/v1/score", "", 405),
+        ("DELETE", "/health", "", 405),
+        ("GET", "/v2", "", 404),
+    ] {
+        let (found, head, problem) = answer(server.send(method, path, body).await).await;
+        assert_eq!(found, status, "{method} {path}: {problem}");
+        assert!(head.contains("application/problem+json"), "{head}");
+    }
+}
+
+/// The losses of a document by `model`, and the weights that they are of.
+async fn losses(server: &Server, models: &[&str]) -> (u16, Vec<Value>, Value) {
+    let (status, _, answer) = server
+        .post(&json!({ "models": models, "data": STANDARD.encode("A document.") }))
+        .await;
+    let losses = answer["models"].as_array().map(|models| {
+        let losses = models.iter().map(|model| model["loss_nano"].clone());
+        losses.collect()
+    });
+    (status, losses.unwrap_or_default(), answer)
+}
+
+/// Whatever becomes of a file while it is served: an answer is of the weights that it names, which the file held when
+/// it was asked; where it holds none, that is the answer.
+#[tokio::test]
+async fn a_changed_file_is_served_as_it_is_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let first = std::fs::read(vectors().join("nano.safetensors")).unwrap();
+    // Other values, the same shape: the end of the file belongs to the last tensor.
+    let mut second = first.clone();
+    let end = second.len() - 400;
+    for value in second[end..].as_chunks_mut::<4>().0 {
+        *value = 0.25_f32.to_le_bytes();
+    }
+    let score = |bytes: &[u8]| {
+        let architecture = architecture("nano");
+        let model = Model::from_bytes(bytes, &architecture).unwrap();
+        let directions = Directions::draw(&Seed::default(), &architecture);
+        let contest = Scorer::new()
+            .unwrap()
+            .score_all(&[&model], b"A document.", &directions);
+        let view = ContestView::from(&contest.unwrap());
+        serde_json::to_value(&view).unwrap()["models"][0]["loss_nano"].clone()
+    };
+    let (loss_first, loss_second) = (score(&first), score(&second));
+    assert_ne!(loss_first, loss_second);
+
+    std::fs::write(&path, &first).unwrap();
+    let server = serve(limits(), [path.clone()]);
+    let expect = async |bytes: &[u8], loss: &Value| {
+        let (status, losses, answer) = losses(&server, &["m", "m"]).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(losses, [loss.clone(), loss.clone()]);
+        let name = json!(ContentHash::of(bytes));
+        assert_eq!(answer["weights"], json!([name, name]), "{answer}");
+        assert_eq!(server.health().await["weights"]["m"], name);
+    };
+    expect(&first, &loss_first).await;
+    // In place, at once; and by rename, as trainers do.
+    std::fs::write(&path, &second).unwrap();
+    expect(&second, &loss_second).await;
+    let other = folder.path().join("other");
+    std::fs::write(&other, &first).unwrap();
+    std::fs::rename(&other, &path).unwrap();
+    expect(&first, &loss_first).await;
+
+    for broken in [&first[..first.len() / 2], b"", b"rubbish"] {
+        std::fs::write(&path, broken).unwrap();
+        let (status, _, problem) = losses(&server, &["m"]).await;
+        assert_eq!(status, 503, "{problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(
+            detail.starts_with("model m: its file holds no weights"),
+            "{detail}"
+        );
+    }
+    std::fs::remove_file(&path).unwrap();
+    let (status, _, problem) = losses(&server, &["m"]).await;
+    assert_eq!(status, 503, "{problem}");
+    std::fs::write(&path, &second).unwrap();
+    expect(&second, &loss_second).await;
+}
+
+/// While the file is replaced over and over, no answer names weights that its scores are not of.
+#[tokio::test]
+async fn old_and_new_weights_are_never_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let first = std::fs::read(vectors().join("nano.safetensors")).unwrap();
+    let mut second = first.clone();
+    let end = second.len() - 400;
+    for value in second[end..].as_chunks_mut::<4>().0 {
+        *value = 0.25_f32.to_le_bytes();
+    }
+    std::fs::write(&path, &first).unwrap();
+    let server = serve(limits(), [path.clone()]);
+    let (_, of_first, _) = losses(&server, &["m"]).await;
+    std::fs::write(&path, &second).unwrap();
+    let (_, of_second, _) = losses(&server, &["m"]).await;
+    let known = [
+        (json!(ContentHash::of(&first)), of_first),
+        (json!(ContentHash::of(&second)), of_second),
+    ];
+
+    let writing = Arc::new(AtomicBool::new(true));
+    let writer = std::thread::spawn({
+        let (writing, path, files) = (writing.clone(), path.clone(), [first, second]);
+        move || {
+            let mut round = 0_usize;
+            while writing.load(Ordering::Relaxed) {
+                // Not by rename, so that a reader may meet half of it.
+                std::fs::write(&path, &files[round % 2]).unwrap();
+                round += 1;
+                std::thread::sleep(Duration::from_millis(7));
+            }
+        }
+    });
+    let mut served = 0;
+    for _ in 0..200 {
+        let (status, losses, answer) = losses(&server, &["m"]).await;
+        if status == 200 {
+            served += 1;
+            let pair = (answer["weights"][0].clone(), losses);
+            assert!(known.contains(&pair), "{answer}");
+        } else {
+            assert_eq!(status, 503, "{answer}");
+        }
+    }
+    writing.store(false, Ordering::Relaxed);
+    writer.join().unwrap();
+    assert!(served > 0, "not one was served");
 }
 
 #[tokio::test]
@@ -357,6 +505,7 @@ fn models_on_the_chain_are_scored() {
             .await
             .unwrap();
         account.reveal_model(model, None).await.unwrap();
+        let id = model;
         let model = Model::from_bytes(&weights, &architecture).unwrap();
         let directions = Directions::draw(&seed, &architecture);
         let contest = Scorer::new()
@@ -366,6 +515,12 @@ fn models_on_the_chain_are_scored() {
         for given in [STANDARD.encode(data), format!("soma:{stored}")] {
             let (status, _, view) = ask(given).await;
             assert_eq!(status, 200, "{view}");
+            let chain = node.model(&id).await.unwrap().model.revealed.unwrap();
+            assert_eq!(
+                view["weights"],
+                json!([chain.committed.hash]),
+                "as the chain names them"
+            );
             assert_eq!(
                 serde_json::from_value::<ContestView>(view).unwrap(),
                 ContestView::from(&contest)

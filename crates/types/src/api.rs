@@ -1,7 +1,9 @@
 //! What the node's HTTP interface answers, shared by node and clients (docs/interfaces.md).
 //!
 //! Amounts are decimal strings of shannons, 32-byte names `0x` and hex, embeddings base64 of little-endian
-//! i16. Lists come in [`Page`]s. Every error is a [`Problem`] (RFC 9457, `application/problem+json`).
+//! i16. Lists come in [`Page`]s. Every error is a [`Problem`] (RFC 9457, `application/problem+json`). What a request
+//! says and the node does not know (a query parameter, a field of a body, a body where none is taken) is refused, never
+//! ignored. Pages of other origins may read, without credentials, and not write.
 //!
 //! | method and path | answer |
 //! |---|---|
@@ -28,7 +30,7 @@
 //! | POST `/v1/transactions` | body: a signed transaction's encoding (`application/octet-stream`); 202 and [`Submitted`], or a [`Problem`] with the rejection's code |
 //! | POST `/v1/transactions/simulate` | same body; [`Simulated`] |
 //! | GET `/v1/finality/{height}` | [`FinalityView`] |
-//! | GET `/v1/events?from={height}` | server-sent events: each `data` is an [`EventView`] |
+//! | GET `/v1/events?from={height}` | server-sent events: each `data` is an [`EventView`]; resumed after header `Last-Event-ID`, or after `?last_event_id=` |
 //! | PUT `/v1/blobs/{hash}` | stores the body under its BLAKE3; 201 and [`BlobView`] |
 //! | GET `/v1/blobs/{hash}` | the bytes |
 //! | POST `/v1/score` | body [`ScoreRequest`](score::ScoreRequest); [`ScoreAnswer`](score::ScoreAnswer), 503 when too many wait |
@@ -440,17 +442,6 @@ answers! {
         pub receipt: Receipt,
     }
 
-    /// Asks a localnet's faucet for money.
-    pub struct FaucetRequest {
-        /// For whom.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
-        pub address: Address,
-        /// How much; the node's default where left out.
-        #[serde(default)]
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-        pub amount: Option<Shannons>,
-    }
-
     /// One change of the ledger, in order.
     pub struct EventView {
         /// The block.
@@ -474,6 +465,20 @@ answers! {
         /// Its length in bytes.
         pub size_bytes: u64,
     }
+}
+
+/// Asks a localnet's faucet for money.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct FaucetRequest {
+    /// For whom.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub address: Address,
+    /// How much; the node's default where left out.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub amount: Option<Shannons>,
 }
 
 /// Splits a list's remaining items into a page of `limit`, with the cursor of the first item left out.

@@ -23,10 +23,10 @@ use soma_model::{
 };
 use soma_node::{
     api::score::{Files, Scoring, memory_bytes_max_of, serve_files},
-    scoring::{Limits, Service},
+    scoring::{JobError, Limits, Service},
 };
 use soma_types::{
-    Architecture, Embedding, Seed,
+    Architecture, ContentHash, Embedding, Seed,
     api::score::{ContestView, DocumentView, ScoreAnswer, ScoreView},
     text::printable,
 };
@@ -335,38 +335,45 @@ fn self_test_text(output: &SelfTestOutput) -> String {
 struct ServeOutput {
     url: String,
     models: Vec<String>,
+    /// BLAKE3 of their files, in the same order.
+    weights: Vec<ContentHash>,
     backend: String,
 }
 
 /// `soma score serve`.
 pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
-    let weights = weights::files(&args.weights);
-    let files = Files::new(architecture, weights.iter().cloned())?;
-    for path in &weights {
-        // What is missing is said now, not to the first who asks.
-        fs::File::open(path)
-            .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
-        let (size_bytes, budget_bytes) = (memory_bytes_max_of(path, &architecture), args.memory.as_u64());
-        if size_bytes > budget_bytes {
-            let error: ShelfError<CliError> = ShelfError::TooLarge {
-                size_bytes,
-                budget_bytes,
-            };
-            return Err(CliError::new(format!("{}: {error}", path.display())).hint("give more with --memory"));
-        }
-    }
+    let files = Files::new(architecture, weights::files(&args.weights))?;
     let service = Service::new(Limits {
         waiting_max: args.waiting,
         body_bytes_max: usize::try_from(args.body.as_u64()).unwrap_or(usize::MAX),
         job_time_max: Duration::from_secs(args.seconds),
         ..Limits::dedicated(args.memory.as_u64())
     })?;
+    // What cannot be scored with is said now, not to the first who asks.
+    let models: Vec<String> = files.names().map(str::to_owned).collect();
+    let weights = models
+        .iter()
+        .filter_map(|name| files.entry_of(name))
+        .map(|entry| {
+            let name = entry.name.clone();
+            service.warm(entry).map_err(|error| {
+                let path = files.path(&name).map(Path::to_owned).unwrap_or_default();
+                let reason = match error {
+                    JobError::Model { reason, .. } | JobError::Unavailable { reason, .. } => reason,
+                    error => error.to_string(),
+                };
+                CliError::new(format!("{}: {reason}", shown(&path)))
+                    .hint("give weights of the architecture that --arch names, and --memory for the largest of them")
+            })
+        })
+        .collect::<CliResult<Vec<_>>>()?;
     let listener = TcpListener::bind(args.listen)
         .map_err(|error| CliError::new(format!("cannot listen on {}: {error}", args.listen)))?;
     let output = ServeOutput {
         url: format!("http://{}", listener.local_addr()?),
-        models: files.names().map(str::to_owned).collect(),
+        models,
+        weights,
         backend: service.scorer().simd().to_string(),
     };
     printer.show(&output, |output| {

@@ -31,7 +31,19 @@ pub struct Request {
     pub method: String,
     /// Path and query.
     pub path: String,
+    /// Lines of the head after the first.
+    pub headers: Vec<String>,
     pub body: Vec<u8>,
+}
+
+impl Request {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self.headers.iter().filter_map(|line| line.split_once(':'));
+        headers
+            .find(|(given, _)| given.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim().to_owned())
+    }
 }
 
 /// What a server does.
@@ -143,6 +155,7 @@ async fn read(socket: &mut TcpStream) -> Option<Request> {
     Some(Request {
         method: words.next()?.into(),
         path: words.next()?.into(),
+        headers: head.lines().skip(1).map(str::to_owned).collect(),
         body,
     })
 }

@@ -1,9 +1,6 @@
 //! Accounts and validators.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use soma_ledger::view;
 use soma_types::{
     Address,
@@ -13,7 +10,8 @@ use soma_types::{
 
 use super::{
     Api, Part,
-    problem::{Error, parse},
+    problem::Error,
+    request::{InPath, Query},
 };
 
 /// Stakes shown with an account.
@@ -22,8 +20,7 @@ const STAKES_MAX: u64 = 1_000;
 /// An account. One that was never used is all zeros.
 #[utoipa::path(get, path = "/v1/accounts/{address}", params(("address" = String, Path)),
     responses((status = 200, body = AccountView), (status = 400, body = Problem)))]
-pub async fn account(State(api): Api, Path(address): Path<String>) -> Result<Json<AccountView>, Error> {
-    let address: Address = parse(&address)?;
+pub async fn account(State(api): Api, InPath(address): InPath<Address>) -> Result<Json<AccountView>, Error> {
     let read = api.query.view(|state| {
         if view::epoch(state)?.is_none() {
             return Ok(None);
@@ -58,11 +55,12 @@ pub async fn account(State(api): Api, Path(address): Path<String>) -> Result<Jso
     responses((status = 200, body = Page<TransactionView>), (status = 400, body = Problem)))]
 pub async fn account_transactions(
     State(api): Api,
-    Path(address): Path<String>,
+    InPath(address): InPath<Address>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<TransactionView>>, Error> {
-    let address: Address = parse(&address)?;
-    let end = part.cursor()?;
+    let end = part
+        .cursor()
+        .map(|end| usize::try_from(end).unwrap_or(usize::MAX));
     let (start, hashes) = api.query.index().account(&address, end, part.limit());
     let mut items = Vec::with_capacity(hashes.len());
     for hash in hashes.iter().rev() {
@@ -81,7 +79,7 @@ pub async fn validators(
     State(api): Api,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ValidatorView>>, Error> {
-    let start: u64 = part.cursor()?.unwrap_or(0);
+    let start = part.cursor().unwrap_or(0);
     let limit = part.limit() as u64;
     let mut reader = api.query.reader().await;
     let (Some(counters), Some(epoch)) = (

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -18,7 +18,8 @@ use soma_types::{
 
 use super::{
     Api, Shared,
-    problem::{Error, parse},
+    problem::Error,
+    request::{InPath, Media, check_media},
 };
 
 fn octets(bytes: Vec<u8>) -> Response {
@@ -47,8 +48,7 @@ pub(super) async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec
 /// Content by its hash.
 #[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
-pub async fn blob(State(api): Api, Path(hash): Path<String>) -> Result<Response, Error> {
-    let hash: ContentHash = parse(&hash)?;
+pub async fn blob(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Response, Error> {
     stored(&api, hash)
         .await?
         .map(octets)
@@ -61,10 +61,10 @@ pub async fn blob(State(api): Api, Path(hash): Path<String>) -> Result<Response,
     responses((status = 201, body = BlobView), (status = 422, body = Problem), (status = 507, body = Problem)))]
 pub async fn put_blob(
     State(api): Api,
-    Path(hash): Path<String>,
+    InPath(hash): InPath<ContentHash>,
     request: axum::extract::Request,
 ) -> Result<(StatusCode, Json<BlobView>), Error> {
-    let hash: ContentHash = parse(&hash)?;
+    check_media(request.headers(), Media::Octets)?;
     let store = &api.services.blobs;
     let here = on_disk(store, move |store| {
         Ok(store.touch(&hash)?.then(|| store.length_bytes(&hash)).flatten())
@@ -91,7 +91,7 @@ pub async fn put_blob(
     let mut writer = on_disk(store, move |store| store.writer(announced)).await?;
     let mut body = Body::into_data_stream(request.into_body());
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(Error::bad_request)?;
+        let chunk = chunk.map_err(|error| Error::bad_request(format!("the body broke off: {error}")))?;
         writer = on_disk(store, move |_| writer.write(&chunk).map(|()| writer)).await?;
     }
     let size_bytes = writer.written_bytes();
@@ -127,8 +127,7 @@ pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Resul
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.
 #[utoipa::path(get, path = "/v1/models/{id}/weights", params(("id" = String, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
-pub async fn weights(State(api): Api, Path(id): Path<String>) -> Result<Response, Error> {
-    let id: ModelId = parse(&id)?;
+pub async fn weights(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Response, Error> {
     let model = api.query.view(|state| view::model(state, id)).await?;
     let model = model.ok_or_else(|| Error::not_found("model", id))?;
     let committed = model
@@ -151,8 +150,7 @@ pub async fn weights(State(api): Api, Path(id): Path<String>) -> Result<Response
 /// The data that filled a target.
 #[utoipa::path(get, path = "/v1/targets/{id}/data", params(("id" = String, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
-pub async fn target_data(State(api): Api, Path(id): Path<String>) -> Result<Response, Error> {
-    let id: TargetId = parse(&id)?;
+pub async fn target_data(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Response, Error> {
     let found = api.query.view(|state| {
         let Some(target) = view::target(state, id)? else {
             return Ok(None);

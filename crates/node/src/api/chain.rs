@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
@@ -23,7 +23,8 @@ use soma_types::{
 
 use super::{
     Api, Part,
-    problem::{Error, parse},
+    problem::Error,
+    request::{InPath, Query, Which},
 };
 use crate::{
     consensus::{Digest, Identity},
@@ -131,7 +132,7 @@ pub async fn params(State(api): Api) -> Result<Json<Params>, Error> {
 #[utoipa::path(get, path = "/v1/proposals", params(Part),
     responses((status = 200, body = Page<ProposalView>), (status = 503, body = Problem)))]
 pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json<Page<ProposalView>>, Error> {
-    let start: u64 = part.cursor()?.unwrap_or(0);
+    let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
     let counters = reader
         .read(view::counters)
@@ -195,11 +196,10 @@ pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
 /// An epoch, by number or `latest`.
 #[utoipa::path(get, path = "/v1/epochs/{epoch}", params(("epoch" = String, Path, description = "A number, or latest")),
     responses((status = 200, body = EpochView), (status = 404, body = Problem)))]
-pub async fn epoch(State(api): Api, Path(text): Path<String>) -> Result<Json<EpochView>, Error> {
-    let wanted: Option<Epoch> = if text == "latest" {
-        None
-    } else {
-        Some(parse(&text)?)
+pub async fn epoch(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<EpochView>, Error> {
+    let wanted = match which {
+        Which::Latest => None,
+        Which::Number(epoch) => Some(Epoch(epoch)),
     };
     let (current, record) = api
         .query
@@ -228,19 +228,19 @@ pub async fn epoch(State(api): Api, Path(text): Path<String>) -> Result<Json<Epo
     }
 }
 
-/// A height in a path: a number or `latest`.
-async fn height_of(api: &super::Shared, text: &str) -> Result<u64, Error> {
-    match text {
-        "latest" => Ok(api.query.tip().await.ok_or_else(Error::not_started)?.height),
-        number => parse(number),
+/// The height that a path names.
+async fn height_of(api: &super::Shared, which: Which) -> Result<u64, Error> {
+    match which {
+        Which::Latest => Ok(api.query.tip().await.ok_or_else(Error::not_started)?.height),
+        Which::Number(height) => Ok(height),
     }
 }
 
 /// A finalized block, by height or `latest`.
 #[utoipa::path(get, path = "/v1/blocks/{height}", params(("height" = String, Path, description = "A number, or latest")),
     responses((status = 200, body = BlockView), (status = 404, body = Problem)))]
-pub async fn block(State(api): Api, Path(text): Path<String>) -> Result<Json<BlockView>, Error> {
-    let height = height_of(&api, &text).await?;
+pub async fn block(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<BlockView>, Error> {
+    let height = height_of(&api, which).await?;
     let block = api
         .query
         .block(height)
@@ -273,8 +273,8 @@ pub async fn block(State(api): Api, Path(text): Path<String>) -> Result<Json<Blo
 /// Proof that a block is final.
 #[utoipa::path(get, path = "/v1/finality/{height}", params(("height" = String, Path, description = "A number, or latest")),
     responses((status = 200, body = FinalityView), (status = 404, body = Problem)))]
-pub async fn finality(State(api): Api, Path(text): Path<String>) -> Result<Json<FinalityView>, Error> {
-    let height = height_of(&api, &text).await?;
+pub async fn finality(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<FinalityView>, Error> {
+    let height = height_of(&api, which).await?;
     let finalization = api.query.finalization(height).await.ok_or_else(|| {
         let detail = format!(
             "there is no certificate of block {height}: it is not final yet, or final through a later block's"

@@ -1,9 +1,6 @@
 //! Models, targets, submissions.
 
-use axum::{
-    Json,
-    extract::{Path, Query, State},
-};
+use axum::{Json, extract::State};
 use serde::Deserialize;
 use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
@@ -17,7 +14,8 @@ use crate::localnet::LiveReader;
 
 use super::{
     Api, Part,
-    problem::{Error, parse},
+    problem::Error,
+    request::{InPath, Number, Query, bad_parameter},
 };
 
 /// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
@@ -33,7 +31,8 @@ pub struct ModelFilter {
     /// created, active, stale or retired.
     pub status: Option<String>,
     /// An address.
-    pub owner: Option<String>,
+    #[param(value_type = Option<String>)]
+    pub owner: Option<Address>,
 }
 
 /// Which targets.
@@ -43,7 +42,8 @@ pub struct TargetFilter {
     /// open, settling or filled.
     pub status: Option<String>,
     /// An epoch; the current one where left out.
-    pub epoch: Option<u64>,
+    #[param(value_type = Option<u64>)]
+    pub epoch: Option<Number>,
 }
 
 /// Which submissions.
@@ -51,9 +51,11 @@ pub struct TargetFilter {
 #[into_params(parameter_in = Query)]
 pub struct SubmissionFilter {
     /// An address.
-    pub submitter: Option<String>,
+    #[param(value_type = Option<String>)]
+    pub submitter: Option<Address>,
     /// A target.
-    pub target: Option<String>,
+    #[param(value_type = Option<String>)]
+    pub target: Option<TargetId>,
     /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
     pub status: Option<String>,
 }
@@ -91,7 +93,8 @@ fn page_before<T>((items, looked): (Vec<T>, u64), end: u64) -> Json<Page<T>> {
 #[into_params(parameter_in = Query)]
 pub struct AuditFilter {
     /// An address: only what this validator has a vote on.
-    pub auditor: Option<String>,
+    #[param(value_type = Option<String>)]
+    pub auditor: Option<Address>,
 }
 
 /// The name a status has in JSON.
@@ -106,10 +109,11 @@ fn status_name(status: &impl serde::Serialize) -> String {
 /// Refuses a status that is none of `known`.
 fn check_status(status: Option<&String>, known: &[&str]) -> Result<(), Error> {
     match status {
-        Some(status) if !known.contains(&status.as_str()) => Err(Error::bad_request(format!(
-            "'{status}' is no status: use {}",
-            known.join(", ")
-        ))),
+        Some(status) if !known.contains(&status.as_str()) => Err(bad_parameter(
+            "status",
+            status,
+            format!("give one of {}", known.join(", ")),
+        )),
         _ => Ok(()),
     }
 }
@@ -136,8 +140,7 @@ pub async fn models(
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ModelView>>, Error> {
     check_status(filter.status.as_ref(), &["created", "active", "stale", "retired"])?;
-    let owner: Option<Address> = filter.owner.as_deref().map(parse).transpose()?;
-    let start: u64 = part.cursor()?.unwrap_or(0);
+    let start = part.cursor().unwrap_or(0);
     let limit = part.limit();
     let mut reader = api.query.reader().await;
     let counters = reader
@@ -151,7 +154,7 @@ pub async fn models(
         let Some(model) = view::model(state, id)? else {
             return Ok(None);
         };
-        let matches = owner.is_none_or(|owner| model.owner == owner)
+        let matches = filter.owner.is_none_or(|owner| model.owner == owner)
             && filter
                 .status
                 .as_ref()
@@ -173,8 +176,7 @@ pub async fn models(
 /// A model.
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path)),
     responses((status = 200, body = ModelView), (status = 404, body = Problem)))]
-pub async fn model(State(api): Api, Path(id): Path<String>) -> Result<Json<ModelView>, Error> {
-    let id: ModelId = parse(&id)?;
+pub async fn model(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<ModelView>, Error> {
     let found = api.query.view(|state| match view::model(state, id)? {
         Some(model) => model_view(state, model).map(Some),
         None => Ok(None),
@@ -212,11 +214,11 @@ pub async fn targets(
     Query(part): Query<Part>,
 ) -> Result<Json<Page<TargetView>>, Error> {
     check_status(filter.status.as_ref(), &["open", "settling", "filled"])?;
-    let cursor: Option<u64> = part.cursor()?;
+    let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
     let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
-    let epoch = filter.epoch.map_or(current.epoch, Epoch);
+    let epoch = filter.epoch.map_or(current.epoch, |Number(epoch)| Epoch(epoch));
     let count = if epoch == current.epoch {
         current.targets_opened
     } else {
@@ -248,8 +250,7 @@ pub async fn targets(
 /// A target.
 #[utoipa::path(get, path = "/v1/targets/{id}", params(("id" = String, Path)),
     responses((status = 200, body = TargetView), (status = 404, body = Problem)))]
-pub async fn target(State(api): Api, Path(id): Path<String>) -> Result<Json<TargetView>, Error> {
-    let id: TargetId = parse(&id)?;
+pub async fn target(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Json<TargetView>, Error> {
     let found = api.query.view(|state| {
         let (Some(target), Some(current)) = (view::target(state, id)?, view::epoch(state)?) else {
             return Ok(None);
@@ -313,9 +314,7 @@ pub async fn submissions(
         "found_false",
     ];
     check_status(filter.status.as_ref(), &known)?;
-    let submitter: Option<Address> = filter.submitter.as_deref().map(parse).transpose()?;
-    let target: Option<TargetId> = filter.target.as_deref().map(parse).transpose()?;
-    let cursor: Option<u64> = part.cursor()?;
+    let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
     let counters = reader
@@ -330,8 +329,10 @@ pub async fn submissions(
         let Some(submission) = view::submission(state, id)? else {
             return Ok(None);
         };
-        let matches = submitter.is_none_or(|submitter| submission.submitter == submitter)
-            && target.is_none_or(|target| submission.target == target)
+        let matches = filter
+            .submitter
+            .is_none_or(|submitter| submission.submitter == submitter)
+            && filter.target.is_none_or(|target| submission.target == target)
             && filter
                 .status
                 .as_ref()
@@ -348,8 +349,10 @@ pub async fn submissions(
 /// A submission.
 #[utoipa::path(get, path = "/v1/submissions/{id}", params(("id" = String, Path)),
     responses((status = 200, body = SubmissionView), (status = 404, body = Problem)))]
-pub async fn submission(State(api): Api, Path(id): Path<String>) -> Result<Json<SubmissionView>, Error> {
-    let id: SubmissionId = parse(&id)?;
+pub async fn submission(
+    State(api): Api,
+    InPath(id): InPath<SubmissionId>,
+) -> Result<Json<SubmissionView>, Error> {
     let found = api.query.view(|state| match view::submission(state, id)? {
         Some(submission) => submission_view(state, submission).map(Some),
         None => Ok(None),
@@ -370,8 +373,8 @@ pub async fn audits(
     Query(filter): Query<AuditFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<SubmissionView>>, Error> {
-    let auditor: Option<Address> = filter.auditor.as_deref().map(parse).transpose()?;
-    let start: u64 = part.cursor()?.unwrap_or(0);
+    let auditor = filter.auditor;
+    let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
     let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
     let Some(closed) = current.epoch.minus(1) else {

@@ -1,34 +1,36 @@
 //! The HTTP interface (docs/interfaces.md). What it answers is defined in [`soma_types::api`].
 //!
 //! Upon a request: read finalized state or history, or hand a transaction to the mempool. Nothing here changes
-//! state. Every list, body and stream is bounded; every error is a [`Problem`](soma_types::api::Problem).
+//! state. Every list, body and stream is bounded; every error is a [`Problem`](soma_types::api::Problem). What a
+//! request may say stands in one place, the OpenAPI document, and is checked in one, [`contract`].
 
 mod accounts;
 mod blobs;
 mod chain;
+mod contract;
 mod events;
 mod market;
 mod openapi;
 mod problem;
+mod request;
 pub mod score;
 mod transactions;
 
-use std::{io, net::TcpListener, num::ParseIntError, str::FromStr, sync::Arc};
+use std::{io, net::TcpListener, sync::Arc};
 
 use axum::{
-    Router,
-    extract::DefaultBodyLimit,
+    Router, middleware,
     routing::{get, post},
 };
 use serde::Deserialize;
 use soma_blobs::{Fetcher, Store};
-use soma_types::{
-    Keypair,
-    api::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX},
-    transaction::TRANSACTION_BYTES_MAX,
-};
+use soma_types::{Keypair, api::PAGE_ITEMS_DEFAULT};
 use tokio::sync::{Mutex, Semaphore, watch};
 
+use self::{
+    contract::{Contract, DOCUMENT_PATH},
+    request::{Limit, Number},
+};
 use crate::{
     connections::{self, Bounds},
     localnet::LiveQuery,
@@ -90,10 +92,6 @@ pub async fn serve(
 }
 
 fn router(shared: Arc<Shared>) -> Router {
-    let blob_bytes_max = usize::try_from(shared.services.blobs.limit_bytes()).unwrap_or(usize::MAX);
-    let blobs = Router::new()
-        .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
-        .layer(DefaultBodyLimit::max(blob_bytes_max));
     let scoring = match &shared.services.scoring {
         Some(service) => score::router(score::Scoring {
             service: Arc::clone(service),
@@ -104,7 +102,7 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/health", get(chain::health))
         .route("/metrics", get(chain::metrics))
-        .route("/openapi.json", get(openapi::openapi))
+        .route(DOCUMENT_PATH, get(openapi::openapi))
         .route("/v1/status", get(chain::status))
         .route("/v1/params", get(chain::params))
         .route("/v1/proposals", get(chain::proposals))
@@ -133,11 +131,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/transactions/simulate", post(transactions::simulate))
         .route("/v1/transactions/{hash}", get(transactions::transaction))
         .route("/v1/faucet", post(transactions::faucet))
-        .layer(DefaultBodyLimit::max(2 * TRANSACTION_BYTES_MAX))
-        .merge(blobs)
+        .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
         .merge(scoring)
         .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Contract::new(&document())),
+            contract::admit,
+        ))
         .with_state(shared)
 }
 
@@ -146,17 +146,19 @@ fn router(shared: Arc<Shared>) -> Router {
 #[into_params(parameter_in = Query)]
 pub struct Part {
     /// Where to go on: a page's `next`.
-    cursor: Option<String>,
+    #[param(value_type = Option<String>)]
+    cursor: Option<Number>,
     /// Most items.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>)]
+    limit: Option<Limit>,
 }
 
 impl Part {
-    fn cursor<T: FromStr<Err = ParseIntError>>(&self) -> Result<Option<T>, problem::Error> {
-        self.cursor.as_deref().map(problem::parse).transpose()
+    fn cursor(&self) -> Option<u64> {
+        self.cursor.map(|Number(cursor)| cursor)
     }
 
     fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE_ITEMS_DEFAULT).clamp(1, PAGE_ITEMS_MAX)
+        self.limit.map_or(PAGE_ITEMS_DEFAULT, |Limit(limit)| limit)
     }
 }

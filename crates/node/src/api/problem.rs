@@ -7,9 +7,32 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use soma_types::{Rejection, api::Problem};
+use soma_types::{Rejection, api::Problem, text::printable};
 
+use super::contract::DOCUMENT_PATH;
 use crate::{mempool::PoolError, query::SubmitError};
+
+/// Characters of a stranger's value that an error shows.
+const SHOWN_CHARS_MAX: usize = 80;
+/// Characters of an error's text: its beginning and its end where it is longer.
+const DETAIL_CHARS_MAX: usize = 1_000;
+
+/// What a stranger wrote, fit for an error: printable, and cut where it is long.
+#[must_use]
+pub fn shown(value: &str) -> String {
+    cut(&printable(value), SHOWN_CHARS_MAX)
+}
+
+/// At most `limit` characters of `text`, from both of its ends.
+fn cut(text: &str, limit: usize) -> String {
+    if text.chars().nth(limit).is_none() {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(limit / 2).collect();
+    let mut end: Vec<char> = text.chars().rev().take(limit / 2 - 1).collect();
+    end.reverse();
+    format!("{start}…{}", String::from_iter(end))
+}
 
 /// An error of the interface.
 #[derive(Debug)]
@@ -22,7 +45,7 @@ impl Error {
             kind: "about:blank".to_owned(),
             title: status.canonical_reason().unwrap_or("Error").to_owned(),
             status: status.as_u16(),
-            detail: detail.into(),
+            detail: cut(&printable(&detail.into()), DETAIL_CHARS_MAX),
             code: None,
             name: None,
         }))
@@ -48,6 +71,12 @@ impl Error {
         error
     }
 
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// Before the first block there is no state.
     pub fn not_started() -> Self {
         Self::new(
@@ -59,7 +88,7 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_vec(&self.0).expect("plain data is JSON");
         (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
     }
@@ -98,25 +127,41 @@ impl From<SubmitError> for Error {
     }
 }
 
-/// Reads a path segment or query value.
+/// Reads a name within a body.
 ///
 /// # Errors
-/// 400 with the reason.
+/// 400 with the value and the reason.
 pub fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
-    text.parse().map_err(Error::bad_request)
+    text.parse()
+        .map_err(|reason| Error::bad_request(format!("'{}': {reason}", shown(text))))
 }
 
 /// Answers requests for what does not exist.
 pub async fn no_such_path(request: Request) -> Error {
-    Error::not_found("resource", request.uri().path())
+    let detail = format!(
+        "there is nothing at {}: see {DOCUMENT_PATH}",
+        shown(request.uri().path())
+    );
+    Error::new(StatusCode::NOT_FOUND, detail)
 }
 
-/// Answers requests with the wrong method.
-pub async fn no_such_method(request: Request) -> Error {
-    let detail = format!(
-        "{} does not take {}: see /openapi.json",
-        request.uri().path(),
-        request.method()
-    );
-    Error::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_strangers_wrote_is_printable_and_short() {
+        assert_eq!(shown("abc"), "abc");
+        assert_eq!(shown("\u{1b}[2J"), "\\u{1b}[2J");
+        let long = format!("{}{}", "a".repeat(1 << 20), "z".repeat(1 << 20));
+        let cut = shown(&long);
+        assert_eq!(cut.chars().count(), SHOWN_CHARS_MAX);
+        assert!(
+            cut.starts_with("aaa") && cut.contains('…') && cut.ends_with("zzz"),
+            "{cut}"
+        );
+        let Error(problem) = Error::bad_request(format!("unknown variant `{long}`, expected one of these"));
+        assert_eq!(problem.detail.chars().count(), DETAIL_CHARS_MAX);
+        assert!(problem.detail.ends_with("expected one of these"));
+    }
 }

@@ -15,9 +15,9 @@ use std::{
 
 use axum::{
     Json, Router,
-    body::to_bytes,
     extract::{Request, State},
     http::{StatusCode, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -30,23 +30,24 @@ use soma_types::{
     Architecture, ContentHash, ModelId, Seed,
     api::{
         Problem,
-        score::{ContestView, DocumentView, OneOrMany, ScoreAnswer, ScoreRequest},
+        score::{ContestView, DocumentView, OneOrMany, ScoreAnswer, ScoreRequest, ServedScores},
     },
 };
 use utoipa::OpenApi;
 
 use super::{
     Shared, blobs,
-    problem::{self, Error, parse},
+    contract::{Contract, DOCUMENT_PATH, admit},
+    problem::{self, Error, parse, shown},
+    request::{Media, body, json},
 };
 use crate::{
     connections::{self, Bounds},
     descriptors,
-    scoring::{Contests, Entry, Job, JobError, Place, Service},
+    scoring::{Contests, Entry, Found, Job, JobError, LoadError, Place, Service},
+    weights_file::{FileTrouble, WeightsFile},
 };
 
-/// How long a request's body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long requests in hand may take when the service is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 /// Names content that a node stores.
@@ -94,11 +95,11 @@ pub fn router<L: Library, S: Clone + Send + Sync + 'static>(scoring: Scoring<L>)
 
 /// Scores documents exactly with models.
 #[utoipa::path(post, path = "/v1/score", request_body = ScoreRequest,
-    responses((status = 200, body = ScoreAnswer),
+    responses((status = 200, body = ServedScores),
         (status = 400, body = Problem), (status = 404, body = Problem), (status = 408, body = Problem),
         (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
         (status = 501, description = "This node does not score", body = Problem),
-        (status = 503, description = "Too many requests wait: see Retry-After", body = Problem)))]
+        (status = 503, description = "Too many requests wait (see Retry-After), or a model's weights cannot be had now", body = Problem)))]
 pub async fn score<L: Library>(State(scoring): State<Scoring<L>>, request: Request) -> Response {
     // The place comes first: who has none is not even read.
     match scoring.service.enter() {
@@ -121,25 +122,11 @@ async fn answer<L: Library>(
     scoring: &Scoring<L>,
     place: Place,
     request: Request,
-) -> Result<Json<ScoreAnswer>, Error> {
+) -> Result<Json<ServedScores>, Error> {
     let Scoring { service, library } = scoring;
     let limits = service.limits();
-    let body = tokio::time::timeout(
-        BODY_TIME_MAX,
-        to_bytes(request.into_body(), limits.body_bytes_max),
-    );
-    let body = body.await.map_err(|_| {
-        let detail = format!("the request did not arrive within {} s", BODY_TIME_MAX.as_secs());
-        Error::new(StatusCode::REQUEST_TIMEOUT, detail)
-    })?;
-    let body = body.map_err(|error| {
-        let detail = format!(
-            "the request has more than {} bytes, or broke off: {error}",
-            limits.body_bytes_max
-        );
-        Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    })?;
-    let request: ScoreRequest = serde_json::from_slice(&body).map_err(Error::bad_request)?;
+    let body = body(request, Media::Json, limits.body_bytes_max).await?;
+    let request: ScoreRequest = json(&body)?;
     let names = match &request.data {
         OneOrMany::One(text) => std::slice::from_ref(text),
         OneOrMany::Many(texts) => texts,
@@ -164,8 +151,11 @@ async fn answer<L: Library>(
         documents,
         seed,
     };
-    let contests = service.run(place, job).await.map_err(|error| refusal(&error))?;
-    shaped(&request.data, contests).map(Json)
+    let done = service.run(place, job).await.map_err(|error| refusal(&error))?;
+    Ok(Json(ServedScores {
+        weights: done.weights,
+        scores: shaped(&request.data, done.contests)?,
+    }))
 }
 
 fn check_count(what: &str, count: usize, limit: usize) -> Result<(), Error> {
@@ -202,7 +192,7 @@ fn refusal(error: &JobError) -> Error {
     let status = match error {
         JobError::Model { .. } | JobError::Score(_) => StatusCode::UNPROCESSABLE_ENTITY,
         JobError::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        JobError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+        JobError::Unavailable { .. } | JobError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         JobError::Failed => StatusCode::INTERNAL_SERVER_ERROR,
     };
     Error::new(status, error.to_string())
@@ -267,19 +257,26 @@ impl Library for Shared {
         };
         blobs::ensure(self, &committed.url, expected).await?;
         let (store, key) = (self.services.blobs.clone(), DecryptionKey::from(weights.key));
+        let load = move || {
+            let container = store
+                .get(&committed.hash)
+                .map_err(|error| LoadError::Unavailable(error.to_string()))?
+                .ok_or_else(|| {
+                    let reason = "its weights have just left the content store: try again";
+                    LoadError::Unavailable(reason.to_owned())
+                })?;
+            let plain = decrypt(&container, &key).map_err(|error| LoadError::Unsound(error.to_string()))?;
+            drop(container);
+            Model::from_bytes(&plain, &architecture).map_err(|error| LoadError::Unsound(error.to_string()))
+        };
+        let found = Found {
+            weights: committed.hash,
+            size_bytes_max: memory_bytes_max(&architecture, committed.size_bytes),
+            load: Box::new(load),
+        };
         Ok(Entry {
             name: name.to_owned(),
-            key: committed.hash.to_string(),
-            size_bytes_max: memory_bytes_max(&architecture, committed.size_bytes),
-            load: Box::new(move || {
-                let container = store
-                    .get(&committed.hash)
-                    .map_err(|error| error.to_string())?
-                    .ok_or("its weights have just left the content store: try again")?;
-                let plain = decrypt(&container, &key).map_err(|error| error.to_string())?;
-                drop(container);
-                Model::from_bytes(&plain, &architecture).map_err(|error| error.to_string())
-            }),
+            find: Box::new(|| Ok(found)),
         })
     }
 
@@ -288,11 +285,11 @@ impl Library for Shared {
     }
 }
 
-/// Weights files under the names of the files.
+/// Weights files under the names of the files. Each request finds in them what they hold then.
 #[derive(Debug)]
 pub struct Files {
     architecture: Architecture,
-    paths: BTreeMap<String, PathBuf>,
+    files: BTreeMap<String, Arc<WeightsFile>>,
 }
 
 /// The most memory that the weights in `path` can take.
@@ -316,7 +313,8 @@ pub struct SameName {
 }
 
 impl Files {
-    /// Files of `architecture`, each called by its name without folder and ending. None is opened yet.
+    /// Files of `architecture`, each called by its name without folder and ending. None is opened yet: see
+    /// [`Files::entry_of`].
     ///
     /// # Errors
     /// When two have the same name.
@@ -324,20 +322,51 @@ impl Files {
         architecture: Architecture,
         files: impl IntoIterator<Item = PathBuf>,
     ) -> Result<Self, SameName> {
-        let mut paths = BTreeMap::new();
+        let mut named = BTreeMap::new();
         for second in files {
             let name = second.file_stem().unwrap_or(second.as_os_str());
             let name = name.to_string_lossy().into_owned();
-            if let Some(first) = paths.insert(name.clone(), second.clone()) {
+            let file = Arc::new(WeightsFile::new(second.clone(), architecture));
+            if let Some(first) = named.insert(name.clone(), file) {
+                let first = first.path().to_owned();
                 return Err(SameName { name, first, second });
             }
         }
-        Ok(Self { architecture, paths })
+        Ok(Self {
+            architecture,
+            files: named,
+        })
     }
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.paths.keys().map(String::as_str)
+        self.files.keys().map(String::as_str)
+    }
+
+    /// The file called `name`.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<&Path> {
+        self.files.get(name).map(|file| file.path())
+    }
+
+    /// The model called `name`, with the weights that its file holds when they are looked for.
+    #[must_use]
+    pub fn entry_of(&self, name: &str) -> Option<Entry> {
+        let file = Arc::clone(self.files.get(name)?);
+        // Whoever asks cannot mend a file; whoever serves it can.
+        let unavailable = |trouble: FileTrouble| LoadError::Unavailable(trouble.to_string());
+        let find = move || {
+            let seen = file.look().map_err(unavailable)?;
+            Ok(Found {
+                weights: seen.weights,
+                size_bytes_max: seen.size_bytes_max,
+                load: Box::new(move || file.load(seen.weights).map_err(unavailable)),
+            })
+        };
+        Some(Entry {
+            name: name.to_owned(),
+            find: Box::new(find),
+        })
     }
 }
 
@@ -351,19 +380,12 @@ impl Library for Files {
     }
 
     async fn entry(&self, name: &str) -> Result<Entry, Error> {
-        let path = self.paths.get(name).cloned().ok_or_else(|| {
+        self.entry_of(name).ok_or_else(|| {
             let known = self.names().collect::<Vec<_>>().join(", ");
             Error::new(
                 StatusCode::NOT_FOUND,
-                format!("there is no model '{name}' here, only {known}"),
+                format!("there is no model '{}' here, only {known}", shown(name)),
             )
-        })?;
-        let architecture = self.architecture;
-        Ok(Entry {
-            name: name.to_owned(),
-            key: name.to_owned(),
-            size_bytes_max: memory_bytes_max_of(&path, &architecture),
-            load: Box::new(move || Model::load(path, &architecture).map_err(|error| error.to_string())),
         })
     }
 
@@ -379,6 +401,9 @@ pub struct Health {
     pub backend: String,
     /// The models it offers.
     pub models: Vec<String>,
+    /// BLAKE3 of each model's weights file as it was last read.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub weights: BTreeMap<String, ContentHash>,
     /// Memory that resident models take.
     pub resident_bytes: u64,
     /// Memory that they may take.
@@ -396,6 +421,11 @@ pub async fn health(State(Scoring { service, library }): State<Scoring<Files>>) 
     Json(Health {
         backend: service.scorer().simd().to_string(),
         models: library.names().map(str::to_owned).collect(),
+        weights: library
+            .files
+            .iter()
+            .filter_map(|(name, file)| Some((name.clone(), file.last()?)))
+            .collect(),
         resident_bytes: service.resident_bytes(),
         memory_bytes: limits.memory_bytes,
         requests: service.requests(),
@@ -426,11 +456,14 @@ pub async fn serve_files(
     let service = Arc::clone(&scoring.service);
     let routes = Router::new()
         .route("/health", get(health))
-        .route("/openapi.json", get(async || Json(Document::openapi())))
+        .route(DOCUMENT_PATH, get(async || Json(Document::openapi())))
         .with_state(scoring.clone())
         .merge(router(scoring))
         .fallback(problem::no_such_path)
-        .method_not_allowed_fallback(problem::no_such_method);
+        .layer(middleware::from_fn_with_state(
+            Arc::new(Contract::new(&Document::openapi())),
+            admit,
+        ));
     let stop = async move {
         stopped.await;
         tokio::spawn(async move {

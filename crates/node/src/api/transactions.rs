@@ -1,11 +1,6 @@
 //! Transactions: submit, simulate, look up; and the localnet's faucet.
 
-use axum::{
-    Json,
-    body::Bytes,
-    extract::{Path, State},
-    http::StatusCode,
-};
+use axum::{Json, extract::State, http::StatusCode};
 use soma_ledger::view;
 use soma_types::{
     Shannons, Transaction, TransactionHash, TransactionKind,
@@ -17,7 +12,8 @@ use soma_types::{
 
 use super::{
     Api,
-    problem::{Error, parse},
+    problem::Error,
+    request::{InPath, JsonBody, Octets},
 };
 
 /// What the faucet gives where no amount is named: a few epochs' bonds on a localnet.
@@ -31,7 +27,7 @@ const FAUCET_EXPIRY_EPOCHS: u64 = 10;
 #[utoipa::path(post, path = "/v1/transactions",
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
     responses((status = 202, body = Submitted), (status = 422, body = Problem)))]
-pub async fn submit(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Submitted>), Error> {
+pub async fn submit(State(api): Api, Octets(body): Octets) -> Result<(StatusCode, Json<Submitted>), Error> {
     let hash = api.query.submit(&body).await?;
     Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
 }
@@ -40,7 +36,7 @@ pub async fn submit(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Su
 #[utoipa::path(post, path = "/v1/transactions/simulate",
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
     responses((status = 200, body = Simulated), (status = 422, body = Problem)))]
-pub async fn simulate(State(api): Api, body: Bytes) -> Result<Json<Simulated>, Error> {
+pub async fn simulate(State(api): Api, Octets(body): Octets) -> Result<Json<Simulated>, Error> {
     Ok(Json(Simulated {
         receipt: api.query.simulate(&body).await?,
     }))
@@ -49,8 +45,10 @@ pub async fn simulate(State(api): Api, body: Bytes) -> Result<Json<Simulated>, E
 /// A transaction, waiting or included.
 #[utoipa::path(get, path = "/v1/transactions/{hash}", params(("hash" = String, Path)),
     responses((status = 200, body = TransactionView), (status = 404, body = Problem)))]
-pub async fn transaction(State(api): Api, Path(hash): Path<String>) -> Result<Json<TransactionView>, Error> {
-    let hash: TransactionHash = parse(&hash)?;
+pub async fn transaction(
+    State(api): Api,
+    InPath(hash): InPath<TransactionHash>,
+) -> Result<Json<TransactionView>, Error> {
     api.query
         .transaction(&hash)
         .await
@@ -61,11 +59,13 @@ pub async fn transaction(State(api): Api, Path(hash): Path<String>) -> Result<Js
 /// Money, on a localnet.
 #[utoipa::path(post, path = "/v1/faucet", request_body = FaucetRequest,
     responses((status = 202, body = Submitted), (status = 400, body = Problem), (status = 404, body = Problem)))]
-pub async fn faucet(State(api): Api, body: Bytes) -> Result<(StatusCode, Json<Submitted>), Error> {
+pub async fn faucet(
+    State(api): Api,
+    JsonBody(request): JsonBody<FaucetRequest>,
+) -> Result<(StatusCode, Json<Submitted>), Error> {
     let Some(keys) = &api.services.faucet else {
         return Err(Error::new(StatusCode::NOT_FOUND, "this network has no faucet"));
     };
-    let request: FaucetRequest = serde_json::from_slice(&body).map_err(Error::bad_request)?;
     let amount = request.amount.unwrap_or(FAUCET_AMOUNT_DEFAULT);
     if amount.is_zero() || amount > FAUCET_AMOUNT_MAX {
         let detail = format!("the faucet gives up to {FAUCET_AMOUNT_MAX} SOMA at once, not {amount}");

@@ -1,11 +1,20 @@
 //! Exact scoring: what `POST /v1/score` takes, and what it and `soma score --json` answer.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
 
-use crate::{Seed, Transcript};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{Error, SeqAccess, Visitor},
+};
+
+use crate::{ContentHash, Seed, Transcript};
+
+/// Most texts of one list in a request. What a service allows may be less; more than this is refused before it takes
+/// memory, which a list of empty texts would need twentyfold.
+pub const TEXTS_MAX: usize = 1_024;
 
 /// A text, or several.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum OneOrMany {
@@ -15,12 +24,72 @@ pub enum OneOrMany {
     Many(Vec<String>),
 }
 
+/// Reads texts, at most [`TEXTS_MAX`].
+fn texts<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Vec<String>, A::Error> {
+    let mut texts = Vec::new();
+    while let Some(text) = list.next_element()? {
+        if texts.len() == TEXTS_MAX {
+            let detail = format!("the list has more than {TEXTS_MAX} texts: ask in several requests");
+            return Err(A::Error::custom(detail));
+        }
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+struct ManyVisitor;
+
+impl<'de> Visitor<'de> for ManyVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {TEXTS_MAX} texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+        texts(list)
+    }
+}
+
+fn many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    deserializer.deserialize_seq(ManyVisitor)
+}
+
+struct OneOrManyVisitor;
+
+impl<'de> Visitor<'de> for OneOrManyVisitor {
+    type Value = OneOrMany;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a text, or a list of at most {TEXTS_MAX} texts")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<OneOrMany, E> {
+        Ok(OneOrMany::One(text.to_owned()))
+    }
+
+    fn visit_string<E: Error>(self, text: String) -> Result<OneOrMany, E> {
+        Ok(OneOrMany::One(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<OneOrMany, A::Error> {
+        texts(list).map(OneOrMany::Many)
+    }
+}
+
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OneOrManyVisitor)
+    }
+}
+
 /// What to score.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ScoreRequest {
     /// Models: ids on a node, names at `soma score serve`. All of them score each document.
+    #[serde(deserialize_with = "many")]
     pub models: Vec<String>,
     /// Documents: base64 of the bytes, or `soma:0x..` for content that the node stores.
     pub data: OneOrMany,
@@ -106,6 +175,19 @@ pub enum ScoreAnswer {
     },
 }
 
+/// What a service answers: the scores, and the weights that they are of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ServedScores {
+    /// BLAKE3 of each model's weights, in the order asked for: of its file at `soma score serve`, on a node of the
+    /// encrypted weights, as the chain names them.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub weights: Vec<ContentHash>,
+    /// The scores.
+    #[serde(flatten)]
+    pub scores: ScoreAnswer,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,9 +215,37 @@ mod tests {
         ] {
             let json = serde_json::to_string(&answer).unwrap();
             assert_eq!(serde_json::from_str::<ScoreAnswer>(&json).unwrap(), answer);
+            let served = ServedScores {
+                weights: vec![ContentHash([9; 32])],
+                scores: answer,
+            };
+            let json = serde_json::to_string(&served).unwrap();
+            assert_eq!(serde_json::from_str::<ServedScores>(&json).unwrap(), served);
         }
         let request: ScoreRequest = serde_json::from_str(r#"{"models":["a"],"data":["YQ=="]}"#).unwrap();
         assert_eq!(request.data, OneOrMany::Many(vec!["YQ==".into()]));
         assert!(serde_json::from_str::<ScoreRequest>(r#"{"models":["a"],"data":"","sed":0}"#).is_err());
+    }
+
+    #[test]
+    fn lists_are_bounded_while_they_are_read() {
+        let list = |count: usize| format!("[{}]", vec![r#""""#; count].join(","));
+        let read = |models: &str, data: &str| {
+            let text = format!(r#"{{"models":{models},"data":{data}}}"#);
+            serde_json::from_str::<ScoreRequest>(&text).map_err(|error| error.to_string())
+        };
+        let (most, more) = (list(TEXTS_MAX), list(TEXTS_MAX + 1));
+        assert_eq!(read(&most, &most).unwrap().models.len(), TEXTS_MAX);
+        for (models, data) in [(&more, &most), (&most, &more)] {
+            let error = read(models, data).unwrap_err();
+            assert!(
+                error.contains("more than 1024 texts: ask in several requests"),
+                "{error}"
+            );
+        }
+        for data in ["7", "null", "{}", "[7]", "[[]]"] {
+            let error = read("[]", data).unwrap_err();
+            assert!(error.contains("expected a"), "{error}");
+        }
     }
 }
