@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{DataError, Dataset, Rules, find::entries, read};
+use crate::{DataError, Dataset, Reading, Report, Rules, find::entries, read};
 
 /// A folder of a data set that is divided by domain.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Domain {
     pub name: String,
     /// Its texts.
     pub dataset: Dataset,
+    /// What was taken and left out.
+    pub report: Report,
 }
 
 /// Reads a folder that holds one folder per domain, in the order of names; plain files beside them are ignored.
@@ -25,8 +27,12 @@ pub fn load_domains(folder: &Path) -> Result<Vec<Domain>, DataError> {
     for entry in entries(folder)? {
         let (name, path) = (entry.file_name().to_string_lossy().into_owned(), entry.path());
         if path.is_dir() && !name.starts_with('.') {
-            let dataset = read(&[path], &Rules::default())?.dataset;
-            domains.push(Domain { name, dataset });
+            let Reading { dataset, report } = read(&[path], &Rules::default())?;
+            domains.push(Domain {
+                name,
+                dataset,
+                report,
+            });
         }
     }
     if domains.is_empty() {

@@ -43,12 +43,12 @@ impl LeftOut {
         match self {
             Self::Hidden => "hidden",
             Self::NotText => "no text",
-            Self::Utf16 => "UTF-16 (convert: `iconv -f UTF-16 -t UTF-8 FILE > NEW`)",
-            Self::Packed => "packed (unpack them)",
+            Self::Utf16 => "UTF-16, which `iconv -f UTF-16 -t UTF-8 FILE > NEW` converts",
+            Self::Packed => "packed, which is read once unpacked",
             Self::Empty => "empty",
             Self::NoFile => "pipes, devices or sockets",
-            Self::Link => "links (name them to read them)",
-            Self::Folder => "folders (name them, or use `**`)",
+            Self::Link => "links, which are read when named",
+            Self::Folder => "folders, which are read when named, or by `**`",
             Self::Output => "written by this run",
             Self::Gone => "gone since the folder was listed",
             Self::NoTextInLine => "lines without text",
@@ -145,7 +145,7 @@ impl Report {
     #[must_use]
     pub fn left_out_words(&self) -> String {
         let words =
-            |(reason, named): (&LeftOut, &Named)| format!("{} {} ({named})", named.count, reason.words());
+            |(reason, named): (&LeftOut, &Named)| format!("{} ({}: {named})", reason.words(), named.count);
         let all: Vec<_> = self.left_out.iter().map(words).collect();
         if all.is_empty() {
             String::new()

@@ -104,7 +104,7 @@ fn documents_know_their_file_and_line() {
     assert_eq!(count(&reading, LeftOut::NoTextInLine), 2);
     let report = reading.report.to_string();
     assert!(
-        report.starts_with("read 4 documents, 15 B, from 3 files; left out: 2 lines without text ("),
+        report.starts_with("read 4 documents, 15 B, from 3 files; left out: lines without text (2: "),
         "{report}"
     );
     assert!(
@@ -164,10 +164,10 @@ fn a_folder_gives_its_text_and_tells_the_rest() {
     symlink(at("a.txt"), at("private/a.txt")).unwrap();
     let error = read_in(&dir, "private").unwrap_err().to_string();
     assert!(
-        error.contains("private` holds no text; left out: 1 hidden ("),
+        error.contains("private` holds no text; left out: hidden (1: "),
         "{error}"
     );
-    assert!(error.contains("1 links (name them to read them) ("), "{error}");
+    assert!(error.contains("links, which are read when named (1: "), "{error}");
 }
 
 /// Who names a thing means it: bytes are taken as they are, links are followed, hidden files read.
@@ -259,7 +259,7 @@ fn every_bad_source_has_its_own_sentence() {
     says("dangling", "is a link to something that does not exist");
     says("empty.txt", "is empty");
     says("none", "holds no text");
-    says("blank", "holds no text; left out: 1 empty");
+    says("blank", "holds no text; left out: empty (1: ");
     says(
         "bad.jsonl",
         "line 2: column 9: invalid type: integer `3`, expected a string",

@@ -15,7 +15,7 @@ use indicatif::MultiProgress;
 use soma_data::{Dataset, load_domains};
 use soma_model::Model;
 use soma_train::{Event, TrainConfig, Trained, split::split, train};
-use soma_types::Architecture;
+use soma_types::{Architecture, text::printable};
 
 use crate::{
     commands::train::{BAR, show},
@@ -48,8 +48,14 @@ pub struct Domain {
 ///
 /// # Errors
 /// When the folder is missing, unreadable, binary, too small, or has fewer than two domains.
-pub fn domains(folder: &Path) -> CliResult<Vec<Domain>> {
+pub fn domains(printer: Printer, folder: &Path) -> CliResult<Vec<Domain>> {
     let found = load_domains(folder)?;
+    // Text that is all there needs no word.
+    for domain in &found {
+        if !(domain.report.left_out.is_empty() && domain.report.notes.is_empty()) {
+            printer.note(format!("{}: {}", printable(&domain.name), domain.report));
+        }
+    }
     if found.len() < DOMAINS_MIN {
         return Err(CliError::new(format!(
             "{} has one domain ({}); a competition needs at least {DOMAINS_MIN}",

@@ -53,7 +53,7 @@ pub async fn run(printer: Printer, args: &DemoArgs, interrupt: &Interrupt) -> Cl
         Some(folder) => folder.clone(),
         None => unpack(&scratch)?,
     };
-    let domains = Arc::new(domains(&text)?);
+    let domains = Arc::new(domains(printer, &text)?);
     let names: Vec<&str> = domains.iter().map(|domain| domain.name.as_str()).collect();
     printer.note(format!(
         "Training a generalist, then a specialist each for {}",
