@@ -2,6 +2,7 @@
 //! two steps.
 //!
 //! Upon a document:
+//! - leave it if it is someone's already, as far as that is known before it is revealed;
 //! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
 //! - score it with every model that an open target has;
 //! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
@@ -20,7 +21,7 @@ use std::{
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
 use soma_model::{BackendError, Directions, Fast as _, FastScore, Model, Sample, ScoreError, Scorer};
 use soma_types::{
-    ModelId, Seed, SubmissionId, TargetId,
+    ContentHash, ModelId, Seed, SubmissionId, TargetId,
     api::TargetView,
     hash::domain_hash,
     objects::{EpochState, TargetStatus},
@@ -65,6 +66,8 @@ pub enum Attempt {
     Missed(Miss),
     /// It was committed and revealed, and races for its target now.
     Revealed(SubmissionId),
+    /// It is someone's already, so nothing was paid for it; by whose word, in words.
+    Known(String),
     /// The ledger said no, to the commit or to the reveal, for the reason of this name.
     Rejected(String),
 }
@@ -132,6 +135,11 @@ impl Submitter {
     /// # Errors
     /// When it could not be tried. A rejection by the ledger is no error but an [`Attempt`].
     pub async fn try_document(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
+        match self.account.check_new(ContentHash::of(data)).await {
+            Ok(()) => {}
+            Err(error @ ClientError::DataKnown { .. }) => return Ok(Attempt::Known(error.to_string())),
+            Err(error) => return Err(error.into()),
+        }
         let targets = self.open_targets().await?;
         if let Some(sample) = self.prefilter
             && !targets.is_empty()
@@ -211,6 +219,7 @@ impl Submitter {
     pub async fn submit(&self, data: &[u8], target: TargetId, claim: Claim) -> Result<Attempt, SubmitError> {
         match self.account.submit_data(target, data.to_vec(), claim).await {
             Ok(submission) => Ok(Attempt::Revealed(submission)),
+            Err(error @ ClientError::DataKnown { .. }) => Ok(Attempt::Known(error.to_string())),
             Err(error) => match error.rejection_name() {
                 Some(name) => Ok(Attempt::Rejected(name.to_owned())),
                 None => Err(error.into()),

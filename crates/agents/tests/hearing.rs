@@ -125,8 +125,12 @@ fn a_false_winner_is_accused_by_one_and_convicted_by_all() {
             .commit_submission_at(open[0].target.id, url, data, scores)
             .await
             .unwrap();
+        let hash = pending.reveal.data_hash;
+        assert_eq!(node.data_claim(&hash).await.unwrap(), None);
         account.reveal_submission(&pending).await.unwrap();
         let submission = pending.submission.unwrap();
+        let claim = node.data_claim(&hash).await.unwrap().unwrap();
+        assert_eq!((claim.hash, claim.submission), (hash, submission));
         let view = wait("the verdict", async || {
             let view = node.submission(&submission).await.unwrap();
             view.audit_outcome.is_some().then_some(view)

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use soma_types::{Shannons, transaction::PoolId, upgrade::ParamChange};
+use soma_client::account::MAX_FEE_DEFAULT;
+use soma_types::{Shannons, TransactionHash, transaction::PoolId, upgrade::ParamChange};
 
 use crate::reference::Reference;
 
@@ -78,6 +79,7 @@ pub enum Command {
         /// A wallet's name or an address.
         to: String,
         /// How much, in SOMA.
+        #[arg(value_parser = amount)]
         amount: Shannons,
         /// Options of transactions.
         #[command(flatten)]
@@ -88,12 +90,15 @@ pub enum Command {
         /// Who gets it; the wallet in use if left out.
         account: Option<String>,
         /// How much, in SOMA.
-        #[arg(long, default_value = "5000")]
+        #[arg(long, default_value = "5000", value_parser = amount)]
         amount: Shannons,
     },
     /// Add or withdraw stake, or list it.
     #[command(subcommand)]
     Stake(StakeCommand),
+    /// Look transactions up, and finish those whose end is not known.
+    #[command(subcommand)]
+    Transaction(TransactionCommand),
     /// Publish models and look at them.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -171,6 +176,23 @@ pub struct Signer {
     /// The wallet that signs; the one in use if left out.
     #[arg(long, value_name = "NAME")]
     pub wallet: Option<String>,
+    /// The most that one transaction may cost in fees, in SOMA.
+    #[arg(long, value_name = "AMOUNT", default_value_t = MAX_FEE_DEFAULT)]
+    pub max_fee: Shannons,
+    /// How long to wait for a transaction's end, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub wait: u64,
+}
+
+/// An amount that pays something: zero would cost a fee and change nothing.
+fn amount(text: &str) -> Result<Shannons, String> {
+    match text.parse::<Shannons>() {
+        Ok(amount) if amount.is_zero() => {
+            Err("an amount of zero changes nothing, and would cost a fee".into())
+        }
+        Ok(amount) => Ok(amount),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// `soma wallet`.
@@ -209,6 +231,7 @@ pub enum StakeCommand {
         /// `model:ID` or `validator:ADDRESS`.
         pool: PoolId,
         /// How much, in SOMA.
+        #[arg(value_parser = amount)]
         amount: Shannons,
         /// Options of transactions.
         #[command(flatten)]
@@ -219,6 +242,7 @@ pub enum StakeCommand {
         /// `model:ID` or `validator:ADDRESS`.
         pool: PoolId,
         /// How much, in SOMA; everything if left out.
+        #[arg(value_parser = amount)]
         amount: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]
@@ -231,6 +255,26 @@ pub enum StakeCommand {
     },
 }
 
+/// `soma transaction`.
+#[derive(Debug, Subcommand)]
+pub enum TransactionCommand {
+    /// Show what became of a transaction.
+    Show {
+        /// Its hash.
+        transaction: TransactionHash,
+    },
+    /// List what was handed in from here and how it ended is not known: answers were lost, or the command was stopped.
+    List,
+    /// Hand the same bytes in again, which cannot happen twice, and wait for the end.
+    Resend {
+        /// Its hash.
+        transaction: TransactionHash,
+        /// How long to wait, in seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        wait: u64,
+    },
+}
+
 /// `soma model`.
 #[derive(Debug, Subcommand)]
 pub enum ModelCommand {
@@ -240,7 +284,7 @@ pub enum ModelCommand {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
         commission: u16,
         /// The first stake, in SOMA; the least allowed if left out.
-        #[arg(long)]
+        #[arg(long, value_parser = amount)]
         stake: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]
@@ -260,17 +304,18 @@ pub enum ModelCommand {
     Reveal {
         /// The model.
         model: Reference,
-        /// The text whose mean embedding the model registers: what it is good at. May be repeated.
-        #[arg(long, required = true, value_name = "SRC")]
+        /// The text whose mean embedding the model registers: what it is good at; what was given at the commit if left
+        /// out. May be repeated.
+        #[arg(long, value_name = "SRC", requires = "weights")]
         data: Vec<PathBuf>,
         /// The weights (safetensors) that were committed, to embed the text with.
-        #[arg(long, value_name = "FILE")]
-        weights: PathBuf,
+        #[arg(long, value_name = "FILE", requires = "data")]
+        weights: Option<PathBuf>,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,
     },
-    /// Commit now, wait for the next epoch, and reveal.
+    /// Commit now, wait for the next epoch, and reveal. Stopped in between, the same command goes on where it was.
     Update {
         /// The model.
         model: Reference,
@@ -548,7 +593,7 @@ pub enum ValidatorCommand {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
         commission: u16,
         /// The first stake, in SOMA; the least allowed if left out.
-        #[arg(long)]
+        #[arg(long, value_parser = amount)]
         stake: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]

@@ -16,8 +16,10 @@ use soma_types::{
 };
 
 use crate::{
-    args::Global,
+    args::{Global, Signer},
     error::{CliError, CliResult},
+    printer::{Format, Printer},
+    record::Record,
 };
 
 /// Environment variable with the password of encrypted wallets.
@@ -32,15 +34,29 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct Context {
     network: String,
     home: Option<PathBuf>,
+    printer: Printer,
+    record: Record,
 }
 
 impl Context {
     /// Takes the options of every command. Touches neither network nor disk.
-    pub fn new(global: &Global) -> CliResult<Self> {
-        Ok(Self {
+    pub fn new(global: &Global) -> Self {
+        Self {
             network: global.network.clone(),
             home: global.home.clone(),
-        })
+            printer: Printer::new(if global.json { Format::Json } else { Format::Text }),
+            record: Record::default(),
+        }
+    }
+
+    /// Prints results as the command line asks.
+    pub const fn printer(&self) -> Printer {
+        self.printer
+    }
+
+    /// What the command has done so far.
+    pub const fn record(&self) -> &Record {
+        &self.record
     }
 
     /// The node to ask. A command that asks once and ends says soon that it is not there.
@@ -78,17 +94,22 @@ impl Context {
         Ok(Wallets::new(self.home()?))
     }
 
-    /// The account of the wallet called `name`, or of the one in use, unlocked.
-    pub async fn account(&self, name: Option<&str>) -> CliResult<Account> {
-        self.account_at(self.node()?, name).await
+    /// The account that signs, unlocked. What would fail is not sent, and what is sent is noted in the record.
+    pub async fn account(&self, signer: &Signer) -> CliResult<Account> {
+        self.account_at(self.node()?, signer).await
     }
 
     /// [`Context::account`] at a given node.
-    pub async fn account_at(&self, node: NodeClient, name: Option<&str>) -> CliResult<Account> {
+    pub async fn account_at(&self, node: NodeClient, signer: &Signer) -> CliResult<Account> {
         let wallets = self.wallets()?;
         let journal = wallets.journal();
-        let secret = self.unlock(name).await?;
-        Ok(Account::new(node, secret.keypair(), journal))
+        let secret = self.unlock(signer.wallet.as_deref()).await?;
+        let (record, printer) = (self.record.clone(), self.printer);
+        Ok(Account::new(node, secret.keypair(), journal)
+            .rehearsing()
+            .with_max_fee(signer.max_fee)
+            .with_wait(Duration::from_secs(signer.wait))
+            .watched(move |notice| record.take(printer, notice)))
     }
 
     /// The secrets of a wallet. Asks for its password where it has one that is not in `SOMA_PASSWORD`.

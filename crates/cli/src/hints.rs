@@ -1,6 +1,6 @@
 //! What to do about an error, where its message alone does not say.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use soma_agents::{submitter::SubmitError, trainer::RoundError};
 use soma_client::ClientError;
@@ -10,18 +10,31 @@ use soma_node::{folder::FolderError, localnet::LocalnetError};
 pub trait Hint {
     /// What the person can do.
     fn hint(&self) -> Option<String>;
+
+    /// The client's error that this is, or passes on.
+    fn client(&self) -> Option<&ClientError> {
+        None
+    }
 }
 
 impl Hint for ClientError {
     fn hint(&self) -> Option<String> {
-        self.hint().map(str::to_owned)
+        self.hint().map(Cow::into_owned)
+    }
+
+    fn client(&self) -> Option<&ClientError> {
+        Some(self)
     }
 }
 
 impl Hint for SubmitError {
     fn hint(&self) -> Option<String> {
+        self.client().and_then(Hint::hint)
+    }
+
+    fn client(&self) -> Option<&ClientError> {
         match self {
-            Self::Client(error) => Hint::hint(error),
+            Self::Client(error) => Some(error),
             _ => None,
         }
     }
@@ -29,8 +42,12 @@ impl Hint for SubmitError {
 
 impl Hint for RoundError {
     fn hint(&self) -> Option<String> {
+        self.client().and_then(Hint::hint)
+    }
+
+    fn client(&self) -> Option<&ClientError> {
         match self {
-            Self::Client(error) => Hint::hint(error),
+            Self::Client(error) => Some(error),
             _ => None,
         }
     }
@@ -70,22 +87,26 @@ impl Hint for LocalnetError {
 
 /// The hint of `error`, or of the first of its causes that has one.
 pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let hint = hint_of::<ClientError>(error)
-            .or_else(|| hint_of::<SubmitError>(error))
-            .or_else(|| hint_of::<RoundError>(error))
-            .or_else(|| hint_of::<LocalnetError>(error));
-        if hint.is_some() {
-            return hint;
-        }
-        next = error.source();
-    }
-    None
+    causes(error).filter_map(known).find_map(Hint::hint)
 }
 
-fn hint_of<E: Hint + Error + 'static>(error: &(dyn Error + 'static)) -> Option<String> {
-    error.downcast_ref::<E>().and_then(Hint::hint)
+/// The client's error among `error` and its causes.
+pub fn client(error: &(dyn Error + 'static)) -> Option<&ClientError> {
+    causes(error).filter_map(known).find_map(Hint::client)
+}
+
+fn causes(error: &(dyn Error + 'static)) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<&dyn Hint> {
+    fn of<E: Hint + Error + 'static>(error: &(dyn Error + 'static)) -> Option<&dyn Hint> {
+        error.downcast_ref::<E>().map(|error| error as &dyn Hint)
+    }
+    of::<ClientError>(error)
+        .or_else(|| of::<SubmitError>(error))
+        .or_else(|| of::<RoundError>(error))
+        .or_else(|| of::<LocalnetError>(error))
 }
 
 #[cfg(test)]
@@ -99,7 +120,9 @@ mod tests {
             reason: "r".into(),
         };
         assert!(of(&unreachable()).is_some_and(|hint| hint.contains("soma localnet")));
-        assert!(of(&SubmitError::from(unreachable())).is_some());
+        let wrapped = SubmitError::from(unreachable());
+        assert!(of(&wrapped).is_some());
+        assert!(matches!(client(&wrapped), Some(ClientError::Unreachable { .. })));
         assert_eq!(of(&ClientError::Argument("a".into())), None);
     }
 }

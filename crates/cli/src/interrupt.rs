@@ -25,6 +25,11 @@ pub struct Interrupt {
 impl Interrupt {
     /// Starts to listen. Needs a tokio runtime.
     pub fn listen() -> Self {
+        Self::listen_then(|| ())
+    }
+
+    /// The same; `last` is done when a second Ctrl-C ends the process.
+    pub fn listen_then(last: impl FnOnce() + Send + 'static) -> Self {
         let (sender, happened) = watch::channel(false);
         let flag = Arc::new(AtomicBool::new(false));
         let set = Arc::clone(&flag);
@@ -37,6 +42,7 @@ impl Interrupt {
             // The terminal may be gone.
             let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
             signals.insistent().await;
+            last();
             std::process::exit(130);
         });
         Self { flag, happened }
@@ -54,6 +60,11 @@ impl Interrupt {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// The next request to stop, for what has nothing to wind up.
+pub async fn signalled() {
+    Signals::new().any().await;
 }
 
 /// The signals that ask a process to stop; none where one cannot be listened to.

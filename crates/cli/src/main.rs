@@ -13,6 +13,7 @@ mod hints;
 mod interrupt;
 mod printer;
 mod progress;
+mod record;
 mod reference;
 mod weights;
 
@@ -22,23 +23,31 @@ use clap::Parser as _;
 
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand},
-    commands::{chain, localnet, model, money, scoring, sim, submit, target, train, validator, wallet},
+    commands::{
+        chain, localnet, model, money, scoring, sim, submit, target, train, transaction, validator, wallet,
+    },
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Format, Printer},
+    record::Record,
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     quiet_validators();
+    let context = Context::new(&cli.global);
+    let printer = context.printer();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("soma")
         .enable_all()
         .build();
     let result = match runtime {
         Ok(runtime) => {
-            let result = runtime.block_on(run(cli));
+            let result = runtime.block_on(run(cli.command, printer, &context));
             // Whatever still computes after Ctrl-C is of no use to anyone.
             runtime.shutdown_background();
             result
@@ -48,10 +57,33 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            error.report();
-            ExitCode::from(error.exit_code())
+            error.report(printer, context.record());
+            ExitCode::from(error.exit_code(context.record()))
         }
     }
+}
+
+/// A command line that makes no sense, or asks for help.
+fn misused(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args_os()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json");
+    if wants_json && error.use_stderr() {
+        let text = error.to_string();
+        let (message, help) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let error = CliError::usage(message.trim_start_matches("error: ").trim());
+        let error = if help.is_empty() {
+            error
+        } else {
+            error.hint(help.trim())
+        };
+        let record = Record::default();
+        error.report(Printer::new(Format::Json), &record);
+        return ExitCode::from(error.exit_code(&record));
+    }
+    // Where nobody listens, the exit code has to do.
+    let _ = error.print();
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE))
 }
 
 /// A validator that cannot go on panics by its engine's design; the localnet reports why in one
@@ -69,27 +101,22 @@ fn quiet_validators() {
     }));
 }
 
-async fn run(cli: Cli) -> CliResult {
-    let printer = Printer::new(if cli.global.json {
-        Format::Json
-    } else {
-        Format::Text
-    });
-    let context = Context::new(&cli.global)?;
-    match cli.command {
+async fn run(command: Command, printer: Printer, context: &Context) -> CliResult {
+    match command {
         Command::Demo(args) => demo::run(printer, &args, &Interrupt::listen()).await,
-        Command::Localnet(args) => localnet::run(printer, &context, &args, &Interrupt::listen()).await,
-        Command::Status => chain::status(printer, &context).await,
-        Command::Epoch { epoch } => chain::epoch(printer, &context, epoch).await,
-        Command::Params => chain::params(printer, &context).await,
-        Command::Wallet(command) => wallet::run(printer, &context, &command).await,
-        Command::Balance { account } => money::balance(printer, &context, account.as_deref()).await,
-        Command::Send { to, amount, signer } => money::send(printer, &context, &to, amount, &signer).await,
+        Command::Localnet(args) => localnet::run(printer, context, &args, &Interrupt::listen()).await,
+        Command::Status => chain::status(printer, context).await,
+        Command::Epoch { epoch } => chain::epoch(printer, context, epoch).await,
+        Command::Params => chain::params(printer, context).await,
+        Command::Wallet(command) => wallet::run(printer, context, &command).await,
+        Command::Balance { account } => money::balance(printer, context, account.as_deref()).await,
+        Command::Send { to, amount, signer } => money::send(printer, context, &to, amount, &signer).await,
         Command::Faucet { account, amount } => {
-            money::faucet(printer, &context, account.as_deref(), amount).await
+            money::faucet(printer, context, account.as_deref(), amount).await
         }
-        Command::Stake(command) => money::stake(printer, &context, &command).await,
-        Command::Model(command) => model::run(printer, &context, &command).await,
+        Command::Stake(command) => money::stake(printer, context, &command).await,
+        Command::Transaction(command) => transaction::run(printer, context, &command).await,
+        Command::Model(command) => model::run(printer, context, &command).await,
         Command::Train(args) => {
             let interrupt = Interrupt::listen();
             tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt.flag())).await?
@@ -109,10 +136,14 @@ async fn run(cli: Cli) -> CliResult {
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
-        Command::Target(command) => target::targets(printer, &context, &command).await,
-        Command::Submit(args) => submit::run(printer, &context, &args, &Interrupt::listen()).await,
-        Command::Submission(command) => target::submissions(printer, &context, &command).await,
-        Command::Validator(command) => validator::run(printer, &context, &command).await,
+        Command::Target(command) => target::targets(printer, context, &command).await,
+        Command::Submit(args) => {
+            let record = context.record().clone();
+            let told = move || CliError::interrupted().report(printer, &record);
+            submit::run(printer, context, &args, &Interrupt::listen_then(told)).await
+        }
+        Command::Submission(command) => target::submissions(printer, context, &command).await,
+        Command::Validator(command) => validator::run(printer, context, &command).await,
         Command::Sim(command) => tokio::task::spawn_blocking(move || sim::run(printer, &command)).await?,
     }
 }

@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use crate::error::CliResult;
+use crate::error::{CliError, CliResult};
 
 /// How results are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,17 +51,43 @@ impl Printer {
 
     /// Prints one line of data.
     pub fn line(&self, text: &str) -> CliResult {
-        match writeln!(io::stdout().lock(), "{text}") {
+        match self.put(text) {
             // Whoever read our output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            result => Ok(result?),
+            result => result.map_err(|error| CliError::unprinted(&error)),
         }
     }
 
-    /// Tells the person what is going on; never part of the data.
+    /// Prints what must be seen, as JSON or as what `text` makes of it: nobody to read it is an error too.
+    pub fn show_surely<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> CliResult {
+        let output = match self.format {
+            Format::Json => serde_json::to_string_pretty(value)?,
+            Format::Text => text(value),
+        };
+        self.put(output.trim_end())
+            .map_err(|error| CliError::unprinted(&error))
+    }
+
+    fn put(&self, text: &str) -> io::Result<()> {
+        if is_closed() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotConnected,
+                "standard output is closed",
+            ));
+        }
+        let mut output = io::stdout().lock();
+        writeln!(output, "{text}")?;
+        output.flush()
+    }
+
+    /// Tells the person what is going on; never part of the data. Under `--json` a line of JSON, as errors are.
     pub fn note(&self, text: impl AsRef<str>) {
+        let line = match self.format {
+            Format::Json => serde_json::json!({ "note": text.as_ref() }).to_string(),
+            Format::Text => text.as_ref().to_owned(),
+        };
         // Nobody has to listen.
-        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+        let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
     /// A progress bar of `length` steps on standard error, invisible where that is no terminal.
@@ -74,6 +100,23 @@ impl Printer {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         ProgressBar::with_draw_target(Some(length), target).with_style(style.progress_chars("━╸ "))
     }
+}
+
+/// Whether the process was started without standard output. Then the language's runtime has opened the null device
+/// for it, to read and to write; who wants no output opens it to write.
+fn is_closed() -> bool {
+    use std::os::fd::AsFd as _;
+
+    let output = io::stdout();
+    let is_null = || {
+        let (found, null) = (
+            rustix::fs::fstat(output.as_fd()).ok()?,
+            rustix::fs::stat("/dev/null").ok()?,
+        );
+        Some(found.st_rdev == null.st_rdev)
+    };
+    rustix::fs::fcntl_getfl(output.as_fd()).is_ok_and(|flags| flags.contains(rustix::fs::OFlags::RDWR))
+        && is_null().unwrap_or(false)
 }
 
 /// A plain table: a header, then rows; columns named in `right` are right-aligned.

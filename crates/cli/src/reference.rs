@@ -65,6 +65,7 @@ mod tests {
     use soma_types::ModelId;
 
     use super::*;
+    use crate::record::Record;
 
     #[test]
     fn ids_are_found_by_their_digits() {
@@ -73,7 +74,7 @@ mod tests {
         assert_eq!(pick("0x1111").unwrap(), ids[0]);
         assert_eq!(pick(&short(ids[1])).unwrap(), ids[1]);
         assert_eq!(pick(&ids[1].to_string()).unwrap(), ids[1]);
-        assert_eq!(pick("0x3333").unwrap_err().exit_code(), 1);
+        assert_eq!(pick("0x3333").unwrap_err().exit_code(&Record::default()), 1);
         assert!(
             ModelId([7; 32])
                 .to_string()

@@ -67,6 +67,86 @@ fn usage_errors_exit_with_2() {
     );
 }
 
+/// One shape for every error, whoever finds it.
+#[test]
+fn errors_are_json_where_json_is_asked_for() {
+    let bench = Bench::new();
+    let import = bench.run_with(&["wallet", "import", "alice"], WORDS, None);
+    assert!(import.status.success());
+    let address = format!("0x{}", "1".repeat(64));
+    for (command, exit_code) in [
+        (&["fly"][..], 2),
+        (&["send", "alice", "a lot"], 2),
+        (&["send", "alice", "0"], 2),
+        (&["model", "create", "--commission", "10001"], 2),
+        (&["balance", "nobody"], 1),
+        (&["score", "--weights", "missing", "--data", "missing"], 1),
+        (&["status", "--network", NOWHERE], 1),
+        (&["send", &address, "1", "--network", NOWHERE], 1),
+        (&["status", "--network", "ftp://example.org"], 2),
+    ] {
+        let output = bench.run(&[command, &["--json"]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit_code), "{command:?}: {text}");
+        let error: Value =
+            serde_json::from_str(text.trim_end()).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let mut names: Vec<_> = error.as_object().unwrap().keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let expected = [
+            "code",
+            "due",
+            "exit_code",
+            "fee",
+            "hint",
+            "message",
+            "name",
+            "transaction",
+            "transactions",
+        ];
+        assert_eq!(names, expected, "{command:?}");
+        assert_eq!(error["exit_code"], exit_code, "{command:?}");
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.is_empty() && !message.starts_with("error:"), "{message}");
+    }
+    // Help is no error.
+    let help = bench.run(&["send", "--help", "--json"]);
+    assert!(help.status.success() && !help.stdout.is_empty());
+}
+
+/// `wallet new` does not keep what it could not show.
+#[test]
+fn words_that_nobody_sees_make_no_wallet() {
+    let bench = Bench::new();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = bench
+        .command(&["wallet", "new", "w"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("cannot be printed") && text.contains("no wallet was made"),
+        "{text}"
+    );
+    // Nor where there is no standard output at all.
+    let line = format!("{} wallet new w >&-", env!("CARGO_BIN_EXE_soma"));
+    let closed = Command::new("sh")
+        .args(["-c", &line])
+        .env("SOMA_HOME", bench.path("home"))
+        .output()
+        .unwrap();
+    assert_eq!(closed.status.code(), Some(1));
+    assert!(bench.json(&["wallet", "list"]).as_array().unwrap().is_empty());
+    // Who throws them away on purpose may.
+    let null = bench
+        .command(&["wallet", "new", "w"])
+        .stdout(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(null.status.success());
+}
+
 #[test]
 fn wallets_live_and_come_back() {
     let bench = Bench::new();

@@ -1,13 +1,14 @@
 //! Everything that can go wrong between this machine and the ledger, and what to do about it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use soma_blobs::ContainerError;
 use soma_blobs::http::HttpError;
-use soma_files::FileError;
+use soma_files::{FileError, LockError};
 use soma_types::api::Problem;
 use soma_types::rejection::Rejection;
-use soma_types::{ContentHash, Epoch, ModelId, Receipt, TransactionHash};
+use soma_types::{Address, ContentHash, Epoch, ModelId, Receipt, Shannons, SubmissionId, TransactionHash};
 
 use crate::sse::MessageTooLong;
 
@@ -25,7 +26,7 @@ pub enum ClientError {
     /// No HTTP client could be built.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// No connection, or one that broke.
+    /// No connection: nothing was asked.
     #[error("the node at {node} cannot be reached: {reason}")]
     Unreachable {
         /// The node's address.
@@ -33,7 +34,28 @@ pub enum ClientError {
         /// The transport's words.
         reason: String,
     },
-    /// The node did not answer in time.
+    /// A connection that broke before the whole answer came. What was asked may have been done.
+    #[error("the connection to the node at {node} broke before it had answered: {reason}")]
+    Broken {
+        /// The node's address.
+        node: String,
+        /// The transport's words.
+        reason: String,
+    },
+    /// Something between here and the node answered in its place. What was asked may have been done.
+    #[error(
+        "{request} got no answer from the node, but '{status}' from something before it{}",
+        said(text)
+    )]
+    Hop {
+        /// Method and path.
+        request: String,
+        /// The HTTP status in words.
+        status: String,
+        /// What it said besides.
+        text: String,
+    },
+    /// The node did not answer in time. What was asked may have been done.
     #[error("the node at {node} did not answer within {} s", timeout.as_secs_f32())]
     TimedOut {
         /// The node's address.
@@ -76,6 +98,30 @@ pub enum ClientError {
         /// Its receipt.
         receipt: Box<Receipt>,
     },
+    /// The transaction would have failed, so it was not sent: nothing was paid.
+    #[error("{rejection}")]
+    WouldFail {
+        /// Why.
+        rejection: Rejection,
+    },
+    /// The fee is more than it may cost, so it was not sent.
+    #[error(
+        "the fee is {fee} SOMA now, more than the {limit} SOMA that a transaction may cost here; nothing was sent"
+    )]
+    FeeTooHigh {
+        /// By the node's word.
+        fee: Shannons,
+        /// What was allowed.
+        limit: Shannons,
+    },
+    /// Another process sends from the account, and did not finish.
+    #[error("another process has been sending from {address} for {} s; nothing was sent", waited.as_secs())]
+    Busy {
+        /// The account.
+        address: Address,
+        /// How long was waited for a turn.
+        waited: Duration,
+    },
     /// The ledger would say no to what has to follow, so it was not begun.
     #[error("{rejection}")]
     Unaffordable {
@@ -90,13 +136,34 @@ pub enum ClientError {
         /// Its last epoch.
         expires: Epoch,
     },
+    /// The transaction was handed in, or may have been, and then answers were lost: it may still happen.
+    #[error("transaction {hash} may still happen, until epoch {expires} ends: {cause}")]
+    OutcomeUnknown {
+        /// The transaction.
+        hash: TransactionHash,
+        /// Its last epoch.
+        expires: Epoch,
+        /// The last that was heard.
+        #[source]
+        cause: Box<ClientError>,
+    },
     /// The wait was given up; the transaction may still be included.
-    #[error("transaction {hash} is still waiting after {} s", waited.as_secs())]
+    #[error("transaction {hash} is still waiting after {} s, and may still happen until epoch {expires} ends", waited.as_secs())]
     StillWaiting {
         /// The transaction.
         hash: TransactionHash,
+        /// Its last epoch.
+        expires: Epoch,
         /// How long was waited.
         waited: Duration,
+    },
+    /// The data is someone's already: a commit to it would cost its deposit.
+    #[error("the data {hash} is not new: {}", whose(submission.as_ref()))]
+    DataKnown {
+        /// BLAKE3 of the data.
+        hash: ContentHash,
+        /// Whose it is; none where this account's commit to it waits for its reveal.
+        submission: Option<SubmissionId>,
     },
     /// Something else did not happen in time.
     #[error("{what} did not happen within {} s", waited.as_secs())]
@@ -125,6 +192,9 @@ pub enum ClientError {
     /// Encrypted weights could not be made or opened.
     #[error(transparent)]
     Container(#[from] ContainerError),
+    /// The account's folder could not be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A file of the wallet's folder could not be used.
     #[error(transparent)]
     File(#[from] FileError),
@@ -144,7 +214,9 @@ impl ClientError {
     pub fn rejection_code(&self) -> Option<u16> {
         match self {
             Self::Problem(problem) => problem.code,
-            Self::Failed { rejection, .. } | Self::Unaffordable { rejection } => Some(rejection.code()),
+            Self::Failed { rejection, .. }
+            | Self::WouldFail { rejection }
+            | Self::Unaffordable { rejection } => Some(rejection.code()),
             _ => None,
         }
     }
@@ -153,7 +225,9 @@ impl ClientError {
     pub fn rejection_name(&self) -> Option<&str> {
         match self {
             Self::Problem(problem) => problem.name.as_deref(),
-            Self::Failed { rejection, .. } | Self::Unaffordable { rejection } => Some(rejection.name()),
+            Self::Failed { rejection, .. }
+            | Self::WouldFail { rejection }
+            | Self::Unaffordable { rejection } => Some(rejection.name()),
             _ => None,
         }
     }
@@ -168,12 +242,77 @@ impl ClientError {
         matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(104))
     }
 
+    /// Whether what was asked may have been done although no good answer came.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Self::Broken { .. }
+            | Self::Hop { .. }
+            | Self::TimedOut { .. }
+            | Self::AnswerTooLarge { .. }
+            | Self::BadAnswer { .. } => true,
+            // By 503 a node says that it is full or has not begun.
+            Self::Problem(problem) => problem.status >= 500 && problem.status != 503,
+            _ => false,
+        }
+    }
+
+    /// Whether the same may do better a moment later.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Hop { .. } => true,
+            Self::Problem(problem) => {
+                problem.code.is_none() && matches!(problem.status, 429 | 502 | 503 | 504)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a transaction may still happen ([`ClientError::transaction`] names it).
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::OutcomeUnknown { .. } | Self::StillWaiting { .. })
+    }
+
+    /// The transaction that this is about.
+    pub fn transaction(&self) -> Option<TransactionHash> {
+        match self {
+            Self::OutcomeUnknown { hash, .. }
+            | Self::StillWaiting { hash, .. }
+            | Self::Expired { hash, .. } => Some(*hash),
+            Self::Failed { receipt, .. } => Some(receipt.transaction),
+            _ => None,
+        }
+    }
+
+    /// The receipt of the transaction that was included and failed.
+    pub fn receipt(&self) -> Option<&Receipt> {
+        match self {
+            Self::Failed { receipt, .. } => Some(receipt),
+            _ => None,
+        }
+    }
+
     /// What the user can do, where the message alone does not say.
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        if let Self::OutcomeUnknown { hash, .. } | Self::StillWaiting { hash, .. } = self {
+            return Some(
+                format!(
+                    "`soma transaction show {hash}` looks it up; `soma transaction resend {hash}`, or the same command \
+                     again, hands in the same bytes, which cannot happen twice"
+                )
+                .into(),
+            );
+        }
+        self.fixed_hint().map(Cow::Borrowed)
+    }
+
+    fn fixed_hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::BadUrl { .. } => "give --network local, or a URL such as http://127.0.0.1:9000",
             Self::Unreachable { .. } => {
                 "is the node running? `soma localnet` starts a local network; --network names another"
+            }
+            Self::Broken { .. } | Self::Hop { .. } => {
+                "the node may be restarting, or something before it may be broken: `soma status` shows how it stands"
             }
             Self::TimedOut { .. } => "the node may be overloaded or stuck: `soma status` shows its height",
             Self::Problem(problem) => match problem.code {
@@ -187,16 +326,40 @@ impl ClientError {
                 "the node may run another version, or be no SOMA node: compare `soma status` and `soma --version`"
             }
             Self::WrongHash { .. } => "the host sent other bytes; try another node",
-            Self::Failed { .. } => return None,
+            Self::WouldFail { rejection } => match rejection.code() {
+                200 => {
+                    "nothing was sent. `soma balance` shows the balance; on a localnet, `soma faucet` fills it"
+                }
+                _ => "nothing was sent, and nothing paid",
+            },
+            Self::FeeTooHigh { .. } => {
+                "`--max-fee AMOUNT` allows more; when a network is less full, its fees fall by an eighth an epoch"
+            }
+            Self::Busy { .. } => "end that process, or wait for it",
             Self::Unaffordable { .. } => {
                 "`soma balance` shows the balance; on a localnet, `soma faucet` fills it. Bonds come back two epochs later"
             }
             Self::Expired { .. } => "send it again",
-            Self::StillWaiting { .. } => "the network may be slow or stuck: `soma status` shows its height",
             Self::SecretMissing { .. } => {
                 "reveal from the machine and wallet folder that committed, or commit again in the next epoch"
             }
             _ => return None,
         })
+    }
+}
+
+/// What else was said, after a colon.
+fn said(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!(": {text}")
+    }
+}
+
+fn whose(submission: Option<&SubmissionId>) -> String {
+    match submission {
+        Some(submission) => format!("it belongs to submission {submission}"),
+        None => "this account has committed to it, and that waits for its reveal".to_owned(),
     }
 }

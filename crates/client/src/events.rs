@@ -81,9 +81,8 @@ impl EventStream {
                     self.connection = None;
                     let since = *away_since.get_or_insert_with(Instant::now);
                     let passes = match &error {
-                        ClientError::Unreachable { .. } | ClientError::TimedOut { .. } => true,
-                        ClientError::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
-                        _ => false,
+                        ClientError::TimedOut { .. } => true,
+                        error => error.is_passing(),
                     };
                     if !passes || since.elapsed() + delay > self.node.options().retry_window {
                         return Err(error);
@@ -101,7 +100,7 @@ impl EventStream {
         let Some((response, decoder)) = &mut self.connection else {
             return Ok(());
         };
-        let ended = |reason: &str| ClientError::Unreachable {
+        let ended = |reason: &str| ClientError::Broken {
             node: self.node.address().to_owned(),
             reason: reason.to_owned(),
         };

@@ -3,7 +3,8 @@
 //! A model is published in two steps, an epoch apart. [`Account::commit_model`] encrypts the weights, writes
 //! the key to the journal, hands the container to the node and commits to it; [`Account::reveal_model`]
 //! finds the key again and reveals it. A crash between the two, or in the middle of the first, loses
-//! nothing: [`Account::pending_models`] says what is still to be revealed.
+//! nothing: [`Account::pending_models`] says what is still to be revealed, and [`Account::publication`] how far given
+//! weights have come, so that who brings them again goes on instead of beginning anew.
 
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,8 @@ use soma_types::transaction::{
 };
 use soma_types::upgrade::{Ballot, Upgrade};
 use soma_types::{
-    Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons, SubmissionId,
-    TransactionKind, Url,
+    Architecture, ChainId, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, Shannons,
+    SubmissionId, TransactionKind, Url,
 };
 
 use crate::account::{Account, LIFETIME_EPOCHS};
@@ -40,8 +41,19 @@ pub struct CommittedModel {
     pub url: Url,
     /// The epoch in which they must be revealed.
     pub reveal_in: Epoch,
-    /// The commit's receipt.
-    pub receipt: Receipt,
+    /// The commit's receipt; none where an earlier process has committed them.
+    pub receipt: Option<Receipt>,
+}
+
+/// How far the publication of weights has come.
+#[derive(Clone, Debug)]
+pub enum Publication {
+    /// Nothing that is known has been done.
+    Begins,
+    /// They are committed and wait for their reveal.
+    Committed(CommittedModel),
+    /// They are revealed, and compete from this epoch.
+    Revealed(Epoch),
 }
 
 /// Committed weights that wait for their reveal.
@@ -175,21 +187,82 @@ impl Account {
     }
 
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
-    /// node, commits. The embedding may be given now or at the reveal.
+    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already are not
+    /// committed again.
     pub async fn commit_model(
         &self,
         model: ModelId,
         weights: Vec<u8>,
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
+        let plain = ContentHash::of(&weights);
+        if let Publication::Committed(committed) = self.publication(model, plain).await? {
+            return Ok(committed);
+        }
         let (container, key) = blocking(move || container::encrypt(&weights)).await??;
         let hash = ContentHash::of(&container);
         let url = Location::Soma(hash)
             .to_string()
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
-        self.commit_container(model, url, container, (&key).into(), embedding, true)
+        self.commit_container(model, url, container, (&key).into(), embedding, Some(plain))
             .await
+    }
+
+    /// How far the publication of these weights (their BLAKE3) by this account has come: by the ledger's word, and by
+    /// following a commit that was left behind.
+    pub async fn publication(
+        &self,
+        model: ModelId,
+        weights: ContentHash,
+    ) -> Result<Publication, ClientError> {
+        let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
+        let found = self.journaled(move |journal| journal.models(&chain)).await?;
+        let mine = found.entries.into_iter().filter(|entry| {
+            entry.owner == self.address()
+                && entry.model == model
+                && entry.weights == Some(weights)
+                && epoch <= entry.keep_until
+        });
+        for pending in mine {
+            let left = self.left_commit(&chain, pending.hash).await?;
+            let receipt = match left {
+                Some(kind) => self.resume(&kind).await?,
+                None => None,
+            };
+            let model = self.node().model(&model).await?.model;
+            if let Some(committed) = model.committed.filter(|committed| committed.hash == pending.hash) {
+                return Ok(Publication::Committed(CommittedModel {
+                    model: pending.model,
+                    hash: pending.hash,
+                    size_bytes: committed.size_bytes,
+                    url: committed.url,
+                    reveal_in: committed.epoch.next(),
+                    receipt,
+                }));
+            }
+            let revealed = model.revealed.or(model.weights);
+            if let Some(revealed) = revealed.filter(|revealed| revealed.committed.hash == pending.hash) {
+                self.journaled(move |journal| journal.remove_model(&chain, &pending.hash))
+                    .await?;
+                return Ok(Publication::Revealed(revealed.active_from));
+            }
+        }
+        Ok(Publication::Begins)
+    }
+
+    /// The commit to a container that was handed in, and whose end is not known.
+    async fn left_commit(
+        &self,
+        chain: &ChainId,
+        container: ContentHash,
+    ) -> Result<Option<TransactionKind>, ClientError> {
+        let outbox = self.outbox(chain);
+        let left = self.journaled(move |_| outbox.all()).await?;
+        let kinds = left.into_iter().map(|signed| signed.transaction.kind);
+        Ok(kinds
+            .into_iter()
+            .find(|kind| matches!(kind, TransactionKind::CommitModel { hash, .. } if *hash == container)))
     }
 
     /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.
@@ -202,10 +275,11 @@ impl Account {
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
         Location::parse_public(url.as_str()).map_err(|error| ClientError::Argument(error.to_string()))?;
-        self.commit_container(model, url, container, key, embedding, false)
+        self.commit_container(model, url, container, key, embedding, None)
             .await
     }
 
+    /// Commits to a container. The node hosts it where `weights`, the BLAKE3 of what is in it, are given.
     async fn commit_container(
         &self,
         model: ModelId,
@@ -213,7 +287,7 @@ impl Account {
         container: Vec<u8>,
         key: DecryptionKey,
         embedding: Option<Embedding>,
-        upload: bool,
+        weights: Option<ContentHash>,
     ) -> Result<CommittedModel, ClientError> {
         let chain = self.chain().await?;
         let (hash, size_bytes) = (ContentHash::of(&container), container.len() as u64);
@@ -222,13 +296,14 @@ impl Account {
             owner: self.address(),
             model,
             hash,
+            weights,
             key,
             embedding,
             keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
         };
         self.journaled(move |journal| journal.put_model(&pending)).await?;
         let committed = async {
-            if upload {
+            if weights.is_some() {
                 self.node().put_blob(container).await?;
             }
             self.execute(TransactionKind::CommitModel {
@@ -261,7 +336,7 @@ impl Account {
             size_bytes,
             url,
             reveal_in: epoch.next(),
-            receipt,
+            receipt: Some(receipt),
         })
     }
 

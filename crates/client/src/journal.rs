@@ -7,8 +7,9 @@
 //! # Layout
 //!
 //! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json` and the
-//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are mode 600 and not encrypted: the secrets are
-//! published by the reveal anyway, within an epoch.
+//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are mode 600 and
+//! not encrypted: the secrets are published by the reveal anyway, within an epoch. Transactions whose end is not known
+//! are kept beside them ([`crate::outbox`]).
 //!
 //! # Failures
 //!
@@ -23,13 +24,17 @@ use soma_files::{self as files, At as _, FileError};
 use soma_types::transaction::SubmissionReveal;
 use soma_types::{
     Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, SubmissionId,
-    TargetId,
+    TargetId, TransactionKind,
 };
+
+use crate::outbox::Outbox;
 
 /// Longest entry that is read, in bytes.
 const LENGTH_BYTES_MAX: u64 = 1 << 20;
 /// Longest data that is read, in bytes: above any network's largest.
 const DATA_LENGTH_BYTES_MAX: u64 = 1 << 30;
+
+const OUTBOX_PREFIX: &str = "account-";
 
 /// Weights committed and not yet revealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,10 @@ pub struct PendingModel {
     pub model: ModelId,
     /// BLAKE3 of the encrypted weights, as committed.
     pub hash: ContentHash,
+    /// BLAKE3 of the weights themselves: who brings them again goes on with this commit. None where only their
+    /// encrypted form was given.
+    #[serde(default)]
+    pub weights: Option<ContentHash>,
     /// Opens them.
     pub key: DecryptionKey,
     /// Where the model specialises, to be revealed with the key; may also be given at the reveal.
@@ -70,6 +79,14 @@ pub struct PendingSubmission {
 }
 
 impl PendingSubmission {
+    /// What commits to it.
+    pub fn commit(&self) -> TransactionKind {
+        TransactionKind::CommitSubmission {
+            target: self.target,
+            commitment: self.commitment(),
+        }
+    }
+
     /// The commitment that salt and reveal open.
     pub fn commitment(&self) -> Commitment {
         self.reveal.commitment(&self.submitter, &self.salt)
@@ -97,6 +114,21 @@ impl Journal {
         Self {
             directory: directory.into(),
         }
+    }
+
+    /// The transactions of an account whose end is not known yet.
+    pub fn outbox(&self, chain: &ChainId, address: &Address) -> Outbox {
+        let name = format!("{OUTBOX_PREFIX}{}", hex::encode(address.as_bytes()));
+        Outbox::new(self.folder(chain).join(name))
+    }
+
+    /// The same for every account that has sent from here.
+    pub fn outboxes(&self, chain: &ChainId) -> Result<Vec<Outbox>, FileError> {
+        Ok(self
+            .paths(chain, OUTBOX_PREFIX)?
+            .into_iter()
+            .map(Outbox::new)
+            .collect())
     }
 
     /// Keeps an entry, replacing an earlier one for the same weights.
@@ -177,15 +209,25 @@ impl Journal {
     }
 
     fn entries<T: DeserializeOwned>(&self, chain: &ChainId, prefix: &str) -> Result<Entries<T>, FileError> {
-        let folder = self.folder(chain);
         let mut found = Entries {
             entries: Vec::new(),
             damaged: Vec::new(),
         };
-        if !folder.is_dir() {
-            return Ok(found);
+        for path in self.paths(chain, prefix)? {
+            match read(&path) {
+                Ok(entry) => found.entries.extend(entry),
+                Err(error) => found.damaged.push(error),
+            }
         }
-        let mut paths = Vec::new();
+        Ok(found)
+    }
+
+    /// What is in a network's folder under names that begin so, in their order.
+    fn paths(&self, chain: &ChainId, prefix: &str) -> Result<Vec<PathBuf>, FileError> {
+        let (folder, mut paths) = (self.folder(chain), Vec::new());
+        if !folder.is_dir() {
+            return Ok(paths);
+        }
         for entry in fs::read_dir(&folder).at("list", &folder)? {
             let entry = entry.at("list", &folder)?;
             if entry
@@ -197,13 +239,7 @@ impl Journal {
             }
         }
         paths.sort();
-        for path in paths {
-            match read(&path) {
-                Ok(entry) => found.entries.extend(entry),
-                Err(error) => found.damaged.push(error),
-            }
-        }
-        Ok(found)
+        Ok(paths)
     }
 }
 
@@ -247,6 +283,7 @@ mod tests {
             owner: Address([1; 32]),
             model: ModelId([2; 32]),
             hash: ContentHash([number; 32]),
+            weights: Some(ContentHash([6; 32])),
             key: DecryptionKey([9; 32]),
             embedding: Some(embedding()),
             keep_until: Epoch(3),

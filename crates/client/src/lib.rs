@@ -2,9 +2,10 @@
 //!
 //! - [`mnemonic`], [`keyfile`], [`wallet`]: words, keys, and the folder that keeps them.
 //! - [`node`], [`events`]: a node's HTTP interface, typed and bounded; [`sse`] decodes its event stream.
-//! - [`account`]: one key at one node: fees, nonces, signing, sending, waiting for receipts.
+//! - [`account`], [`follow`]: one key at one node: fees, nonces, signing, sending; waiting for receipts.
 //! - [`flows`], [`submissions`]: what participants do, in whole steps: pay, stake, publish models, submit.
-//! - [`journal`]: the secrets that a crash between commit and reveal must not lose.
+//! - [`journal`], [`outbox`]: what a crash must not lose: secrets between commit and reveal, transactions whose end is
+//!   not known.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,15 +24,17 @@ pub mod account;
 pub mod error;
 pub mod events;
 pub mod flows;
+pub mod follow;
 pub mod journal;
 pub mod keyfile;
 pub mod mnemonic;
 pub mod node;
+pub mod outbox;
 pub mod sse;
 pub mod submissions;
 pub mod wallet;
 
-pub use account::{Account, Sent};
+pub use account::{Account, Notice, Sent};
 pub use error::ClientError;
 pub use events::EventStream;
 pub use journal::Journal;

@@ -5,6 +5,11 @@
 //! Every request has a time limit, every answer a size limit. Requests that change nothing, and submissions
 //! of a transaction (which has a name, so that a second one is recognised), are repeated on a broken
 //! connection or a busy node until [`NodeOptions::retry_window`] is over; others are sent once.
+//!
+//! # Lost answers
+//!
+//! A request without an answer may have been carried out ([`ClientError::is_lost`]). [`NodeClient::submit`] then looks
+//! the transaction up, and says [`ClientError::OutcomeUnknown`] where that does not tell.
 
 use std::time::{Duration, Instant};
 
@@ -13,17 +18,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use soma_blobs::http::{self, HttpError};
 use soma_types::api::{
-    AccountView, BlobView, BlockView, EpochView, FaucetRequest, FinalityView, ModelView, PAGE_ITEMS_MAX,
-    Page, Problem, ProposalView, Simulated, Status, SubmissionView, Submitted, Supply, TargetView,
-    TransactionView, ValidatorView,
+    AccountView, BlobView, BlockView, DataView, EpochView, FaucetRequest, FinalityView, ModelView,
+    PAGE_ITEMS_MAX, Page, Problem, ProposalView, Simulated, Status, SubmissionView, Submitted, Supply,
+    TargetView, TransactionView, ValidatorView,
 };
 use soma_types::genesis::Genesis;
 use soma_types::objects::ModelStatus;
 use soma_types::params::Params;
 use soma_types::text::printable;
 use soma_types::{
-    Address, ContentHash, Epoch, Height, ModelId, Shannons, SignedTransaction, SubmissionId, TargetId,
-    TransactionHash,
+    Address, ContentHash, Epoch, Height, ModelId, Receipt, Shannons, SignedTransaction, SubmissionId,
+    TargetId, TransactionHash,
 };
 use url::{Host, Url};
 
@@ -38,6 +43,8 @@ pub const LIST_ITEMS_MAX: usize = 100_000;
 
 const RETRY_DELAY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
+/// A transaction is looked up when the node has not answered for so long.
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An error answer is read up to this length.
 const PROBLEM_LENGTH_BYTES_MAX: u64 = 64 << 10;
 
@@ -360,6 +367,15 @@ impl NodeClient {
         self.get(&format!("/v1/submissions/{submission}"), &[]).await
     }
 
+    /// Whose data a hash names; `None` where it is new to the ledger.
+    pub async fn data_claim(&self, data: &ContentHash) -> Result<Option<DataView>, ClientError> {
+        match self.get(&format!("/v1/data/{data}"), &[]).await {
+            Ok(view) => Ok(Some(view)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once hearings have
     /// begun as one of the committee. Challenged ones are among them once their auditors are drawn.
     pub async fn audits(&self, auditor: &Address) -> Result<Vec<SubmissionView>, ClientError> {
@@ -387,25 +403,90 @@ impl NodeClient {
     }
 
     /// Hands a signed transaction in. Handing it in again is harmless.
+    ///
+    /// A refusal is an error of its own; where the transaction may have been taken up although no good answer came,
+    /// the error is [`ClientError::OutcomeUnknown`].
     pub async fn submit(&self, transaction: &SignedTransaction) -> Result<TransactionHash, ClientError> {
+        let (start, mut delay, mut lost) = (Instant::now(), RETRY_DELAY_FIRST, false);
+        let hash = transaction.hash();
+        loop {
+            let error = match self.submit_once(transaction).await {
+                Ok(()) => return Ok(hash),
+                Err(error) => error,
+            };
+            lost |= error.is_lost();
+            // An earlier answer was lost, or an earlier process handed it in: it may be there.
+            if (lost || error.is_conflict()) && self.has(transaction).await {
+                return Ok(hash);
+            }
+            let again = (error.is_lost() || error.is_passing())
+                && start.elapsed() + delay <= self.options.retry_window;
+            if !again {
+                return Err(if lost {
+                    ClientError::OutcomeUnknown {
+                        hash,
+                        expires: transaction.transaction.expires,
+                        cause: Box::new(error),
+                    }
+                } else {
+                    error
+                });
+            }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(RETRY_DELAY_MAX);
+        }
+    }
+
+    async fn submit_once(&self, transaction: &SignedTransaction) -> Result<(), ClientError> {
         let (body, hash) = (transaction.encode(), transaction.hash());
-        let request = Request::new(Method::POST, "/v1/transactions", true);
-        let submitted = self
-            .json::<Submitted>(&request, |builder| {
+        let request = Request {
+            load: Load::Transaction,
+            ..Request::new(Method::POST, "/v1/transactions", false)
+        };
+        let submitted: Submitted = self
+            .json(&request, |builder| {
                 builder
                     .header("content-type", "application/octet-stream")
                     .body(body.clone())
             })
-            .await;
-        match submitted {
-            Ok(submitted) if submitted.hash == hash => Ok(hash),
-            Ok(submitted) => Err(request.bad(format!(
+            .await?;
+        if submitted.hash == hash {
+            Ok(())
+        } else {
+            Err(request.bad(format!(
                 "it calls the transaction {}, it is {hash}",
                 submitted.hash
-            ))),
-            // A repetition: it waits already, or has been included meanwhile.
-            Err(error) if error.is_conflict() && self.transaction(&hash).await?.is_some() => Ok(hash),
-            Err(error) => Err(error),
+            )))
+        }
+    }
+
+    /// Whether the node is known to have a transaction.
+    async fn has(&self, transaction: &SignedTransaction) -> bool {
+        matches!(self.transaction_of(transaction).await, Ok(Some(_)))
+    }
+
+    /// What the node knows of a transaction; an answer about another one is an error.
+    pub async fn transaction_of(
+        &self,
+        transaction: &SignedTransaction,
+    ) -> Result<Option<TransactionView>, ClientError> {
+        let hash = transaction.hash();
+        let Some(view) = self.transaction(&hash).await? else {
+            return Ok(None);
+        };
+        let body = &transaction.transaction;
+        let is_receipt_of = |receipt: &Receipt| {
+            receipt.transaction == hash
+                && receipt.sender == body.sender.address()
+                && receipt.fee <= body.max_fee
+        };
+        if view.hash == hash && view.transaction == *body && view.receipt.as_ref().is_none_or(is_receipt_of) {
+            Ok(Some(view))
+        } else {
+            Err(ClientError::BadAnswer {
+                request: format!("GET /v1/transactions/{hash}"),
+                reason: "it describes another transaction".to_owned(),
+            })
         }
     }
 
@@ -449,7 +530,7 @@ impl NodeClient {
         // Repeating a large body needs its bytes more than once; they are shared, not copied.
         let bytes = bytes::Bytes::from(bytes);
         let request = Request {
-            blob: true,
+            load: Load::Blob,
             ..Request::new(Method::PUT, &format!("/v1/blobs/{hash}"), true)
         };
         let view: BlobView = self
@@ -528,7 +609,7 @@ impl NodeClient {
 
     async fn get_bytes(&self, path: &str, limit_bytes: u64) -> Result<Vec<u8>, ClientError> {
         let request = Request {
-            blob: true,
+            load: Load::Blob,
             ..Request::new(Method::GET, path, true)
         };
         self.send(&request, |builder| builder, limit_bytes).await
@@ -557,14 +638,10 @@ impl NodeClient {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            let passes = match &error {
-                ClientError::Unreachable { .. } => true,
-                ClientError::Problem(problem) => {
-                    problem.code.is_none() && matches!(problem.status, 429 | 502 | 503 | 504)
-                }
-                _ => false,
-            };
-            if !request.repeatable || !passes || start.elapsed() + delay > self.options.retry_window {
+            if !request.repeatable
+                || !error.is_passing()
+                || start.elapsed() + delay > self.options.retry_window
+            {
                 return Err(error);
             }
             tokio::time::sleep(delay).await;
@@ -578,10 +655,10 @@ impl NodeClient {
         prepare: &impl Fn(RequestBuilder) -> RequestBuilder,
         limit_bytes: u64,
     ) -> Result<Vec<u8>, ClientError> {
-        let timeout = if request.blob {
-            self.options.blob_timeout
-        } else {
-            self.options.timeout
+        let timeout = match request.load {
+            Load::Json => self.options.timeout,
+            Load::Transaction => self.options.timeout.min(SUBMIT_TIMEOUT),
+            Load::Blob => self.options.blob_timeout,
         };
         let builder = self
             .http
@@ -646,17 +723,23 @@ impl NodeClient {
             Err(ClientError::AnswerTooLarge { .. }) => Vec::new(),
             Err(error) => return error,
         };
-        let problem = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            let text = String::from_utf8_lossy(&body);
-            let text = text
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .chars()
-                .take(200)
-                .collect::<String>();
-            plain_problem(request, status, text.trim())
-        });
+        let problem = match serde_json::from_slice(&body) {
+            Ok(problem) => problem,
+            Err(_) => {
+                let text = String::from_utf8_lossy(&body);
+                let line = text.lines().next().unwrap_or_default();
+                let text = line.chars().take(200).collect::<String>().trim().to_owned();
+                // A node gives its reasons; gateways do not.
+                if matches!(status.as_u16(), 502..=504) {
+                    return ClientError::Hop {
+                        request: request.name(),
+                        status: status.to_string(),
+                        text,
+                    };
+                }
+                plain_problem(request, status, &text)
+            }
+        };
         ClientError::Problem(Box::new(Problem {
             status: status.as_u16(),
             ..problem
@@ -665,12 +748,13 @@ impl NodeClient {
 
     fn failed(&self, error: &reqwest::Error, timeout: Duration) -> ClientError {
         let node = self.address().to_owned();
-        if error.is_timeout() && !error.is_connect() {
-            return ClientError::TimedOut { node, timeout };
-        }
-        ClientError::Unreachable {
-            node,
-            reason: reason(error),
+        let reason = reason(error);
+        if error.is_connect() {
+            ClientError::Unreachable { node, reason }
+        } else if error.is_timeout() {
+            ClientError::TimedOut { node, timeout }
+        } else {
+            ClientError::Broken { node, reason }
         }
     }
 
@@ -727,8 +811,14 @@ struct Request {
     query: Query,
     /// Whether sending it twice does no more than sending it once.
     repeatable: bool,
-    /// Whether it moves a blob, and so may take longer.
-    blob: bool,
+    load: Load,
+}
+
+/// What a request moves, and so how long it may take.
+enum Load {
+    Json,
+    Transaction,
+    Blob,
 }
 
 impl Request {
@@ -738,7 +828,7 @@ impl Request {
             path: path.to_owned(),
             query: Query::new(),
             repeatable,
-            blob: false,
+            load: Load::Json,
         }
     }
 

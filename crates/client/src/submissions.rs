@@ -1,5 +1,7 @@
 //! The submitter's two steps.
 //!
+//! Data that is known to be someone's is passed over before anything is paid for it.
+//!
 //! Upon a find: salt, reveal body and data go to the journal; the commitment goes to the chain; only once
 //! that stands is the data handed to the node, so that whoever reads it there comes too late; then the
 //! reveal. A crash in between loses nothing: [`Account::pending_submissions`] says what is still to be
@@ -104,12 +106,43 @@ impl Account {
         Ok(())
     }
 
-    /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid.
+    /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's claims, and
+    /// this account's commits that wait for their reveal. If it is, [`ClientError::DataKnown`].
+    pub async fn check_new(&self, data: ContentHash) -> Result<(), ClientError> {
+        let known = |submission| {
+            Err(ClientError::DataKnown {
+                hash: data,
+                submission,
+            })
+        };
+        if let Some(claim) = self.node().data_claim(&data).await? {
+            return known(Some(claim.submission));
+        }
+        let (chain, me) = (self.chain().await?, self.address());
+        let outbox = self.outbox(&chain);
+        let (own, sent) = self
+            .journaled(move |journal| Ok((journal.submissions(&chain)?, outbox.all()?)))
+            .await?;
+        // One without a name whose commit was never handed in is a plan that a crash ended.
+        let counts = |entry: &PendingSubmission| {
+            let commit = entry.commit();
+            entry.submission.is_some() || sent.iter().any(|signed| signed.transaction.kind == commit)
+        };
+        let of_this = |entry: &&PendingSubmission| entry.submitter == me && entry.reveal.data_hash == data;
+        if own.entries.iter().filter(of_this).any(counts) {
+            return known(None);
+        }
+        Ok(())
+    }
+
+    /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid, or the data
+    /// is someone's already.
     pub async fn commit_reveal(
         &self,
         target: TargetId,
         reveal: SubmissionReveal,
     ) -> Result<PendingSubmission, ClientError> {
+        self.check_new(reveal.data_hash).await?;
         self.afford(&reveal).await?;
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(ClientError::Randomness)?;
@@ -125,11 +158,7 @@ impl Account {
         let entry = pending.clone();
         self.journaled(move |journal| journal.put_submission(&entry))
             .await?;
-        let kind = TransactionKind::CommitSubmission {
-            target,
-            commitment: pending.commitment(),
-        };
-        let receipt = match self.execute(kind).await {
+        let receipt = match self.execute(pending.commit()).await {
             Ok(receipt) => receipt,
             Err(error) => {
                 // Where the ledger said no, there is nothing to reveal. Otherwise it may yet happen.
@@ -139,13 +168,7 @@ impl Account {
                 return Err(error);
             }
         };
-        let Outcome::Applied {
-            created: Some(Created::Submission(submission)),
-        } = receipt.outcome
-        else {
-            return Err(unexpected("the submission's name"));
-        };
-        pending.submission = Some(submission);
+        pending.submission = Some(submission_of(receipt)?);
         let entry = pending.clone();
         self.journaled(move |journal| journal.put_submission(&entry))
             .await?;
@@ -209,18 +232,28 @@ impl Account {
         let mut due = Vec::new();
         for mut pending in own {
             let commitment = pending.commitment();
-            match waiting
+            if let Some(view) = waiting
                 .iter()
                 .find(|view| view.submission.commitment == commitment)
             {
-                Some(view) => {
-                    pending.submission = Some(view.id());
-                    due.push(pending);
-                }
-                // Its commit may still be on its way.
-                None if pending.submission.is_none() && epoch <= pending.keep_until => {}
-                None => self.forget(&pending).await?,
+                pending.submission = Some(view.id());
+                due.push(pending);
+                continue;
             }
+            if pending.submission.is_none() && epoch <= pending.keep_until {
+                match self.resume(&pending.commit()).await {
+                    Ok(Some(receipt)) => {
+                        pending.submission = Some(submission_of(receipt)?);
+                        due.push(pending);
+                        continue;
+                    }
+                    // Its commit may still be on its way.
+                    Ok(None) => continue,
+                    Err(error) if error.rejection_code().is_some() => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.forget(&pending).await?;
         }
         Ok(due)
     }
@@ -286,6 +319,16 @@ impl NodeClient {
             }
             data => data.map(Some),
         }
+    }
+}
+
+/// The submission that a commit has made.
+fn submission_of(receipt: Receipt) -> Result<SubmissionId, ClientError> {
+    match receipt.outcome {
+        Outcome::Applied {
+            created: Some(Created::Submission(submission)),
+        } => Ok(submission),
+        _ => Err(unexpected("the submission's name")),
     }
 }
 

@@ -128,6 +128,20 @@ impl Wallets {
         Ok((info, mnemonic))
     }
 
+    /// A fresh wallet that is kept only once `show` has shown its words: one whose words nobody saw is lost with its
+    /// file. Other changes of the folder wait meanwhile.
+    pub fn create_shown<E: From<WalletError>>(
+        &self,
+        name: &str,
+        password: Option<&str>,
+        show: impl FnOnce(&WalletInfo, &Mnemonic) -> Result<(), E>,
+    ) -> Result<WalletInfo, E> {
+        let mnemonic = Mnemonic::generate().map_err(WalletError::from)?;
+        let keys = mnemonic.keypair(0).map_err(WalletError::from)?;
+        let secret = Secret::new(&keys, Some(&mnemonic));
+        self.add_after(name, &secret, password, |info| show(info, &mnemonic))
+    }
+
     /// A fresh wallet without words, quickly: for tests and localnets.
     pub fn create_plain(&self, name: &str) -> Result<WalletInfo, WalletError> {
         self.add(name, &Secret::new(&generate_keypair()?, None), None)
@@ -229,24 +243,45 @@ impl Wallets {
     }
 
     fn add(&self, name: &str, secret: &Secret, password: Option<&str>) -> Result<WalletInfo, WalletError> {
+        self.add_after(name, secret, password, |_| Ok(()))
+    }
+
+    /// Adds a wallet, once `first` has been done.
+    fn add_after<E: From<WalletError>>(
+        &self,
+        name: &str,
+        secret: &Secret,
+        password: Option<&str>,
+        first: impl FnOnce(&WalletInfo) -> Result<(), E>,
+    ) -> Result<WalletInfo, E> {
         check_name(name)?;
         let at_fault = |source| WalletError::KeyFile {
             name: name.to_owned(),
             source,
         };
         let file = KeyFile::seal(secret, password).map_err(at_fault)?;
-        let path = self.path(name);
         let _lock = self.lock()?;
-        files::create_private_directory(&self.directory.join("wallets"))?;
+        self.check_free(name)?;
+        let is_first = self.current()?.is_none();
+        first(&info(name, &file, is_first))?;
+        Ok(self.keep(name, &file, is_first)?)
+    }
+
+    fn check_free(&self, name: &str) -> Result<(), WalletError> {
+        let path = self.path(name);
         if path.try_exists().at("inspect", &path)? {
             return Err(WalletError::Exists {
                 name: name.to_owned(),
             });
         }
-        files::replace_private(&path, &file.encode())?;
+        Ok(())
+    }
+
+    fn keep(&self, name: &str, file: &KeyFile, is_first: bool) -> Result<WalletInfo, WalletError> {
+        files::create_private_directory(&self.directory.join("wallets"))?;
+        files::replace_private(&self.path(name), &file.encode())?;
         // What stands in the file is read back before anyone sends money to it.
         let back = self.read(name)?;
-        let is_first = self.current()?.is_none();
         if is_first {
             files::replace_private(&self.directory.join("current"), name.as_bytes())?;
         }
@@ -488,5 +523,34 @@ mod tests {
                 .count(),
             1
         );
+    }
+
+    /// What its owner did not see is not kept, and the name stays free.
+    #[test]
+    fn a_wallet_whose_words_were_not_shown_is_not_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let wallets = Wallets::new(directory.path());
+        let mut seen = String::new();
+        let error = wallets.create_shown("a", None, |_, words| {
+            seen = words.words().to_string();
+            Err(WalletError::NoneInUse)
+        });
+        assert!(matches!(error, Err(WalletError::NoneInUse)));
+        assert_eq!(seen.split(' ').count(), 24);
+        assert!(wallets.list().unwrap().is_empty() && wallets.current().unwrap().is_none());
+        let mut shown = None;
+        let kept = wallets.create_shown("a", None, |info, words| {
+            shown = Some((info.clone(), words.words().to_string()));
+            Ok::<_, WalletError>(())
+        });
+        let (info, words) = shown.unwrap();
+        assert_eq!(kept.unwrap(), info);
+        let secret = wallets.export("a", None).unwrap();
+        assert_eq!(*secret.mnemonic().unwrap().words(), words);
+        assert_eq!(wallets.list().unwrap(), [info]);
+        let again = wallets.create_shown("a", None, |_, _| -> Result<(), WalletError> {
+            panic!("a name that is taken is told before any words are shown")
+        });
+        assert!(matches!(again, Err(WalletError::Exists { .. })));
     }
 }

@@ -29,6 +29,7 @@
 //! | GET `/v1/transactions/{hash}` | [`TransactionView`] |
 //! | POST `/v1/transactions` | body: a signed transaction's encoding (`application/octet-stream`); 202 and [`Submitted`], or a [`Problem`] with the rejection's code |
 //! | POST `/v1/transactions/simulate` | same body; [`Simulated`] |
+//! | GET `/v1/data/{hash}` | [`DataView`]: whose data this BLAKE3 names; 404 while it is new |
 //! | GET `/v1/finality/{height}` | [`FinalityView`] |
 //! | GET `/v1/events?from={height}` | server-sent events: each `data` is an [`EventView`]; resumed after header `Last-Event-ID`, or after `?last_event_id=` |
 //! | PUT `/v1/blobs/{hash}` | stores the body under its BLAKE3; 201 and [`BlobView`] |
@@ -376,6 +377,18 @@ answers! {
         /// How its audit ended.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
         pub audit_outcome: Option<AuditOutcome>,
+    }
+
+    /// Data that is someone's: it was revealed, and has won or may still win.
+    pub struct DataView {
+        /// Its BLAKE3.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub hash: ContentHash,
+        /// The submission that revealed it.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub submission: SubmissionId,
+        /// Whether it has won, so that it is never new again.
+        pub won: bool,
     }
 
     /// A finalized block.

@@ -9,5 +9,6 @@ pub mod sim;
 pub mod submit;
 pub mod target;
 pub mod train;
+pub mod transaction;
 pub mod validator;
 pub mod wallet;

@@ -7,12 +7,15 @@ use std::{
 };
 
 use serde::Serialize;
-use soma_client::{Account, ModelFilter, NodeClient, flows::CommittedModel};
+use soma_client::{
+    Account, ModelFilter, NodeClient,
+    flows::{CommittedModel, Publication},
+};
 use soma_files::Output;
 use soma_model::Model;
 use soma_types::{
-    ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, Url,
-    api::{ModelView, Status},
+    ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, TransactionKind, Url,
+    api::{ModelView, PAGE_ITEMS_MAX, Status},
     objects::{Inactivity, ModelStatus, Pool, Weights},
     transaction::BasisPoints,
 };
@@ -48,7 +51,8 @@ struct CommitOutput {
     size_bytes: u64,
     url: Url,
     reveal_in: Epoch,
-    receipt: Receipt,
+    /// None where an earlier command has committed.
+    receipt: Option<Receipt>,
 }
 
 impl From<CommittedModel> for CommitOutput {
@@ -87,7 +91,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             stake,
             signer,
         } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             create(printer, &account, *commission, *stake).await
         }
         ModelCommand::Commit {
@@ -95,7 +99,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             weights,
             signer,
         } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
             let (weights, _) = read(&account, weights).await?;
             let committed = account.commit_model(model, weights, None).await?;
@@ -107,11 +111,16 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             weights,
             signer,
         } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let id = resolve(account.node(), model).await?;
-            let (_, parsed) = read(&account, weights).await?;
-            let embedding = embed(printer, parsed, data).await?;
-            let receipt = account.reveal_model(id, Some(embedding)).await?;
+            let embedding = match weights {
+                Some(weights) => {
+                    let (_, parsed) = read(&account, weights).await?;
+                    Some(embed(printer, parsed, data).await?)
+                }
+                None => None,
+            };
+            let receipt = account.reveal_model(id, embedding).await?;
             show_receipt(printer, &revealed(id), &receipt)
         }
         ModelCommand::Update {
@@ -120,18 +129,16 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             data,
             signer,
         } => {
-            let account = context
-                .account_at(context.patient_node()?, signer.wallet.as_deref())
-                .await?;
+            let account = context.account_at(context.patient_node()?, signer).await?;
             let model = resolve(account.node(), model).await?;
-            update(printer, &account, model, weights, data).await
+            update(printer, context, &account, model, weights, data).await
         }
         ModelCommand::SetCommission {
             model,
             commission,
             signer,
         } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
             let commission = BasisPoints::new(*commission)?;
             let receipt = account.set_model_commission(model, commission).await?;
@@ -142,7 +149,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             show_receipt(printer, &done, &receipt)
         }
         ModelCommand::Deactivate { model, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
             let receipt = account.deactivate_model(model).await?;
             let done = format!(
@@ -218,39 +225,67 @@ async fn create(printer: Printer, account: &Account, commission: u16, stake: Opt
     )
 }
 
-/// Commit, wait, reveal.
+/// Commit, wait, reveal; from where an earlier command stopped.
 async fn update(
     printer: Printer,
+    context: &Context,
     account: &Account,
     model: ModelId,
     weights: &Path,
     data: &[PathBuf],
 ) -> CliResult {
     let (weights, parsed) = read(account, weights).await?;
+    let publication = account.publication(model, ContentHash::of(&weights)).await?;
+    if let Publication::Revealed(_) = publication {
+        printer.note("An earlier command has revealed these weights");
+        return show_receipt(printer, &revealed(model), &reveal_of(account, model).await?);
+    }
     let embedding = embed(printer, parsed, data).await?;
-    let committed = account.commit_model(model, weights, Some(embedding)).await?;
+    let committed = match publication {
+        Publication::Committed(committed) => committed,
+        Publication::Begins | Publication::Revealed(_) => {
+            account
+                .commit_model(model, weights, Some(embedding.clone()))
+                .await?
+        }
+    };
+    let reveal_in = committed.reveal_in;
+    context.record().set_due(Some(format!(
+        "reveal the weights of model {model} in epoch {reveal_in}: the same command again goes on, as does `soma model \
+         reveal {model}` in that epoch. Not revealed by its end, they lapse"
+    )));
     let node = account.node();
     let status = node.status().await?;
     let blocks = (status.epoch_first_height.0 + status.epoch_length_blocks).saturating_sub(status.height.0);
     let wait = Duration::from_millis(blocks * account.params().await?.block_time_ms);
-    printer.note(format!(
-        "Committed in block {}; waiting about {} s for epoch {} to reveal",
-        committed.receipt.height,
-        wait.as_secs(),
-        committed.reveal_in
-    ));
-    let revealing = async {
-        node.wait_for_epoch(committed.reveal_in, (wait * PATIENCE).max(PATIENCE_MIN))
-            .await?;
-        account.reveal_model(model, None).await
+    let done = match committed.receipt {
+        Some(receipt) => format!("Committed in block {}", receipt.height),
+        None => "Going on with the commit of an earlier command".to_owned(),
     };
-    let receipt = revealing.await.map_err(|error| {
-        CliError::from(error).hint(format!(
-            "reveal in epoch {} with `soma model reveal`",
-            committed.reveal_in
-        ))
-    })?;
+    printer.note(format!(
+        "{done}; waiting about {} s for epoch {reveal_in} to reveal",
+        wait.as_secs()
+    ));
+    node.wait_for_epoch(reveal_in, (wait * PATIENCE).max(PATIENCE_MIN))
+        .await?;
+    let receipt = account.reveal_model(model, Some(embedding)).await?;
+    context.record().set_due(None);
     show_receipt(printer, &revealed(model), &receipt)
+}
+
+/// The receipt of the model's last reveal by this account.
+async fn reveal_of(account: &Account, model: ModelId) -> CliResult<Receipt> {
+    let reveals = |kind: &TransactionKind| matches!(kind, TransactionKind::RevealModel { model: revealed, .. } if *revealed == model);
+    let latest = account
+        .node()
+        .account_transactions(&account.address(), None, PAGE_ITEMS_MAX)
+        .await?;
+    latest
+        .items
+        .into_iter()
+        .filter(|view| reveals(&view.transaction.kind))
+        .find_map(|view| view.receipt.filter(Receipt::applied))
+        .ok_or_else(|| CliError::new(format!("the weights of model {model} are revealed already")))
 }
 
 fn revealed(model: ModelId) -> String {
@@ -289,7 +324,7 @@ fn commit_text(output: &CommitOutput) -> String {
         output.model,
         output.reveal_in,
         facts(&[("weights", output.url.to_string())]),
-        receipt_text(&output.receipt)
+        output.receipt.as_ref().map(receipt_text).unwrap_or_default()
     )
 }
 

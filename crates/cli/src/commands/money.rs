@@ -15,7 +15,7 @@ use soma_types::{
 use crate::{
     args::{Signer, StakeCommand},
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
 };
 
@@ -53,7 +53,7 @@ pub async fn send(
     signer: &Signer,
 ) -> CliResult {
     let to = context.address(Some(to))?;
-    let account = context.account(signer.wallet.as_deref()).await?;
+    let account = context.account(signer).await?;
     let receipt = account.transfer(vec![Payment { to, amount }]).await?;
     show_receipt(printer, &format!("sent {amount} SOMA to {to}"), &receipt)
 }
@@ -67,7 +67,14 @@ pub async fn faucet(
 ) -> CliResult {
     let address = context.address(account)?;
     let node = context.node()?;
-    let hash = node.faucet(&address, Some(amount)).await?;
+    let hash = node.faucet(&address, Some(amount)).await.map_err(|error| {
+        if error.is_lost() {
+            CliError::unknown(format!("the faucet may have paid: {error}"))
+                .hint("`soma balance` shows whether it has, in a moment")
+        } else {
+            error.into()
+        }
+    })?;
     let receipt = receipt(&node, hash, FAUCET_WAIT).await?;
     show_receipt(
         printer,
@@ -80,13 +87,13 @@ pub async fn faucet(
 pub async fn stake(printer: Printer, context: &Context, command: &StakeCommand) -> CliResult {
     match command {
         StakeCommand::Add { pool, amount, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let receipt = account.add_stake(*pool, *amount).await?;
             let done = format!("added {amount} SOMA to {pool}; it counts from the next epoch");
             show_receipt(printer, &done, &receipt)
         }
         StakeCommand::Withdraw { pool, amount, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let (amount, what) = match amount {
                 Some(amount) => (Withdrawal::Amount(*amount), format!("{amount} SOMA")),
                 None => (Withdrawal::All, "everything".into()),
@@ -194,7 +201,12 @@ pub fn receipt_text(receipt: &Receipt) -> String {
 async fn receipt(node: &NodeClient, hash: TransactionHash, patience: Duration) -> CliResult<Receipt> {
     let start = Instant::now();
     loop {
-        if let Some(receipt) = node.transaction(&hash).await?.and_then(|view| view.receipt) {
+        let view = match node.transaction(&hash).await {
+            Ok(view) => view,
+            Err(error) if start.elapsed() > patience => return Err(unpaid(&hash, &error.to_string())),
+            Err(_) => None,
+        };
+        if let Some(receipt) = view.and_then(|view| view.receipt) {
             return match &receipt.outcome {
                 Outcome::Applied { .. } => Ok(receipt),
                 Outcome::Failed { rejection } => Err(ClientError::Failed {
@@ -205,12 +217,14 @@ async fn receipt(node: &NodeClient, hash: TransactionHash, patience: Duration) -
             };
         }
         if start.elapsed() > patience {
-            return Err(ClientError::StillWaiting {
-                hash,
-                waited: start.elapsed(),
-            }
-            .into());
+            return Err(unpaid(&hash, &format!("it waits after {} s", patience.as_secs())));
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Another's transaction that may still happen.
+fn unpaid(hash: &TransactionHash, why: &str) -> CliError {
+    CliError::unknown(format!("transaction {hash} may still happen: {why}"))
+        .hint(format!("`soma transaction show {hash}` looks it up"))
 }

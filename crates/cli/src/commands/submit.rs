@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use soma_agents::{Submitter, matching::Miss, submitter::Attempt};
 use soma_client::{Account, ClientError};
-use soma_data::Report;
+use soma_data::{Dataset, Report};
 use soma_train::split::{PIECE_BYTES_MAX, pieces};
 use soma_types::{SubmissionId, objects::SubmissionStatus, params::Params, text::printable};
 
@@ -41,6 +41,7 @@ struct DocumentOutput {
 struct SubmitOutput {
     documents: Vec<DocumentOutput>,
     missed: u64,
+    known: u64,
     rejected: u64,
     submitted: u64,
     won: u64,
@@ -52,11 +53,10 @@ struct SubmitOutput {
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
     let source = args.data.clone();
     let text = tokio::task::spawn_blocking(move || read_text(printer, &source)).await??;
+    context.record().leave_interrupts();
     // Says at once that the node is not there.
     let params = context.node()?.params().await?;
-    let account = context
-        .account_at(context.patient_node()?, args.signer.wallet.as_deref())
-        .await?;
+    let account = context.account_at(context.patient_node()?, &args.signer).await?;
     reveal_pending(printer, &account).await?;
     let mut agent = Submitter::new(account.clone(), params.clone(), experts(account.node(), &params)?)?;
     if let Some(chunks) = args.prefilter {
@@ -72,37 +72,20 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
             ..SubmitOutput::default()
         },
     };
-    for document in text.dataset.documents() {
-        if document.data.len() <= PIECE_BYTES_MAX {
-            session
-                .try_one(&document.origin.to_string(), &document.data)
-                .await?;
-        } else {
-            let mut at = 0;
-            for piece in pieces(&document.data) {
-                session
-                    .try_one(&document.origin.part(at).to_string(), piece)
-                    .await?;
-                at += piece.len();
-                if session.is_over(args.hits) {
-                    break;
-                }
-            }
-        }
-        if session.is_over(args.hits) {
-            break;
-        }
-    }
+    let tried = session.try_all(&text.dataset, args.hits).await;
     let output = session.output;
     let summary = format!(
-        "{} documents: {} won, {} submitted, {} hit nothing, {} rejected",
+        "{} documents: {} won, {} submitted, {} hit nothing, {} known, {} rejected",
         output.documents.len(),
         output.won,
         output.submitted,
         output.missed,
+        output.known,
         output.rejected
     );
+    // Also where a document failed: what became of those before is told.
     printer.show(&output, |_| summary)?;
+    tried?;
     if output.stopped {
         Err(CliError::interrupted())
     } else {
@@ -147,6 +130,28 @@ impl Session<'_> {
         self.output.stopped || hits.is_some_and(|hits| self.output.won >= hits)
     }
 
+    /// Takes documents to their ends, one after the other, until there were enough hits.
+    async fn try_all(&mut self, text: &Dataset, hits: Option<u64>) -> CliResult {
+        for document in text.documents() {
+            if document.data.len() <= PIECE_BYTES_MAX {
+                self.try_one(&document.origin.to_string(), &document.data).await?;
+            } else {
+                let mut at = 0;
+                for piece in pieces(&document.data) {
+                    self.try_one(&document.origin.part(at).to_string(), piece).await?;
+                    at += piece.len();
+                    if self.is_over(hits) {
+                        break;
+                    }
+                }
+            }
+            if self.is_over(hits) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes one document to its end, unless the run is to stop.
     async fn try_one(&mut self, name: &str, data: &[u8]) -> CliResult {
         if !self.wait_for_targets().await? {
@@ -168,6 +173,10 @@ impl Session<'_> {
                     Miss::Unlikely => "missed: estimated to be too far from every target",
                 };
                 (why.to_owned(), None)
+            }
+            Attempt::Known(why) => {
+                self.output.known += 1;
+                (format!("passed over: {why}"), None)
             }
             Attempt::Rejected(reason) => {
                 self.output.rejected += 1;

@@ -134,7 +134,7 @@ pub async fn submissions(printer: Printer, context: &Context, command: &Submissi
             Ok(())
         }
         SubmissionCommand::Challenge { submission, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let submission = match submission.whole::<SubmissionId>() {
                 Some(submission) => submission,
                 None => {

@@ -53,7 +53,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             signer,
         } => register(printer, context, network_key, *commission, *stake, signer).await,
         ValidatorCommand::Leave { signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let receipt = account.leave_validator().await?;
             let done = format!(
                 "validator {} leaves at the next boundary; its stake stays until `soma stake withdraw validator:{}`",
@@ -63,7 +63,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             show_receipt(printer, &done, &receipt)
         }
         ValidatorCommand::Commission { commission, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let commission = BasisPoints::new(*commission)?;
             let receipt = account.set_validator_commission(commission).await?;
             let done = format!(
@@ -73,7 +73,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             show_receipt(printer, &done, &receipt)
         }
         ValidatorCommand::Rent { amount, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let receipt = account.set_rent_vote(*amount).await?;
             let done = format!(
                 "voted for a rent of {amount} SOMA per MiB and epoch; the median counts from the next epoch"
@@ -81,14 +81,14 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             show_receipt(printer, &done, &receipt)
         }
         ValidatorCommand::ReportModel { model, fault, signer } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
             let receipt = account.report_model(model, (*fault).into()).await?;
             show_receipt(printer, &format!("reported model {model}"), &receipt)
         }
         ValidatorCommand::ReportEquivocation { evidence, signer } => {
             let evidence = read_evidence(evidence)?;
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let receipt = account.report_equivocation(evidence).await?;
             let done = format!(
                 "showed that the validator with network key {} voted twice in epoch {}",
@@ -102,7 +102,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             withdraw,
             signer,
         } => {
-            let account = context.account(signer.wallet.as_deref()).await?;
+            let account = context.account(signer).await?;
             let (ballot, done) = if *withdraw {
                 (
                     Ballot::Withdraw,
@@ -146,7 +146,7 @@ async fn register(
         );
     }
     let network = context.unlock(Some(network_key)).await?.keypair();
-    let account = context.account(Some(&own)).await?;
+    let account = context.account(signer).await?;
     let commission = BasisPoints::new(commission)?;
     let stake = match stake {
         Some(stake) => stake,
@@ -180,7 +180,7 @@ fn read_evidence(path: &Path) -> CliResult<Equivocation> {
 }
 
 async fn propose(printer: Printer, context: &Context, args: &ProposeArgs) -> CliResult {
-    let account = context.account(args.signer.wallet.as_deref()).await?;
+    let account = context.account(&args.signer).await?;
     let status = account.node().status().await?;
     let activation = args
         .activation

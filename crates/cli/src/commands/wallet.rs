@@ -48,24 +48,27 @@ pub async fn run(printer: Printer, context: &Context, command: &WalletCommand) -
 
 async fn new(printer: Printer, context: &Context, name: &str) -> CliResult {
     let (wallets, owned, password) = (context.wallets()?, name.to_owned(), password());
-    // Slow on purpose where a password is set.
-    let (wallet, mnemonic) =
-        tokio::task::spawn_blocking(move || wallets.create(&owned, password.as_deref())).await??;
-    let words = mnemonic.words();
-    printer.show(
-        &NewOutput {
-            wallet: &wallet,
-            words: &words,
-        },
-        |output| {
-            let mut text = wallet_text(output.wallet);
-            text += &facts(&[("words", output.words.to_owned())]);
-            text
-        },
-    )?;
+    // Shown first: a wallet whose words nobody saw must not be used. Slow on purpose where a password is set.
+    let wallet = tokio::task::spawn_blocking(move || {
+        wallets.create_shown(&owned, password.as_deref(), |wallet, mnemonic| {
+            let words = mnemonic.words();
+            let output = NewOutput {
+                wallet,
+                words: &words,
+            };
+            printer
+                .show_surely(&output, new_text)
+                .map_err(|error| error.hint("its words would be lost, so no wallet was made"))
+        })
+    })
+    .await??;
     printer.note("Write the words down: they restore the wallet, and whoever has them has its money.");
     warn_if_bare(printer, &wallet);
     Ok(())
+}
+
+fn new_text(output: &NewOutput<'_>) -> String {
+    wallet_text(output.wallet) + &facts(&[("words", output.words.to_owned())])
 }
 
 async fn import(printer: Printer, context: &Context, name: &str) -> CliResult {

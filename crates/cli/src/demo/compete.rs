@@ -341,7 +341,7 @@ async fn submit(
         match agent.try_document(&document.data).await? {
             Attempt::Rejected(name) => note(&notes, |notes| *notes.rejected.entry(name).or_default() += 1),
             // Nothing was sent: let others have the processor.
-            Attempt::Missed(_) => tokio::time::sleep(PAUSE).await,
+            Attempt::Missed(_) | Attempt::Known(_) => tokio::time::sleep(PAUSE).await,
             Attempt::Revealed(_) => {}
         }
     }
@@ -376,7 +376,7 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
             Some(Attempt::Rejected(name)) => {
                 note(&notes, |notes| *notes.rejected.entry(name).or_default() += 1);
             }
-            Some(Attempt::Missed(_)) | None => tokio::time::sleep(PAUSE).await,
+            Some(Attempt::Missed(_) | Attempt::Known(_)) | None => tokio::time::sleep(PAUSE).await,
         }
     }
     Ok(())

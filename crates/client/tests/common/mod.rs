@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 use soma_client::{Account, Journal, NodeClient, NodeOptions};
 use soma_types::amount::SHANNONS_PER_SOMA;
-use soma_types::api::{AccountView, EpochView, ModelView, Problem, Status, Submitted, TransactionView};
+use soma_types::api::{
+    AccountView, DataView, EpochView, ModelView, Page, Problem, Simulated, Status, SubmissionView, Submitted,
+    TransactionView,
+};
 use soma_types::event::Event;
 use soma_types::keys::Keypair;
 use soma_types::objects::{
@@ -241,6 +244,10 @@ pub fn embedding() -> Embedding {
 
 /// What a [`Ledger`] says to a transaction; `None`: it takes effect.
 type Judge = Box<dyn Fn(&TransactionKind, &Inner) -> Option<Rejection> + Send>;
+/// What becomes of a [`Ledger`]'s answer on its way.
+type Hop = Box<dyn FnMut(&Request, Answer) -> Answer + Send>;
+/// What a [`Ledger`] says to a transaction before it looks at it.
+type Gate = Box<dyn FnMut() -> Option<Answer> + Send>;
 
 /// The little of a ledger that clients see: nonces, receipts, one model, submissions, blobs.
 #[derive(Clone)]
@@ -260,6 +267,12 @@ pub struct Inner {
     pub committed: Option<CommittedWeights>,
     pub revealed: Option<Weights>,
     pub judge: Judge,
+    pub hop: Hop,
+    pub gate: Gate,
+    /// Of what a fee is made, in 1/65536.
+    pub fee_multiplier_q16: u64,
+    /// Whose data is whose.
+    pub claims: Vec<DataView>,
     /// Include at once; otherwise transactions wait.
     pub includes: bool,
     /// Paths asked for, in order, with their methods.
@@ -267,6 +280,18 @@ pub struct Inner {
 }
 
 pub const MODEL: ModelId = ModelId([7; 32]);
+
+fn receipt(signed: &SignedTransaction, outcome: Outcome) -> Receipt {
+    Receipt {
+        transaction: signed.hash(),
+        sender: signed.transaction.sender.address(),
+        height: Height(1),
+        index: 0,
+        fee: Shannons(1),
+        outcome,
+        events: Vec::<Event>::new(),
+    }
+}
 
 impl Ledger {
     pub fn new() -> Self {
@@ -281,6 +306,10 @@ impl Ledger {
             committed: None,
             revealed: None,
             judge: Box::new(|_, _| None),
+            hop: Box::new(|_, answer| answer),
+            gate: Box::new(|| None),
+            fee_multiplier_q16: 2 * ONE_Q16 as u64,
+            claims: Vec::new(),
             includes: true,
             log: Vec::new(),
         })))
@@ -302,7 +331,13 @@ impl Ledger {
 
     pub async fn serve(&self) -> NodeClient {
         let ledger = self.clone();
-        let address = serve(move |request| ledger.with(|inner| inner.answer(&request))).await;
+        let answer = move |request: Request| {
+            ledger.with(|inner| {
+                let answer = inner.answer(&request);
+                (inner.hop)(&request, answer)
+            })
+        };
+        let address = serve(answer).await;
         NodeClient::with_options(&address, options()).unwrap()
     }
 
@@ -320,7 +355,23 @@ impl Inner {
         match (request.method.as_str(), parts.as_slice()) {
             ("GET", ["status"]) => ok(&status(self.epoch, Height(self.epoch.0 * 80))),
             ("GET", ["params"]) => ok(&Params::local()),
-            ("GET", ["epochs", "latest"]) => ok(&epoch_view(self.epoch)),
+            ("GET", ["epochs", "latest"]) => {
+                let mut view = epoch_view(self.epoch);
+                view.state.fee_multiplier_q16 = self.fee_multiplier_q16;
+                ok(&view)
+            }
+            ("GET", ["data", hash]) => {
+                let hash: ContentHash = hash.parse().unwrap();
+                match self.claims.iter().find(|view| view.hash == hash) {
+                    Some(view) => ok(view),
+                    None => missing(),
+                }
+            }
+            ("GET", ["submissions"]) => ok(&Page::<SubmissionView> {
+                items: Vec::new(),
+                next: None,
+            }),
+            ("POST", ["transactions", "simulate"]) => self.simulate(&request.body),
             ("GET", ["accounts", address]) => ok(&AccountView {
                 address: address.parse().unwrap(),
                 balance: self.balance,
@@ -335,7 +386,10 @@ impl Inner {
             },
             ("GET", ["models", _]) => ok(&self.model()),
             ("GET", ["transactions", hash]) => self.transaction(hash.parse().unwrap()),
-            ("POST", ["transactions"]) => self.submit(&request.body),
+            ("POST", ["transactions"]) => match (self.gate)() {
+                Some(answer) => answer,
+                None => self.submit(&request.body),
+            },
             ("PUT", ["blobs", hash]) => {
                 let found = ContentHash::of(&request.body);
                 assert_eq!(found, hash.parse().unwrap());
@@ -409,6 +463,21 @@ impl Inner {
         Answer::Json(202, serde_json::to_string(&Submitted { hash }).unwrap())
     }
 
+    fn simulate(&self, body: &[u8]) -> Answer {
+        let signed = SignedTransaction::decode(body).unwrap();
+        let (given, expected) = (signed.transaction.nonce, self.nonce);
+        if given > expected {
+            return rejected(&Rejection::NonceAhead { given, expected });
+        }
+        let outcome = match (self.judge)(&signed.transaction.kind, self) {
+            Some(rejection) => Outcome::Failed { rejection },
+            None => Outcome::Applied { created: None },
+        };
+        ok(&Simulated {
+            receipt: receipt(&signed, outcome),
+        })
+    }
+
     /// Includes what waits.
     pub fn include(&mut self) {
         for signed in std::mem::take(&mut self.waiting) {
@@ -421,15 +490,7 @@ impl Inner {
                     created: self.apply(kind.clone(), hash),
                 },
             };
-            let receipt = Receipt {
-                transaction: hash,
-                sender: signed.transaction.sender.address(),
-                height: Height(1),
-                index: 0,
-                fee: Shannons(1),
-                outcome,
-                events: Vec::<Event>::new(),
-            };
+            let receipt = receipt(&signed, outcome);
             self.included.push(TransactionView {
                 hash,
                 transaction: signed.transaction,

@@ -4,8 +4,8 @@ use axum::{Json, extract::State};
 use serde::Deserialize;
 use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
-    Address, Embedding, Epoch, ModelId, SubmissionId, TargetId,
-    api::{AuditView, ModelView, Page, Problem, SubmissionView, TargetView},
+    Address, ContentHash, Embedding, Epoch, ModelId, SubmissionId, TargetId,
+    api::{AuditView, DataView, ModelView, Page, Problem, SubmissionView, TargetView},
     objects::{AuditStage, Model, Submission, SubmissionStatus, Target, TargetStatus},
     transaction::PoolId,
 };
@@ -361,6 +361,23 @@ pub async fn submission(
         .await?
         .map(Json)
         .ok_or_else(|| Error::not_found("submission", id))
+}
+
+/// Whose data a BLAKE3 names. A commit to data that is someone's loses its deposit, so ask first.
+#[utoipa::path(get, path = "/v1/data/{hash}", params(("hash" = String, Path)),
+    responses((status = 200, body = DataView), (status = 404, body = Problem)))]
+pub async fn data(State(api): Api, Path(hash): Path<String>) -> Result<Json<DataView>, Error> {
+    let hash: ContentHash = parse(&hash)?;
+    let claim = api.query.view(|state| view::data_claim(state, hash)).await?;
+    claim
+        .map(|claim| {
+            Json(DataView {
+                hash,
+                submission: claim.submission,
+                won: claim.won,
+            })
+        })
+        .ok_or_else(|| Error::not_found("claim to data", hash))
 }
 
 /// The winners on which votes are taken in the current epoch: the sample first, in the order of their wins, then

@@ -127,6 +127,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/submissions", get(market::submissions))
         .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/audits", get(market::audits))
+        .route("/v1/data/{hash}", get(market::data))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/simulate", post(transactions::simulate))
         .route("/v1/transactions/{hash}", get(transactions::transaction))

@@ -37,6 +37,7 @@ use super::{accounts, blobs, chain, events, market, score, transactions};
         market::submissions,
         market::submission,
         market::audits,
+        market::data,
         transactions::submit,
         transactions::simulate,
         transactions::transaction,

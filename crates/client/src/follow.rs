@@ -1,0 +1,143 @@
+//! Follows a signed transaction to its end.
+//!
+//! Asks for the receipt; if the node has forgotten the transaction, hands the same bytes in again, which cannot make
+//! it happen twice. Lost answers are borne until the time limit. It ends with a receipt, with the certainty that there
+//! will never be one, or with an error that says that it may still happen.
+
+use std::time::{Duration, Instant};
+
+use soma_types::{Receipt, SignedTransaction};
+
+use crate::error::ClientError;
+use crate::node::NodeClient;
+
+const POLL_DELAY_FIRST: Duration = Duration::from_millis(50);
+const POLL_DELAY_MAX: Duration = Duration::from_millis(500);
+/// How long the node may not know a transaction before it is handed in again.
+const RESEND_DELAY: Duration = Duration::from_secs(2);
+/// A node that has executed a block finds its transactions by name at the latest so long after.
+const INDEX_DELAY: Duration = Duration::from_secs(2);
+
+// Rejection codes: they are stable (`soma_types::rejection`).
+const NONCE_USED: u16 = 104;
+const NONCE_AHEAD: u16 = 105;
+const EXPIRED: u16 = 106;
+
+/// How a transaction ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum End {
+    /// It was included: it took effect, or failed.
+    Included(Receipt),
+    /// It never happens: its nonce went to another.
+    Superseded,
+    /// It never happens: its last epoch is over.
+    Expired,
+}
+
+/// What handing the same bytes in again showed.
+pub(crate) enum Resent {
+    /// It waits for a block.
+    Waits,
+    /// It has ended.
+    Ended(End),
+    /// Nothing: this came instead.
+    Heard(ClientError),
+}
+
+/// Follows `transaction`, for at most `wait`.
+///
+/// An error is [`ClientError::OutcomeUnknown`] or [`ClientError::StillWaiting`].
+pub async fn follow(
+    node: &NodeClient,
+    transaction: &SignedTransaction,
+    wait: Duration,
+) -> Result<End, ClientError> {
+    follow_from(node, transaction, wait, None).await
+}
+
+/// [`follow`], where `heard` was the answer to handing it in.
+pub(crate) async fn follow_from(
+    node: &NodeClient,
+    transaction: &SignedTransaction,
+    wait: Duration,
+    mut heard: Option<ClientError>,
+) -> Result<End, ClientError> {
+    let start = Instant::now();
+    let mut delay = POLL_DELAY_FIRST;
+    let mut unknown_since: Option<Instant> = None;
+    loop {
+        match node.transaction_of(transaction).await {
+            Ok(Some(view)) => {
+                if let Some(receipt) = view.receipt {
+                    return Ok(End::Included(receipt));
+                }
+                (unknown_since, heard) = (None, None);
+            }
+            Ok(None) if unknown_since.get_or_insert_with(Instant::now).elapsed() > RESEND_DELAY => {
+                unknown_since = None;
+                match resend(node, transaction).await {
+                    Resent::Waits => heard = None,
+                    Resent::Ended(end) => return Ok(end),
+                    Resent::Heard(error) => heard = Some(error),
+                }
+            }
+            Ok(None) => {}
+            // The node may be restarting; the time limit decides.
+            Err(error) => heard = Some(error),
+        }
+        if start.elapsed() > wait {
+            return Err(match heard {
+                Some(cause) => unknown(transaction, cause),
+                None => ClientError::StillWaiting {
+                    hash: transaction.hash(),
+                    expires: transaction.transaction.expires,
+                    waited: start.elapsed(),
+                },
+            });
+        }
+        tokio::time::sleep(delay).await;
+        delay = (delay * 2).min(POLL_DELAY_MAX);
+    }
+}
+
+/// Hands the same bytes in again.
+pub(crate) async fn resend(node: &NodeClient, transaction: &SignedTransaction) -> Resent {
+    let error = match node.submit(transaction).await {
+        Ok(_) => return Resent::Waits,
+        Err(ClientError::OutcomeUnknown { cause, .. }) => *cause,
+        Err(error) => error,
+    };
+    let never = match error.rejection_code() {
+        Some(NONCE_USED) => End::Superseded,
+        Some(EXPIRED) => End::Expired,
+        // A transaction before it got lost too, and whoever waits for that one hands it in again; or one with its
+        // nonce waits, and inclusion decides between the two.
+        Some(NONCE_AHEAD) => return Resent::Waits,
+        _ if error.is_conflict() => return Resent::Waits,
+        _ => return Resent::Heard(error),
+    };
+    // Or that is so because it has happened.
+    let start = Instant::now();
+    loop {
+        match node.transaction_of(transaction).await {
+            Ok(Some(view)) => {
+                return match view.receipt {
+                    Some(receipt) => Resent::Ended(End::Included(receipt)),
+                    None => Resent::Waits,
+                };
+            }
+            Ok(None) if start.elapsed() > INDEX_DELAY => return Resent::Ended(never),
+            Ok(None) => tokio::time::sleep(POLL_DELAY_MAX).await,
+            Err(error) => return Resent::Heard(error),
+        }
+    }
+}
+
+/// It may still happen; `cause` is the last that was heard.
+pub(crate) fn unknown(transaction: &SignedTransaction, cause: ClientError) -> ClientError {
+    ClientError::OutcomeUnknown {
+        hash: transaction.hash(),
+        expires: transaction.transaction.expires,
+        cause: Box::new(cause),
+    }
+}
