@@ -73,6 +73,7 @@ pub fn genesis() -> Genesis {
             difficulty_windows: 4,
             reveal_blocks: 5,
             settlement_blocks: 2,
+            burn_per_year: Params::std().burn_per_year,
             ..Params::local()
         },
         accounts: (0..8)

@@ -11,50 +11,55 @@
 //! Persistence: none. The salt of a verdict is derived from the validator's key, the submission and the stage of its
 //! audit, and exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
 //!
-//! Verdicts are sent without waiting for their blocks; one that does not appear on chain within
-//! [`RESEND_BLOCKS`] is sent again.
+//! Failures: what cannot be examined, and what the ledger refuses, is passed over and named in the step's [`Progress`]; it
+//! stands in the way of nothing else. Verdicts are sent without waiting for their blocks; one that does not appear on chain
+//! within [`RESEND_BLOCKS`], or was refused, is sent again then. A fault is reported once in an epoch, whatever comes of it.
 //!
-//! Bounds: one step handles at most [`AUDITS_PER_STEP_MAX`] winners, so that a caller stays responsive.
+//! Bounds: a step waits for the node, and for a block's time at most for downloads and scoring, which go on beside it: see
+//! [`winners`] and [`weights`]. It sends at most [`AUDITS_PER_STEP_MAX`] verdicts, so that a caller stays responsive.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+mod phase;
+mod weights;
+mod winners;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use soma_client::{Account, ClientError, ModelFilter, NodeClient};
-use soma_model::{Directions, Model};
+use soma_model::{Directions, ScoreError};
 use soma_types::{
-    Address, ContentHash, Epoch, Height, ModelId, Salt, Seed, SubmissionId, TransactionKind,
-    api::{EpochView, SubmissionView},
+    Address, Commitment, Epoch, Height, ModelId, Salt, SubmissionId, TransactionKind,
+    api::{EpochView, Status},
     hash::domain_hash,
-    objects::{AuditFinding, AuditStage, Weights},
+    objects::{AuditFinding, AuditStage, ModelStatus},
     params::Params,
     transaction::Verdict,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     audit,
     download::DownloadError,
     experts::{ExpertError, Experts},
-    scoring_desk::{self, ScoringDesk},
+    scoring_desk::ScoringDesk,
 };
+use phase::{Patience, Phase};
+pub use weights::MODELS_EVERY_BLOCKS;
+use weights::Revealed;
+use winners::{Case, Due, Epochal, Tools, Winners};
 
-/// Most winners handled in one step.
+/// Most verdicts sent in one step.
 pub const AUDITS_PER_STEP_MAX: usize = 16;
 /// Blocks after which a verdict that is not on chain is sent again.
 pub const RESEND_BLOCKS: u64 = 12;
-/// Blocks between two looks at all models for weights revealed since.
-pub const MODELS_EVERY_BLOCKS: u64 = 12;
 
-/// Why a step could not be made. What is wrong with a submission or a model is no error but a finding.
+/// What could not be done. What is wrong with a submission or a model is no error but a finding.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// The node did not answer, or not as it should, or the ledger refused.
+    /// The node did not answer, or not as it should.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// A model that competed cannot be loaded, so nothing it competed for can be scored.
+    /// A model's weights cannot be used.
     #[error("model {model}: {error}")]
     Expert {
         /// The model.
@@ -62,6 +67,15 @@ pub enum AuditError {
         /// Why.
         #[source]
         error: ExpertError,
+    },
+    /// The ledger takes no report of a model.
+    #[error("the report of model {model} was refused: {error}")]
+    Report {
+        /// The model.
+        model: ModelId,
+        /// Why.
+        #[source]
+        error: ClientError,
     },
     /// A target's model has no weights for the audited epoch on chain.
     #[error("model {model} has no weights of epoch {epoch} on chain")]
@@ -71,13 +85,43 @@ pub enum AuditError {
         /// The epoch.
         epoch: Epoch,
     },
-    /// Scoring panicked, which is a bug.
-    #[error("scoring stopped unexpectedly: {0}")]
+    /// A winner's data could not be had.
+    #[error("submission {submission}: {error}")]
+    Data {
+        /// The winner.
+        submission: SubmissionId,
+        /// Why.
+        #[source]
+        error: DownloadError,
+    },
+    /// A winner cannot be scored here.
+    #[error("submission {submission}: {error}")]
+    Unscorable {
+        /// The winner.
+        submission: SubmissionId,
+        /// Why.
+        #[source]
+        error: ScoreError,
+    },
+    /// The ledger does not take a verdict.
+    #[error("the verdict on submission {submission} was refused: {error}")]
+    Verdict {
+        /// The winner.
+        submission: SubmissionId,
+        /// Why.
+        #[source]
+        error: ClientError,
+    },
+    /// What is found now is not what was committed to, so it cannot be revealed.
+    #[error("submission {0} is not what this validator committed to before")]
+    Changed(SubmissionId),
+    /// Something panicked, which is a bug.
+    #[error("work stopped unexpectedly: {0}")]
     Stopped(#[from] tokio::task::JoinError),
 }
 
 /// What one step did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Progress {
     /// Verdicts committed.
     pub committed: usize,
@@ -87,68 +131,8 @@ pub struct Progress {
     pub models_sound: Vec<ModelId>,
     /// Models whose newest revealed weights were reported.
     pub models_reported: Vec<ModelId>,
-}
-
-/// What an epoch's audits wait for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    /// The sample is known; verdicts are committed.
-    Sample,
-    /// So are the auditors of challenged winners.
-    Challenged,
-    /// Verdicts are revealed.
-    Reveal,
-    /// The winners that are heard are known; the committee commits to verdicts on them.
-    Hearing,
-    /// Those are revealed.
-    HearingReveal,
-}
-
-impl Phase {
-    /// The phase at `offset` blocks into an epoch.
-    const fn at(offset: u64, params: &Params) -> Self {
-        if offset < params.challenge_blocks() {
-            Self::Sample
-        } else if offset < params.audit_commit_blocks {
-            Self::Challenged
-        } else if offset < params.hearing_from() {
-            Self::Reveal
-        } else if offset < params.hearing_reveals_from() {
-            Self::Hearing
-        } else {
-            Self::HearingReveal
-        }
-    }
-
-    /// Whether verdicts of this stage are revealed, and no more committed to.
-    fn reveals(self, stage: AuditStage) -> bool {
-        self >= match stage {
-            AuditStage::Drawn => Self::Reveal,
-            AuditStage::Hearing => Self::HearingReveal,
-        }
-    }
-}
-
-/// A winner on which this validator has a vote.
-#[derive(Clone, Debug)]
-struct Case {
-    stage: AuditStage,
-    view: SubmissionView,
-}
-
-/// An epoch whose winners are audited.
-#[derive(Debug)]
-struct Audited {
-    epoch: Epoch,
-    seed: Seed,
-    directions: Arc<Directions>,
-    findings: BTreeMap<(SubmissionId, AuditStage), AuditFinding>,
-    /// The phase in which the node was last asked what is due.
-    asked_in: Option<Phase>,
-    /// What waits for this validator, as far as it asked.
-    due: VecDeque<Case>,
-    /// When a verdict was last sent that the node was not asked about since.
-    sent: Option<Height>,
+    /// What could not be done; all else was.
+    pub passed_over: Vec<AuditError>,
 }
 
 /// Audits under one validator's key.
@@ -157,28 +141,23 @@ pub struct Auditor {
     node: NodeClient,
     account: Account,
     params: Params,
-    desk: ScoringDesk,
-    experts: Experts,
-    audited: Option<Audited>,
-    /// When all models were last looked at.
-    models_seen: Option<Height>,
-    /// Weights files examined after their reveal.
-    examined: BTreeSet<ContentHash>,
+    tools: Tools,
+    winners: Option<Winners>,
+    revealed: Revealed,
 }
 
 impl Auditor {
     /// An auditor that signs as `account` and has winners scored at `desk`.
     #[must_use]
     pub fn new(account: Account, params: Params, experts: Experts, desk: ScoringDesk) -> Self {
+        let node = account.node().clone();
         Self {
-            node: account.node().clone(),
+            node: node.clone(),
             account,
             params,
-            desk,
-            experts,
-            audited: None,
-            models_seen: None,
-            examined: BTreeSet::new(),
+            tools: Tools { node, experts, desk },
+            winners: None,
+            revealed: Revealed::default(),
         }
     }
 
@@ -192,231 +171,251 @@ impl Auditor {
     /// step that failed is made good by the next.
     pub async fn run(mut self, mut observe: impl FnMut(Result<Progress, AuditError>)) -> Infallible {
         loop {
+            let next = Instant::now() + self.block_time();
             observe(self.step().await);
-            tokio::time::sleep(Duration::from_millis(self.params.block_time_ms)).await;
+            tokio::time::sleep_until(next).await;
         }
+    }
+
+    const fn block_time(&self) -> Duration {
+        Duration::from_millis(self.params.block_time_ms)
     }
 
     /// Does what is due now: see the module's head.
     ///
     /// # Errors
-    /// When it could not be done; the next step tries again.
+    /// When the node does not answer; the next step tries again.
     pub async fn step(&mut self) -> Result<Progress, AuditError> {
         let mut progress = Progress::default();
         let status = self.node.status().await?;
-        let due = |seen: Height| status.height >= seen.plus(MODELS_EVERY_BLOCKS);
-        if self.models_seen.is_none_or(due) {
-            self.examine_models(&mut progress).await?;
-            self.models_seen = Some(status.height);
-        }
-        if let Some(epoch) = status.epoch.minus(1) {
-            self.prepare(epoch).await?;
-            let offset = status.height.0.saturating_sub(status.epoch_first_height.0);
-            let phase = Phase::at(offset, &self.params);
-            self.ask(status.height, phase).await?;
-            self.audit_winners(status.height, phase, &mut progress).await?;
+        // Each alone: who cannot do the one does the other.
+        for done in [
+            self.audit_winners(&status, &mut progress).await,
+            self.examine_models(&status, &mut progress).await,
+        ] {
+            if let Err(error) = done {
+                progress.passed_over.push(error);
+            }
         }
         Ok(progress)
     }
 
     /// Examines weights that were revealed since the last step, and reports those that are not what the
     /// protocol promises.
-    async fn examine_models(&mut self, progress: &mut Progress) -> Result<(), AuditError> {
-        for view in self.node.models(&ModelFilter::default()).await? {
-            let Some(weights) = view.model.revealed.as_ref().or(view.model.weights.as_ref()) else {
-                continue;
-            };
-            if self.examined.contains(&weights.committed.hash) {
+    async fn examine_models(&mut self, status: &Status, progress: &mut Progress) -> Result<(), AuditError> {
+        let epoch = status.epoch;
+        if self.revealed.is_due(status.height) {
+            let mut models = Vec::new();
+            // The retired ones would be ever more.
+            for status in [ModelStatus::Active, ModelStatus::Created, ModelStatus::Stale] {
+                let filter = ModelFilter {
+                    status: Some(status),
+                    owner: None,
+                };
+                models.extend(self.node.models(&filter).await?);
+            }
+            let network = self.node.params().await?.architecture;
+            let models = models.iter().map(|view| &view.model);
+            self.revealed.list(status.height, epoch, models, network);
+        }
+        let patience = Patience::of(&self.params).weights;
+        self.revealed
+            .advance(epoch, &self.tools.experts, patience, &mut progress.passed_over);
+        progress.models_sound = self.revealed.newly_sound();
+        let reports = self.revealed.to_report(epoch);
+        let is_heard = !reports.is_empty() && self.has_seat().await?;
+        for (model, fault) in reports {
+            if !is_heard {
+                self.revealed.reported(model, epoch);
                 continue;
             }
-            match self.experts.load(weights).await {
-                Ok(_) => progress.models_sound.push(view.model.id),
-                Err(error) => {
-                    let report = TransactionKind::ReportModel {
-                        model: view.model.id,
-                        fault: error.fault(),
-                    };
-                    self.account.execute(report).await?;
-                    progress.models_reported.push(view.model.id);
+            match self
+                .account
+                .submit(TransactionKind::ReportModel { model, fault })
+                .await
+            {
+                Ok(_) => progress.models_reported.push(model),
+                Err(error) if error.rejection_code().is_some() => {
+                    progress.passed_over.push(AuditError::Report { model, error });
                 }
+                Err(error) => return Err(error.into()),
             }
-            self.examined.insert(weights.committed.hash);
+            self.revealed.reported(model, epoch);
         }
         Ok(())
     }
 
-    /// Makes ready to audit the winners of `epoch`.
+    /// Whether this validator's reports are heard in this epoch.
+    async fn has_seat(&self) -> Result<bool, ClientError> {
+        let me = self.address();
+        let validators = self.node.validators().await?;
+        let mine = validators.iter().find(|view| view.validator.address == me);
+        Ok(mine.is_some_and(|view| view.seat.is_some()))
+    }
+
+    /// Examines the last epoch's winners, and commits to verdicts on them or reveals those.
+    async fn audit_winners(&mut self, status: &Status, progress: &mut Progress) -> Result<(), AuditError> {
+        let Some(epoch) = status.epoch.minus(1) else {
+            return Ok(());
+        };
+        self.prepare(epoch).await?;
+        let offset = status.height.0.saturating_sub(status.epoch_first_height.0);
+        let phase = Phase::at(offset, &self.params);
+        // What is known to be due goes on while the node cannot say what else is.
+        let asked = self.ask(status.height, phase).await;
+        let (sound, until) = (self.revealed.sound(), Instant::now() + self.block_time());
+        if let Some(winners) = &mut self.winners {
+            let patience = Patience::of(&self.params);
+            winners
+                .advance(
+                    status.height,
+                    &self.tools,
+                    patience,
+                    &sound,
+                    until,
+                    &mut progress.passed_over,
+                )
+                .await;
+        }
+        self.send_verdicts(status.height, offset, progress).await?;
+        asked
+    }
+
+    /// Makes ready to audit the winners of `epoch`. What is still done for another is given up.
     async fn prepare(&mut self, epoch: Epoch) -> Result<(), AuditError> {
-        if self
-            .audited
-            .as_ref()
-            .is_some_and(|audited| audited.epoch == epoch)
-        {
+        let is_ready = |winners: &Winners| winners.epochal.epoch == epoch;
+        if self.winners.as_ref().is_some_and(is_ready) {
             return Ok(());
         }
         let EpochView { state, .. } = self.node.epoch(Some(epoch)).await?;
-        let directions = Arc::new(Directions::draw(&state.seed, &state.architecture));
-        self.audited = Some(Audited {
+        // Votes may have changed them at the boundary.
+        self.params = self.node.params().await?;
+        self.winners = Some(Winners::new(Epochal {
             epoch,
             seed: state.seed,
-            directions,
-            findings: BTreeMap::new(),
-            asked_in: None,
-            due: VecDeque::new(),
-            sent: None,
-        });
+            directions: Arc::new(Directions::draw(&state.seed, &state.architecture)),
+        }));
         Ok(())
     }
 
     /// Asks what is due: once in each phase, and again when a verdict had time to appear on chain.
     async fn ask(&mut self, height: Height, phase: Phase) -> Result<(), AuditError> {
         let me = self.address();
-        let Some(audited) = &mut self.audited else {
+        let Some(winners) = &mut self.winners else {
             return Ok(());
         };
-        let overdue = |sent: Height| height >= sent.plus(RESEND_BLOCKS);
-        let again = audited.due.is_empty() && audited.sent.is_some_and(overdue);
-        if audited.asked_in == Some(phase) && !again {
+        let is_overdue = |sent: Height| height >= sent.plus(RESEND_BLOCKS);
+        let again = winners
+            .jobs
+            .values()
+            .any(|job| job.sent.is_some_and(|(sent, _)| is_overdue(sent)));
+        if winners.asked_in == Some(phase) && !again {
             return Ok(());
         }
-        let winners = self.node.audits(&me).await?;
-        let cases = winners.into_iter().filter_map(|view| {
-            let stage = view.audit_stage?;
+        let views = self.node.audits(&me).await?;
+        for job in winners.jobs.values_mut() {
+            job.due = None;
+            job.sent = job.sent.filter(|(sent, _)| !is_overdue(*sent));
+        }
+        for view in views {
+            let Some(stage) = view.audit_stage else {
+                continue;
+            };
             let mut votes = view.audits.iter();
             let mine = votes.find(|audit| audit.auditor == me && audit.stage == stage);
-            let due = match mine.map(|audit| &audit.vote.revealed) {
-                None => !phase.reveals(stage),
-                Some(revealed) => phase.reveals(stage) && revealed.is_none(),
+            let due = match mine.map(|audit| &audit.vote) {
+                None => (!phase.reveals(stage)).then_some(Due::Commit),
+                Some(vote) => {
+                    let is_due = phase.reveals(stage) && vote.revealed.is_none();
+                    is_due.then_some(Due::Reveal(vote.commitment))
+                }
             };
-            due.then_some(Case { stage, view })
-        });
-        audited.due = cases.collect();
-        (audited.asked_in, audited.sent) = (Some(phase), None);
+            winners.note(view, stage, due);
+        }
+        winners.asked_in = Some(phase);
         Ok(())
     }
 
-    /// Commits to verdicts, or reveals them once the commit window is over.
-    async fn audit_winners(
+    /// Sends what is due of what was found.
+    async fn send_verdicts(
         &mut self,
         height: Height,
-        phase: Phase,
+        offset: u64,
         progress: &mut Progress,
     ) -> Result<(), AuditError> {
-        let me = self.address();
-        for _ in 0..AUDITS_PER_STEP_MAX {
-            let Some(case) = self
-                .audited
-                .as_ref()
-                .and_then(|audited| audited.due.front().cloned())
-            else {
-                break;
-            };
-            let submission = case.view.submission.id;
-            let AuditFinding { verdict, transcript } = self.finding(&case).await?;
-            let salt = self.salt(&submission, case.stage);
-            if phase.reveals(case.stage) {
-                let reveal = TransactionKind::RevealAudit {
+        let ready: Vec<(Case, Due, AuditFinding)> = self.winners.as_ref().map_or_else(Vec::new, |winners| {
+            let ready = winners.jobs.iter().filter_map(|(case, job)| {
+                let due = job.due?;
+                let finding = match due {
+                    Due::Commit => job.finding(phase::is_last_call(offset, case.1, &self.params)),
+                    Due::Reveal(_) => self.unscored(case, due).or_else(|| job.finding(false)),
+                };
+                Some((*case, due, finding?))
+            });
+            ready.take(AUDITS_PER_STEP_MAX).collect()
+        });
+        for (case, due, finding) in ready {
+            let (submission, stage) = case;
+            let AuditFinding { verdict, transcript } = finding;
+            let salt = self.salt(&submission, stage);
+            let commitment = self.commitment(&case, finding);
+            let kind = match due {
+                Due::Commit => TransactionKind::CommitAudit {
+                    submission,
+                    commitment,
+                },
+                Due::Reveal(committed) if committed == commitment => TransactionKind::RevealAudit {
                     submission,
                     salt,
                     verdict,
                     transcript,
-                };
-                self.account.submit(reveal).await?;
-                progress.revealed += 1;
-            } else {
-                let commitment = verdict.commitment(&me, &submission, &transcript, &salt);
-                self.account
-                    .submit(TransactionKind::CommitAudit {
-                        submission,
-                        commitment,
-                    })
-                    .await?;
-                progress.committed += 1;
+                },
+                Due::Reveal(_) => {
+                    progress.passed_over.push(AuditError::Changed(submission));
+                    self.sent(&case, height, due, finding);
+                    continue;
+                }
+            };
+            match (self.account.submit(kind).await, due) {
+                (Ok(_), Due::Commit) => progress.committed += 1,
+                (Ok(_), Due::Reveal(_)) => progress.revealed += 1,
+                (Err(error), _) if error.rejection_code().is_some() => {
+                    progress
+                        .passed_over
+                        .push(AuditError::Verdict { submission, error });
+                }
+                (Err(error), _) => return Err(error.into()),
             }
-            // Only now: what failed is tried again by the next step.
-            if let Some(audited) = &mut self.audited {
-                audited.due.pop_front();
-                audited.sent = Some(height);
-            }
+            self.sent(&case, height, due, finding);
         }
         Ok(())
     }
 
-    /// The finding on a winner; made once in each stage of its audit, since data that nobody could fetch may have
-    /// appeared. What was scored once is not scored again: the desk remembers.
-    async fn finding(&mut self, case: &Case) -> Result<AuditFinding, AuditError> {
-        let key = (case.view.submission.id, case.stage);
-        if let Some(finding) = self
-            .audited
-            .as_ref()
-            .and_then(|audited| audited.findings.get(&key))
-        {
-            return Ok(*finding);
+    /// Notes that nothing more is to be sent on a winner, until the node is asked again.
+    fn sent(&mut self, case: &Case, height: Height, due: Due, finding: AuditFinding) {
+        let jobs = self.winners.as_mut().map(|winners| &mut winners.jobs);
+        if let Some(job) = jobs.and_then(|jobs| jobs.get_mut(case)) {
+            job.settle(finding);
+            (job.due, job.sent) = (None, Some((height, due)));
         }
-        let finding = self.examine_winner(case).await?;
-        if let Some(audited) = &mut self.audited {
-            audited.findings.insert(key, finding);
-        }
-        Ok(finding)
     }
 
-    /// Downloads a winner's data and scores it.
-    async fn examine_winner(&mut self, Case { stage, view }: &Case) -> Result<AuditFinding, AuditError> {
-        let (Some(claim), Some(embedding), Some(audited)) =
-            (&view.submission.found, &view.embedding, &self.audited)
-        else {
-            return Ok(audit::without_score(Verdict::FalseScore));
-        };
-        let (epoch, seed, directions) = (audited.epoch, audited.seed, Arc::clone(&audited.directions));
-        let downloaded = self
-            .experts
-            .downloader()
-            .download(&claim.data_url, claim.data_hash, claim.data_size_bytes)
-            .await;
-        let data = match downloaded {
-            Ok(data) => data,
-            Err(DownloadError::Unavailable { .. }) => {
-                return Ok(audit::without_score(Verdict::DataUnavailable));
-            }
-            Err(DownloadError::Mismatch { .. }) => return Ok(audit::without_score(Verdict::HashMismatch)),
-        };
-        let target = self.node.target(&view.submission.target).await?.target;
-        let models = self.competitors(&target.models, epoch).await?;
-        let question = scoring_desk::Case {
-            seed,
-            directions,
-            data_hash: claim.data_hash,
-            data,
-            models,
-        };
-        // Data that cannot be scored at all was never scored by the submitter either.
-        Ok(match self.desk.contest(question).await? {
-            Ok(exact) => audit::finding(*stage, claim, embedding, &target.models, &exact),
-            Err(_) => audit::without_score(Verdict::FalseScore),
-        })
+    /// The finding without a score that this validator has committed to, if it is one: whatever is found by now, only that
+    /// can be revealed.
+    fn unscored(&self, case: &Case, due: Due) -> Option<AuditFinding> {
+        let verdicts = [
+            Verdict::DataUnavailable,
+            Verdict::HashMismatch,
+            Verdict::FalseScore,
+        ];
+        let mut findings = verdicts.into_iter().map(audit::without_score);
+        findings.find(|finding| due == Due::Reveal(self.commitment(case, *finding)))
     }
 
-    /// The models as they competed in `epoch`.
-    async fn competitors(
-        &mut self,
-        ids: &[ModelId],
-        epoch: Epoch,
-    ) -> Result<Vec<(ContentHash, Arc<Model>)>, AuditError> {
-        let mut models = Vec::with_capacity(ids.len());
-        for id in ids {
-            let view = self.node.model(id).await?;
-            let weights: &Weights = view
-                .model
-                .weights_in(epoch)
-                .ok_or(AuditError::NoWeights { model: *id, epoch })?;
-            let model = self
-                .experts
-                .load(weights)
-                .await
-                .map_err(|error| AuditError::Expert { model: *id, error })?;
-            models.push((weights.committed.hash, model));
-        }
-        Ok(models)
+    fn commitment(&self, (submission, stage): &Case, finding: AuditFinding) -> Commitment {
+        let AuditFinding { verdict, transcript } = finding;
+        let salt = self.salt(submission, *stage);
+        verdict.commitment(&self.address(), submission, &transcript, &salt)
     }
 
     /// Hides a verdict until it is revealed; only this validator's key can tell it.

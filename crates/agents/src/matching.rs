@@ -22,6 +22,8 @@ pub struct Hit {
 pub enum Miss {
     /// No target takes commits.
     NoTargets,
+    /// Each target that does has a model whose weights cannot be had or used.
+    NoModels,
     /// Outside the loss band with every target's models: noise or filler.
     LossBand,
     /// Too far from every target.

@@ -4,7 +4,8 @@
 //! Upon a document:
 //! - leave it if it is someone's already, as far as that is known before it is revealed;
 //! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
-//! - score it with every model that an open target has;
+//! - score it with every model that an open target has and that the node keeps or gets within [`BRINGING_MAX`]: a
+//!   target with another one is left to others, since auditors could not check a claim on it either;
 //! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
 //!   of like data do not all race for the closest;
 //! - hand the data to the node, commit, and reveal in a later block.
@@ -12,11 +13,7 @@
 //! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash
 //! between commit and reveal loses nothing.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    num::NonZeroUsize,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
 use soma_model::{BackendError, Directions, Fast as _, FastScore, Model, Sample, ScoreError, Scorer};
@@ -29,9 +26,12 @@ use soma_types::{
 };
 
 use crate::{
-    experts::{ExpertError, Experts},
+    experts::Experts,
     matching::{self, Hit, Miss, Scores},
 };
+
+/// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of that.
+pub const BRINGING_MAX: Duration = Duration::from_secs(10);
 
 /// Why a document could not be tried at all.
 #[derive(Debug, thiserror::Error)]
@@ -45,15 +45,6 @@ pub enum SubmitError {
     /// The document cannot be scored.
     #[error(transparent)]
     Score(#[from] ScoreError),
-    /// A model's weights are unusable, so the targets it was routed to cannot be scored.
-    #[error("model {model}: {error}")]
-    Expert {
-        /// The model.
-        model: ModelId,
-        /// Why.
-        #[source]
-        error: ExpertError,
-    },
     /// Scoring panicked, which is a bug.
     #[error("scoring stopped unexpectedly: {0}")]
     Stopped(#[from] tokio::task::JoinError),
@@ -79,8 +70,8 @@ type Models = BTreeMap<ModelId, Arc<Model>>;
 struct EpochFacts {
     seed: Seed,
     directions: Arc<Directions>,
-    /// Those met so far, with the weights they compete with.
-    models: Models,
+    /// Those met so far, with the weights they compete with; none where those cannot be had or used.
+    models: BTreeMap<ModelId, Option<Arc<Model>>>,
 }
 
 /// Submits documents under one key.
@@ -140,9 +131,16 @@ impl Submitter {
             Err(error @ ClientError::DataKnown { .. }) => return Ok(Attempt::Known(error.to_string())),
             Err(error) => return Err(error.into()),
         }
-        let targets = self.open_targets().await?;
+        let mut targets = self.open_targets().await?;
+        if targets.is_empty() {
+            return Ok(Attempt::Missed(Miss::NoTargets));
+        }
+        let (usable, _) = self.models(&targets).await?;
+        targets.retain(|view| view.target.models.iter().all(|model| usable.contains_key(model)));
+        if targets.is_empty() {
+            return Ok(Attempt::Missed(Miss::NoModels));
+        }
         if let Some(sample) = self.prefilter
-            && !targets.is_empty()
             && !self.may_hit(sample, data, &targets).await?
         {
             return Ok(Attempt::Missed(Miss::Unlikely));
@@ -168,10 +166,10 @@ impl Submitter {
         Ok(targets)
     }
 
-    /// Scores `data` with every model of `targets`.
+    /// Scores `data` with every model of `targets` that can be used.
     ///
     /// # Errors
-    /// When a model is unusable or the data cannot be scored.
+    /// When the node does not answer or the data cannot be scored.
     pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
         let (models, directions) = self.models(targets).await?;
         let (scorer, data) = (self.scorer, data.to_vec());
@@ -192,20 +190,29 @@ impl Submitter {
         Ok(matching::may_hit(&estimates, targets))
     }
 
-    /// The models of `targets` that have weights, and the epoch's directions.
+    /// The models of `targets` that can be used, and the epoch's directions.
     async fn models(&mut self, targets: &[TargetView]) -> Result<(Models, Arc<Directions>), SubmitError> {
         let mut facts = self.facts().await?;
         let mut models = BTreeMap::new();
+        let epoch = Duration::from_millis(self.params.epoch_blocks.saturating_mul(self.params.block_time_ms));
+        let patience = BRINGING_MAX.min(epoch / 8);
         for id in targets.iter().flat_map(|view| &view.target.models) {
-            if let Entry::Vacant(place) = facts.models.entry(*id) {
+            if !facts.models.contains_key(id) {
                 let view = self.node().model(id).await?;
-                let Some(weights) = &view.model.weights else {
-                    continue;
+                let usable = match &view.model.weights {
+                    Some(weights) => match self.experts.obtain(weights, patience).await {
+                        Ok(model) => Some(model),
+                        // It is the node that failed: the next document asks it again.
+                        Err(error) if error.fault().is_none() => continue,
+                        Err(_) => None,
+                    },
+                    None => None,
                 };
-                let model = self.experts.load(weights).await;
-                place.insert(model.map_err(|error| SubmitError::Expert { model: *id, error })?);
+                facts.models.insert(*id, usable);
             }
-            models.insert(*id, Arc::clone(&facts.models[id]));
+            if let Some(Some(model)) = facts.models.get(id) {
+                models.insert(*id, Arc::clone(model));
+            }
         }
         let directions = Arc::clone(&facts.directions);
         self.epoch = Some(facts);

@@ -5,13 +5,16 @@
 //!   a competitor's, or none);
 //! - train for the configured steps or time, elsewhere than on the async threads;
 //! - embed a sample of the text: where the model will be routed to;
-//! - commit in this epoch, reveal in the next.
+//! - commit in this epoch, reveal in the next; but first reveal what a round that was interrupted has committed.
+//!
+//! Failures: a node that does not answer is asked again for as long as the reveal may take: what is not revealed costs a
+//! share of the stake.
 //!
 //! Persistence: the client's journal holds key and embedding between commit and reveal.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use soma_client::{Account, ClientError};
@@ -22,6 +25,8 @@ use soma_types::{Embedding, Epoch, ModelId};
 
 /// Chunks over which a specialization embedding is taken.
 pub const EMBED_CHUNKS: usize = 256;
+/// Until a node that did not answer is asked again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
@@ -106,11 +111,10 @@ impl Trainer {
     }
 
     /// Commits to the weights in this epoch and reveals them in the next: the epoch from which they
-    /// compete. Does nothing without weights.
+    /// compete. Does nothing without weights. Each of its waits for an epoch takes `epoch_timeout` at most.
     ///
     /// # Errors
-    /// When the weights are unusable, the node does not answer, or the ledger refuses. After a crash,
-    /// [`Account::pending_models`] knows what is still to be revealed.
+    /// When the weights are unusable, the node does not answer, or the ledger refuses.
     pub async fn publish(&self, epoch_timeout: Duration) -> Result<Option<Epoch>, RoundError> {
         let Some(weights) = self.weights.clone() else {
             return Ok(None);
@@ -121,16 +125,47 @@ impl Trainer {
             specialization(&Model::from_bytes(&embedded, &architecture)?, &text)
         })
         .await??;
+        self.reveal_interrupted(epoch_timeout).await?;
         let committed = self
             .account
             .commit_model(self.model, weights.to_vec(), Some(embedding))
             .await?;
-        self.account
-            .node()
-            .wait_for_epoch(committed.reveal_in, epoch_timeout)
-            .await?;
-        self.account.reveal_model(self.model, None).await?;
+        self.reveal(committed.reveal_in, epoch_timeout).await?;
         Ok(Some(committed.reveal_in.next()))
+    }
+
+    /// Reveals what an interrupted round has committed: until then nothing else can be.
+    async fn reveal_interrupted(&self, epoch_timeout: Duration) -> Result<(), RoundError> {
+        for due in self.account.pending_models().await? {
+            if due.pending.model == self.model {
+                match self.reveal(due.reveal_in, epoch_timeout).await {
+                    // Too late, or without an embedding: it lapses, and the next commit is taken after that.
+                    Err(error) if error.rejection_code().is_none() => return Err(error.into()),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the epoch `reveal_in`, and reveals.
+    async fn reveal(&self, reveal_in: Epoch, epoch_timeout: Duration) -> Result<(), ClientError> {
+        let start = Instant::now();
+        loop {
+            let left = epoch_timeout.saturating_sub(start.elapsed());
+            let revealed = match self.account.node().wait_for_epoch(reveal_in, left).await {
+                Ok(_) => self.account.reveal_model(self.model, None).await,
+                Err(error) => Err(error),
+            };
+            match revealed {
+                Err(ClientError::Unreachable { .. } | ClientError::TimedOut { .. })
+                    if start.elapsed() < epoch_timeout =>
+                {
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                revealed => return revealed.map(|_| ()),
+            }
+        }
     }
 }
 

@@ -40,6 +40,8 @@ use crate::flows::verified;
 pub const LOCAL_URL: &str = "http://127.0.0.1:9000";
 /// Most items that the methods returning whole lists collect.
 pub const LIST_ITEMS_MAX: usize = 100_000;
+/// Most pages that they ask for.
+const LIST_PAGES_MAX: usize = 10_000;
 
 const RETRY_DELAY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_DELAY_MAX: Duration = Duration::from_secs(2);
@@ -591,20 +593,21 @@ impl NodeClient {
     async fn list<T: DeserializeOwned>(&self, path: &str, query: &Query) -> Result<Vec<T>, ClientError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
-        loop {
+        // A page may be empty and not the last: the node looks at a bounded number of places for each.
+        for _ in 0..LIST_PAGES_MAX {
             let page: Page<T> = self
                 .page(path, query.clone(), cursor.as_deref(), PAGE_ITEMS_MAX)
                 .await?;
-            let is_empty = page.items.is_empty();
             items.extend(page.items);
             match page.next {
-                // An empty page or a cursor that stands still would go on for ever.
-                Some(next) if !is_empty && cursor.as_ref() != Some(&next) && items.len() < LIST_ITEMS_MAX => {
+                // A cursor that stands still would go on for ever.
+                Some(next) if cursor.as_ref() != Some(&next) && items.len() < LIST_ITEMS_MAX => {
                     cursor = Some(next);
                 }
-                _ => return Ok(items),
+                _ => break,
             }
         }
+        Ok(items)
     }
 
     async fn get_bytes(&self, path: &str, limit_bytes: u64) -> Result<Vec<u8>, ClientError> {

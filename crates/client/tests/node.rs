@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{Answer, Ledger, missing, ok, options, problem, serve, status};
 use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
-use soma_types::api::{EventView, Page, ValidatorView};
+use soma_types::api::{EventView, ModelView, Page, ValidatorView};
 use soma_types::event::Event;
 use soma_types::objects::ModelStatus;
 use soma_types::{Address, ContentHash, Epoch, Height, ModelId, Shannons, TransactionHash};
@@ -39,7 +39,7 @@ async fn answers_decode() {
 #[tokio::test]
 async fn filters_become_queries_and_lists_are_read_to_their_end() {
     let node = node(|request| match request.path.as_str() {
-        "/v1/validators?limit=1000" => ok(&Page::<ValidatorView> {
+        path if path.starts_with("/v1/validators?limit=1000") => ok(&Page::<ValidatorView> {
             items: vec![],
             next: Some("would go on for ever".into()),
         }),
@@ -70,6 +70,11 @@ async fn pages_join_up() {
     let node = node(move |request| match request.path.as_str() {
         "/v1/models?limit=1000" => ok(&Page {
             items: vec![view(1), view(2)],
+            next: Some("2000".into()),
+        }),
+        // The node looks at so many places, and none of them may be one that was asked for.
+        "/v1/models?limit=1000&cursor=2000" => ok(&Page::<ModelView> {
+            items: vec![],
             next: Some("x/ y".into()),
         }),
         "/v1/models?limit=1000&cursor=x%2F+y" => ok(&Page {

@@ -3,6 +3,8 @@
 //! Each returns `Ok(None)` where there is nothing under the name given, and [`Error::Missing`] where the
 //! state has not loaded what is needed: load and call again.
 
+use std::collections::BTreeSet;
+
 use soma_types::{
     Address, ContentHash, Embedding, Epoch, ModelId, Shannons, SubmissionId, TargetId,
     objects::{
@@ -285,6 +287,29 @@ pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
         }
     }
     Ok(open)
+}
+
+/// The models that the targets at positions `start..end` of an epoch's list name. The list's length is the epoch's
+/// `targets_opened`.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn models_named(state: &mut dyn State, epoch: Epoch, start: u64, end: u64) -> Read<BTreeSet<ModelId>> {
+    let keys: Vec<Vec<u8>> = (start..end)
+        .map(|index| tables::TARGET_AT.key(&(epoch, index)))
+        .collect();
+    state.prefetch(&keys)?;
+    let mut ids = Vec::new();
+    for index in start..end {
+        ids.push(read(tables::TARGET_AT.expect(state, &(epoch, index)))?);
+    }
+    let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::TARGETS.key(id)).collect();
+    state.prefetch(&keys)?;
+    let mut models = BTreeSet::new();
+    for id in ids {
+        models.extend(read(tables::TARGETS.expect(state, &id))?.models);
+    }
+    Ok(models)
 }
 
 /// The winners of the last epoch at positions `start..end` of its list that are in this one's sample and on which

@@ -3,13 +3,19 @@
 //!
 //! Upon a finalized block: weights that it commits to and data that it reveals are fetched from their
 //! owners' hosts, which may go down from then on.
-//! Upon an epoch's first block: content that is older than the epoch before, and that no model and no winner
-//! under audit names, is removed.
+//! Upon an epoch's first block: what is needed is marked as used, and content that was not used since the epoch before
+//! began is removed.
 //!
-//! Persistence: none. The ledger says what is needed; a file's time says how old it is.
+//! **What is needed.** What a model competes with, or will; data of winners; and the weights of every model that a target
+//! names, whatever became of the model since: an owner who could have weights removed could have claims stand
+//! unaudited. Needed is what this epoch and the last one name, which is audited now, and by its mark it stays for another: three in
+//! all. Not the weights of a model that has gone stale: rent was paid until then.
+//!
+//! Persistence: a file's time is its mark. All else the ledger says.
 //! Failures: a host that does not answer is tried [`TRIES`] times. What is missing then, or was in blocks
 //! this node fell behind on, is fetched when somebody asks for it.
-//! Bounds: [`FETCHES_MAX`] downloads at a time, [`WAITING_MAX`] more waiting; beyond that they are left out.
+//! Bounds: [`WEIGHTS_FETCHES_MAX`] and [`DATA_FETCHES_MAX`] downloads at a time, [`WAITING_MAX`] of each waiting; beyond that
+//! they are left out. Hosts that trickle are cut off, and data, which is short, waits for no weights.
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +26,9 @@ use std::{
 use soma_blobs::{Expected, Fetcher, Location, Store};
 use soma_ledger::{Error, view};
 use soma_types::{
-    ContentHash, Epoch, SignedTransaction, TransactionKind, Url, genesis::Genesis, objects::EpochState,
+    ContentHash, Epoch, SignedTransaction, TransactionKind, Url,
+    genesis::Genesis,
+    objects::{EpochState, ModelStatus},
 };
 use tokio::{
     sync::{Semaphore, broadcast::error::RecvError, watch},
@@ -30,14 +38,20 @@ use tracing::{info, warn};
 
 use crate::{index::Record, query::Query, runtime::Runtime};
 
-/// Downloads at a time.
-const FETCHES_MAX: usize = 4;
-/// Downloads under way and waiting.
+/// Downloads of weights at a time.
+const WEIGHTS_FETCHES_MAX: usize = 4;
+/// Downloads of data at a time.
+const DATA_FETCHES_MAX: usize = 16;
+/// How long data, which is a megabyte or so, may take to arrive.
+const DATA_FETCH_MAX: Duration = Duration::from_secs(30);
+/// Downloads of a kind under way and waiting.
 const WAITING_MAX: usize = 1_024;
 /// Tries for each.
 const TRIES: u32 = 3;
 /// Between the first and the second; doubled for the next.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Targets read in one view: blocks wait meanwhile.
+const TARGETS_AT_ONCE: usize = 256;
 
 /// Keeps `store` in step with the ledger until `stopped` turns true.
 pub async fn run<E: Runtime>(
@@ -47,13 +61,14 @@ pub async fn run<E: Runtime>(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut records = query.index().subscribe();
-    let mut fetches = JoinSet::new();
-    let permits = Arc::new(Semaphore::new(FETCHES_MAX));
+    let mut weights = Lane::new(WEIGHTS_FETCHES_MAX, Duration::MAX);
+    let mut data = Lane::new(DATA_FETCHES_MAX, DATA_FETCH_MAX);
     let mut last_epoch = None;
     loop {
         let record = tokio::select! {
             record = records.recv() => record,
-            Some(_) = fetches.join_next() => continue,
+            Some(_) = weights.fetches.join_next() => continue,
+            Some(_) = data.fetches.join_next() => continue,
             // An error means that whoever could stop us is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
@@ -62,14 +77,13 @@ pub async fn run<E: Runtime>(
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
-        for (url, expected) in named_in(&query, &record).await {
-            if fetches.len() < WAITING_MAX && !store.contains(&expected.hash) {
-                let (permits, fetcher, store) = (permits.clone(), fetcher.clone(), store.clone());
-                fetches.spawn(async move {
-                    // Never closed.
-                    let _permit = permits.acquire().await;
-                    fetch(&fetcher, &store, &url, expected).await;
-                });
+        for named in named_in(&query, &record).await {
+            if !store.contains(&named.expected.hash) {
+                let lane = match named.content {
+                    Content::Weights => &mut weights,
+                    Content::Data => &mut data,
+                };
+                lane.take(&fetcher, &store, named);
             }
         }
         if last_epoch.replace(record.epoch) != Some(record.epoch)
@@ -80,25 +94,77 @@ pub async fn run<E: Runtime>(
     }
 }
 
+/// What content is.
+#[derive(Clone, Copy)]
+enum Content {
+    Weights,
+    Data,
+}
+
+/// Content that its owner hosts.
+struct Named {
+    content: Content,
+    url: Url,
+    expected: Expected,
+}
+
+/// Downloads that take turns.
+struct Lane {
+    permits: Arc<Semaphore>,
+    patience: Duration,
+    fetches: JoinSet<()>,
+}
+
+impl Lane {
+    fn new(at_once: usize, patience: Duration) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(at_once)),
+            patience,
+            fetches: JoinSet::new(),
+        }
+    }
+
+    /// Downloads what is `named` when its turn comes, unless too many wait.
+    fn take(&mut self, fetcher: &Fetcher, store: &Store, named: Named) {
+        if self.fetches.len() >= WAITING_MAX {
+            return;
+        }
+        let (permits, patience) = (self.permits.clone(), self.patience);
+        let (fetcher, store) = (fetcher.clone(), store.clone());
+        self.fetches.spawn(async move {
+            // Never closed.
+            let _permit = permits.acquire().await;
+            fetch(&fetcher, &store, &named, patience).await;
+        });
+    }
+}
+
 /// The content that a transaction obliges validators to keep, where its owner hosts it.
-fn named(kind: &TransactionKind) -> Option<(&Url, Expected)> {
-    match kind {
+fn named(kind: &TransactionKind) -> Option<Named> {
+    let (content, url, hash, size_bytes) = match kind {
         TransactionKind::CommitModel {
             url,
             size_bytes,
             hash,
             ..
-        } => Some((url, (*hash, *size_bytes))),
-        TransactionKind::RevealSubmission { reveal, .. } => {
-            Some((&reveal.data_url, (reveal.data_hash, reveal.data_size_bytes)))
-        }
-        _ => None,
-    }
-    .map(|(url, (hash, size_bytes))| (url, Expected { hash, size_bytes }))
+        } => (Content::Weights, url, *hash, *size_bytes),
+        TransactionKind::RevealSubmission { reveal, .. } => (
+            Content::Data,
+            &reveal.data_url,
+            reveal.data_hash,
+            reveal.data_size_bytes,
+        ),
+        _ => return None,
+    };
+    Some(Named {
+        content,
+        url: url.clone(),
+        expected: Expected { hash, size_bytes },
+    })
 }
 
 /// What the applied transactions of a block name.
-async fn named_in<E: Runtime>(query: &Query<E>, record: &Record) -> Vec<(Url, Expected)> {
+async fn named_in<E: Runtime>(query: &Query<E>, record: &Record) -> Vec<Named> {
     if record.receipts.is_empty() {
         return Vec::new();
     }
@@ -109,19 +175,21 @@ async fn named_in<E: Runtime>(query: &Query<E>, record: &Record) -> Vec<(Url, Ex
     applied
         .filter(|(_, receipt)| receipt.applied())
         .filter_map(|(encoded, _)| borsh::from_slice::<SignedTransaction>(encoded).ok())
-        .filter_map(|signed| named(&signed.transaction.kind).map(|(url, expected)| (url.clone(), expected)))
+        .filter_map(|signed| named(&signed.transaction.kind))
         .collect()
 }
 
-async fn fetch(fetcher: &Fetcher, store: &Store, url: &Url, expected: Expected) {
+async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Duration) {
+    let Named { url, expected, .. } = named;
     let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
         return;
     };
     let mut pause = RETRY_AFTER;
     for tried in 1..=TRIES {
-        match fetcher.fetch_into(&address, expected, store).await {
-            Ok(()) => return,
-            Err(error) => warn!(%url, tried, %error, "content was not fetched"),
+        match tokio::time::timeout(patience, fetcher.fetch_into(&address, *expected, store)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => warn!(%url, tried, %error, "content was not fetched"),
+            Err(_) => warn!(%url, tried, "content did not come in time"),
         }
         if tried < TRIES {
             tokio::time::sleep(pause).await;
@@ -145,17 +213,18 @@ async fn sweep<E: Runtime>(query: &Query<E>, store: &Store) -> Result<(), Error>
     let needed = needed(query, &now).await?;
     let store = store.clone();
     let swept = tokio::task::spawn_blocking(move || {
-        let unneeded = store.hashes().into_iter().filter(|hash| !needed.contains(hash));
-        let removed = unneeded.map(|hash| store.remove_older(&hash, old));
-        removed
-            .filter(|removed| match removed {
-                Ok(removed) => *removed,
-                Err(error) => {
-                    warn!(%error, "content was not removed");
-                    false
-                }
+        let removed = store.hashes().into_iter().filter(|hash| {
+            let kept = if needed.contains(hash) {
+                store.touch(hash).map(|_| false)
+            } else {
+                store.remove_older(hash, old)
+            };
+            kept.unwrap_or_else(|error| {
+                warn!(%error, "content was neither kept nor removed");
+                false
             })
-            .count()
+        });
+        removed.count()
     });
     if let Ok(removed) = swept.await {
         info!(removed, epoch = %now.epoch, "swept the content store");
@@ -163,7 +232,7 @@ async fn sweep<E: Runtime>(query: &Query<E>, store: &Store) -> Result<(), Error>
     Ok(())
 }
 
-/// The content that models and winners under audit name, and the genesis weights.
+/// The content that competition and audits need now, and the genesis weights.
 async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeSet<ContentHash>, Error> {
     let Genesis { weights, .. } = query.genesis();
     let mut needed: BTreeSet<_> = weights.iter().map(|weights| weights.hash).collect();
@@ -174,18 +243,42 @@ async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeS
             None => Ok(None),
         });
         if let Some(model) = model.await? {
-            let revealed = [model.weights, model.previous, model.revealed];
-            needed.extend(revealed.into_iter().flatten().map(|one| one.committed.hash));
+            // Those that the targets of this epoch name are among the active ones.
+            let competing = model.weights.filter(|_| model.status == ModelStatus::Active);
+            let revealed = competing.into_iter().chain(model.revealed);
+            needed.extend(revealed.map(|weights| weights.committed.hash));
             needed.extend(model.committed.map(|committed| committed.hash));
         }
     }
-    for ago in 0..=2 {
-        let Some(epoch) = now.epoch.minus(ago) else {
-            break;
-        };
-        needed.extend(winners_data(query, epoch).await?);
+    needed.extend(winners_data(query, now.epoch).await?);
+    if let Some(closed) = now.epoch.minus(1) {
+        needed.extend(winners_data(query, closed).await?);
+        needed.extend(weights_named(query, closed).await?);
     }
     Ok(needed)
+}
+
+/// The weights of the models that a closed epoch's targets name, of which some may have retired or have others by now.
+async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, Error> {
+    let record = query.view(|state| view::epoch_record(state, epoch)).await?;
+    let targets = record.map_or(0, |record| record.state.targets_opened);
+    let mut models = BTreeSet::new();
+    for start in (0..targets).step_by(TARGETS_AT_ONCE) {
+        let end = targets.min(start + TARGETS_AT_ONCE as u64);
+        models.extend(
+            query
+                .view(|state| view::models_named(state, epoch, start, end))
+                .await?,
+        );
+    }
+    let mut hashes = Vec::new();
+    for id in models {
+        if let Some(model) = query.view(|state| view::model(state, id)).await? {
+            let weights = model.weights.into_iter().chain(model.previous);
+            hashes.extend(weights.map(|weights| weights.committed.hash));
+        }
+    }
+    Ok(hashes)
 }
 
 /// The data of an epoch's winners.

@@ -219,6 +219,8 @@ impl Params {
             epoch_blocks: 80,
             // 20-second epochs.
             epochs_per_year: 1_576_800,
+            // A burn target would make a network that hardly anyone uses dearer with every epoch.
+            burn_per_year: BasisPoints::default(),
             unbonding_epochs: 1,
             refresh_epochs: 20,
             open_targets: 16,

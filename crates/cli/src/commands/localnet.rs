@@ -1,7 +1,7 @@
 //! `soma localnet`: a network in this process that keeps running, with auditors for every validator.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     convert::Infallible,
     fs,
     io::{self, IsTerminal as _},
@@ -175,10 +175,14 @@ async fn operate(
         error = failure(network) => return Err(error),
         () = interrupt.wait() => return Ok(()),
     }
-    let errors = Errors::default();
+    let told = Told::default();
     // They end when this function returns.
     let _auditors = auditors::start(network, &nodes, directory, move |index, step| {
-        tell_once(printer, &errors, index, step.err());
+        let troubles = match step {
+            Ok(progress) => progress.passed_over,
+            Err(error) => vec![error],
+        };
+        tell_once(printer, &told, index, &troubles);
     })?;
     announce(printer, network, &nodes, directory)?;
     let query = network.queries()[0].clone();
@@ -264,18 +268,22 @@ fn show_line(line: &ProgressBar, status: &Status) {
     line.tick();
 }
 
-/// The last error of each auditor, so that a lasting one is told once.
-type Errors = Arc<Mutex<BTreeMap<usize, String>>>;
+/// What was told of each auditor, so that what lasts is told once.
+type Told = Arc<Mutex<BTreeSet<(usize, String)>>>;
 
-/// Tells of an auditor's error unless its last step failed in the same way. The next step tries again.
-fn tell_once(printer: Printer, errors: &Errors, index: usize, error: Option<AuditError>) {
-    let error = error.map(|error| error.to_string());
-    let mut errors = errors.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = match &error {
-        Some(error) => errors.insert(index, error.clone()),
-        None => errors.remove(&index),
-    };
-    if let Some(error) = error.filter(|error| before.as_ref() != Some(error)) {
-        printer.note(format!("auditor of validator {index}: {error}"));
+/// Past that much it is told again.
+const TOLD_MAX: usize = 1_000;
+
+/// Tells of an auditor's troubles that were not told of before. Its next step tries again.
+fn tell_once(printer: Printer, told: &Told, index: usize, troubles: &[AuditError]) {
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    for trouble in troubles {
+        let trouble = trouble.to_string();
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        if told.insert((index, trouble.clone())) {
+            printer.note(format!("auditor of validator {index}: {trouble}"));
+        }
     }
 }

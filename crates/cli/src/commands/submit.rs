@@ -168,6 +168,7 @@ impl Session<'_> {
                 self.output.missed += 1;
                 let why = match miss {
                     Miss::NoTargets => "missed: no target is open",
+                    Miss::NoModels => "missed: no open target's models can be used",
                     Miss::LossBand => "missed: its loss is outside the band of text",
                     Miss::TooFar => "missed: too far from every target",
                     Miss::Unlikely => "missed: estimated to be too far from every target",

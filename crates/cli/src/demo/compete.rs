@@ -190,6 +190,9 @@ impl Competition {
                     for model in progress.models_sound {
                         *notes.sound.entry(model).or_default() += 1;
                     }
+                    if let Some(error) = progress.passed_over.last() {
+                        notes.last_error = Some(error.to_string());
+                    }
                 }
                 // The next step tries again; what stays undone shows in the report.
                 Err(error) => notes.last_error = Some(error.to_string()),

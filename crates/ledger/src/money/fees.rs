@@ -3,6 +3,10 @@
 //! fee = m * (base + per_byte * length), rounded up. At an epoch's end the fees collected are burned up
 //! to the epoch's burn target and the rest recycled; m moves by at most an eighth toward collecting the
 //! target. The price of an account is collected and burned like a fee.
+//!
+//! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
+//! rises while they are more than half full, and else goes back to one. So what a transaction costs on a quiet localnet
+//! does not depend on how long it has been running.
 
 use soma_types::{Shannons, objects::EpochState, params::Params, transaction::BASIS_POINTS_ONE};
 
@@ -10,6 +14,7 @@ use crate::{
     error::{OrBroken, Stop},
     ledger::Ledger,
     money::bank::Bucket,
+    stake::staking::RELEASES_PER_BLOCK,
 };
 
 /// m = 1.
@@ -27,12 +32,27 @@ pub(crate) fn fee(params: &Params, now: &EpochState, size_bytes: u64) -> Shannon
     Shannons(u64::try_from(fee).unwrap_or(u64::MAX))
 }
 
-/// The next epoch's multiplier, after `fees` were collected where `target` was wanted.
-fn next_multiplier(multiplier_q16: u64, fees: Shannons, target: Shannons) -> u64 {
+/// Whether an epoch's blocks were more than half full, by the number of their transactions: one that can be released
+/// from in full can hold no more.
+fn was_full(closed: &EpochState) -> bool {
+    let room = u128::from(closed.length_blocks) * RELEASES_PER_BLOCK as u128;
+    2 * u128::from(closed.transactions) > room
+}
+
+/// The multiplier after the epoch `closed`, in which `target` in fees was wanted.
+fn next_multiplier(closed: &EpochState, target: Shannons) -> u64 {
+    let multiplier_q16 = closed.fee_multiplier_q16;
     let eighth = multiplier_q16 / 8;
     let (low, high) = (multiplier_q16 - eighth, multiplier_q16 + eighth);
-    let wanted = (u128::from(multiplier_q16) * u128::from(target.0)).checked_div(u128::from(fees.0));
-    let wanted = wanted.map_or(high, |wanted| u64::try_from(wanted).unwrap_or(u64::MAX));
+    let toward_target = |target: u128| {
+        let wanted = (u128::from(multiplier_q16) * target).checked_div(u128::from(closed.fees.0));
+        wanted.map_or(high, |wanted| u64::try_from(wanted).unwrap_or(u64::MAX))
+    };
+    let wanted = match target {
+        Shannons::ZERO if was_full(closed) => high,
+        Shannons::ZERO => MULTIPLIER_ONE_Q16,
+        Shannons(target) => toward_target(u128::from(target)),
+    };
     wanted
         .clamp(low, high)
         .clamp(MULTIPLIER_MIN_Q16, MULTIPLIER_MAX_Q16)
@@ -60,11 +80,7 @@ impl Ledger<'_> {
             .or_broken("fees went below zero")?;
         self.shift(Bucket::Fees, Bucket::Burned, burned)?;
         self.shift(Bucket::Fees, Bucket::RewardPool, recycled)?;
-        Ok((
-            burned,
-            recycled,
-            next_multiplier(closed.fee_multiplier_q16, closed.fees, target),
-        ))
+        Ok((burned, recycled, next_multiplier(closed, target)))
     }
 }
 
@@ -72,30 +88,51 @@ impl Ledger<'_> {
 mod tests {
     use super::*;
 
+    /// What follows an epoch with this multiplier, in which `fees` were collected.
+    fn after(multiplier_q16: u64, fees: u64, target: u64) -> u64 {
+        let closed = EpochState {
+            fee_multiplier_q16: multiplier_q16,
+            fees: Shannons(fees),
+            ..crate::genesis::tests::epoch_state()
+        };
+        next_multiplier(&closed, Shannons(target))
+    }
+
     #[test]
     fn the_multiplier_moves_toward_the_target() {
         let one = MULTIPLIER_ONE_Q16;
-        assert_eq!(next_multiplier(one, Shannons(100), Shannons(100)), one);
-        assert_eq!(next_multiplier(one, Shannons(0), Shannons(100)), one + one / 8);
-        assert_eq!(next_multiplier(one, Shannons(1), Shannons(100)), one + one / 8);
-        assert_eq!(
-            next_multiplier(one, Shannons(1_000), Shannons(100)),
-            one - one / 8
-        );
-        assert_eq!(
-            next_multiplier(one, Shannons(1_000), Shannons(1_050)),
-            one * 105 / 100
-        );
-        assert_eq!(
-            next_multiplier(MULTIPLIER_MIN_Q16, Shannons(1_000), Shannons(1)),
-            MULTIPLIER_MIN_Q16
-        );
-        assert_eq!(
-            next_multiplier(MULTIPLIER_MAX_Q16, Shannons(0), Shannons(1)),
-            MULTIPLIER_MAX_Q16
-        );
+        assert_eq!(after(one, 100, 100), one);
+        assert_eq!(after(one, 0, 100), one + one / 8);
+        assert_eq!(after(one, 1, 100), one + one / 8);
+        assert_eq!(after(one, 1_000, 100), one - one / 8);
+        assert_eq!(after(one, 1_000, 1_050), one * 105 / 100);
+        assert_eq!(after(MULTIPLIER_MIN_Q16, 1_000, 1), MULTIPLIER_MIN_Q16);
+        assert_eq!(after(MULTIPLIER_MAX_Q16, 0, 1), MULTIPLIER_MAX_Q16);
         // It leaves the lower bound again.
-        assert!(next_multiplier(MULTIPLIER_MIN_Q16, Shannons(1), Shannons(100)) > MULTIPLIER_MIN_Q16);
+        assert!(after(MULTIPLIER_MIN_Q16, 1, 100) > MULTIPLIER_MIN_Q16);
+    }
+
+    #[test]
+    fn without_a_target_fees_rise_only_while_blocks_are_full() {
+        let one = MULTIPLIER_ONE_Q16;
+        let after = |multiplier_q16, transactions| {
+            let closed = EpochState {
+                fee_multiplier_q16: multiplier_q16,
+                length_blocks: 10,
+                transactions,
+                fees: Shannons(transactions * 12_000),
+                ..crate::genesis::tests::epoch_state()
+            };
+            next_multiplier(&closed, Shannons::ZERO)
+        };
+        let half = 10 * RELEASES_PER_BLOCK as u64 / 2;
+        for quiet in [0, 1, half] {
+            assert_eq!(after(one, quiet), one);
+            assert_eq!(after(2 * one, quiet), 2 * one - one / 4);
+            assert_eq!(after(one / 2, quiet), one / 2 + one / 16);
+        }
+        assert_eq!(after(one, half + 1), one + one / 8);
+        assert_eq!(after(MULTIPLIER_MAX_Q16, half + 1), MULTIPLIER_MAX_Q16);
     }
 
     #[test]

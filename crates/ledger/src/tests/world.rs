@@ -51,6 +51,7 @@ pub fn tiny() -> Params {
         refresh_epochs: 6,
         payouts_per_block: 5,
         committee_size: 10,
+        burn_per_year: Params::std().burn_per_year,
         ..Params::local()
     }
 }
