@@ -274,8 +274,7 @@ async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec
     let mut hashes = Vec::new();
     for id in models {
         if let Some(model) = query.view(|state| view::model(state, id)).await? {
-            let weights = model.weights.into_iter().chain(model.previous);
-            hashes.extend(weights.map(|weights| weights.committed.hash));
+            hashes.extend(model.weights_in(epoch).map(|weights| weights.committed.hash));
         }
     }
     Ok(hashes)
