@@ -91,16 +91,16 @@ pub fn of(error: &(dyn Error + 'static)) -> Option<String> {
 }
 
 /// The client's error among `error` and its causes.
-pub fn client(error: &(dyn Error + 'static)) -> Option<&ClientError> {
+pub fn client<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ClientError> {
     causes(error).filter_map(known).find_map(Hint::client)
 }
 
-fn causes(error: &(dyn Error + 'static)) -> impl Iterator<Item = &(dyn Error + 'static)> {
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-fn known(error: &(dyn Error + 'static)) -> Option<&dyn Hint> {
-    fn of<E: Hint + Error + 'static>(error: &(dyn Error + 'static)) -> Option<&dyn Hint> {
+fn known<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Hint> {
+    fn of<'a, E: Hint + Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Hint> {
         error.downcast_ref::<E>().map(|error| error as &dyn Hint)
     }
     of::<ClientError>(error)

@@ -2,6 +2,11 @@
 
 mod common;
 
+use std::{
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+};
+
 use common::{Bench, localnet::Localnet};
 use serde_json::Value;
 

@@ -42,7 +42,7 @@ fn trained(threads: usize) -> Vec<u8> {
     };
     let dataset = Dataset::new("text", [document("long", text(90)), document("short", text(2))]).unwrap();
     let config = TrainConfig {
-        batch: 4,
+        batch_size: 4,
         grad_accum: 3,
         seed: 19,
         learning_rate: 3e-3,

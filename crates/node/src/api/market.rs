@@ -366,8 +366,7 @@ pub async fn submission(
 /// Whose data a BLAKE3 names. A commit to data that is someone's loses its deposit, so ask first.
 #[utoipa::path(get, path = "/v1/data/{hash}", params(("hash" = String, Path)),
     responses((status = 200, body = DataView), (status = 404, body = Problem)))]
-pub async fn data(State(api): Api, Path(hash): Path<String>) -> Result<Json<DataView>, Error> {
-    let hash: ContentHash = parse(&hash)?;
+pub async fn data(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Json<DataView>, Error> {
     let claim = api.query.view(|state| view::data_claim(state, hash)).await?;
     claim
         .map(|claim| {
