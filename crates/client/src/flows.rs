@@ -51,7 +51,7 @@ pub enum Publication {
     /// Nothing that is known has been done.
     Begins,
     /// They are committed and wait for their reveal.
-    Committed(CommittedModel),
+    Committed(Box<CommittedModel>),
     /// They are revealed, and compete from this epoch.
     Revealed(Epoch),
 }
@@ -197,7 +197,7 @@ impl Account {
     ) -> Result<CommittedModel, ClientError> {
         let plain = ContentHash::of(&weights);
         if let Publication::Committed(committed) = self.publication(model, plain).await? {
-            return Ok(committed);
+            return Ok(*committed);
         }
         let (container, key) = blocking(move || container::encrypt(&weights)).await??;
         let hash = ContentHash::of(&container);
@@ -232,14 +232,14 @@ impl Account {
             };
             let model = self.node().model(&model).await?.model;
             if let Some(committed) = model.committed.filter(|committed| committed.hash == pending.hash) {
-                return Ok(Publication::Committed(CommittedModel {
+                return Ok(Publication::Committed(Box::new(CommittedModel {
                     model: pending.model,
                     hash: pending.hash,
                     size_bytes: committed.size_bytes,
                     url: committed.url,
                     reveal_in: committed.epoch.next(),
                     receipt,
-                }));
+                })));
             }
             let revealed = model.revealed.or(model.weights);
             if let Some(revealed) = revealed.filter(|revealed| revealed.committed.hash == pending.hash) {

@@ -78,10 +78,10 @@ impl Outbox {
     /// out: it can be neither shown nor sent.
     pub fn all(&self) -> Result<Vec<SignedTransaction>, FileError> {
         let names = self.names()?;
-        Ok(names
+        names
             .iter()
             .filter_map(|name| self.read(name).transpose())
-            .collect::<Result<Vec<_>, _>>()?)
+            .collect()
     }
 
     /// The transaction called `hash`, claimed; `None` if it is not here or someone waits for it.

@@ -168,7 +168,7 @@ impl Account {
                 return Err(error);
             }
         };
-        pending.submission = Some(submission_of(receipt)?);
+        pending.submission = Some(submission_of(&receipt)?);
         let entry = pending.clone();
         self.journaled(move |journal| journal.put_submission(&entry))
             .await?;
@@ -243,7 +243,7 @@ impl Account {
             if pending.submission.is_none() && epoch <= pending.keep_until {
                 match self.resume(&pending.commit()).await {
                     Ok(Some(receipt)) => {
-                        pending.submission = Some(submission_of(receipt)?);
+                        pending.submission = Some(submission_of(&receipt)?);
                         due.push(pending);
                         continue;
                     }
@@ -323,7 +323,7 @@ impl NodeClient {
 }
 
 /// The submission that a commit has made.
-fn submission_of(receipt: Receipt) -> Result<SubmissionId, ClientError> {
+fn submission_of(receipt: &Receipt) -> Result<SubmissionId, ClientError> {
     match receipt.outcome {
         Outcome::Applied {
             created: Some(Created::Submission(submission)),

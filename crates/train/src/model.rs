@@ -203,11 +203,14 @@ struct Masks {
     scale: f32,
 }
 
+/// One more than the largest draw.
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
+
 impl Masks {
     fn new(dropout: Dropout) -> Self {
         Self {
             random: Random::new(dropout.seed ^ u64::from_le_bytes(*b"dropout\0"), dropout.pass),
-            threshold: (dropout.rate * 2_f64.powi(64)) as u64,
+            threshold: (dropout.rate * TWO_TO_64) as u64,
             scale: (1.0 / (1.0 - dropout.rate)) as f32,
         }
     }

@@ -242,7 +242,7 @@ async fn update(
     }
     let embedding = embed(printer, parsed, data).await?;
     let committed = match publication {
-        Publication::Committed(committed) => committed,
+        Publication::Committed(committed) => *committed,
         Publication::Begins | Publication::Revealed(_) => {
             account
                 .commit_model(model, weights, Some(embedding.clone()))
