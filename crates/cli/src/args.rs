@@ -7,9 +7,12 @@ use std::path::PathBuf;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use soma_client::account::MAX_FEE_DEFAULT;
-use soma_types::{Shannons, TransactionHash, transaction::PoolId, upgrade::ParamChange};
+use soma_types::{Shannons, TransactionHash, upgrade::ParamChange};
 
-use crate::reference::Reference;
+use crate::{
+    context::NodeName,
+    reference::{PoolReference, Reference},
+};
 
 pub use training::TrainSettings;
 
@@ -33,17 +36,11 @@ pub struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
-    /// The network to talk to: `local`, or the URL of a node.
-    #[arg(
-        long,
-        global = true,
-        default_value = "local",
-        env = "SOMA_NETWORK",
-        value_name = "local|URL"
-    )]
-    pub network: String,
-    /// Where keys and secrets are kept.
-    #[arg(long, global = true, env = "SOMA_HOME", value_name = "DIR")]
+    /// The network to talk to: `local`, or the URL of a node. If left out, $SOMA_NETWORK or `local`.
+    #[arg(long, global = true, value_name = "local|URL")]
+    pub network: Option<NodeName>,
+    /// Where keys and secrets are kept. If left out, $SOMA_HOME or `.soma` in the home folder.
+    #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Print one JSON document.
     #[arg(long, global = true)]
@@ -125,6 +122,11 @@ pub enum Command {
     /// Simulate years of the network.
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Print what makes a shell complete commands, for it to load.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `soma demo`.
@@ -204,10 +206,15 @@ pub enum WalletCommand {
         #[arg(default_value = "default")]
         name: String,
     },
-    /// Take over a key from recovery words or a secret key, read from standard input.
+    /// Take over a key from recovery words or a secret key: typed unseen at a terminal, else read from standard input.
+    ///
+    /// Also read are what `soma wallet export` and `soma wallet new` print, with --json or without, and a bare wallet's file.
     Import {
         /// Its name.
         name: String,
+        /// What was typed in a place where others see it.
+        #[arg(hide = true)]
+        exposed: Vec<String>,
     },
     /// Show a wallet's secret key.
     Export {
@@ -228,8 +235,8 @@ pub enum WalletCommand {
 pub enum StakeCommand {
     /// Add stake to a model or a validator. It counts from the next epoch.
     Add {
-        /// `model:ID` or `validator:ADDRESS`.
-        pool: PoolId,
+        /// `model:ID` or `validator:ADDRESS`; the id's first digits, or its short form, will do.
+        pool: PoolReference,
         /// How much, in SOMA.
         #[arg(value_parser = amount)]
         amount: Shannons,
@@ -239,8 +246,8 @@ pub enum StakeCommand {
     },
     /// Withdraw stake. It unbonds first.
     Withdraw {
-        /// `model:ID` or `validator:ADDRESS`.
-        pool: PoolId,
+        /// `model:ID` or `validator:ADDRESS`; the id's first digits, or its short form, will do.
+        pool: PoolReference,
         /// How much, in SOMA; everything if left out.
         #[arg(value_parser = amount)]
         amount: Option<Shannons>,

@@ -1,57 +1,92 @@
 //! What commands act on: the network they talk to, and the wallets they sign with.
 
 use std::{
-    io::{self, IsTerminal as _},
+    collections::BTreeSet,
+    env::{self, VarError},
+    fmt,
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
-use console::Term;
 use soma_agents::{Downloader, Experts};
 use soma_blobs::FetchPolicy;
-use soma_client::{Account, ClientError, NodeClient, NodeOptions, Wallets, keyfile::Secret, node::LOCAL_URL};
-use soma_types::{
-    Address,
-    params::{Params, Preset},
+use soma_client::{
+    Account, ClientError, ModelFilter, NodeClient, NodeOptions, Wallets,
+    keyfile::{self, Secret},
+    node::LOCAL_URL,
 };
+use soma_types::{
+    Address, Keypair,
+    params::{Params, Preset},
+    secrecy::repeatable,
+};
+use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, Signer},
     error::{CliError, CliResult},
-    printer::{Format, Printer},
+    printer::Printer,
     record::Record,
+    reference::{Reference, id_text},
+    terminal::Terminal,
 };
 
 /// Environment variable with the password of encrypted wallets.
 pub const PASSWORD_VARIABLE: &str = "SOMA_PASSWORD";
+/// Environment variable with the network of commands that name none.
+const NETWORK_VARIABLE: &str = "SOMA_NETWORK";
 /// How long a command tries to reach a node before it says that it cannot.
 const RETRY_WINDOW: Duration = Duration::from_secs(1);
 /// Until weights or data are downloaded.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A node as it was named. Its URL may hold a password, so `Debug` does not show it.
+#[derive(Clone)]
+pub struct NodeName(String);
+
+impl FromStr for NodeName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim().is_empty() {
+            Err("give `local`, or the URL of a node")
+        } else {
+            Ok(Self(text.trim().to_owned()))
+        }
+    }
+}
+
+impl fmt::Debug for NodeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&repeatable(&self.0))
+    }
+}
+
 /// The network and the wallets that a command line names.
 #[derive(Clone, Debug)]
 pub struct Context {
-    network: String,
+    network: NodeName,
     home: Option<PathBuf>,
     printer: Printer,
     record: Record,
 }
 
 impl Context {
-    /// Takes the options of every command. Touches neither network nor disk.
-    pub fn new(global: &Global) -> Self {
-        Self {
-            network: global.network.clone(),
+    /// Takes the options of every command, or the variables that stand for them. Touches neither network nor disk.
+    pub fn new(global: &Global, printer: Printer) -> CliResult<Self> {
+        let network = match &global.network {
+            Some(network) => network.clone(),
+            None => variable(NETWORK_VARIABLE)?
+                .and_then(|text| text.parse().ok())
+                .unwrap_or_else(|| NodeName("local".into())),
+        };
+        Ok(Self {
+            network,
             home: global.home.clone(),
-            printer: Printer::new(if global.json { Format::Json } else { Format::Text }),
+            printer,
             record: Record::default(),
-        }
-    }
-
-    /// Prints results as the command line asks.
-    pub const fn printer(&self) -> Printer {
-        self.printer
+        })
     }
 
     /// What the command has done so far.
@@ -73,7 +108,7 @@ impl Context {
     }
 
     fn node_with(&self, options: NodeOptions) -> CliResult<NodeClient> {
-        NodeClient::with_options(&self.network, options).map_err(|error| match error {
+        NodeClient::with_options(&self.network.0, options).map_err(|error| match error {
             ClientError::BadUrl { .. } => CliError::usage(&error).hint(format!(
                 "give --network local ({LOCAL_URL}), or the URL of a node"
             )),
@@ -116,27 +151,102 @@ impl Context {
     pub async fn unlock(&self, name: Option<&str>) -> CliResult<Secret> {
         let wallets = self.wallets()?;
         let name = wallets.resolve(name)?;
-        let password = match password() {
-            None if wallets.info(&name)?.encrypted => Some(ask(&name)?),
-            password => password,
+        let password = if wallets.info(&name)?.encrypted {
+            Some(match variable(PASSWORD_VARIABLE)? {
+                Some(password) => Zeroizing::new(password),
+                None => ask(&name).await?,
+            })
+        } else {
+            None
         };
         // Slow on purpose where a password is set.
-        let secret = tokio::task::spawn_blocking(move || wallets.export(&name, password.as_deref())).await?;
-        Ok(secret?)
+        let export = move || wallets.export(&name, password.as_ref().map(|password| password.as_str()));
+        Ok(tokio::task::spawn_blocking(export).await??)
     }
 
-    /// An address: given as such, by a wallet's name, or of the wallet in use.
-    pub fn address(&self, account: Option<&str>) -> CliResult<Address> {
-        if let Some(text) = account
-            && text.starts_with("0x")
-        {
-            return text.parse::<Address>().map_err(|error| {
-                CliError::usage(error).hint("`soma wallet list` shows yours; a wallet's name will do")
-            });
+    /// Who is to be paid: given whole, by a wallet's name, or one of the own wallets by what tables show. A short form
+    /// of another's address is not enough: whoever wants the money can make one that looks the same.
+    pub fn payee(&self, text: &str) -> CliResult<Address> {
+        match self.named(Some(text))? {
+            Named::Whole(address) => Ok(address),
+            Named::Part(part) => part
+                .pick("wallet", self.own()?)
+                .map_err(|error| error.hint("a payment needs the whole address, or a wallet's name")),
         }
-        let wallets = self.wallets()?;
-        Ok(wallets.info(&wallets.resolve(account)?)?.address)
     }
+
+    /// An account to look at: whole, by a wallet's name or of the wallet in use, or as tables show the own wallets,
+    /// validators and owners of models.
+    pub async fn account_named(&self, account: Option<&str>) -> CliResult<Address> {
+        match self.named(account)? {
+            Named::Whole(address) => Ok(address),
+            Named::Part(part) => {
+                let node = self.node()?;
+                let mut known = self.own()?;
+                known.extend(node.validators().await?.iter().map(|view| view.validator.address));
+                let models = node.models(&ModelFilter::default()).await?;
+                known.extend(models.iter().map(|view| view.model.owner));
+                part.pick("account", known).map_err(|error| {
+                    error.hint("short forms are known of your wallets, validators and owners of models; give more digits, or all")
+                })
+            }
+        }
+    }
+
+    fn named(&self, account: Option<&str>) -> CliResult<Named> {
+        let text = account.map(str::trim);
+        let Some(id) = text.and_then(id_text) else {
+            let wallets = self.wallets()?;
+            let name = wallets.resolve(text)?;
+            return Ok(Named::Whole(wallets.info(&name)?.address));
+        };
+        match id.parse::<Address>() {
+            Ok(address) => {
+                self.refuse_own_key(&address)?;
+                Ok(Named::Whole(address))
+            }
+            Err(error) => {
+                match id.parse() {
+                    Ok(part) => Ok(Named::Part(part)),
+                    Err(_) => Err(CliError::usage(error)
+                        .hint("`soma wallet list` shows yours; a wallet's name will do")),
+                }
+            }
+        }
+    }
+
+    /// The addresses of the own wallets.
+    fn own(&self) -> CliResult<BTreeSet<Address>> {
+        let listing = self.wallets()?.list()?;
+        Ok(listing.wallets.iter().map(|wallet| wallet.address).collect())
+    }
+
+    /// A secret key looks like an address. Published in a transaction, it is everybody's.
+    fn refuse_own_key(&self, address: &Address) -> CliResult {
+        // Who has no wallets has no keys.
+        let Ok(listing) = self.wallets().and_then(|wallets| Ok(wallets.list()?)) else {
+            return Ok(());
+        };
+        let of_key = Keypair::from_secret_bytes(*address.as_bytes()).address();
+        match listing.wallets.iter().find(|wallet| wallet.address == of_key) {
+            Some(wallet) => Err(CliError::usage(format!(
+                "that is the secret key of wallet '{}', not an address",
+                wallet.name
+            ))
+            .hint(format!(
+                "its address is {of_key}. Others may see what is typed on a command line: move the funds if they may have"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What names an account.
+enum Named {
+    /// All of its address is known.
+    Whole(Address),
+    /// Its first digits, or its short form.
+    Part(Reference),
 }
 
 /// Downloads models within the network's limits; from private addresses only on localnets.
@@ -150,23 +260,71 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
     Ok(Experts::new(Downloader::new(node.clone(), policy)?))
 }
 
-/// The password in the environment.
-pub fn password() -> Option<String> {
-    std::env::var(PASSWORD_VARIABLE)
-        .ok()
-        .filter(|password| !password.is_empty())
+/// The password that a new wallet is encrypted with: from `SOMA_PASSWORD`, or typed twice at `terminal`; `None` for a bare
+/// key.
+pub async fn new_password(name: &str, terminal: Option<&Terminal>) -> CliResult<Option<Zeroizing<String>>> {
+    let password = match (variable(PASSWORD_VARIABLE)?, terminal) {
+        (Some(password), _) => Zeroizing::new(password),
+        (None, Some(terminal)) => match choose(name, terminal).await? {
+            Some(password) => password,
+            None => return Ok(None),
+        },
+        // Most likely whatever was to fill it is missing: nobody wants a bare key by accident.
+        (None, None) if env::var_os(PASSWORD_VARIABLE).is_some() => {
+            return Err(CliError::usage(format!(
+                "{PASSWORD_VARIABLE} is set, but empty: the key would not be encrypted"
+            ))
+            .hint("give it the password, or unset it for a key that whoever has the file can use"));
+        }
+        (None, None) => return Ok(None),
+    };
+    keyfile::check_password(&password).map_err(CliError::usage)?;
+    Ok(Some(password))
 }
 
-/// Asks the person at the terminal.
-fn ask(name: &str) -> CliResult<String> {
-    if !io::stdin().is_terminal() {
-        return Err(
-            CliError::new(format!("wallet '{name}' is encrypted, and no password was given")).hint(format!(
-                "set {PASSWORD_VARIABLE}, or run the command in a terminal to be asked"
-            )),
-        );
+/// Asks for a new password until it is typed twice the same; `None` for none.
+async fn choose(name: &str, terminal: &Terminal) -> CliResult<Option<Zeroizing<String>>> {
+    loop {
+        let prompt = format!("Password to encrypt wallet '{name}' with (empty: none): ");
+        let first = terminal.ask(&prompt).await?.ok_or_else(CliError::interrupted)?;
+        if first.is_empty() {
+            return Ok(None);
+        }
+        if let Err(error) = keyfile::check_password(&first) {
+            terminal.tell(&error.to_string())?;
+            continue;
+        }
+        let second = terminal
+            .ask("The same again: ")
+            .await?
+            .ok_or_else(CliError::interrupted)?;
+        if first == second {
+            return Ok(Some(first));
+        }
+        terminal.tell("They differ.")?;
     }
-    let terminal = Term::stderr();
-    terminal.write_str(&format!("Password of wallet '{name}': "))?;
-    Ok(terminal.read_secure_line()?)
+}
+
+/// Asks for a wallet's password at the terminal.
+async fn ask(name: &str) -> CliResult<Zeroizing<String>> {
+    let needed = || CliError::new(format!("wallet '{name}' is encrypted, and no password was given"));
+    let Some(terminal) = Terminal::open() else {
+        return Err(needed().hint(format!(
+            "set {PASSWORD_VARIABLE}, or run the command in a terminal to be asked"
+        )));
+    };
+    let password = terminal.ask(&format!("Password of wallet '{name}': ")).await?;
+    password
+        .filter(|password| !password.is_empty())
+        .ok_or_else(needed)
+}
+
+/// A variable of the environment; empty, it is as if it were not set. What it holds stays out of errors.
+fn variable(name: &str) -> CliResult<Option<String>> {
+    match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => Err(CliError::usage(format!("the value of {name} is not UTF-8"))
+            .hint("set it in a terminal or a file whose encoding is UTF-8")),
+    }
 }

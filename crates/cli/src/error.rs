@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 use soma_client::ClientError;
-use soma_types::{Shannons, TransactionHash};
+use soma_types::{Shannons, TransactionHash, text::excerpt};
 
 use crate::{
     hints,
@@ -29,6 +29,9 @@ pub const UNKNOWN: u8 = 3;
 pub const UNPRINTED: u8 = 4;
 /// Stopped by Ctrl-C, as shells expect.
 pub const INTERRUPTED: u8 = 130;
+
+/// Most characters of a message or a hint that are shown.
+const CHARACTERS_MAX: usize = 4_000;
 
 /// Why a command failed, as the person who typed it should read it.
 #[derive(Debug)]
@@ -123,7 +126,8 @@ impl CliError {
         self
     }
 
-    /// Prints the sentence, what was done before, and the hint to standard error.
+    /// Prints the sentence, what was done before, and the hint to standard error, on a line each whatever strangers wrote
+    /// into them.
     pub fn report(&self, printer: Printer, record: &Record) {
         let text = match printer.format() {
             Format::Json => self.json(record),
@@ -134,7 +138,7 @@ impl CliError {
     }
 
     fn text(&self, record: &Record) -> String {
-        let mut text = format!("error: {}\n", self.message);
+        let mut text = format!("error: {}\n", excerpt(&self.message, CHARACTERS_MAX));
         let deeds = record.deeds();
         if let Some(ledger) = &self.ledger
             && let (Some(code), Some(name)) = (ledger.code, &ledger.name)
@@ -149,7 +153,7 @@ impl CliError {
             text += &format!("  due: {due}\n");
         }
         if let Some(hint) = &self.hint {
-            text += &format!("  hint: {hint}\n");
+            text += &format!("  hint: {}\n", excerpt(hint, CHARACTERS_MAX));
         }
         text
     }
@@ -157,7 +161,7 @@ impl CliError {
     fn json(&self, record: &Record) -> String {
         let ledger = self.ledger.as_deref().cloned().unwrap_or_default();
         let report = Report {
-            message: &self.message,
+            message: &excerpt(&self.message, CHARACTERS_MAX),
             hint: self.hint.as_deref(),
             exit_code: self.exit_code(record),
             code: ledger.code,

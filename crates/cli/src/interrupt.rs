@@ -1,4 +1,5 @@
-//! Ctrl-C, in the two forms that code can wait for: a flag for threads, a future for tasks.
+//! Ctrl-C: it ends the process at once, until there is work to bring to an end. From then on it comes in the two forms that
+//! code can wait for: a flag for threads, a future for tasks.
 
 use std::{
     fs,
@@ -14,38 +15,44 @@ use tokio::{
     sync::watch,
 };
 
-/// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`). A second Ctrl-C or
-/// SIGTERM ends the process at once; a second SIGHUP does not, for shells send it again when they end.
+use crate::terminal;
+
+/// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`), if work is held then. A
+/// second Ctrl-C or SIGTERM ends the process at once; a second SIGHUP does not, for shells send it again when they end.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
+    held: Arc<AtomicBool>,
     flag: Arc<AtomicBool>,
     happened: watch::Receiver<bool>,
 }
 
 impl Interrupt {
-    /// Starts to listen. Needs a tokio runtime.
-    pub fn listen() -> Self {
-        Self::listen_then(|| ())
-    }
-
-    /// The same; `last` is done when a second Ctrl-C ends the process.
-    pub fn listen_then(last: impl FnOnce() + Send + 'static) -> Self {
+    /// Starts to listen. `last` is done when Ctrl-C ends the process, and says with what code. Needs a tokio runtime.
+    pub fn listen_then(last: impl FnOnce() -> u8 + Send + 'static) -> Self {
         let (sender, happened) = watch::channel(false);
-        let flag = Arc::new(AtomicBool::new(false));
-        let set = Arc::clone(&flag);
-        // Before anything else is done: what comes from now on is a request to stop.
+        let (held, flag) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_held, set) = (Arc::clone(&held), Arc::clone(&flag));
+        // Before anything else is done: a signal that nobody waits for kills, and leaves a terminal without echo.
         let mut signals = Signals::new();
         tokio::spawn(async move {
             signals.any().await;
-            set.store(true, Ordering::Relaxed);
-            let _ = sender.send(true);
-            // The terminal may be gone.
-            let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
-            signals.insistent().await;
-            last();
-            std::process::exit(130);
+            if is_held.load(Ordering::Relaxed) {
+                set.store(true, Ordering::Relaxed);
+                let _ = sender.send(true);
+                // The terminal may be gone.
+                let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
+                signals.insistent().await;
+            }
+            // Leaves the terminal as it was.
+            terminal::restore();
+            std::process::exit(last().into())
         });
-        Self { flag, happened }
+        Self { held, flag, happened }
+    }
+
+    /// From now on there is something to lose: the first Ctrl-C only asks to come to an end.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Relaxed);
     }
 
     /// For threads that look from time to time.
@@ -60,11 +67,6 @@ impl Interrupt {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// The next request to stop, for what has nothing to wind up.
-pub async fn signalled() {
-    Signals::new().any().await;
 }
 
 /// The signals that ask a process to stop; none where one cannot be listened to.

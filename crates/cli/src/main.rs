@@ -15,6 +15,8 @@ mod printer;
 mod progress;
 mod record;
 mod reference;
+mod terminal;
+mod usage;
 mod weights;
 
 use std::process::ExitCode;
@@ -24,7 +26,8 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand},
     commands::{
-        chain, localnet, model, money, scoring, sim, submit, target, train, transaction, validator, wallet,
+        chain, completions, localnet, model, money, scoring, sim, submit, target, train, transaction,
+        validator, wallet,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -36,11 +39,22 @@ use crate::{
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return misused(&error),
+        Err(error) => return misused(error),
     };
     quiet_validators();
-    let context = Context::new(&cli.global);
-    let printer = context.printer();
+    let printer = Printer::new(if cli.global.json {
+        Format::Json
+    } else {
+        Format::Text
+    });
+    let context = match Context::new(&cli.global, printer) {
+        Ok(context) => context,
+        Err(error) => {
+            let record = Record::default();
+            error.report(printer, &record);
+            return ExitCode::from(error.exit_code(&record));
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("soma")
         .enable_all()
@@ -64,12 +78,13 @@ fn main() -> ExitCode {
 }
 
 /// A command line that makes no sense, or asks for help.
-fn misused(error: &clap::Error) -> ExitCode {
+fn misused(error: clap::Error) -> ExitCode {
+    let exit_code = u8::try_from(error.exit_code()).unwrap_or(error::USAGE);
     let wants_json = std::env::args_os()
         .take_while(|argument| argument != "--")
         .any(|argument| argument == "--json");
     if wants_json && error.use_stderr() {
-        let text = error.to_string();
+        let text = usage::text(error);
         let (message, help) = text.split_once("\n\n").unwrap_or((&text, ""));
         let error = CliError::usage(message.trim_start_matches("error: ").trim());
         let error = if help.is_empty() {
@@ -81,9 +96,8 @@ fn misused(error: &clap::Error) -> ExitCode {
         error.report(Printer::new(Format::Json), &record);
         return ExitCode::from(error.exit_code(&record));
     }
-    // Where nobody listens, the exit code has to do.
-    let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::USAGE))
+    usage::print(error);
+    ExitCode::from(exit_code)
 }
 
 /// A validator that cannot go on panics by its engine's design; the localnet reports why in one
@@ -102,9 +116,24 @@ fn quiet_validators() {
 }
 
 async fn run(command: Command, printer: Printer, context: &Context) -> CliResult {
+    // What was done is told however the command ends.
+    let record = context.record().clone();
+    let interrupt = Interrupt::listen_then(move || {
+        let error = CliError::interrupted();
+        if record.has_something() {
+            error.report(printer, &record);
+        }
+        error.exit_code(&record)
+    });
     match command {
-        Command::Demo(args) => demo::run(printer, &args, &Interrupt::listen()).await,
-        Command::Localnet(args) => localnet::run(printer, context, &args, &Interrupt::listen()).await,
+        Command::Demo(args) => {
+            interrupt.hold();
+            demo::run(printer, &args, &interrupt).await
+        }
+        Command::Localnet(args) => {
+            interrupt.hold();
+            localnet::run(printer, context, &args, &interrupt).await
+        }
         Command::Status => chain::status(printer, context).await,
         Command::Epoch { epoch } => chain::epoch(printer, context, epoch).await,
         Command::Params => chain::params(printer, context).await,
@@ -118,32 +147,27 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         Command::Transaction(command) => transaction::run(printer, context, &command).await,
         Command::Model(command) => model::run(printer, context, &command).await,
         Command::Train(args) => {
-            let interrupt = Interrupt::listen();
-            tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt.flag())).await?
+            tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt)).await?
         }
         Command::Score(ScoreArgs { command, files }) => match (command, files) {
             (Some(ScoreCommand::Serve(args)), _) => {
-                scoring::serve(printer, &args, &Interrupt::listen()).await
+                interrupt.hold();
+                scoring::serve(printer, &args, &interrupt).await
             }
             (Some(ScoreCommand::SelfTest), _) => {
                 tokio::task::spawn_blocking(move || scoring::self_test(printer)).await?
             }
             (None, Some(files)) => {
-                let interrupt = Interrupt::listen();
-                tokio::task::spawn_blocking(move || scoring::score(printer, &files, &interrupt.flag()))
-                    .await?
+                tokio::task::spawn_blocking(move || scoring::score(printer, &files, &interrupt)).await?
             }
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
         Command::Target(command) => target::targets(printer, context, &command).await,
-        Command::Submit(args) => {
-            let record = context.record().clone();
-            let told = move || CliError::interrupted().report(printer, &record);
-            submit::run(printer, context, &args, &Interrupt::listen_then(told)).await
-        }
+        Command::Submit(args) => submit::run(printer, context, &args, &interrupt).await,
         Command::Submission(command) => target::submissions(printer, context, &command).await,
         Command::Validator(command) => validator::run(printer, context, &command).await,
+        Command::Completions { shell } => completions::run(printer, shell),
         Command::Sim(command) => tokio::task::spawn_blocking(move || sim::run(printer, &command)).await?,
     }
 }

@@ -1,13 +1,20 @@
 //! Where output goes: data to standard output, everything else to standard error; JSON on request.
 //! Meaningful without colour and without a terminal.
+//!
+//! Much of what is shown was written by strangers. A value enters a line by [`facts`] or [`table`], a note is one line, and
+//! what strangers wrote stays on the line it is put on: nothing that is printed moves the cursor or forges a line.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use soma_types::text::{excerpt, printable, printable_json, printable_lines};
 
 use crate::error::{CliError, CliResult};
+
+/// Most characters of one value in a table or beside a name.
+const VALUE_CHARACTERS_MAX: usize = 2_000;
 
 /// How results are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +45,7 @@ impl Printer {
     /// Prints `value` as JSON, or what `text` makes of it.
     pub fn show<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) -> CliResult {
         let output = match self.format {
-            Format::Json => serde_json::to_string_pretty(value)?,
+            Format::Json => printable_json(&serde_json::to_string_pretty(value)?).into_owned(),
             Format::Text => text(value),
         };
         // No text at all says nothing, not even an empty line.
@@ -49,9 +56,9 @@ impl Printer {
         }
     }
 
-    /// Prints one line of data.
+    /// Prints one line of data, or several.
     pub fn line(&self, text: &str) -> CliResult {
-        match self.put(text) {
+        match self.put(&printable_lines(text)) {
             // Whoever read our output has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|error| CliError::unprinted(&error)),
@@ -64,7 +71,7 @@ impl Printer {
             Format::Json => serde_json::to_string_pretty(value)?,
             Format::Text => text(value),
         };
-        self.put(output.trim_end())
+        self.put(&printable_lines(output.trim_end()))
             .map_err(|error| CliError::unprinted(&error))
     }
 
@@ -80,14 +87,21 @@ impl Printer {
         output.flush()
     }
 
-    /// Tells the person what is going on; never part of the data. Under `--json` a line of JSON, as errors are.
+    /// Tells the person in one line what is going on; never part of the data. Under `--json` a line of JSON, as errors are.
     pub fn note(&self, text: impl AsRef<str>) {
         let line = match self.format {
             Format::Json => serde_json::json!({ "note": text.as_ref() }).to_string(),
             Format::Text => text.as_ref().to_owned(),
         };
         // Nobody has to listen.
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = writeln!(io::stderr().lock(), "{}", printable(&line));
+    }
+
+    /// A note for each line of `text`, whose parts are printable already.
+    pub fn notes(&self, text: &str) {
+        for line in text.lines() {
+            self.note(line);
+        }
     }
 
     /// A progress bar of `length` steps on standard error, invisible where that is no terminal.
@@ -126,7 +140,7 @@ pub fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec
         .load_preset(presets::NOTHING)
         .set_header(header.iter().map(|name| Cell::new(name.to_uppercase())));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|value| excerpt(value, VALUE_CHARACTERS_MAX)));
     }
     for (index, name) in header.iter().enumerate() {
         if let Some(column) = table.column_mut(index) {
@@ -163,6 +177,7 @@ pub fn facts(lines: &[(&str, String)]) -> String {
     let mut above = "";
     for (name, value) in lines {
         let shown = if *name == above { "" } else { name };
+        let value = excerpt(value, VALUE_CHARACTERS_MAX);
         text += format!("{shown:<width$}  {value}").trim_end();
         text += "\n";
         above = name;

@@ -1,10 +1,7 @@
 //! What a command has done so far, so that it can be told however the command ends: by an error of a later part, by a
 //! result that cannot be printed, by Ctrl-C.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,7 +11,7 @@ use soma_types::{
     receipt::{Created, Outcome},
 };
 
-use crate::{error::CliError, interrupt, printer::Printer};
+use crate::printer::Printer;
 
 /// A transaction that is not in a block so soon is named, in case the person does not want to wait.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
@@ -123,7 +120,6 @@ struct Inner {
 #[derive(Clone, Debug, Default)]
 pub struct Record {
     inner: Arc<Mutex<Inner>>,
-    listens: Arc<AtomicBool>,
 }
 
 impl Record {
@@ -146,9 +142,9 @@ impl Record {
         self.with(|inner| inner.due = due.into_iter().collect());
     }
 
-    /// Leaves Ctrl-C to the command, which looks for it itself.
-    pub fn leave_interrupts(&self) {
-        self.listens.store(true, Ordering::Relaxed);
+    /// Whether there is anything to tell.
+    pub fn has_something(&self) -> bool {
+        self.with(|inner| !inner.deeds.is_empty() || !inner.due.is_empty())
     }
 
     /// Notes what an account does. From the first transaction on, Ctrl-C tells what was done before it ends the process.
@@ -196,15 +192,6 @@ impl Record {
 
     fn open(&self, printer: Printer, transaction: &SignedTransaction) {
         self.with(|inner| inner.deeds.push(Deed::new(transaction)));
-        if !self.listens.swap(true, Ordering::Relaxed) {
-            let record = self.clone();
-            tokio::spawn(async move {
-                interrupt::signalled().await;
-                let error = CliError::interrupted();
-                error.report(printer, &record);
-                std::process::exit(error.exit_code(&record).into());
-            });
-        }
         let (record, hash) = (self.clone(), transaction.hash());
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_MAX).await;

@@ -8,9 +8,13 @@ use soma_blobs::http::HttpError;
 use soma_files::{FileError, LockError};
 use soma_types::api::Problem;
 use soma_types::rejection::Rejection;
+use soma_types::text::excerpt;
 use soma_types::{Address, ContentHash, Epoch, ModelId, Receipt, Shannons, SubmissionId, TransactionHash};
 
 use crate::sse::MessageTooLong;
+
+/// Most of a node's own words that a message repeats, in characters.
+const NODE_WORDS_CHARACTERS_MAX: usize = 600;
 
 /// Why a request, a transaction or a flow did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +22,7 @@ pub enum ClientError {
     /// The node's address is none.
     #[error("'{text}' is not a node's address: {reason}")]
     BadUrl {
-        /// What was given.
+        /// What was given, without user name and password.
         text: String,
         /// What is wrong with it.
         reason: String,
@@ -64,7 +68,7 @@ pub enum ClientError {
         timeout: Duration,
     },
     /// The node said no.
-    #[error("{}", .0.detail)]
+    #[error("{}", excerpt(&.0.detail, NODE_WORDS_CHARACTERS_MAX))]
     Problem(Box<Problem>),
     /// The node's answer is longer than this client accepts.
     #[error("the node's answer to {request} is longer than {limit_bytes} bytes")]
@@ -75,7 +79,10 @@ pub enum ClientError {
         limit_bytes: u64,
     },
     /// The node's answer is not what its interface promises.
-    #[error("the node's answer to {request} makes no sense: {reason}")]
+    #[error(
+        "the node's answer to {request} makes no sense: {}",
+        excerpt(reason, NODE_WORDS_CHARACTERS_MAX)
+    )]
     BadAnswer {
         /// Method and path.
         request: String,

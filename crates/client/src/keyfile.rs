@@ -16,7 +16,10 @@ use argon2::Argon2;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use serde::{Deserialize, Serialize};
+use soma_types::secrecy::without_keys;
+use soma_types::text::{excerpt, printable};
 use soma_types::{Address, Keypair};
+use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
 use crate::mnemonic::Mnemonic;
@@ -29,6 +32,8 @@ pub const LENGTH_BYTES_MAX: u64 = 16 << 10;
 pub const MEMORY_KIB_MAX: u32 = 1 << 20;
 /// Most passes that opening a file may take.
 pub const PASSES_MAX: u32 = 16;
+/// Longest password, in bytes: less than a terminal takes in one line.
+pub const PASSWORD_LENGTH_BYTES_MAX: usize = 1024;
 
 const MEMORY_KIB: u32 = 64 << 10;
 const PASSES: u32 = 3;
@@ -37,7 +42,9 @@ const PASSES: u32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// Not a wallet's file.
-    #[error("the file is no wallet, or damaged ({reason}); restore it from its words or a backup")]
+    #[error(
+        "the file is no wallet, or damaged ({reason}); restore it from its words or a backup, or move it elsewhere"
+    )]
     Malformed {
         /// What is wrong.
         reason: String,
@@ -54,6 +61,12 @@ pub enum KeyFileError {
     /// The password does not open it.
     #[error("the password is wrong, or the file is damaged")]
     WrongPassword,
+    /// No password to encrypt with: who cannot see what is in it cannot type it again.
+    #[error("that cannot be a password: it {reason}")]
+    BadPassword {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// Parameters that would take too much memory or time.
     #[error(
         "the file asks for {memory_kib} KiB and {passes} passes; more than {MEMORY_KIB_MAX} KiB or {PASSES_MAX} passes are refused"
@@ -75,7 +88,10 @@ pub enum KeyFileError {
         found: Address,
     },
     /// Others on this machine can read a bare key.
-    #[error("others on this machine can read {} (mode {mode:o}); run `chmod 600` on it, and move the funds if they may have", path.display())]
+    #[error(
+        "others on this machine can read its key (mode {mode:o}); run `chmod 600 '{}'`, and move the funds if they may have",
+        printable(&path.to_string_lossy())
+    )]
     Exposed {
         /// The file.
         path: PathBuf,
@@ -185,7 +201,10 @@ impl KeyFile {
         };
         let secret = match password {
             None => Contents::Bare(bare),
-            Some(password) => Contents::Encrypted(encrypt(&bare, password, &address)?),
+            Some(password) => {
+                check_password(password)?;
+                Contents::Encrypted(encrypt(&bare, &composed(password), &address)?)
+            }
         };
         Ok(Self {
             version: VERSION,
@@ -233,7 +252,7 @@ impl KeyFile {
             (Contents::Bare(bare), _) => bare,
             (Contents::Encrypted(_), None) => return Err(KeyFileError::PasswordNeeded),
             (Contents::Encrypted(sealed), Some(password)) => {
-                decrypted = decrypt(sealed, password, &self.address)?;
+                decrypted = decrypt_in_any_form(sealed, password, &self.address)?;
                 &decrypted
             }
         };
@@ -260,10 +279,56 @@ impl KeyFile {
     }
 }
 
+/// The reason may repeat what stands in the file.
 fn malformed(reason: &dyn fmt::Display) -> KeyFileError {
     KeyFileError::Malformed {
-        reason: reason.to_string(),
+        reason: excerpt(&without_keys(&reason.to_string()), 200).into_owned(),
     }
+}
+
+/// Whether a key may be encrypted with `password`.
+///
+/// # Errors
+/// If it is empty, too long, or holds what nobody sees.
+pub fn check_password(password: &str) -> Result<(), KeyFileError> {
+    let reason = if password.is_empty() {
+        "is empty"
+    } else if password.len() > PASSWORD_LENGTH_BYTES_MAX {
+        "is longer than 1024 bytes"
+    } else if password.contains(char::is_control) {
+        "holds a control character, perhaps the line end of a file"
+    } else {
+        return Ok(());
+    };
+    Err(KeyFileError::BadPassword { reason })
+}
+
+/// The one form of a password that is encrypted with: keyboards differ in how they spell an `ä`.
+fn composed(password: &str) -> Zeroizing<String> {
+    Zeroizing::new(password.nfc().collect())
+}
+
+/// Opens with `password` as it was encrypted by this release, and else as earlier ones took it: as given, or spelled as
+/// another keyboard does. The line end of a file is no part of it.
+fn decrypt_in_any_form(sealed: &Sealed, password: &str, address: &Address) -> Result<Bare, KeyFileError> {
+    let line = password.trim_end_matches(['\r', '\n']);
+    let forms = [
+        composed(line),
+        Zeroizing::new(line.to_owned()),
+        Zeroizing::new(line.nfd().collect()),
+        Zeroizing::new(password.to_owned()),
+    ];
+    for (index, form) in forms.iter().enumerate() {
+        // Most are the same, and each try is slow on purpose.
+        if forms[..index].contains(form) {
+            continue;
+        }
+        match decrypt(sealed, form, address) {
+            Err(KeyFileError::WrongPassword) => {}
+            result => return result,
+        }
+    }
+    Err(KeyFileError::WrongPassword)
 }
 
 fn associated_data(address: &Address) -> Vec<u8> {
@@ -343,13 +408,71 @@ mod tests {
 
     #[test]
     fn secrets_round_trip_and_hide() {
-        for password in [None, Some(""), Some("påsswörd")] {
+        for password in [None, Some("x"), Some("påsswörd")] {
             let file = KeyFile::seal(&secret(), password).unwrap();
             let file = KeyFile::decode(&file.encode()).unwrap();
             assert_eq!(file.is_encrypted(), password.is_some());
             assert_eq!(file.open(password).unwrap().keypair().to_secret_bytes(), [7; 32]);
         }
         assert!(!format!("{:?}", secret()).contains("0707"));
+    }
+
+    #[test]
+    fn a_password_is_the_same_however_it_is_spelled() {
+        let (composed, apart) = ("p\u{e4}ss", "pa\u{308}ss");
+        let file = KeyFile::seal(&secret(), Some(apart)).unwrap();
+        for typed in [composed, apart, "p\u{e4}ss\r\n", "pa\u{308}ss\n"] {
+            file.open(Some(typed)).unwrap();
+        }
+        for typed in ["pass", "päss "] {
+            assert!(matches!(file.open(Some(typed)), Err(KeyFileError::WrongPassword)));
+        }
+        // As an earlier release encrypted.
+        let bare = Bare {
+            secret_key: secret().secret_key().to_string(),
+            mnemonic: None,
+        };
+        let address = secret().keys.address();
+        for password in [apart, "with an end\r"] {
+            let earlier = KeyFile {
+                version: VERSION,
+                address,
+                secret: Contents::Encrypted(encrypt(&bare, password, &address).unwrap()),
+            };
+            earlier.open(Some(password)).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_no_password() {
+        for password in [
+            "",
+            "pw\r",
+            "pw\n",
+            "\u{1b}pw",
+            &"x".repeat(PASSWORD_LENGTH_BYTES_MAX + 1),
+        ] {
+            assert!(matches!(
+                KeyFile::seal(&secret(), Some(password)),
+                Err(KeyFileError::BadPassword { .. })
+            ));
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_repeated() {
+        let key = "7a".repeat(32);
+        for damaged in [
+            format!(r#"{{"version":1,"address":"0x{key}","secret":"0x{key}"}}"#),
+            format!(r#"{{"version":"0x{key}"}}"#),
+            format!(r#"{{"version":1,"0x{key}":"\u001b[31m"}}"#),
+        ] {
+            let Err(error) = KeyFile::decode(damaged.as_bytes()) else {
+                panic!("{damaged}")
+            };
+            let shown = error.to_string();
+            assert!(!shown.contains(&key) && !shown.contains('\u{1b}'), "{shown}");
+        }
     }
 
     #[test]

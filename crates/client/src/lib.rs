@@ -1,6 +1,6 @@
 //! The Rust SDK: keys, wallets, transactions, and a node's HTTP interface.
 //!
-//! - [`mnemonic`], [`keyfile`], [`wallet`]: words, keys, and the folder that keeps them.
+//! - [`mnemonic`], [`keyfile`], [`paper`], [`wallet`]: words, keys, how people write them down, and the folder that keeps them.
 //! - [`node`], [`events`]: a node's HTTP interface, typed and bounded; [`sse`] decodes its event stream.
 //! - [`account`], [`follow`]: one key at one node: fees, nonces, signing, sending; waiting for receipts.
 //! - [`flows`], [`submissions`]: what participants do, in whole steps: pay, stake, publish models, submit.
@@ -30,6 +30,7 @@ pub mod keyfile;
 pub mod mnemonic;
 pub mod node;
 pub mod outbox;
+pub mod paper;
 pub mod sse;
 pub mod submissions;
 pub mod wallet;

@@ -11,6 +11,7 @@
 //! A request without an answer may have been carried out ([`ClientError::is_lost`]). [`NodeClient::submit`] then looks
 //! the transaction up, and says [`ClientError::OutcomeUnknown`] where that does not tell.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -25,6 +26,7 @@ use soma_types::api::{
 use soma_types::genesis::Genesis;
 use soma_types::objects::ModelStatus;
 use soma_types::params::Params;
+use soma_types::secrecy::{repeatable, without_credentials};
 use soma_types::text::printable;
 use soma_types::{
     Address, ContentHash, Epoch, Height, ModelId, Receipt, Shannons, SignedTransaction, SubmissionId,
@@ -201,8 +203,8 @@ impl SubmissionFilter {
     }
 }
 
-/// One node, over HTTP. Clones share connections.
-#[derive(Clone, Debug)]
+/// One node, over HTTP. Clones share connections. User name and password of its URL go to the node and nowhere else.
+#[derive(Clone)]
 pub struct NodeClient {
     http: reqwest::Client,
     /// What stands before `/v1`, without a slash at the end.
@@ -210,6 +212,12 @@ pub struct NodeClient {
     /// The base as people see it: without credentials.
     address: String,
     options: NodeOptions,
+}
+
+impl fmt::Debug for NodeClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NodeClient({})", self.address)
+    }
 }
 
 impl NodeClient {
@@ -227,10 +235,10 @@ impl NodeClient {
             address
         };
         let base = base_of(text).map_err(|reason| ClientError::BadUrl {
-            text: without_credentials(text),
+            text: repeatable(text),
             reason,
         })?;
-        let address = without_credentials(base.as_str().trim_end_matches('/'));
+        let address = without_credentials(base.as_str().trim_end_matches('/')).into_owned();
         let mut builder = http::client_builder()?
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
@@ -907,23 +915,6 @@ fn base_of(text: &str) -> Result<Url, String> {
         .to_owned();
     base.set_path(&path);
     Ok(base)
-}
-
-/// An address as it may be shown: whoever reads an error or a log need not know the password in it.
-fn without_credentials(text: &str) -> String {
-    let (scheme, rest) = text
-        .split_once("://")
-        .map_or(("", text), |(scheme, rest)| (scheme, rest));
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let Some(at) = rest[..end].rfind('@') else {
-        return printable(text).into_owned();
-    };
-    let rest = printable(&rest[at + 1..]);
-    if scheme.is_empty() {
-        rest.into_owned()
-    } else {
-        format!("{}://{rest}", printable(scheme))
-    }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -10,22 +10,31 @@
 //!
 //! Files are replaced whole. Changes are made under `lock`, so that two processes never overwrite each
 //! other's wallet; a wallet is never overwritten at all.
+//!
+//! # Failures
+//!
+//! A file that is no wallet, or one that others can read, is named and left out; the others work.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use soma_files::{self as files, At as _, FileError};
+use soma_types::secrecy::repeatable;
+use soma_types::text::printable;
 use soma_types::{Address, Keypair};
-use zeroize::Zeroizing;
 
 use crate::journal::Journal;
 use crate::keyfile::{self, KeyFile, KeyFileError, Secret};
 use crate::mnemonic::{Mnemonic, MnemonicError, generate_keypair};
+use crate::paper::Paper;
 
 /// Longest wallet name, in bytes.
 pub const NAME_LENGTH_BYTES_MAX: usize = 64;
 /// Environment variable that names another folder than `~/.soma`.
 pub const DIRECTORY_VARIABLE: &str = "SOMA_HOME";
+/// A name of this many hex digits or more would be taken for an address, and may be a key typed in its place.
+const NAME_HEX_DIGITS_MAX: usize = 31;
 
 /// Why the wallets' folder did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +45,26 @@ pub enum WalletError {
     /// A name that cannot be a file's.
     #[error("'{name}' cannot name a wallet: use 1 to {NAME_LENGTH_BYTES_MAX} of a-z, A-Z, 0-9, - and _")]
     BadName {
-        /// The name given.
+        /// The name given, as it may be repeated.
         name: String,
+    },
+    /// A name that commands would take for something else.
+    #[error("'{name}' cannot name a wallet: it would be taken for {what}")]
+    Misleading {
+        /// The name given, as it may be repeated.
+        name: String,
+        /// What it looks like.
+        what: &'static str,
     },
     /// The name is taken.
     #[error("there is already a wallet '{name}'; choose another name")]
     Exists {
-        /// The name.
+        /// The name of the wallet there is.
         name: String,
     },
+    /// The wallets' folder is none.
+    #[error("{} is no folder: move it elsewhere, or name another with {DIRECTORY_VARIABLE}", printable(&.0.to_string_lossy()))]
+    NoFolder(PathBuf),
     /// No such wallet.
     #[error("there is no wallet '{name}'; `soma wallet list` shows those there are")]
     Missing {
@@ -54,9 +74,6 @@ pub enum WalletError {
     /// No wallet was chosen, or there is none.
     #[error("no wallet is in use; make one with `soma wallet new`, or choose one with `soma wallet use`")]
     NoneInUse,
-    /// The secret key is not one.
-    #[error("a secret key is 64 hex digits, with or without 0x")]
-    BadSecretKey,
     /// The file has a problem.
     #[error("wallet '{name}': {source}")]
     KeyFile {
@@ -84,6 +101,25 @@ pub struct WalletInfo {
     pub encrypted: bool,
     /// Whether commands use it when none is named.
     pub current: bool,
+}
+
+/// What stands in the wallets' folder.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The wallets, by name.
+    pub wallets: Vec<WalletInfo>,
+    /// Files that are none, or not to be used.
+    pub unusable: Vec<Unusable>,
+}
+
+/// A file in the wallets' folder that is no wallet, or one not to be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{} is left out: {reason}", printable(&path.to_string_lossy()))]
+pub struct Unusable {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong, and what to do.
+    pub reason: String,
 }
 
 /// The folder of wallets.
@@ -159,42 +195,67 @@ impl Wallets {
         self.add(name, &Secret::new(&keys, Some(mnemonic)), password)
     }
 
-    /// Restores a wallet from an exported secret key.
-    pub fn import_secret_key(
+    /// Restores what was written down.
+    pub fn import(
         &self,
         name: &str,
-        secret_key: &str,
+        paper: &Paper,
         password: Option<&str>,
     ) -> Result<WalletInfo, WalletError> {
-        let digits = secret_key.trim();
-        let mut secret = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), secret.as_mut())
-            .map_err(|_| WalletError::BadSecretKey)?;
-        self.add(
-            name,
-            &Secret::new(&Keypair::from_secret_bytes(*secret), None),
-            password,
-        )
+        self.add(name, paper.secret(), password)
     }
 
-    /// All wallets by name. A file that is no wallet is an error that names it.
-    pub fn list(&self) -> Result<Vec<WalletInfo>, WalletError> {
-        let directory = self.directory.join("wallets");
+    /// All wallets by name, and what stands between them.
+    ///
+    /// # Errors
+    /// When the folder itself cannot be read.
+    pub fn list(&self) -> Result<Listing, WalletError> {
         let current = self.current()?;
-        let mut wallets = Vec::new();
-        if !directory.is_dir() {
-            return Ok(wallets);
-        }
-        for entry in fs::read_dir(&directory).at("list", &directory)? {
-            let path = entry.at("list", &directory)?.path();
-            let name = path.file_stem().and_then(|name| name.to_str());
-            if let (Some(name), Some("json")) = (name, path.extension().and_then(|text| text.to_str())) {
-                let file = self.read(name)?;
-                wallets.push(info(name, &file, current.as_deref() == Some(name)));
+        let mut listing = Listing::default();
+        for path in self.files()? {
+            if !is_wallet_file(&path) {
+                continue;
+            }
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            match self.read(&name) {
+                Ok(file) => listing
+                    .wallets
+                    .push(info(&name, &file, current.as_deref() == Some(&*name))),
+                Err(error) => {
+                    let reason = match error {
+                        WalletError::KeyFile { source, .. } => source.to_string(),
+                        WalletError::BadName { .. } => format!("{error}; rename it, or move it elsewhere"),
+                        WalletError::Missing { .. } => "it leads nowhere; remove it".to_owned(),
+                        WalletError::File(error) => {
+                            format!("cannot {} it: {}; move it elsewhere", error.action, error.source)
+                        }
+                        error => error.to_string(),
+                    };
+                    listing.unusable.push(Unusable { path, reason });
+                }
             }
         }
-        wallets.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(wallets)
+        listing.wallets.sort_by(|a, b| a.name.cmp(&b.name));
+        listing.unusable.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(listing)
+    }
+
+    /// Whether a wallet can be made under `name`, before its secret is asked for.
+    ///
+    /// # Errors
+    /// If the name is taken, in whatever case, or is none.
+    pub fn check_free(&self, name: &str) -> Result<(), WalletError> {
+        check_new_name(name)?;
+        for path in self.files()? {
+            let taken = path.file_stem().unwrap_or_default().to_string_lossy();
+            // On some disks two names that differ in case are one file.
+            if is_wallet_file(&path) && taken.eq_ignore_ascii_case(name) {
+                return Err(WalletError::Exists {
+                    name: taken.into_owned(),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// One wallet, without its secret.
@@ -254,31 +315,21 @@ impl Wallets {
         password: Option<&str>,
         first: impl FnOnce(&WalletInfo) -> Result<(), E>,
     ) -> Result<WalletInfo, E> {
-        check_name(name)?;
+        check_new_name(name)?;
         let at_fault = |source| WalletError::KeyFile {
             name: name.to_owned(),
             source,
         };
         let file = KeyFile::seal(secret, password).map_err(at_fault)?;
         let _lock = self.lock()?;
+        files::create_private_directory(&self.directory.join("wallets")).map_err(WalletError::from)?;
         self.check_free(name)?;
         let is_first = self.current()?.is_none();
         first(&info(name, &file, is_first))?;
         Ok(self.keep(name, &file, is_first)?)
     }
 
-    fn check_free(&self, name: &str) -> Result<(), WalletError> {
-        let path = self.path(name);
-        if path.try_exists().at("inspect", &path)? {
-            return Err(WalletError::Exists {
-                name: name.to_owned(),
-            });
-        }
-        Ok(())
-    }
-
     fn keep(&self, name: &str, file: &KeyFile, is_first: bool) -> Result<WalletInfo, WalletError> {
-        files::create_private_directory(&self.directory.join("wallets"))?;
         files::replace_private(&self.path(name), &file.encode())?;
         // What stands in the file is read back before anyone sends money to it.
         let back = self.read(name)?;
@@ -293,7 +344,7 @@ impl Wallets {
         let path = self.path(name);
         let bytes =
             files::read_bounded(&path, keyfile::LENGTH_BYTES_MAX)?.ok_or_else(|| WalletError::Missing {
-                name: name.to_owned(),
+                name: repeatable(name),
             })?;
         let at_fault = |source| WalletError::KeyFile {
             name: name.to_owned(),
@@ -308,6 +359,22 @@ impl Wallets {
 
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join("wallets").join(format!("{name}.json"))
+    }
+
+    /// What is in the folder of wallets; nothing if there is no folder yet.
+    fn files(&self) -> Result<Vec<PathBuf>, WalletError> {
+        let directory = self.directory.join("wallets");
+        match fs::read_dir(&directory) {
+            Ok(entries) => Ok(entries
+                .map(|entry| entry.map(|entry| entry.path()))
+                .collect::<io::Result<_>>()
+                .at("list", &directory)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(WalletError::NoFolder(directory))
+            }
+            Err(error) => Err(error).at("list", &directory)?,
+        }
     }
 
     /// Held for the length of a change; released by dropping.
@@ -334,16 +401,40 @@ fn info(name: &str, file: &KeyFile, current: bool) -> WalletInfo {
     }
 }
 
+/// Whether a file's name says that it is a wallet.
+fn is_wallet_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "json")
+}
+
 fn check_name(name: &str) -> Result<(), WalletError> {
     let characters = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if name.is_empty() || name.len() > NAME_LENGTH_BYTES_MAX || !characters {
         return Err(WalletError::BadName {
-            name: name.chars().take(NAME_LENGTH_BYTES_MAX).collect(),
+            name: repeatable(name),
         });
     }
     Ok(())
+}
+
+/// New wallets have names that no command mistakes; older ones are still read.
+fn check_new_name(name: &str) -> Result<(), WalletError> {
+    check_name(name)?;
+    let digits = name.strip_prefix("0x").or_else(|| name.strip_prefix("0X"));
+    let what = if name.starts_with('-') {
+        "an option"
+    } else if digits.is_some()
+        || name.len() > NAME_HEX_DIGITS_MAX && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        "an address or a key"
+    } else {
+        return Ok(());
+    };
+    Err(WalletError::Misleading {
+        name: repeatable(name),
+        what,
+    })
 }
 
 /// A bare key that others on the machine can read is not used until its owner has seen to it.
@@ -375,7 +466,7 @@ mod tests {
     fn wallets_are_made_listed_chosen_and_unlocked() {
         let (_directory, wallets) = wallets();
         assert_eq!(
-            (wallets.list().unwrap(), wallets.current().unwrap()),
+            (wallets.list().unwrap().wallets, wallets.current().unwrap()),
             (vec![], None)
         );
         assert!(matches!(wallets.resolve(None), Err(WalletError::NoneInUse)));
@@ -384,7 +475,10 @@ mod tests {
         assert_eq!(wallets.unlock("first", None).unwrap().address(), first.address);
         let second = wallets.create_plain("second").unwrap();
         assert!(!second.current);
-        assert_eq!(wallets.list().unwrap(), vec![first.clone(), second.clone()]);
+        assert_eq!(
+            wallets.list().unwrap().wallets,
+            vec![first.clone(), second.clone()]
+        );
         wallets.use_wallet("second").unwrap();
         assert_eq!(wallets.resolve(None).unwrap(), "second");
         assert!(wallets.info("second").unwrap().current);
@@ -393,7 +487,11 @@ mod tests {
         let exported = wallets.export("second", None).unwrap();
         assert!(exported.mnemonic().is_none());
         let again = wallets
-            .import_secret_key("again", &exported.secret_key(), None)
+            .import(
+                "again",
+                &Paper::read(exported.secret_key().as_bytes()).unwrap(),
+                None,
+            )
             .unwrap();
         assert_eq!(again.address, second.address);
         assert_eq!(
@@ -423,7 +521,7 @@ mod tests {
         let text = fs::read_to_string(wallets.path("guarded")).unwrap();
         assert!(!text.contains(mnemonic.words().split(' ').next().unwrap()));
         // Listing needs no password.
-        assert_eq!(wallets.list().unwrap(), vec![made]);
+        assert_eq!(wallets.list().unwrap().wallets, vec![made]);
     }
 
     #[test]
@@ -453,10 +551,82 @@ mod tests {
             wallets.use_wallet("other"),
             Err(WalletError::Missing { .. })
         ));
+    }
+
+    #[test]
+    fn names_that_mislead_are_refused_and_not_repeated() {
+        let (_directory, wallets) = wallets();
+        wallets.create_plain("Mine").unwrap();
+        let key = "7a".repeat(32);
+        for name in [&key[..], &key[1..], "0xabc", "0X", "-", "--home"] {
+            let error = wallets.create_plain(name).unwrap_err();
+            assert!(matches!(error, WalletError::Misleading { .. }), "{name}");
+            assert!(!error.to_string().contains(&key[..12]), "{error}");
+        }
+        let error = wallets.create_plain(&"abandon ".repeat(12)).unwrap_err();
+        assert!(!error.to_string().contains("abandon"), "{error}");
+        // One file on some disks.
         assert!(matches!(
-            wallets.import_secret_key("k", "0x12", None),
-            Err(WalletError::BadSecretKey)
+            wallets.create_plain("mINE"),
+            Err(WalletError::Exists { name }) if name == "Mine"
         ));
+        wallets.check_free("mine2").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_wallet_hides_none() {
+        use std::os::unix::ffi::OsStrExt as _;
+        use std::os::unix::fs::PermissionsExt as _;
+        let (_directory, wallets) = wallets();
+        for name in ["good", "open"] {
+            wallets.create_plain(name).unwrap();
+        }
+        fs::set_permissions(wallets.path("open"), fs::Permissions::from_mode(0o644)).unwrap();
+        let folder = wallets.directory().join("wallets");
+        let odd = std::ffi::OsStr::from_bytes(b"caf\xe9.json");
+        for name in ["a copy.json", "._a.json", "notes.json", "\u{1b}[2J.json"].map(std::ffi::OsStr::new) {
+            fs::write(folder.join(name), "x").unwrap();
+        }
+        fs::write(folder.join(odd), "x").unwrap();
+        fs::write(folder.join("empty.json"), "").unwrap();
+        fs::write(folder.join("README.txt"), "not looked at").unwrap();
+        fs::create_dir(folder.join("folder.json")).unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.join("dangling.json")).unwrap();
+        // Reading it would wait for ever.
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(folder.join("pipe.json"))
+                .status()
+                .unwrap()
+                .success()
+        );
+
+        let Listing {
+            wallets: listed,
+            unusable,
+        } = wallets.list().unwrap();
+        assert_eq!(
+            listed
+                .iter()
+                .map(|wallet| wallet.name.as_str())
+                .collect::<Vec<_>>(),
+            ["good"]
+        );
+        assert_eq!(unusable.len(), 10);
+        for file in &unusable {
+            let text = file.to_string();
+            assert!(
+                text.starts_with(&*printable(&file.path.to_string_lossy())),
+                "{text}"
+            );
+            assert!(!text.contains(soma_types::text::is_unseen), "{text}");
+        }
+        wallets.unlock("good", None).unwrap();
+        wallets.use_wallet("good").unwrap();
+        wallets.create_plain("another").unwrap();
+        let error = wallets.unlock("open", None).unwrap_err().to_string();
+        assert!(error.contains("'open'") && error.contains("chmod 600"), "{error}");
     }
 
     #[cfg(unix)]
@@ -491,7 +661,7 @@ mod tests {
         ] {
             fs::write(&path, bad).unwrap();
             assert!(wallets.unlock("mine", None).is_err());
-            assert!(wallets.list().is_err());
+            assert_eq!(wallets.list().unwrap().unusable[0].path, path);
         }
     }
 
@@ -518,6 +688,7 @@ mod tests {
             wallets
                 .list()
                 .unwrap()
+                .wallets
                 .iter()
                 .filter(|wallet| wallet.current)
                 .count(),
@@ -537,7 +708,7 @@ mod tests {
         });
         assert!(matches!(error, Err(WalletError::NoneInUse)));
         assert_eq!(seen.split(' ').count(), 24);
-        assert!(wallets.list().unwrap().is_empty() && wallets.current().unwrap().is_none());
+        assert!(wallets.list().unwrap().wallets.is_empty() && wallets.current().unwrap().is_none());
         let mut shown = None;
         let kept = wallets.create_shown("a", None, |info, words| {
             shown = Some((info.clone(), words.words().to_string()));
@@ -547,7 +718,7 @@ mod tests {
         assert_eq!(kept.unwrap(), info);
         let secret = wallets.export("a", None).unwrap();
         assert_eq!(*secret.mnemonic().unwrap().words(), words);
-        assert_eq!(wallets.list().unwrap(), [info]);
+        assert_eq!(wallets.list().unwrap().wallets, [info]);
         let again = wallets.create_shown("a", None, |_, _| -> Result<(), WalletError> {
             panic!("a name that is taken is told before any words are shown")
         });

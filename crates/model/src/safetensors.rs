@@ -15,7 +15,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
 };
-use soma_types::text::printable;
+use soma_types::text::excerpt;
 
 use crate::{
     layout::TensorSpec,
@@ -377,10 +377,9 @@ fn place(
     Ok(placed)
 }
 
-/// What a file's author wrote, as errors quote it: bounded, and fit to be shown.
+/// What the file says is bounded and printable in errors, whatever it holds.
 fn shorten(text: &str) -> String {
-    let text: String = text.chars().take(QUOTED_MAX).collect();
-    printable(&text).into_owned()
+    excerpt(text, QUOTED_MAX).into_owned()
 }
 
 /// Refuses a tensor for its first NaN or infinity.

@@ -5,6 +5,8 @@ use std::{fmt, str::FromStr};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::secrecy::repeatable;
+
 /// Shannons in one SOMA.
 pub const SHANNONS_PER_SOMA: u64 = 1_000_000_000;
 
@@ -109,12 +111,12 @@ impl FromStr for Shannons {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
-            return Err(AmountError::NotANumber(text.to_owned()));
+            return Err(AmountError::NotANumber(repeatable(text)));
         }
         if fraction.len() > 9 {
-            return Err(AmountError::TooFine(text.to_owned()));
+            return Err(AmountError::TooFine(repeatable(text)));
         }
-        let too_large = || AmountError::TooLarge(text.to_owned());
+        let too_large = || AmountError::TooLarge(repeatable(text));
         let joined = format!("{whole}{fraction:0<9}");
         let amount = Self(joined.parse::<u64>().map_err(|_| too_large())?);
         if amount > MAX_SUPPLY {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::hash::domain_hash;
+use crate::{hash::domain_hash, secrecy::repeatable};
 
 /// Why a text is not a 32-byte identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ use crate::hash::domain_hash;
 pub struct ParseIdError {
     /// What was expected, such as "an address".
     pub what: &'static str,
-    /// The offending text, cut to 80 characters.
+    /// The offending text, as it may be repeated.
     pub text: String,
 }
 
@@ -24,7 +24,7 @@ fn parse_hex(what: &'static str, text: &str) -> Result<[u8; 32], ParseIdError> {
         .and_then(|digits| hex::decode_to_slice(digits, &mut bytes).ok())
         .ok_or_else(|| ParseIdError {
             what,
-            text: text.chars().take(80).collect(),
+            text: repeatable(text),
         })?;
     Ok(bytes)
 }

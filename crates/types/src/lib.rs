@@ -21,6 +21,7 @@ pub mod objects;
 pub mod params;
 pub mod receipt;
 pub mod rejection;
+pub mod secrecy;
 pub mod text;
 pub mod time;
 pub mod transaction;

@@ -570,7 +570,7 @@ impl FromStr for PoolId {
             Some(("model", model)) => model.parse().map(Self::Model),
             _ => Err(crate::id::ParseIdError {
                 what: "a pool ('validator:ADDRESS' or 'model:ID')",
-                text: text.chars().take(80).collect(),
+                text: crate::secrecy::repeatable(text),
             }),
         }
     }

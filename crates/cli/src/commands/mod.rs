@@ -1,6 +1,7 @@
 //! One file per group of commands. Each reads, calls a library, and prints.
 
 pub mod chain;
+pub mod completions;
 pub mod localnet;
 pub mod model;
 pub mod money;

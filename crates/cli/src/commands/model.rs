@@ -17,6 +17,7 @@ use soma_types::{
     ContentHash, Embedding, Epoch, ModelId, Receipt, Shannons, TransactionKind, Url,
     api::{ModelView, PAGE_ITEMS_MAX, Status},
     objects::{Inactivity, ModelStatus, Pool, Weights},
+    text::printable,
     transaction::BasisPoints,
 };
 
@@ -185,7 +186,13 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
                     weights,
                     size_bytes,
                 },
-                |output| format!("wrote {} ({} bytes)", output.weights, output.size_bytes),
+                |output| {
+                    format!(
+                        "wrote {} ({} bytes)",
+                        printable(&output.weights),
+                        output.size_bytes
+                    )
+                },
             )
         }
     }

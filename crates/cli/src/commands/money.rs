@@ -21,12 +21,14 @@ use crate::{
 
 /// How long to wait for the faucet's payment.
 const FAUCET_WAIT: Duration = Duration::from_secs(60);
+/// Stakes that a node shows with an account, at most.
+const STAKES_LISTED_MAX: usize = 1_000;
 /// Between two questions: one block time.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// `soma balance`.
 pub async fn balance(printer: Printer, context: &Context, account: Option<&str>) -> CliResult {
-    let address = context.address(account)?;
+    let address = context.account_named(account).await?;
     let view = context.node()?.account(&address).await?;
     printer.show(&view, balance_text)
 }
@@ -52,7 +54,7 @@ pub async fn send(
     amount: Shannons,
     signer: &Signer,
 ) -> CliResult {
-    let to = context.address(Some(to))?;
+    let to = context.payee(to)?;
     let account = context.account(signer).await?;
     let receipt = account.transfer(vec![Payment { to, amount }]).await?;
     show_receipt(printer, &format!("sent {amount} SOMA to {to}"), &receipt)
@@ -65,7 +67,7 @@ pub async fn faucet(
     account: Option<&str>,
     amount: Shannons,
 ) -> CliResult {
-    let address = context.address(account)?;
+    let address = context.account_named(account).await?;
     let node = context.node()?;
     let hash = node.faucet(&address, Some(amount)).await.map_err(|error| {
         if error.is_lost() {
@@ -88,24 +90,28 @@ pub async fn stake(printer: Printer, context: &Context, command: &StakeCommand) 
     match command {
         StakeCommand::Add { pool, amount, signer } => {
             let account = context.account(signer).await?;
-            let receipt = account.add_stake(*pool, *amount).await?;
+            let pool = pool.find(account.node()).await?;
+            let receipt = account.add_stake(pool, *amount).await?;
             let done = format!("added {amount} SOMA to {pool}; it counts from the next epoch");
             show_receipt(printer, &done, &receipt)
         }
         StakeCommand::Withdraw { pool, amount, signer } => {
             let account = context.account(signer).await?;
-            let (amount, what) = match amount {
-                Some(amount) => (Withdrawal::Amount(*amount), format!("{amount} SOMA")),
-                None => (Withdrawal::All, "everything".into()),
-            };
-            let receipt = account.withdraw_stake(*pool, amount).await?;
-            let epochs = account.params().await?.unbonding_epochs;
-            let unit = if epochs == 1 { "epoch" } else { "epochs" };
-            let done = format!("withdrew {what} from {pool}; it unbonds for {epochs} {unit}");
-            show_receipt(printer, &done, &receipt)
+            let stakes = account.node().account(&account.address()).await?.stakes;
+            let pool = pool.pick(
+                stakes.iter().map(|stake| stake.pool),
+                "you have staked nothing in",
+            )?;
+            let stake = stakes.iter().find(|stake| stake.pool == pool);
+            if stake.is_some() || stakes.len() < STAKES_LISTED_MAX {
+                check_withdrawal(pool, stake, *amount)?;
+            }
+            let withdrawal = amount.map_or(Withdrawal::All, Withdrawal::Amount);
+            let receipt = account.withdraw_stake(pool, withdrawal).await?;
+            show_receipt(printer, &withdrawn_text(pool, &receipt), &receipt)
         }
         StakeCommand::List { account } => {
-            let address = context.address(account.as_deref())?;
+            let address = context.account_named(account.as_deref()).await?;
             let node = context.node()?;
             let (view, epoch) = (node.account(&address).await?, node.status().await?.epoch);
             let output = StakesOutput {
@@ -121,6 +127,50 @@ pub async fn stake(printer: Printer, context: &Context, command: &StakeCommand) 
             Ok(())
         }
     }
+}
+
+/// Whether there is that much to withdraw: what the ledger would refuse costs a fee.
+fn check_withdrawal(pool: PoolId, stake: Option<&StakeView>, amount: Option<Shannons>) -> CliResult {
+    let Some(stake) = stake else {
+        return Err(CliError::new(format!("you have staked nothing in {pool}"))
+            .hint("`soma stake list` shows your stake; what unbonds already is released by itself"));
+    };
+    match amount {
+        Some(amount) if amount.is_zero() => Err(CliError::usage("0 SOMA are nothing to withdraw")),
+        Some(amount) if amount > stake.counting => {
+            let (counting, pending) = (stake.counting, stake.pending);
+            let mut text = format!("{counting} SOMA of your stake in {pool} count, fewer than {amount}");
+            if !pending.is_zero() {
+                text += &format!("; {pending} were added in this epoch, and come back with everything alone");
+            }
+            Err(CliError::new(text).hint("leave the amount out to withdraw everything"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What a withdrawal did, in the terms of `soma stake list`.
+fn withdrawn_text(pool: PoolId, receipt: &Receipt) -> String {
+    let mut text = format!("withdrew from {pool}");
+    for event in &receipt.events {
+        if let Event::StakeWithdrawn {
+            unbonding,
+            release,
+            returned,
+            ..
+        } = event
+        {
+            if !unbonding.is_zero() {
+                text += &format!(
+                    "\n{unbonding} SOMA unbond: they count until this epoch ends, and are released in epoch {release}"
+                );
+            }
+            if !returned.is_zero() {
+                text += &format!("\n{returned} SOMA did not count yet, and are back");
+            }
+        }
+    }
+    text
 }
 
 /// What `soma stake list` shows.
@@ -227,4 +277,34 @@ async fn receipt(node: &NodeClient, hash: TransactionHash, patience: Duration) -
 fn unpaid(hash: &TransactionHash, why: &str) -> CliError {
     CliError::unknown(format!("transaction {hash} may still happen: {why}"))
         .hint(format!("`soma transaction show {hash}` looks it up"))
+}
+
+#[cfg(test)]
+mod tests {
+    use soma_types::{ModelId, objects::Shares};
+
+    use crate::record::Record;
+
+    use super::*;
+
+    #[test]
+    fn a_withdrawal_is_told_as_the_table_tells_it() {
+        let pool = PoolId::Model(ModelId([0x11; 32]));
+        let stake = StakeView {
+            pool,
+            shares: Shares(0),
+            counting: Shannons(5),
+            pending: Shannons(7),
+        };
+        let check = |amount: Option<u64>| check_withdrawal(pool, Some(&stake), amount.map(Shannons));
+        assert!(check(None).is_ok() && check(Some(5)).is_ok());
+        assert_eq!(check(Some(0)).unwrap_err().exit_code(&Record::default()), 2);
+        let error = check(Some(6)).unwrap_err().to_string();
+        assert!(
+            error.contains("0.000000005 SOMA") && error.contains("0.000000007"),
+            "{error}"
+        );
+        let error = check_withdrawal(pool, None, None).unwrap_err().to_string();
+        assert!(error.contains("staked nothing in model 0x11"), "{error}");
+    }
 }

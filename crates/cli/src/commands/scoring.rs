@@ -5,10 +5,7 @@ use std::{
     net::TcpListener,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -49,7 +46,7 @@ const MUCH_MEMORY_BYTES: u64 = 1 << 28;
 const BAR: &str = "scoring {bar:30} {percent:>3}%  {per_sec:.0} tokens/s  {eta} left  {msg}";
 
 /// `soma score`.
-pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> CliResult {
+pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     let weights = &weights::files(&args.weights)[..];
     for path in weights {
@@ -61,9 +58,11 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &AtomicBool) -> Cli
         ..Rules::default()
     };
     let reading = read(&args.data, &rules)?;
-    printer.note(reading.report.to_string());
+    printer.notes(&reading.report.to_string());
     let documents = reading.dataset.documents();
     let texts: Vec<&[u8]> = documents.iter().map(|document| &document.data[..]).collect();
+    interrupt.hold();
+    let interrupt = interrupt.flag();
     let mut seed = Seed::default();
     seed.0[..8].copy_from_slice(&args.seed.to_le_bytes());
     let directions = Directions::draw(&seed, &architecture);
@@ -172,7 +171,7 @@ fn require_memory(printer: Printer, model_bytes: u64, architecture: &Architectur
 /// Reads text for a command, and says what it took.
 pub fn read_text(printer: Printer, sources: &[PathBuf]) -> CliResult<Reading> {
     let reading = read(sources, &Rules::default())?;
-    printer.note(reading.report.to_string());
+    printer.notes(&reading.report.to_string());
     Ok(reading)
 }
 
@@ -380,7 +379,7 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
         format!(
             "Scoring at {}/v1/score with {}",
             output.url,
-            output.models.join(", ")
+            printable(&output.models.join(", "))
         )
     })?;
     let scoring = Scoring {

@@ -53,10 +53,10 @@ struct SubmitOutput {
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
     let source = args.data.clone();
     let text = tokio::task::spawn_blocking(move || read_text(printer, &source)).await??;
-    context.record().leave_interrupts();
     // Says at once that the node is not there.
     let params = context.node()?.params().await?;
     let account = context.account_at(context.patient_node()?, &args.signer).await?;
+    interrupt.hold();
     reveal_pending(printer, &account).await?;
     let mut agent = Submitter::new(account.clone(), params.clone(), experts(account.node(), &params)?)?;
     if let Some(chunks) = args.prefilter {

@@ -118,10 +118,10 @@ fn target_text(view: &TargetView) -> String {
 pub async fn submissions(printer: Printer, context: &Context, command: &SubmissionCommand) -> CliResult {
     match command {
         SubmissionCommand::List { submitter } => {
-            let submitter = submitter
-                .as_deref()
-                .map(|submitter| context.address(Some(submitter)))
-                .transpose()?;
+            let submitter = match submitter {
+                Some(submitter) => Some(context.account_named(Some(submitter)).await?),
+                None => None,
+            };
             let filter = SubmissionFilter {
                 submitter,
                 ..SubmissionFilter::default()

@@ -5,7 +5,6 @@ use std::{
     io::Read as _,
     num::NonZeroUsize,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -22,6 +21,7 @@ use crate::{
     architecture,
     args::TrainArgs,
     error::{CliError, CliResult},
+    interrupt::Interrupt,
     printer::Printer,
     progress::Log,
 };
@@ -44,9 +44,9 @@ struct TrainOutput {
     data: Report,
 }
 
-/// `soma train`. `cancel` ends the run after the pass in progress, with a checkpoint. `--out` is written by a run that
+/// `soma train`. `interrupt` ends the run after the pass in progress, with a checkpoint. `--out` is written by a run that
 /// ends by itself; the weights of one that is stopped go beside it.
-pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult {
+pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResult {
     let config = configure(args)?;
     let weights_bytes = 4 * config.architecture.parameters();
     let out = Output::check(&args.out)?;
@@ -60,7 +60,7 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
         ..Rules::default()
     };
     let text = read(&args.data, &rules)?;
-    printer.note(text.report.to_string());
+    printer.notes(&text.report.to_string());
     let out = apart_from_inputs(out, args, &text.dataset)?;
     let init = match &args.init {
         Some(path) => Some(read_weights(path, weights_bytes + HEADER_BYTES_MAX)?),
@@ -68,9 +68,8 @@ pub fn run(printer: Printer, args: &TrainArgs, cancel: &AtomicBool) -> CliResult
     };
     // Some of the memory is taken now.
     let config = fit_into_memory(config)?;
-    if cancel.load(Ordering::Relaxed) {
-        return Err(CliError::interrupted());
-    }
+    interrupt.hold();
+    let cancel = &*interrupt.flag();
     printer.note(plan(&config, &text.dataset));
     let mut narrator = Narrator::new(printer);
     let trained = train(

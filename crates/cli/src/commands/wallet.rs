@@ -3,18 +3,21 @@
 use std::io::{self, IsTerminal as _, Read as _};
 
 use serde::Serialize;
-use soma_client::{Mnemonic, wallet::WalletInfo};
+use soma_client::{
+    Mnemonic,
+    paper::{self, Paper},
+    wallet::WalletInfo,
+};
 use soma_types::Address;
 
 use crate::{
     args::WalletCommand,
-    context::{Context, PASSWORD_VARIABLE, password},
+    context::{Context, PASSWORD_VARIABLE, new_password},
     error::{CliError, CliResult},
     printer::{Printer, facts, table},
+    terminal::Terminal,
 };
-
-/// Longest input that can be words or a secret key, in bytes.
-const SECRET_BYTES_MAX: u64 = 4096;
+use zeroize::Zeroizing;
 
 #[derive(Serialize)]
 struct NewOutput<'a> {
@@ -34,7 +37,11 @@ struct ExportOutput<'a> {
 pub async fn run(printer: Printer, context: &Context, command: &WalletCommand) -> CliResult {
     match command {
         WalletCommand::New { name } => new(printer, context, name).await,
-        WalletCommand::Import { name } => import(printer, context, name).await,
+        WalletCommand::Import { name, exposed } if exposed.is_empty() => import(printer, context, name).await,
+        WalletCommand::Import { .. } => Err(CliError::usage(
+            "words and keys are not given on the command line, where others see them and the shell keeps them",
+        )
+        .hint("`soma wallet import NAME` asks for them, or reads standard input: NAME < words.txt")),
         WalletCommand::Export { name } => export(printer, context, name.as_deref()).await,
         WalletCommand::List => list(printer, context),
         WalletCommand::Use { name } => {
@@ -47,10 +54,17 @@ pub async fn run(printer: Printer, context: &Context, command: &WalletCommand) -
 }
 
 async fn new(printer: Printer, context: &Context, name: &str) -> CliResult {
-    let (wallets, owned, password) = (context.wallets()?, name.to_owned(), password());
+    let wallets = context.wallets()?;
+    wallets.check_free(name)?;
+    // A script is not asked: the words are for a person's eyes.
+    let person = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let terminal = if person { Terminal::open() } else { None };
+    let password = new_password(name, terminal.as_ref()).await?;
+    let owned = name.to_owned();
     // Shown first: a wallet whose words nobody saw must not be used. Slow on purpose where a password is set.
     let wallet = tokio::task::spawn_blocking(move || {
-        wallets.create_shown(&owned, password.as_deref(), |wallet, mnemonic| {
+        let password = password.as_ref().map(|password| password.as_str());
+        wallets.create_shown(&owned, password, |wallet, mnemonic| {
             let words = mnemonic.words();
             let output = NewOutput {
                 wallet,
@@ -72,33 +86,47 @@ fn new_text(output: &NewOutput<'_>) -> String {
 }
 
 async fn import(printer: Printer, context: &Context, name: &str) -> CliResult {
-    if io::stdin().is_terminal() {
-        printer.note("Type the recovery words or the secret key, then Ctrl-D on a line of its own:");
-    }
-    let mut text = String::new();
-    io::stdin()
-        .lock()
-        .take(SECRET_BYTES_MAX)
-        .read_to_string(&mut text)?;
-    let text = text.trim().to_owned();
-    if text.is_empty() {
-        return Err(
-            CliError::usage("standard input holds neither recovery words nor a secret key")
-                .hint(format!("for example: soma wallet import {name} < words.txt")),
-        );
-    }
-    let (wallets, name, password) = (context.wallets()?, name.to_owned(), password());
-    let wallet = tokio::task::spawn_blocking(move || -> CliResult<WalletInfo> {
-        if text.contains(char::is_whitespace) {
-            Ok(wallets.import_mnemonic(&name, &Mnemonic::parse(&text)?, 0, password.as_deref())?)
-        } else {
-            Ok(wallets.import_secret_key(&name, &text, password.as_deref())?)
+    let wallets = context.wallets()?;
+    wallets.check_free(name)?;
+    let terminal = if io::stdin().is_terminal() {
+        Terminal::open()
+    } else {
+        None
+    };
+    let text = match &terminal {
+        Some(terminal) => {
+            let prompt = format!(
+                "Recovery words or secret key for wallet '{name}' (not shown; an empty line ends them): "
+            );
+            let is_whole = |text: &str| Paper::read(text.as_bytes()).is_ok();
+            let typed = terminal.ask_until(&prompt, is_whole).await?;
+            Zeroizing::new(typed.ok_or_else(CliError::interrupted)?.as_bytes().to_vec())
         }
-    })
-    .await??;
+        None => tokio::task::spawn_blocking(read_input).await??,
+    };
+    let paper = Paper::read(&text).map_err(|error| match error {
+        paper::PaperError::Empty => {
+            CliError::usage("standard input holds neither recovery words nor a secret key")
+                .hint(format!("for example: soma wallet import {name} < words.txt"))
+        }
+        error => error.into(),
+    })?;
+    let (password, name) = (new_password(name, terminal.as_ref()).await?, name.to_owned());
+    let import = move || wallets.import(&name, &paper, password.as_ref().map(|password| password.as_str()));
+    let wallet = tokio::task::spawn_blocking(import).await??;
     printer.show(&wallet, wallet_text)?;
     warn_if_bare(printer, &wallet);
     Ok(())
+}
+
+/// Standard input, to one byte past the longest secret.
+fn read_input() -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(paper::LENGTH_BYTES_MAX + 1));
+    io::stdin()
+        .lock()
+        .take(paper::LENGTH_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 async fn export(printer: Printer, context: &Context, name: Option<&str>) -> CliResult {
@@ -115,8 +143,12 @@ async fn export(printer: Printer, context: &Context, name: Option<&str>) -> CliR
 }
 
 fn list(printer: Printer, context: &Context) -> CliResult {
-    let wallets = context.wallets()?.list()?;
-    if wallets.is_empty() {
+    let listing = context.wallets()?.list()?;
+    let wallets = listing.wallets;
+    for file in &listing.unusable {
+        printer.note(file.to_string());
+    }
+    if wallets.is_empty() && listing.unusable.is_empty() {
         printer.note("There is no wallet yet; `soma wallet new` makes one.");
     }
     printer.show(&wallets, |wallets| {

@@ -193,7 +193,11 @@ fn trainee(
     init: Option<&[u8]>,
     cancel: &AtomicBool,
 ) -> CliResult<Trainee> {
-    let bar = bars.add(printer.progress(1000, BAR).with_prefix(name.to_owned()));
+    let bar = bars.add(
+        printer
+            .progress(1000, BAR)
+            .with_prefix(printable(name).into_owned()),
+    );
     let Trained {
         weights, steps, last, ..
     } = train(

@@ -5,6 +5,7 @@ pub mod localnet;
 
 use std::{
     io::Write as _,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -42,6 +43,8 @@ impl Bench {
             .env("SOMA_HOME", self.path("home"))
             .env_remove("SOMA_NETWORK")
             .env_remove("SOMA_PASSWORD")
+            // In the background of whoever's terminal the tests run at: nobody is asked.
+            .process_group(0)
             .stdin(Stdio::null());
         command
     }
