@@ -577,7 +577,7 @@ fn commands_read_alike() {
             String::from_utf8_lossy(&output.stderr)
         );
         let report = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(report, "read 1 document, 129 B, from 1 file\n");
+        assert_eq!(report, "{\"note\":\"read 1 document, 129 B, from 1 file\"}\n");
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     for command in ["score", "embed"] {

@@ -429,7 +429,7 @@ fn file_names_do_nothing_on_the_terminal() {
         ],
         &["score", "--weights", evil, "--arch", two[1], "--data", two[1]],
         &["score", "--weights", "missing", "--data", two[1]],
-        &["train", "--data", evil, "--out", "x"],
+        &["train", "--data", evil, "--steps", "1", "--out", "x"],
         &["model", "show", evil],
         &["score", "--weights", "w", "--data", "d", "--memory", evil],
         &["localnet", "--listen", evil],

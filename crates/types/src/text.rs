@@ -19,7 +19,7 @@ where
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_unseen, |character, line| {
-        line.extend(character.escape_default())
+        line.extend(character.escape_default());
     })
 }
 
@@ -29,7 +29,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let acts = |character| is_unseen(character) && !matches!(character, '\n' | '\t');
     escaped(text, acts, |character, lines| {
-        lines.extend(character.escape_default())
+        lines.extend(character.escape_default());
     })
 }
 
