@@ -47,14 +47,14 @@ pub struct Named {
 }
 
 impl Named {
-    fn unavailable(&self, reason: impl ToString) -> DownloadError {
+    fn unavailable(&self, reason: &impl ToString) -> DownloadError {
         DownloadError::Unavailable {
             url: self.url.clone(),
             reason: reason.to_string(),
         }
     }
 
-    fn mismatch(&self, reason: impl ToString) -> DownloadError {
+    fn mismatch(&self, reason: &impl ToString) -> DownloadError {
         DownloadError::Mismatch {
             url: self.url.clone(),
             reason: reason.to_string(),
@@ -63,16 +63,16 @@ impl Named {
 
     /// What it is not to arrive within `patience`.
     pub(crate) fn late(&self, patience: Duration) -> DownloadError {
-        self.unavailable(format!("it did not come within {} s", patience.as_secs_f32()))
+        self.unavailable(&format!("it did not come within {} s", patience.as_secs_f32()))
     }
 
     /// Where to look, which must not contradict the hash.
     fn location(&self) -> Result<Location, DownloadError> {
-        match Location::parse_public(self.url.as_str()).map_err(|error| self.unavailable(error))? {
+        match Location::parse_public(self.url.as_str()).map_err(|error| self.unavailable(&error))? {
             Location::Soma(stored) if stored != self.hash => {
-                Err(self.mismatch(format!("its name is not the announced hash {}", self.hash)))
+                Err(self.mismatch(&format!("its name is not the announced hash {}", self.hash)))
             }
-            Location::File(_) => Err(self.unavailable("files of one machine are not public")),
+            Location::File(_) => Err(self.unavailable(&"files of one machine are not public")),
             location => Ok(location),
         }
     }
@@ -119,7 +119,7 @@ impl Downloader {
             Ok(bytes) if bytes.len() as u64 == named.size_bytes => Ok(Some(bytes)),
             Ok(bytes) => {
                 let found = bytes.len();
-                Err(named.mismatch(format!("{found} bytes instead of {}", named.size_bytes)))
+                Err(named.mismatch(&format!("{found} bytes instead of {}", named.size_bytes)))
             }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(DownloadError::Node {
@@ -147,7 +147,7 @@ impl Downloader {
     /// The bytes `named`, from their owner's host.
     async fn fetch(&self, named: &Named) -> Result<Vec<u8>, DownloadError> {
         let Location::Http(address) = named.location()? else {
-            return Err(named.unavailable("the node does not keep it"));
+            return Err(named.unavailable(&"the node does not keep it"));
         };
         let expected = Expected {
             hash: named.hash,
@@ -156,9 +156,9 @@ impl Downloader {
         let fetched = self.fetcher.fetch(&address, expected).await;
         fetched.map_err(|error| {
             if error.is_mismatch() {
-                named.mismatch(error)
+                named.mismatch(&error)
             } else {
-                named.unavailable(error)
+                named.unavailable(&error)
             }
         })
     }

@@ -411,7 +411,7 @@ async fn known_data_is_passed_over_before_anything_is_paid() {
             hash,
             submission,
             won: true,
-        })
+        });
     });
     let error = account
         .submit_data(target, DATA.to_vec(), scores())

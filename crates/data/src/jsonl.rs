@@ -269,7 +269,7 @@ mod tests {
         let many: String = (0..100)
             .map(|i| format!("\"{}\":1,", "k".repeat(1000 + i)))
             .collect();
-        let problem = text(format!("{{{}\"last\":1}}", many).as_bytes()).unwrap_err();
+        let problem = text(format!("{{{many}\"last\":1}}").as_bytes()).unwrap_err();
         assert!(problem.len() < 500, "{}", problem.len());
     }
 
