@@ -76,7 +76,7 @@ pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResu
         &config,
         &text.dataset,
         init.as_deref(),
-        |event| narrator.tell(event),
+        |event| narrator.tell(&event),
         cancel,
     )
     .map_err(|error| explain(args, error))?;
@@ -309,11 +309,11 @@ impl Narrator {
         }
     }
 
-    fn tell(&mut self, event: Event<'_>) {
+    fn tell(&mut self, event: &Event<'_>) {
         match event {
             Event::Resumed { step } => self.say(&format!("Going on from the checkpoint's step {step}")),
             Event::Saved { step } => {
-                self.saved_at = Some(step);
+                self.saved_at = Some(*step);
                 self.is_warned = false;
             }
             Event::Unsaved { step, error } => {
