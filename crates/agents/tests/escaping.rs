@@ -81,7 +81,8 @@ fn claiming_where_nobody_can_look() {
         Params {
             models_per_target: 1,
             cross_entropy_max_nano: 1 << 40,
-            epoch_blocks: 60,
+            // Time for one find and four lies, one after the other.
+            epoch_blocks: 72,
             audit_commit_blocks: 24,
             hearing_commit_blocks: 12,
             ..rules()

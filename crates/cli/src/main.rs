@@ -10,6 +10,8 @@ mod corpora;
 mod demo;
 mod error;
 mod hints;
+#[cfg(test)]
+mod interfaces;
 mod interrupt;
 mod printer;
 mod progress;
