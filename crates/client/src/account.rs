@@ -383,8 +383,10 @@ impl Account {
     ) -> Result<Option<(Sent, Option<ClientError>)>, ClientError> {
         let wanted = kind.clone();
         let left = on_disk(turn, move |turn| {
+            // First what may be the same deed: it is looked up before it is forgotten, however old it is.
+            let left = turn.left(&wanted)?;
             turn.sweep(now)?;
-            turn.left(&wanted)
+            Ok(left)
         });
         let Some(kept) = left.await? else {
             return Ok(None);

@@ -240,7 +240,18 @@ impl Account {
                 due.push(pending);
                 continue;
             }
-            if pending.submission.is_none() && epoch <= pending.keep_until {
+            // A list that does not have it proves nothing: a node may lag. Only an end that is told is one.
+            if let Some(id) = pending.submission {
+                match self.node().submission(&id).await {
+                    Ok(view) if view.submission.status == SubmissionStatus::Committed => {
+                        due.push(pending);
+                        continue;
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.is_not_found() => continue,
+                    Err(error) => return Err(error),
+                }
+            } else if epoch <= pending.keep_until {
                 match self.resume(&pending.commit()).await {
                     Ok(Some(receipt)) => {
                         pending.submission = Some(submission_of(&receipt)?);

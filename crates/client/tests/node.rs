@@ -220,7 +220,7 @@ async fn addresses_are_checked() {
         assert!(!error.contains("secret") && !error.contains("sec ret"), "{error}");
     }
     let node = NodeClient::new("https://me:secret@example.org/v1").unwrap();
-    assert_eq!(node.address(), "https://example.org");
+    assert_eq!(node.address(), "https://***@example.org");
     let address = serve(|request| problem(400, None, &request.path)).await;
     for (end, path) in [
         ("", "/v1/status"),

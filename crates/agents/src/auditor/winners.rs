@@ -132,8 +132,8 @@ pub(super) struct Winners {
     work: JoinSet<Done>,
     /// What is being scored.
     scoring: Option<AbortHandle>,
-    /// Weights on their way to the node.
-    awaited: BTreeSet<ContentHash>,
+    /// Weights on their way to the node, and who waits for them.
+    awaited: BTreeMap<ContentHash, Vec<Case>>,
 }
 
 /// Work that was done.
@@ -159,7 +159,7 @@ impl Winners {
             jobs: BTreeMap::new(),
             work: JoinSet::new(),
             scoring: None,
-            awaited: BTreeSet::new(),
+            awaited: BTreeMap::new(),
         }
     }
 
@@ -199,13 +199,10 @@ impl Winners {
                 Ok(Done::Fetched(case, fetched)) => self.fetched(&case, fetched, again, passed_over),
                 Ok(Done::Scored(case, Scored::Found(finding))) => self.set(&case, State::Found(finding)),
                 Ok(Done::Scored(case, Scored::NotKept(model, weights))) => {
-                    let lack = if sound.contains(&weights.committed.hash) {
-                        Lack::Nothing
-                    } else {
-                        Lack::Weights
-                    };
+                    // That the node does not keep them says nothing yet.
+                    let lack = Lack::Nothing;
                     self.set(&case, State::Missing { lack, again });
-                    self.bring(model, weights, tools, patience.weights);
+                    self.bring(case, model, weights, tools, patience.weights);
                 }
                 Ok(Done::Scored(case, Scored::Failed(error))) => {
                     passed_over.push(error);
@@ -213,8 +210,12 @@ impl Winners {
                     self.set(&case, State::Missing { lack, again });
                 }
                 Ok(Done::Brought(model, hash, brought)) => {
-                    self.awaited.remove(&hash);
+                    let waiting = self.awaited.remove(&hash).unwrap_or_default();
                     if let Err(error) = brought {
+                        // Where this validator's own node fails, or has had them before, nothing is known of their owner.
+                        if !matches!(error, DownloadError::Node { .. }) && !sound.contains(&hash) {
+                            self.lacks_weights(&waiting);
+                        }
                         let error = ExpertError::Download(error);
                         passed_over.push(AuditError::Expert { model, error });
                     }
@@ -264,9 +265,22 @@ impl Winners {
         }
     }
 
-    fn bring(&mut self, model: ModelId, weights: Weights, tools: &Tools, patience: Duration) {
+    /// Notes that what these winners need was asked of its owner's host, which does not give it.
+    fn lacks_weights(&mut self, cases: &[Case]) {
+        for case in cases {
+            if let Some(State::Fetching(lack) | State::Fetched(_, lack) | State::Missing { lack, .. }) =
+                self.jobs.get_mut(case).map(|job| &mut job.state)
+            {
+                *lack = Lack::Weights;
+            }
+        }
+    }
+
+    fn bring(&mut self, case: Case, model: ModelId, weights: Weights, tools: &Tools, patience: Duration) {
         let hash = weights.committed.hash;
-        if self.awaited.insert(hash) {
+        let waiting = self.awaited.entry(hash).or_default();
+        waiting.push(case);
+        if waiting.len() == 1 {
             let experts = tools.experts.clone();
             self.work
                 .spawn(async move { Done::Brought(model, hash, experts.bring(&weights, patience).await) });
@@ -387,7 +401,13 @@ async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case,
         match tools.experts.load(weights).await {
             Ok(model) => models.push((weights.committed.hash, model)),
             Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
-            // Nobody has ever scored with them, so the claim is made up.
+            // Nobody has ever scored with them, so the claim is made up. What the chain says of them contradicts itself, or the
+            // file that the node keeps under their hash: so it does for everyone.
+            Err(ExpertError::Download(
+                DownloadError::Unavailable { .. } | DownloadError::Mismatch { .. },
+            )) => {
+                return Scored::Found(audit::without_score(Verdict::FalseScore));
+            }
             Err(error) if error.is_final() => {
                 return Scored::Found(audit::without_score(Verdict::FalseScore));
             }
