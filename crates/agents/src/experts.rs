@@ -91,6 +91,8 @@ struct Memory {
     faults: Vec<(Key, ExpertError)>,
     /// Files whose hosts did not deliver, and when.
     absent: Vec<(ContentHash, Instant, DownloadError)>,
+    /// Files whose hosts did not deliver when they were asked last; oldest first.
+    refused: Vec<ContentHash>,
 }
 
 /// Loads each weights file once, and keeps what was used last. Clones share.
@@ -191,10 +193,26 @@ impl Experts {
         let file = file(weights);
         let brought = tokio::time::timeout(patience, self.downloader.bring(&file)).await;
         let brought = brought.unwrap_or_else(|_| Err(file.late(patience)));
+        let mut memory = self.memory();
+        memory.refused.retain(|refused| *refused != hash);
         if let Err(error) = &brought {
-            self.memory().absent.push((hash, Instant::now(), error.clone()));
+            memory.absent.push((hash, Instant::now(), error.clone()));
+            // Where the node itself failed, nothing is known of their owner.
+            if !matches!(error, DownloadError::Node { .. }) {
+                if memory.refused.len() >= FAULTS_MAX {
+                    memory.refused.remove(0);
+                }
+                memory.refused.push(hash);
+            }
         }
+        drop(memory);
         brought
+    }
+
+    /// Whether the owner's host was asked for this file, and did not give it when it was asked last.
+    #[must_use]
+    pub fn was_refused(&self, hash: &ContentHash) -> bool {
+        self.memory().refused.contains(hash)
     }
 
     /// The model of these revealed weights, which are brought to the node within `patience` if it does not keep them.

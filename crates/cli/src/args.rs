@@ -531,7 +531,7 @@ pub struct SubmitArgs {
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// Stop after this many hits; otherwise when the text is used up.
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub hits: Option<u64>,
     /// Estimate each document from this many of its chunks first, and score only what may hit.
     #[arg(long, value_name = "CHUNKS")]

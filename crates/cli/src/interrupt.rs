@@ -3,11 +3,11 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,7 +15,10 @@ use tokio::{
     sync::watch,
 };
 
-use crate::terminal;
+use crate::{printer::Printer, terminal};
+
+/// Within this time a second signal is the first once more.
+const ECHO: Duration = Duration::from_millis(300);
 
 /// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`), if work is held then. A
 /// second Ctrl-C or SIGTERM ends the process at once; a second SIGHUP does not, for shells send it again when they end.
@@ -28,7 +31,7 @@ pub struct Interrupt {
 
 impl Interrupt {
     /// Starts to listen. `last` is done when Ctrl-C ends the process, and says with what code. Needs a tokio runtime.
-    pub fn listen_then(last: impl FnOnce() -> u8 + Send + 'static) -> Self {
+    pub fn listen_then(printer: Printer, last: impl FnOnce() -> u8 + Send + 'static) -> Self {
         let (sender, happened) = watch::channel(false);
         let (held, flag) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (is_held, set) = (Arc::clone(&held), Arc::clone(&flag));
@@ -39,9 +42,10 @@ impl Interrupt {
             if is_held.load(Ordering::Relaxed) {
                 set.store(true, Ordering::Relaxed);
                 let _ = sender.send(true);
-                // The terminal may be gone.
-                let _ = writeln!(io::stderr(), "stopping; press Ctrl-C again to stop at once");
-                signals.insistent().await;
+                printer.note("stopping; press Ctrl-C again to stop at once");
+                // One request may come twice: to the process, and to its group.
+                tokio::time::sleep(ECHO).await;
+                Signals::new().insistent().await;
             }
             // Leaves the terminal as it was.
             terminal::restore();

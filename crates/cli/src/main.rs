@@ -120,7 +120,7 @@ fn quiet_validators() {
 async fn run(command: Command, printer: Printer, context: &Context) -> CliResult {
     // What was done is told however the command ends.
     let record = context.record().clone();
-    let interrupt = Interrupt::listen_then(move || {
+    let interrupt = Interrupt::listen_then(printer, move || {
         let error = CliError::interrupted();
         if record.has_something() {
             error.report(printer, &record);

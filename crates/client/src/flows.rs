@@ -359,7 +359,7 @@ impl Account {
             .ok_or(ClientError::SecretMissing { model, hash })?;
         let embedding = embedding.or(pending.embedding).ok_or(ClientError::ModelLacks {
             model,
-            what: "embedding: give one for the reveal",
+            what: "embedding: give the reveal the text that it is good at, and its weights",
         })?;
         self.reveal_model_with(model, hash, pending.key, embedding).await
     }

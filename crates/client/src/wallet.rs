@@ -380,7 +380,8 @@ impl Wallets {
     /// Held for the length of a change; released by dropping.
     fn lock(&self) -> Result<File, WalletError> {
         files::create_private_directory(&self.directory)?;
-        let path = self.directory.join("lock");
+        // Not the name under which a network locks its folder: the two may be one.
+        let path = self.directory.join("wallets.lock");
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -697,6 +698,13 @@ mod tests {
     }
 
     /// What its owner did not see is not kept, and the name stays free.
+    #[test]
+    fn a_network_in_the_same_folder_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let _network = soma_files::Lock::acquire(directory.path()).unwrap();
+        Wallets::new(directory.path()).create("a", None).unwrap();
+    }
+
     #[test]
     fn a_wallet_whose_words_were_not_shown_is_not_kept() {
         let directory = tempfile::tempdir().unwrap();

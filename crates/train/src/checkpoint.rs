@@ -65,8 +65,12 @@ pub enum CheckpointError {
     #[error("checkpoint: {0}")]
     File(#[from] FileError),
     /// Another run has the folder.
-    #[error("checkpoints: {0}; wait for it, or name another folder")]
-    Lock(#[from] LockError),
+    #[error("checkpoints: {held}; {}name another folder", remedy(held))]
+    Lock {
+        /// Why it could not be locked.
+        #[from]
+        held: LockError,
+    },
     /// Not a whole checkpoint.
     #[error(
         "checkpoint: {} is damaged ({problem}); delete it to start anew, or name another folder",
@@ -101,6 +105,14 @@ pub enum CheckpointError {
         /// What differs, with the value it was written with and this run's.
         differences: String,
     },
+}
+
+/// What else there is to do about a folder that cannot be locked.
+const fn remedy(error: &LockError) -> &'static str {
+    match error {
+        LockError::Held(_) => "wait for it, or ",
+        LockError::File(_) => "",
+    }
 }
 
 fn shown(path: &Path) -> String {

@@ -208,7 +208,7 @@ fn a_run_has_its_checkpoint_folder_to_itself() {
     .unwrap();
     let second = second.unwrap();
     assert!(
-        matches!(second, TrainError::Checkpoint(CheckpointError::Lock(_))),
+        matches!(second, TrainError::Checkpoint(CheckpointError::Lock { .. })),
         "{second}"
     );
     assert!(

@@ -7,7 +7,8 @@
 //!
 //! **What a missing thing means.** Data that does not come, or not as announced, accuses its winner. So do weights that
 //! cannot be had although this auditor has never seen them: who claims on a target has scored with all its models, and an honest
-//! submitter scores only with what a node keeps; otherwise an owner who withholds weights could claim unseen. Weights that
+//! submitter scores only with what a node keeps; otherwise an owner who withholds weights could claim unseen. It takes that
+//! their owner was asked and did not give them: a node that is full, or had no turn to ask, knows nothing. Weights that
 //! were sound before and have gone since accuse nobody: the network lost them. Bytes that are as committed and no usable
 //! weights accuse at once: nobody has ever scored with them. And where this validator's own node fails, it says
 //! nothing.
@@ -200,7 +201,12 @@ impl Winners {
                 Ok(Done::Scored(case, Scored::Found(finding))) => self.set(&case, State::Found(finding)),
                 Ok(Done::Scored(case, Scored::NotKept(model, weights))) => {
                     // That the node does not keep them says nothing yet.
-                    let lack = Lack::Nothing;
+                    let hash = weights.committed.hash;
+                    let lack = if tools.experts.was_refused(&hash) && !sound.contains(&hash) {
+                        Lack::Weights
+                    } else {
+                        Lack::Nothing
+                    };
                     self.set(&case, State::Missing { lack, again });
                     self.bring(case, model, weights, tools, patience.weights);
                 }
