@@ -67,11 +67,11 @@ fn deactivating_to_escape_the_audit() {
 }
 
 /// Attack: claiming where nobody can look
-/// Does: publishes a file that is no weights, a file on a host that never answers, and someone's file with another key, too
-/// late for reports to keep them from competing. Claims falsely on the targets that name them, which honest submitters have
+/// Does: publishes a file that is no weights, a file on a host that never answers, someone's file with another key, and the
+/// same with another size, too late for reports to keep them from competing. Claims falsely on the targets that name them, which honest submitters have
 /// to leave to him, and once more with data on such a host.
 /// Outcome: each claim is found false: with unusable weights nobody has scored, and what cannot be had in the commit window counts as not
-/// there. The honest winner beside them is audited and stands, the file's owner keeps the model, and the others' three are
+/// there. The honest winner beside them is audited and stands, the file's owner keeps the model, and the others' four are
 /// reported and gone. (One of them stopped all audits of the network.)
 #[test]
 fn claiming_where_nobody_can_look() {
