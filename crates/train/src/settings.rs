@@ -145,28 +145,21 @@ impl TrainConfig {
                 range: "2 or more: in chunks of one byte nothing is predicted",
             });
         }
-        let whole = |setting, value: usize, least, most, range| {
-            if (least..=most).contains(&value) {
-                Ok(())
-            } else {
-                Err(TrainError::Setting {
-                    setting,
-                    value: value.to_string(),
-                    range,
-                })
-            }
-        };
-        let number = |setting, value: f64, fits: bool, range| {
+        let check = |setting, value: String, fits: bool, range| {
             if fits {
                 Ok(())
             } else {
                 Err(TrainError::Setting {
                     setting,
-                    value: value.to_string(),
+                    value,
                     range,
                 })
             }
         };
+        let whole = |setting, value: usize, least, most, range| {
+            check(setting, value.to_string(), (least..=most).contains(&value), range)
+        };
+        let number = |setting, value: f64, fits, range| check(setting, value.to_string(), fits, range);
         let (rate, decay, norm) = (self.learning_rate, self.weight_decay, self.gradient_norm_max);
         whole("batch_size", self.batch_size, 1, 4096, "1 to 4096 chunks")?;
         whole("grad_accum", self.grad_accum, 1, 4096, "1 to 4096 passes")?;

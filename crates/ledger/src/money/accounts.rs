@@ -41,11 +41,10 @@ impl Ledger<'_> {
 
         // The sender can pay: from here on nothing is rejected.
         self.charge(&mut account, prices)?;
-        self.set(&ACCOUNTS, sender, &account);
         for address in opened {
             self.emit(Event::AccountOpened { address, price });
         }
-        self.pay(sender, payments)?;
+        self.pay(sender, account, payments)?;
         for payment in payments {
             self.emit(Event::Paid {
                 from: *sender,

@@ -100,9 +100,13 @@ impl Ledger<'_> {
         self.collect_fee(fee)
     }
 
-    /// Makes `payments` out of the balance of `sender`, which covers them.
-    pub(crate) fn pay(&mut self, sender: &Address, payments: &[Payment]) -> Result<(), Stop> {
-        let mut account = self.account(sender)?;
+    /// Makes `payments` out of the `account` of `sender`, which covers them, and stores it.
+    pub(crate) fn pay(
+        &mut self,
+        sender: &Address,
+        mut account: Account,
+        payments: &[Payment],
+    ) -> Result<(), Stop> {
         for payment in payments {
             account.balance = account
                 .balance
