@@ -11,7 +11,7 @@ use std::{
 
 use serde::Serialize;
 use soma_client::ClientError;
-use soma_types::{Shannons, TransactionHash, text::excerpt};
+use soma_types::{RejectionCode, Shannons, TransactionHash, text::excerpt};
 
 use crate::{
     hints,
@@ -45,7 +45,7 @@ pub struct CliError {
 /// What the ledger has to do with it.
 #[derive(Clone, Debug, Default)]
 struct Ledger {
-    code: Option<u16>,
+    code: Option<RejectionCode>,
     name: Option<String>,
     transaction: Option<TransactionHash>,
     fee: Option<Shannons>,
@@ -61,7 +61,7 @@ struct Report<'a> {
     /// What the process exits with.
     exit_code: u8,
     /// The ledger's stable rejection code (docs/rejections.md), if the ledger said no.
-    code: Option<u16>,
+    code: Option<RejectionCode>,
     /// Its stable name.
     name: Option<&'a str>,
     /// The transaction that this is about.

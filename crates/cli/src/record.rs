@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use soma_client::Notice;
 use soma_types::{
-    Epoch, Height, Receipt, Shannons, SignedTransaction, TransactionHash, TransactionKind,
+    Epoch, Height, Receipt, RejectionCode, Shannons, SignedTransaction, TransactionHash, TransactionKind,
     receipt::{Created, Outcome},
 };
 
@@ -46,7 +46,7 @@ pub struct Deed {
     /// What it made.
     pub created: Option<Created>,
     /// Why it failed.
-    pub code: Option<u16>,
+    pub code: Option<RejectionCode>,
     /// The same in words.
     pub name: Option<&'static str>,
 }
@@ -99,8 +99,11 @@ impl Deed {
                 format!("done: {kind}, transaction {transaction}{paid}{made}")
             }
             State::Failed => {
-                let (code, name) = (self.code.unwrap_or_default(), self.name.unwrap_or_default());
-                format!("failed: {kind}, transaction {transaction}{paid}, code {code} {name}")
+                let why = match (self.code, self.name) {
+                    (Some(code), Some(name)) => format!(", code {code} {name}"),
+                    _ => String::new(),
+                };
+                format!("failed: {kind}, transaction {transaction}{paid}{why}")
             }
             State::Unknown => format!(
                 "may still happen, until epoch {} ends: {kind}, transaction {transaction}",

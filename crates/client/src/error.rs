@@ -1,15 +1,13 @@
 //! Everything that can go wrong between this machine and the ledger, and what to do about it.
 
-use std::borrow::Cow;
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
-use soma_blobs::ContainerError;
-use soma_blobs::http::HttpError;
+use soma_blobs::{ContainerError, http::HttpError};
 use soma_files::{FileError, LockError};
-use soma_types::api::Problem;
-use soma_types::rejection::Rejection;
-use soma_types::text::excerpt;
-use soma_types::{Address, ContentHash, Epoch, ModelId, Receipt, Shannons, SubmissionId, TransactionHash};
+use soma_types::{
+    Address, ContentHash, Epoch, ModelId, Receipt, Rejection, RejectionCode, Shannons, SubmissionId,
+    TransactionHash, api::Problem, text::excerpt,
+};
 
 use crate::sse::MessageTooLong;
 
@@ -218,7 +216,7 @@ pub enum ClientError {
 
 impl ClientError {
     /// The ledger's stable rejection code, if the ledger said no.
-    pub fn rejection_code(&self) -> Option<u16> {
+    pub fn rejection_code(&self) -> Option<RejectionCode> {
         match self {
             Self::Problem(problem) => problem.code,
             Self::Failed { rejection, .. }
@@ -246,7 +244,7 @@ impl ClientError {
 
     /// Whether the node has this transaction, or another with its nonce.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(104))
+        matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(RejectionCode::NonceUsed))
     }
 
     /// Whether what was asked may have been done although no good answer came.
@@ -323,8 +321,12 @@ impl ClientError {
             }
             Self::TimedOut { .. } => "the node may be overloaded or stuck: `soma status` shows its height",
             Self::Problem(problem) => match problem.code {
-                Some(104 | 105) => "another program may be sending from this account; try again",
-                Some(108 | 200) => "`soma balance` shows the balance; on a localnet, `soma faucet` fills it",
+                Some(RejectionCode::NonceUsed | RejectionCode::NonceAhead) => {
+                    "another program may be sending from this account; try again"
+                }
+                Some(RejectionCode::CannotPayFee | RejectionCode::InsufficientBalance) => {
+                    "`soma balance` shows the balance; on a localnet, `soma faucet` fills it"
+                }
                 None if problem.status == 429 || problem.status == 503 => "wait a moment and try again",
                 None if problem.status == 404 => "check the id, and that --network names the right network",
                 _ => return None,
@@ -333,8 +335,8 @@ impl ClientError {
                 "the node may run another version, or be no SOMA node: compare `soma status` and `soma --version`"
             }
             Self::WrongHash { .. } => "the host sent other bytes; try another node",
-            Self::WouldFail { rejection } => match rejection.code() {
-                200 => {
+            Self::WouldFail { rejection } => match rejection {
+                Rejection::InsufficientBalance { .. } => {
                     "nothing was sent. `soma balance` shows the balance; on a localnet, `soma faucet` fills it"
                 }
                 _ => "nothing was sent, and nothing paid",
@@ -352,6 +354,14 @@ impl ClientError {
             }
             _ => return None,
         })
+    }
+}
+
+/// An answer that an honest node does not give.
+pub(crate) fn unexpected(missing: &str) -> ClientError {
+    ClientError::BadAnswer {
+        request: "a transaction that took effect".to_owned(),
+        reason: format!("{missing} is missing"),
     }
 }
 

@@ -9,22 +9,20 @@
 //! A node that stays away for longer than the client's retry window ends the stream with the error; calling
 //! [`EventStream::next`] again tries again.
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::{collections::VecDeque, time::Duration};
 
 use reqwest::Response;
-use soma_types::Height;
-use soma_types::api::EventView;
+use soma_types::{Height, api::EventView};
 
-use crate::error::ClientError;
-use crate::node::NodeClient;
-use crate::sse::Decoder;
+use crate::{
+    error::ClientError,
+    node::{Backoff, NodeClient},
+    sse::Decoder,
+};
 
 const PATH: &str = "/v1/events";
 /// A stream that is silent for longer is taken for dead. Nodes send comments more often than this.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
-const RECONNECT_DELAY_FIRST: Duration = Duration::from_millis(100);
-const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
 /// An endless stream of events.
 #[derive(Debug)]
@@ -69,26 +67,24 @@ impl EventStream {
 
     /// The next event. Waits for as long as it takes.
     pub async fn next(&mut self) -> Result<EventView, ClientError> {
-        let mut away_since: Option<Instant> = None;
-        let mut delay = RECONNECT_DELAY_FIRST;
+        let mut away: Option<Backoff> = None;
         loop {
             if let Some(event) = self.waiting.pop_front() {
                 return Ok(event);
             }
             match self.receive().await {
-                Ok(()) => away_since = None,
+                Ok(()) => away = None,
                 Err(error) => {
                     self.connection = None;
-                    let since = *away_since.get_or_insert_with(Instant::now);
+                    let backoff = away.get_or_insert_with(|| Backoff::new(self.node.options().retry_window));
                     let passes = match &error {
                         ClientError::TimedOut { .. } => true,
                         error => error.is_passing(),
                     };
-                    if !passes || since.elapsed() + delay > self.node.options().retry_window {
+                    if !passes || !backoff.is_open() {
                         return Err(error);
                     }
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(RECONNECT_DELAY_MAX);
+                    backoff.pause().await;
                 }
             }
         }

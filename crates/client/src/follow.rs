@@ -6,10 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use soma_types::{Receipt, SignedTransaction};
+use soma_types::{Receipt, RejectionCode as Code, SignedTransaction};
 
-use crate::error::ClientError;
-use crate::node::NodeClient;
+use crate::{error::ClientError, node::NodeClient};
 
 const POLL_DELAY_FIRST: Duration = Duration::from_millis(50);
 const POLL_DELAY_MAX: Duration = Duration::from_millis(500);
@@ -17,11 +16,6 @@ const POLL_DELAY_MAX: Duration = Duration::from_millis(500);
 const RESEND_DELAY: Duration = Duration::from_secs(2);
 /// A node that has executed a block finds its transactions by name at the latest so long after.
 const INDEX_DELAY: Duration = Duration::from_secs(2);
-
-// Rejection codes: they are stable (`soma_types::rejection`).
-const NONCE_USED: u16 = 104;
-const NONCE_AHEAD: u16 = 105;
-const EXPIRED: u16 = 106;
 
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,11 +102,11 @@ pub(crate) async fn resend(node: &NodeClient, transaction: &SignedTransaction) -
         Err(error) => error,
     };
     let never = match error.rejection_code() {
-        Some(NONCE_USED) => End::Superseded,
-        Some(EXPIRED) => End::Expired,
+        Some(Code::NonceUsed) => End::Superseded,
+        Some(Code::Expired) => End::Expired,
         // A transaction before it got lost too, and whoever waits for that one hands it in again; or one with its
         // nonce waits, and inclusion decides between the two.
-        Some(NONCE_AHEAD) => return Resent::Waits,
+        Some(Code::NonceAhead) => return Resent::Waits,
         _ if error.is_conflict() => return Resent::Waits,
         _ => return Resent::Heard(error),
     };

@@ -15,16 +15,16 @@
 //!
 //! A file that does not read back is reported by name; the others are still returned.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use soma_files::{self as files, At as _, FileError};
-use soma_types::transaction::SubmissionReveal;
 use soma_types::{
     Address, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Salt, SubmissionId,
-    TargetId, TransactionKind,
+    TargetId, TransactionKind, transaction::SubmissionReveal,
 };
 
 use crate::outbox::Outbox;

@@ -9,16 +9,19 @@
 //! The file's parameters are obeyed within [`MEMORY_KIB_MAX`] and [`PASSES_MAX`]: a prepared file cannot
 //! exhaust the machine that opens it.
 
-use std::fmt;
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use argon2::Argon2;
-use chacha20poly1305::aead::{Aead, Payload};
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305,
+    aead::{Aead, Payload},
+};
 use serde::{Deserialize, Serialize};
-use soma_types::secrecy::without_keys;
-use soma_types::text::{excerpt, printable};
-use soma_types::{Address, Keypair};
+use soma_types::{
+    Address, Keypair,
+    secrecy::without_keys,
+    text::{excerpt, printable},
+};
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 

@@ -3,7 +3,8 @@
 //! - [`mnemonic`], [`keyfile`], [`paper`], [`wallet`]: words, keys, how people write them down, and the folder that keeps them.
 //! - [`node`], [`events`]: a node's HTTP interface, typed and bounded; [`sse`] decodes its event stream.
 //! - [`account`], [`follow`]: one key at one node: fees, nonces, signing, sending; waiting for receipts.
-//! - [`flows`], [`submissions`]: what participants do, in whole steps: pay, stake, publish models, submit.
+//! - [`models`], [`submissions`] and methods of [`Account`]: what participants do, in whole steps: pay, stake, publish,
+//!   submit, validate.
 //! - [`journal`], [`outbox`]: what a crash must not lose: secrets between commit and reveal, transactions whose end is
 //!   not known.
 //!
@@ -21,18 +22,21 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+mod blocking;
 pub mod error;
 pub mod events;
-pub mod flows;
 pub mod follow;
 pub mod journal;
 pub mod keyfile;
 pub mod mnemonic;
+pub mod models;
+mod money;
 pub mod node;
 pub mod outbox;
 pub mod paper;
 pub mod sse;
 pub mod submissions;
+mod validators;
 pub mod wallet;
 
 pub use account::{Account, Notice, Sent};
@@ -40,8 +44,7 @@ pub use error::ClientError;
 pub use events::EventStream;
 pub use journal::Journal;
 pub use mnemonic::{Mnemonic, generate_keypair};
-pub use node::{
-    ModelFilter, NodeClient, NodeOptions, SubmissionFilter, SubmissionPhase, TargetFilter, TargetPhase,
-};
+pub use models::{CommittedModel, DueModel, Publication};
+pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter};
 pub use submissions::Scores;
 pub use wallet::{WalletError, Wallets};

@@ -13,14 +13,16 @@
 //! end; one that nobody has locked was left behind ([`Outbox::left`]). `lock` is the turn's, `last` names the
 //! transaction that was handed in last.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File, TryLockError},
+    path::{Path, PathBuf},
+};
 
-use soma_files::{FileError, Lock, LockError};
-use soma_types::transaction::TRANSACTION_BYTES_MAX;
-use soma_types::{ContentHash, Epoch, SignedTransaction, TransactionHash, TransactionKind};
-
-use soma_files::At;
+use soma_files::{At, FileError, Lock, LockError};
+use soma_types::{
+    ContentHash, Epoch, SignedTransaction, TransactionHash, TransactionKind,
+    transaction::TRANSACTION_BYTES_MAX,
+};
 
 const LAST: &str = "last";
 const EXTENSION: &str = "bin";

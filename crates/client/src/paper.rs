@@ -4,8 +4,10 @@ use serde::Deserialize;
 use soma_types::{Address, Keypair};
 use zeroize::{Zeroize as _, Zeroizing};
 
-use crate::keyfile::{KeyFile, KeyFileError, Secret};
-use crate::mnemonic::{Mnemonic, MnemonicError};
+use crate::{
+    keyfile::{KeyFile, KeyFileError, Secret},
+    mnemonic::{Mnemonic, MnemonicError},
+};
 
 /// Longest text that is read, in bytes.
 pub const LENGTH_BYTES_MAX: usize = 16 << 10;

@@ -10,24 +10,24 @@
 use std::time::{Duration, Instant};
 
 use soma_blobs::Location;
-use soma_types::api::{SubmissionView, TargetView};
-use soma_types::list::List;
-use soma_types::objects::{SubmissionStatus, TargetStatus};
-use soma_types::receipt::{Created, Outcome};
-use soma_types::transaction::SubmissionReveal;
 use soma_types::{
-    ContentHash, Embedding, Receipt, Rejection, Salt, SubmissionId, TargetId, TransactionKind, Url,
+    ContentHash, Embedding, Receipt, Rejection, RejectionCode, Salt, SubmissionId, TargetId, TransactionKind,
+    Url,
+    api::{SubmissionView, TargetView},
+    list::List,
+    objects::{SubmissionStatus, TargetStatus},
+    receipt::{Created, Outcome},
+    transaction::SubmissionReveal,
 };
 
-use crate::account::{Account, LIFETIME_EPOCHS};
-use crate::error::ClientError;
-use crate::flows::{unexpected, verified};
-use crate::journal::PendingSubmission;
-use crate::node::{NodeClient, SubmissionFilter, SubmissionPhase};
+use crate::{
+    account::{Account, LIFETIME_EPOCHS},
+    error::{ClientError, unexpected},
+    journal::PendingSubmission,
+    node::{NodeClient, SubmissionFilter, SubmissionPhase, verified},
+};
 
-/// The code of a reveal that came in the block of its commit, or before.
-const REVEAL_TOO_SOON: u16 = 405;
-/// Pause before such a reveal is tried again: about a block.
+/// Pause before a reveal that came in the block of its commit is tried again: about a block.
 const REVEAL_RETRY_DELAY: Duration = Duration::from_millis(250);
 const REVEAL_RETRIES_MAX: u32 = 20;
 const POLL_DELAY: Duration = Duration::from_millis(300);
@@ -200,7 +200,8 @@ impl Account {
                     return Ok(receipt);
                 }
                 Err(error)
-                    if error.rejection_code() == Some(REVEAL_TOO_SOON) && retries < REVEAL_RETRIES_MAX =>
+                    if error.rejection_code() == Some(RejectionCode::RevealTooSoon)
+                        && retries < REVEAL_RETRIES_MAX =>
                 {
                     retries += 1;
                     tokio::time::sleep(REVEAL_RETRY_DELAY).await;
@@ -267,6 +268,13 @@ impl Account {
             self.forget(&pending).await?;
         }
         Ok(due)
+    }
+
+    /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid, back
+    /// with a share of the winner's if it is found false.
+    pub async fn challenge(&self, submission: SubmissionId) -> Result<Receipt, ClientError> {
+        self.execute(TransactionKind::ChallengeSubmission { submission })
+            .await
     }
 
     async fn forget(&self, pending: &PendingSubmission) -> Result<(), ClientError> {

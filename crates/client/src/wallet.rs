@@ -15,19 +15,21 @@
 //!
 //! A file that is no wallet, or one that others can read, is named and left out; the others work.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
 
 use soma_files::{self as files, At as _, FileError};
-use soma_types::secrecy::repeatable;
-use soma_types::text::printable;
-use soma_types::{Address, Keypair};
+use soma_types::{Address, Keypair, secrecy::repeatable, text::printable};
 
-use crate::journal::Journal;
-use crate::keyfile::{self, KeyFile, KeyFileError, Secret};
-use crate::mnemonic::{Mnemonic, MnemonicError, generate_keypair};
-use crate::paper::Paper;
+use crate::{
+    journal::Journal,
+    keyfile::{self, KeyFile, KeyFileError, Secret},
+    mnemonic::{Mnemonic, MnemonicError, generate_keypair},
+    paper::Paper,
+};
 
 /// Longest wallet name, in bytes.
 pub const NAME_LENGTH_BYTES_MAX: usize = 64;
@@ -577,8 +579,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn what_is_no_wallet_hides_none() {
-        use std::os::unix::ffi::OsStrExt as _;
-        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _};
         let (_directory, wallets) = wallets();
         for name in ["good", "open"] {
             wallets.create_plain(name).unwrap();

@@ -4,33 +4,14 @@ mod common;
 
 use std::time::Duration;
 
-use common::{CHAIN, Ledger, MODEL, embedding};
-use soma_client::{ClientError, Scores};
-use soma_types::transaction::{BasisPoints, Payment, TransactionKind};
-use soma_types::{Address, ContentHash, Epoch, Height, Rejection, Shannons, TargetId};
+use common::{CHAIN, Ledger, MODEL, embedding, payment, scores, transfer};
+use soma_client::ClientError;
+use soma_types::{
+    ContentHash, Epoch, Height, Rejection, RejectionCode, Shannons, TargetId,
+    transaction::{BasisPoints, TransactionKind},
+};
 
 const TARGET: TargetId = TargetId([8; 32]);
-
-fn payment() -> Vec<Payment> {
-    vec![Payment {
-        to: Address([4; 32]),
-        amount: Shannons(1),
-    }]
-}
-
-fn transfer() -> TransactionKind {
-    TransactionKind::Transfer {
-        payments: payment().try_into().unwrap(),
-    }
-}
-
-fn scores() -> Scores {
-    Scores {
-        losses_nano: vec![3, 2, 1],
-        cross_entropy_nano: 1,
-        embedding: embedding(),
-    }
-}
 
 #[tokio::test]
 async fn many_transactions_at_once_get_nonces_in_order() {
@@ -258,7 +239,7 @@ async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
         .with_wait(Duration::from_millis(300));
     ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::ModelRetired {})));
     let error = account.commit_model(MODEL, vec![1], None).await.unwrap_err();
-    assert_eq!(error.rejection_code(), Some(302));
+    assert_eq!(error.rejection_code(), Some(RejectionCode::ModelRetired));
     assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
 
     // The wait is given up, yet the commit happens: the secret is there, and is needed.
@@ -379,7 +360,7 @@ async fn a_refused_submission_leaves_nothing() {
         .submit_data(TARGET, b"a document".to_vec(), scores())
         .await
         .unwrap_err();
-    assert_eq!(error.rejection_code(), Some(401));
+    assert_eq!(error.rejection_code(), Some(RejectionCode::TargetClosed));
     assert!(account.journal().submissions(&CHAIN).unwrap().entries.is_empty());
     assert!(
         account

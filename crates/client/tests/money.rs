@@ -2,43 +2,26 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use common::{Answer, CHAIN, Ledger, MODEL, embedding, problem};
-use soma_client::flows::Publication;
-use soma_client::follow::{End, follow};
-use soma_client::{Account, ClientError, Notice, Scores};
-use soma_types::api::{DataView, Submitted};
-use soma_types::transaction::{Payment, TransactionKind};
+use common::{Answer, CHAIN, Ledger, MODEL, embedding, payment, problem, scores, transfer};
+use soma_client::{
+    Account, ClientError, Notice, Publication,
+    follow::{End, follow},
+};
 use soma_types::{
-    Address, ContentHash, Epoch, Rejection, Salt, Shannons, SubmissionId, TargetId, TransactionHash,
+    Address, ContentHash, Epoch, Rejection, RejectionCode, Salt, Shannons, SubmissionId, TargetId,
+    TransactionHash,
+    api::{DataView, Submitted},
+    transaction::Payment,
 };
 
 const DATA: &[u8] = b"a document";
-
-fn payment() -> Vec<Payment> {
-    vec![Payment {
-        to: Address([4; 32]),
-        amount: Shannons(1),
-    }]
-}
-
-fn transfer() -> TransactionKind {
-    TransactionKind::Transfer {
-        payments: payment().try_into().unwrap(),
-    }
-}
-
-fn scores() -> Scores {
-    Scores {
-        losses_nano: vec![3, 2, 1],
-        cross_entropy_nano: 1,
-        embedding: embedding(),
-    }
-}
 
 /// Pays from `count` accounts of one key at once, each as a process of its own would, with the homes given in turn.
 async fn pay_at_once(ledger: &Ledger, homes: &[&Path], count: usize) -> Vec<TransactionHash> {
@@ -290,7 +273,10 @@ async fn a_refused_deed_leaves_nothing_to_resume() {
         inner.includes = false;
     });
     let error = account.transfer(payment()).await.unwrap_err();
-    assert_eq!((error.rejection_code(), error.is_unknown()), (Some(108), false));
+    assert_eq!(
+        (error.rejection_code(), error.is_unknown()),
+        (Some(RejectionCode::CannotPayFee), false)
+    );
     assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
 }
 
@@ -354,7 +340,10 @@ async fn what_would_fail_is_not_sent_by_who_asks_first() {
     ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::NothingToDo {})));
     let error = account.transfer(payment()).await.unwrap_err();
     assert!(matches!(error, ClientError::WouldFail { .. }), "{error}");
-    assert_eq!((error.rejection_code(), error.transaction()), (Some(201), None));
+    assert_eq!(
+        (error.rejection_code(), error.transaction()),
+        (Some(RejectionCode::NothingToDo), None)
+    );
     assert!(ledger.with(|inner| inner.included.is_empty() && inner.waiting.is_empty()));
     assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
     ledger.with(|inner| inner.judge = Box::new(|_, _| None));

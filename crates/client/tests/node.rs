@@ -2,16 +2,22 @@
 
 mod common;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use common::{Answer, Ledger, missing, ok, options, problem, serve, status};
 use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
-use soma_types::api::{EventView, ModelView, Page, ValidatorView};
-use soma_types::event::Event;
-use soma_types::objects::ModelStatus;
-use soma_types::{Address, ContentHash, Epoch, Height, ModelId, Shannons, TransactionHash};
+use soma_types::{
+    Address, ContentHash, Epoch, Height, ModelId, RejectionCode, Shannons, TransactionHash,
+    api::{EventView, ModelView, Page, ValidatorView},
+    event::Event,
+    objects::ModelStatus,
+};
 
 async fn node(answer: impl Fn(common::Request) -> Answer + Send + Sync + 'static) -> NodeClient {
     NodeClient::with_options(&serve(answer).await, options()).unwrap()
@@ -90,11 +96,11 @@ async fn pages_join_up() {
 
 #[tokio::test]
 async fn problems_carry_code_and_hint() {
-    let node = node(|_| problem(422, Some(108), "the balance is 0 SOMA")).await;
+    let node = node(|_| problem(422, Some(RejectionCode::CannotPayFee), "the balance is 0 SOMA")).await;
     let error = node.status().await.unwrap_err();
     assert_eq!(
         (error.rejection_code(), error.to_string().as_str()),
-        (Some(108), "the balance is 0 SOMA")
+        (Some(RejectionCode::CannotPayFee), "the balance is 0 SOMA")
     );
     assert!(error.hint().unwrap().contains("faucet"));
 }

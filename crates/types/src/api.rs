@@ -43,8 +43,8 @@ pub mod score;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, BlockHash, ChainId, ContentHash, Embedding, Epoch, Height, PublicKey, Receipt, Seed, Shannons,
-    StateRoot, SubmissionId, Transaction, TransactionHash,
+    Address, BlockHash, ChainId, ContentHash, Embedding, Epoch, Height, PublicKey, Receipt, RejectionCode,
+    Seed, Shannons, StateRoot, SubmissionId, Transaction, TransactionHash,
     event::Event,
     objects::{
         AuditOutcome, AuditStage, AuditVote, Duty, EpochRecord, EpochState, Model, Pool, Seat, Shares,
@@ -94,7 +94,8 @@ answers! {
         pub detail: String,
         /// The ledger's rejection code, if the ledger said no.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub code: Option<u16>,
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<u16>))]
+        pub code: Option<RejectionCode>,
         /// The rejection's stable name.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub name: Option<String>,

@@ -19,6 +19,7 @@ pub mod keys;
 pub mod list;
 pub mod objects;
 pub mod params;
+pub mod phase;
 pub mod receipt;
 pub mod rejection;
 pub mod secrecy;
@@ -37,6 +38,6 @@ pub use id::{
 };
 pub use keys::{Keypair, PublicKey, Signature};
 pub use receipt::Receipt;
-pub use rejection::Rejection;
+pub use rejection::{Rejection, RejectionCode};
 pub use time::{Epoch, Height};
 pub use transaction::{SignedTransaction, Transaction, TransactionKind, VerifiedTransaction};

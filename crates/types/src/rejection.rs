@@ -4,7 +4,10 @@
 //! *failed*: it is included, pays its fee, and changes nothing else. Within a transaction the first
 //! check that fails names the reason; the checks run in the order of the codes of their section.
 
-use std::io::{self, Read, Write};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -13,6 +16,45 @@ use crate::{
     Address, ChainId, ContentHash, Epoch, Height, ModelId, Shannons, SubmissionId, TargetId,
     upgrade::ProtocolVersion,
 };
+
+/// The stable number of a reason, which programs compare by name: `RejectionCode::NonceUsed`. One that a newer ledger
+/// gives and this version does not know is one too.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    BorshSerialize,
+    BorshDeserialize,
+)]
+#[serde(transparent)]
+pub struct RejectionCode(u16);
+
+impl RejectionCode {
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self.0
+    }
+
+    /// Whether a transaction with this reason is refused: not included, nothing charged.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        self.0 < 200
+    }
+}
+
+impl fmt::Display for RejectionCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 macro_rules! rejections {
     ($( $(#[doc = $doc:literal])+ $code:literal $name:ident { $( $(#[$field_doc:meta])* $field:ident: $type:ty ),* $(,)? } $message:literal; )*) => {
@@ -26,8 +68,8 @@ macro_rules! rejections {
         impl Rejection {
             /// Its stable number.
             #[must_use]
-            pub const fn code(&self) -> u16 {
-                match self { $( Self::$name { .. } => $code, )* }
+            pub const fn code(&self) -> RejectionCode {
+                match self { $( Self::$name { .. } => RejectionCode::$name, )* }
             }
 
             /// Its stable name.
@@ -43,6 +85,11 @@ macro_rules! rejections {
 
             /// Every code and name, in order of precedence.
             pub const TABLE: &'static [(u16, &'static str)] = &[ $( ($code, stringify!($name)), )* ];
+        }
+
+        #[allow(non_upper_case_globals, reason = "a code is called as its reason is")]
+        impl RejectionCode {
+            $( $(#[doc = $doc])+ pub const $name: Self = Self($code); )*
         }
 
         /// The code, then the fields: reasons can be inserted without moving others.
@@ -427,7 +474,7 @@ impl Rejection {
     /// Whether a transaction with this reason is refused: not included, nothing charged.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
-        self.code() < 200
+        self.code().is_refusal()
     }
 }
 
@@ -508,7 +555,10 @@ mod tests {
         };
         let json = serde_json::to_string(&rejection).unwrap();
         assert_eq!(json, r#"{"reason":"nonce_used","given":1,"expected":2}"#);
-        assert_eq!(rejection.code(), 104);
+        assert_eq!(
+            (rejection.code(), rejection.code().number()),
+            (RejectionCode::NonceUsed, 104)
+        );
         let bytes = borsh::to_vec(&rejection).unwrap();
         assert_eq!(bytes[..2], 104_u16.to_le_bytes());
         assert_eq!(borsh::from_slice::<Rejection>(&bytes).unwrap(), rejection);

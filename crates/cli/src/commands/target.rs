@@ -1,15 +1,16 @@
 //! `soma target` and `soma submission`: what is sought, and what was found.
 
-use soma_client::{SubmissionFilter, SubmissionPhase, TargetFilter, TargetPhase};
+use soma_client::{SubmissionFilter, TargetFilter};
 use soma_types::{
     Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
     objects::{SubmissionStatus, TargetStatus},
+    phase::SubmissionPhase,
     transaction::Verdict,
 };
 
 use crate::{
-    args::{SubmissionCommand, TargetCommand, TargetFilter as Filter},
+    args::{SubmissionCommand, TargetCommand},
     commands::money::show_receipt,
     context::Context,
     error::CliResult,
@@ -26,11 +27,11 @@ pub async fn targets(printer: Printer, context: &Context, command: &TargetComman
     let node = context.node()?;
     match command {
         TargetCommand::List { status } => {
-            let phase = status.map(|status| match status {
-                Filter::Open => TargetPhase::Open,
-                Filter::Filled => TargetPhase::Filled,
-            });
-            let targets = node.targets(&TargetFilter { phase, epoch: None }).await?;
+            let filter = TargetFilter {
+                phase: *status,
+                epoch: None,
+            };
+            let targets = node.targets(&filter).await?;
             printer.show(&targets, |targets| list_text(targets))?;
             if targets.is_empty() {
                 printer.note("There are no such targets in this epoch; they open once models compete.");

@@ -30,7 +30,7 @@ struct Seen(BTreeMap<u16, &'static str>);
 
 impl Seen {
     fn note(&mut self, rejection: &Rejection) {
-        self.0.insert(rejection.code(), rejection.name());
+        self.0.insert(rejection.code().number(), rejection.name());
     }
 
     fn fail(&mut self, world: &mut World, who: u8, kind: Kind, expected: &str) {

@@ -6,7 +6,8 @@ use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
     Address, ContentHash, Embedding, Epoch, ModelId, SubmissionId, TargetId,
     api::{AuditView, DataView, ModelView, Page, Problem, SubmissionView, TargetView},
-    objects::{AuditStage, Model, Submission, SubmissionStatus, Target, TargetStatus},
+    objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus, Target},
+    phase::{Phase, SubmissionPhase, TargetPhase},
     transaction::PoolId,
 };
 
@@ -97,25 +98,15 @@ pub struct AuditFilter {
     pub auditor: Option<Address>,
 }
 
-/// The name a status has in JSON.
-fn status_name(status: &impl serde::Serialize) -> String {
-    match serde_json::to_value(status) {
-        Ok(serde_json::Value::String(name)) => name,
-        Ok(value) => value["status"].as_str().unwrap_or_default().to_owned(),
-        Err(_) => String::new(),
-    }
-}
-
-/// Refuses a status that is none of `known`.
-fn check_status(status: Option<&String>, known: &[&str]) -> Result<(), Error> {
-    match status {
-        Some(status) if !known.contains(&status.as_str()) => Err(bad_parameter(
-            "status",
-            status,
-            format!("give one of {}", known.join(", ")),
-        )),
-        _ => Ok(()),
-    }
+/// The status that is asked for, if one is.
+fn wanted<P: Phase>(status: Option<&str>) -> Result<Option<P>, Error> {
+    let wanted = |status| {
+        P::named(status).ok_or_else(|| {
+            let names: Vec<_> = P::ALL.iter().map(|phase| phase.name()).collect();
+            bad_parameter("status", status, format!("give one of {}", names.join(", ")))
+        })
+    };
+    status.map(wanted).transpose()
 }
 
 fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
@@ -139,7 +130,7 @@ pub async fn models(
     Query(filter): Query<ModelFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ModelView>>, Error> {
-    check_status(filter.status.as_ref(), &["created", "active", "stale", "retired"])?;
+    let status: Option<ModelStatus> = wanted(filter.status.as_deref())?;
     let start = part.cursor().unwrap_or(0);
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -155,10 +146,7 @@ pub async fn models(
             return Ok(None);
         };
         let matches = filter.owner.is_none_or(|owner| model.owner == owner)
-            && filter
-                .status
-                .as_ref()
-                .is_none_or(|status| *status == status_name(&model.status));
+            && status.is_none_or(|status| model.status == status);
         if matches {
             model_view(state, model).map(Some)
         } else {
@@ -213,7 +201,7 @@ pub async fn targets(
     Query(filter): Query<TargetFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<TargetView>>, Error> {
-    check_status(filter.status.as_ref(), &["open", "settling", "filled"])?;
+    let phase: Option<TargetPhase> = wanted(filter.status.as_deref())?;
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -233,12 +221,7 @@ pub async fn targets(
         let Some(target) = view::target(state, id)? else {
             return Ok(None);
         };
-        let status = match target.status {
-            TargetStatus::Open => "open",
-            TargetStatus::Settling { .. } => "settling",
-            TargetStatus::Filled { .. } => "filled",
-        };
-        if filter.status.as_ref().is_none_or(|wanted| wanted == status) {
+        if phase.is_none_or(|phase| target.status.phase() == phase) {
             target_view(state, target, current.epoch)
         } else {
             Ok(None)
@@ -303,17 +286,7 @@ pub async fn submissions(
     Query(filter): Query<SubmissionFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<SubmissionView>>, Error> {
-    let known = [
-        "committed",
-        "revealed",
-        "won",
-        "lost_race",
-        "not_new",
-        "expired",
-        "paid",
-        "found_false",
-    ];
-    check_status(filter.status.as_ref(), &known)?;
+    let phase: Option<SubmissionPhase> = wanted(filter.status.as_deref())?;
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -333,10 +306,7 @@ pub async fn submissions(
             .submitter
             .is_none_or(|submitter| submission.submitter == submitter)
             && filter.target.is_none_or(|target| submission.target == target)
-            && filter
-                .status
-                .as_ref()
-                .is_none_or(|status| *status == status_name(&submission.status));
+            && phase.is_none_or(|phase| submission.status.phase() == phase);
         if matches {
             submission_view(state, submission).map(Some)
         } else {

@@ -1,9 +1,51 @@
-//! The settings of `soma train`, by the names that trainers give them.
+//! `soma train`, its settings by the names that trainers give them.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::{Args, ValueEnum};
 use soma_train::{Schedule, TrainConfig};
+
+/// `soma train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Text to train on: files, folders or globs, or `-` for standard input.
+    ///
+    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` is a text of its own. In folders, what is hidden, binary or a
+    /// link is left out, and so are the checkpoints of this run.
+    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
+    pub data: Vec<PathBuf>,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// Optimizer steps. [default: 1000; 10000 for v1]
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// Where to write the weights (safetensors).
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Start from these weights instead of random ones.
+    #[arg(long, value_name = "FILE")]
+    pub init: Option<PathBuf>,
+    /// Save progress here, and resume from it when it exists.
+    #[arg(long, value_name = "DIR")]
+    pub checkpoints: Option<PathBuf>,
+    /// What to train on.
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Makes the run repeatable.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How to train.
+    #[command(flatten)]
+    pub settings: TrainSettings,
+}
+
+/// What computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    /// This machine's processor.
+    Cpu,
+}
 
 /// What is left out stays as it suits the architecture.
 #[derive(Debug, Default, Args)]

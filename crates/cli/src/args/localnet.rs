@@ -1,0 +1,25 @@
+//! `soma localnet`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+/// `soma localnet`.
+#[derive(Debug, Args)]
+pub struct LocalnetArgs {
+    /// The network's folder.
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Validators, all in this process; a new network has 4 if left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub validators: Option<u32>,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model; a new network's is `nano` if left out.
+    #[arg(long, value_name = "nano|v1|FILE")]
+    pub arch: Option<String>,
+    /// Where the first validator's API listens; the others take the next ports. Port 0: any free ones.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+    /// Delete the network in the folder and start a new one.
+    #[arg(long)]
+    pub force: bool,
+}

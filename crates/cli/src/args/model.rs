@@ -1,0 +1,98 @@
+//! `soma model`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use soma_types::Shannons;
+
+use super::signer::{Signer, amount};
+use crate::reference::Reference;
+
+/// `soma model`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Create a model with a first stake.
+    Create {
+        /// The owner's share of its rewards, in basis points (100 = 1%).
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// The first stake, in SOMA; the least allowed if left out.
+        #[arg(long, value_parser = amount)]
+        stake: Option<Shannons>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Encrypt weights, hand them to the node and commit to them.
+    Commit {
+        /// The model.
+        model: Reference,
+        /// The weights (safetensors).
+        weights: PathBuf,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Reveal what was committed in the epoch before.
+    Reveal {
+        /// The model.
+        model: Reference,
+        /// The text whose mean embedding the model registers: what it is good at; what was given at the commit if left
+        /// out. May be repeated.
+        #[arg(long, value_name = "SRC", requires = "weights")]
+        data: Vec<PathBuf>,
+        /// The weights (safetensors) that were committed, to embed the text with.
+        #[arg(long, value_name = "FILE", requires = "data")]
+        weights: Option<PathBuf>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Commit now, wait for the next epoch, and reveal. Stopped in between, the same command goes on where it was.
+    Update {
+        /// The model.
+        model: Reference,
+        /// The weights (safetensors).
+        weights: PathBuf,
+        /// The text whose mean embedding the model registers. May be repeated.
+        #[arg(long, required = true, value_name = "SRC")]
+        data: Vec<PathBuf>,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Change the owner's share of a model's rewards from the next epoch.
+    SetCommission {
+        /// The model.
+        model: Reference,
+        /// The new share, in basis points (100 = 1%).
+        #[arg(value_parser = clap::value_parser!(u16).range(0..=10_000))]
+        commission: u16,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// Stop competing at the next boundary, for good. Stake in the model can still be withdrawn.
+    Deactivate {
+        /// The model.
+        model: Reference,
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
+    },
+    /// List the models.
+    List,
+    /// Show one model.
+    Show {
+        /// The model.
+        model: Reference,
+    },
+    /// Download and decrypt a model's weights.
+    Fetch {
+        /// The model.
+        model: Reference,
+        /// Where to write them.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}

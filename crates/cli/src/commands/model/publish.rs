@@ -1,0 +1,191 @@
+//! `soma model commit`, `reveal` and `update`: weights, in two steps an epoch apart.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Serialize;
+use soma_agents::trainer::specialization;
+use soma_client::{Account, CommittedModel, Publication};
+use soma_model::Model;
+use soma_types::{
+    ContentHash, Embedding, Epoch, ModelId, Receipt, TransactionKind, Url, api::PAGE_ITEMS_MAX,
+};
+
+use crate::{
+    commands::{
+        money::{receipt_text, show_receipt},
+        scoring::read_text,
+    },
+    context::Context,
+    error::{CliError, CliResult},
+    printer::{Printer, facts},
+};
+
+/// The next epoch may take this many times as long as it should.
+const PATIENCE: u32 = 6;
+/// And at least this.
+const PATIENCE_MIN: Duration = Duration::from_secs(60);
+
+#[derive(Serialize)]
+struct CommitOutput {
+    model: ModelId,
+    hash: ContentHash,
+    size_bytes: u64,
+    url: Url,
+    reveal_in: Epoch,
+    /// None where an earlier command has committed.
+    receipt: Option<Receipt>,
+}
+
+impl From<CommittedModel> for CommitOutput {
+    fn from(committed: CommittedModel) -> Self {
+        let CommittedModel {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in,
+            receipt,
+        } = committed;
+        Self {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in,
+            receipt,
+        }
+    }
+}
+
+/// `soma model commit`.
+pub async fn commit(printer: Printer, account: &Account, model: ModelId, weights: &Path) -> CliResult {
+    let (weights, _) = read(account, weights).await?;
+    let committed = account.commit_model(model, weights, None).await?;
+    printer.show(&CommitOutput::from(committed), commit_text)
+}
+
+/// `soma model reveal`.
+pub async fn reveal(
+    printer: Printer,
+    account: &Account,
+    model: ModelId,
+    weights: Option<&Path>,
+    data: &[PathBuf],
+) -> CliResult {
+    let embedding = match weights {
+        Some(weights) => {
+            let (_, parsed) = read(account, weights).await?;
+            Some(embed(printer, parsed, data).await?)
+        }
+        None => None,
+    };
+    let receipt = account.reveal_model(model, embedding).await?;
+    show_receipt(printer, &revealed(model), &receipt)
+}
+
+/// `soma model update`: commit, wait, reveal; from where an earlier command stopped.
+pub async fn update(
+    printer: Printer,
+    context: &Context,
+    account: &Account,
+    model: ModelId,
+    weights: &Path,
+    data: &[PathBuf],
+) -> CliResult {
+    let (weights, parsed) = read(account, weights).await?;
+    let publication = account.publication(model, ContentHash::of(&weights)).await?;
+    if let Publication::Revealed(_) = publication {
+        printer.note("An earlier command has revealed these weights");
+        return show_receipt(printer, &revealed(model), &reveal_of(account, model).await?);
+    }
+    let embedding = embed(printer, parsed, data).await?;
+    let committed = match publication {
+        Publication::Committed(committed) => *committed,
+        Publication::Begins | Publication::Revealed(_) => {
+            account
+                .commit_model(model, weights, Some(embedding.clone()))
+                .await?
+        }
+    };
+    let reveal_in = committed.reveal_in;
+    context.record().set_due(Some(format!(
+        "reveal the weights of model {model} in epoch {reveal_in}: the same command again goes on, as does `soma model \
+         reveal {model}` in that epoch. Not revealed by its end, they lapse"
+    )));
+    let node = account.node();
+    let status = node.status().await?;
+    let blocks = (status.epoch_first_height.0 + status.epoch_length_blocks).saturating_sub(status.height.0);
+    let wait = Duration::from_millis(blocks * account.params().await?.block_time_ms);
+    let done = match committed.receipt {
+        Some(receipt) => format!("Committed in block {}", receipt.height),
+        None => "Going on with the commit of an earlier command".to_owned(),
+    };
+    printer.note(format!(
+        "{done}; waiting about {} s for epoch {reveal_in} to reveal",
+        wait.as_secs()
+    ));
+    node.wait_for_epoch(reveal_in, (wait * PATIENCE).max(PATIENCE_MIN))
+        .await?;
+    let receipt = account.reveal_model(model, Some(embedding)).await?;
+    context.record().set_due(None);
+    show_receipt(printer, &revealed(model), &receipt)
+}
+
+/// The receipt of the model's last reveal by this account.
+async fn reveal_of(account: &Account, model: ModelId) -> CliResult<Receipt> {
+    let reveals = |kind: &TransactionKind| matches!(kind, TransactionKind::RevealModel { model: revealed, .. } if *revealed == model);
+    let latest = account
+        .node()
+        .account_transactions(&account.address(), None, PAGE_ITEMS_MAX)
+        .await?;
+    latest
+        .items
+        .into_iter()
+        .filter(|view| reveals(&view.transaction.kind))
+        .find_map(|view| view.receipt.filter(Receipt::applied))
+        .ok_or_else(|| CliError::new(format!("the weights of model {model} are revealed already")))
+}
+
+fn revealed(model: ModelId) -> String {
+    format!("revealed the weights of model {model}; they compete from the next epoch")
+}
+
+/// Reads weights, and refuses those that the committee would fault.
+async fn read(account: &Account, path: &Path) -> CliResult<(Vec<u8>, Model)> {
+    let architecture = account.params().await?.architecture;
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let bytes = fs::read(&path)
+            .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
+        let model = Model::from_bytes(&bytes, &architecture).map_err(|error| {
+            CliError::new(format!("{}: {error}", path.display()))
+                .hint("the file must be safetensors of the network's architecture; see `soma params`")
+        })?;
+        Ok((bytes, model))
+    })
+    .await?
+}
+
+async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Embedding> {
+    let data = data.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let reading = read_text(printer, &data)?;
+        Ok(specialization(&model, &reading.dataset)?)
+    })
+    .await?
+}
+
+fn commit_text(output: &CommitOutput) -> String {
+    format!(
+        "committed {} bytes for model {}; reveal them in epoch {}\n{}{}",
+        output.size_bytes,
+        output.model,
+        output.reveal_in,
+        facts(&[("weights", output.url.to_string())]),
+        output.receipt.as_ref().map(receipt_text).unwrap_or_default()
+    )
+}

@@ -1,0 +1,117 @@
+//! What a transaction is built from: network, rules, epoch and today's fees, fetched and kept for a moment.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use soma_types::{ChainId, Epoch, Shannons, SignedTransaction, Transaction, TransactionKind, params::Params};
+
+use super::{
+    Account, LIFETIME_EPOCHS,
+    fee::{fee, limit},
+    sequence::Sequence,
+};
+use crate::error::ClientError;
+
+/// For how long fees and epoch are taken as known.
+const CONTEXT_AGE_MAX: Duration = Duration::from_secs(2);
+
+/// What a transaction is built from.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub chain: ChainId,
+    pub params: Arc<Params>,
+    pub epoch: Epoch,
+    pub fee_multiplier_q16: u64,
+    fetched: Instant,
+}
+
+impl Context {
+    fn fee(&self, transaction: &SignedTransaction) -> Shannons {
+        fee(&self.params, self.fee_multiplier_q16, transaction)
+    }
+}
+
+impl Account {
+    /// The network's id.
+    pub async fn chain(&self) -> Result<ChainId, ClientError> {
+        Ok(self.context().await?.chain)
+    }
+
+    /// The protocol's parameters, as last fetched.
+    pub async fn params(&self) -> Result<Arc<Params>, ClientError> {
+        Ok(self.context().await?.params)
+    }
+
+    /// The epoch in progress, as of a moment ago.
+    pub async fn current_epoch(&self) -> Result<Epoch, ClientError> {
+        Ok(self.context().await?.epoch)
+    }
+
+    /// What `kind` would cost in fees now.
+    pub async fn estimate_fee(&self, kind: &TransactionKind) -> Result<Shannons, ClientError> {
+        let context = self.context().await?;
+        let transaction = self.unlimited(&context, 0, kind.clone());
+        Ok(context.fee(&transaction.sign(&self.keys)))
+    }
+
+    async fn context(&self) -> Result<Context, ClientError> {
+        self.refresh(&mut *self.sequence.lock().await).await
+    }
+
+    pub(super) async fn refresh(&self, sequence: &mut Sequence) -> Result<Context, ClientError> {
+        if let Some(context) = &sequence.context
+            && context.fetched.elapsed() < CONTEXT_AGE_MAX
+        {
+            return Ok(context.clone());
+        }
+        let epoch = self.node.epoch(None).await?;
+        let known = sequence.context.take();
+        let (chain, params) = match known {
+            // Chain and parameters can only have changed at a boundary.
+            Some(known) if known.epoch == epoch.epoch => (known.chain, known.params),
+            _ => (
+                self.node.status().await?.chain,
+                Arc::new(self.node.params().await?),
+            ),
+        };
+        let context = Context {
+            chain,
+            params,
+            epoch: epoch.epoch,
+            fee_multiplier_q16: epoch.state.fee_multiplier_q16,
+            fetched: Instant::now(),
+        };
+        sequence.context = Some(context.clone());
+        Ok(context)
+    }
+
+    fn unlimited(&self, context: &Context, nonce: u64, kind: TransactionKind) -> Transaction {
+        Transaction {
+            chain: context.chain,
+            sender: self.keys.public_key(),
+            nonce,
+            expires: context.epoch.plus(LIFETIME_EPOCHS),
+            max_fee: Shannons::ZERO,
+            kind,
+        }
+    }
+
+    pub(super) fn build(
+        &self,
+        context: &Context,
+        nonce: u64,
+        kind: TransactionKind,
+    ) -> Result<SignedTransaction, ClientError> {
+        let transaction = self.unlimited(context, nonce, kind);
+        // The limit has a fixed width, so the length, and with it the fee, does not depend on it.
+        let fee = context.fee(&transaction.clone().sign(&self.keys));
+        let max_fee = limit(fee, self.max_fee)?;
+        Ok(Transaction {
+            max_fee,
+            ..transaction
+        }
+        .sign(&self.keys))
+    }
+}

@@ -1,0 +1,129 @@
+//! The first step: committing to encrypted weights.
+
+use soma_blobs::{Location, container};
+use soma_types::{ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, TransactionKind, Url};
+
+use super::Publication;
+use crate::{
+    account::{Account, LIFETIME_EPOCHS},
+    blocking::blocking,
+    error::{ClientError, unexpected},
+    journal::PendingModel,
+};
+
+/// Weights that were committed.
+#[derive(Clone, Debug)]
+pub struct CommittedModel {
+    /// The model.
+    pub model: ModelId,
+    /// BLAKE3 of the encrypted weights.
+    pub hash: ContentHash,
+    /// Their length in bytes.
+    pub size_bytes: u64,
+    /// Where they can be fetched.
+    pub url: Url,
+    /// The epoch in which they must be revealed.
+    pub reveal_in: Epoch,
+    /// The commit's receipt; none where an earlier process has committed them.
+    pub receipt: Option<Receipt>,
+}
+
+impl Account {
+    /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
+    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already are not
+    /// committed again.
+    pub async fn commit_model(
+        &self,
+        model: ModelId,
+        weights: Vec<u8>,
+        embedding: Option<Embedding>,
+    ) -> Result<CommittedModel, ClientError> {
+        let plain = ContentHash::of(&weights);
+        if let Publication::Committed(committed) = self.publication(model, plain).await? {
+            return Ok(*committed);
+        }
+        let (container, key) = blocking(move || container::encrypt(&weights)).await??;
+        let hash = ContentHash::of(&container);
+        let url = Location::Soma(hash)
+            .to_string()
+            .parse()
+            .expect("soma: and a hash make a short ASCII URL");
+        self.commit_container(model, url, container, (&key).into(), embedding, Some(plain))
+            .await
+    }
+
+    /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.
+    pub async fn commit_encrypted(
+        &self,
+        model: ModelId,
+        url: Url,
+        container: Vec<u8>,
+        key: DecryptionKey,
+        embedding: Option<Embedding>,
+    ) -> Result<CommittedModel, ClientError> {
+        Location::parse_public(url.as_str()).map_err(|error| ClientError::Argument(error.to_string()))?;
+        self.commit_container(model, url, container, key, embedding, None)
+            .await
+    }
+
+    /// Commits to a container. The node hosts it where `weights`, the BLAKE3 of what is in it, are given.
+    async fn commit_container(
+        &self,
+        model: ModelId,
+        url: Url,
+        container: Vec<u8>,
+        key: DecryptionKey,
+        embedding: Option<Embedding>,
+        weights: Option<ContentHash>,
+    ) -> Result<CommittedModel, ClientError> {
+        let chain = self.chain().await?;
+        let (hash, size_bytes) = (ContentHash::of(&container), container.len() as u64);
+        let pending = PendingModel {
+            chain,
+            owner: self.address(),
+            model,
+            hash,
+            weights,
+            key,
+            embedding,
+            keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
+        };
+        self.journaled(move |journal| journal.put_model(&pending)).await?;
+        let committed = async {
+            if weights.is_some() {
+                self.node().put_blob(container).await?;
+            }
+            self.execute(TransactionKind::CommitModel {
+                model,
+                url: url.clone(),
+                size_bytes,
+                hash,
+            })
+            .await
+        };
+        let receipt = match committed.await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                // Where the ledger said no, there is nothing to reveal. Otherwise it may yet happen.
+                if error.rejection_code().is_some() {
+                    self.journaled(move |journal| journal.remove_model(&chain, &hash))
+                        .await?;
+                }
+                return Err(error);
+            }
+        };
+        let view = self.node().model(&model).await?;
+        let committed = view.model.committed.filter(|committed| committed.hash == hash);
+        let epoch = committed
+            .ok_or_else(|| unexpected("the committed weights"))?
+            .epoch;
+        Ok(CommittedModel {
+            model,
+            hash,
+            size_bytes,
+            url,
+            reveal_in: epoch.next(),
+            receipt: Some(receipt),
+        })
+    }
+}

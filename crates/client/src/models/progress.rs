@@ -1,0 +1,118 @@
+//! How far the publication of weights has come, and what is due.
+
+use soma_types::{ChainId, ContentHash, Epoch, ModelId, TransactionKind};
+
+use super::CommittedModel;
+use crate::{account::Account, error::ClientError, journal::PendingModel};
+
+/// How far the publication of weights has come.
+#[derive(Clone, Debug)]
+pub enum Publication {
+    /// Nothing that is known has been done.
+    Begins,
+    /// They are committed and wait for their reveal.
+    Committed(Box<CommittedModel>),
+    /// They are revealed, and compete from this epoch.
+    Revealed(Epoch),
+}
+
+/// Committed weights that wait for their reveal.
+#[derive(Clone, Debug)]
+pub struct DueModel {
+    /// Their secrets.
+    pub pending: PendingModel,
+    /// The epoch in which they must be revealed.
+    pub reveal_in: Epoch,
+}
+
+impl Account {
+    /// How far the publication of these weights (their BLAKE3) by this account has come: by the ledger's word, and by
+    /// following a commit that was left behind.
+    pub async fn publication(
+        &self,
+        model: ModelId,
+        weights: ContentHash,
+    ) -> Result<Publication, ClientError> {
+        let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
+        let found = self.journaled(move |journal| journal.models(&chain)).await?;
+        let mine = found.entries.into_iter().filter(|entry| {
+            entry.owner == self.address()
+                && entry.model == model
+                && entry.weights == Some(weights)
+                && epoch <= entry.keep_until
+        });
+        for pending in mine {
+            let left = self.left_commit(&chain, pending.hash).await?;
+            let receipt = match left {
+                Some(kind) => self.resume(&kind).await?,
+                None => None,
+            };
+            let model = self.node().model(&model).await?.model;
+            if let Some(committed) = model.committed.filter(|committed| committed.hash == pending.hash) {
+                return Ok(Publication::Committed(Box::new(CommittedModel {
+                    model: pending.model,
+                    hash: pending.hash,
+                    size_bytes: committed.size_bytes,
+                    url: committed.url,
+                    reveal_in: committed.epoch.next(),
+                    receipt,
+                })));
+            }
+            let revealed = model.revealed.or(model.weights);
+            if let Some(revealed) = revealed.filter(|revealed| revealed.committed.hash == pending.hash) {
+                self.journaled(move |journal| journal.remove_model(&chain, &pending.hash))
+                    .await?;
+                return Ok(Publication::Revealed(revealed.active_from));
+            }
+        }
+        Ok(Publication::Begins)
+    }
+
+    /// The commit to a container that was handed in, and whose end is not known.
+    async fn left_commit(
+        &self,
+        chain: &ChainId,
+        container: ContentHash,
+    ) -> Result<Option<TransactionKind>, ClientError> {
+        let outbox = self.outbox(chain);
+        let left = self.journaled(move |_| outbox.all()).await?;
+        let kinds = left.into_iter().map(|signed| signed.transaction.kind);
+        Ok(kinds
+            .into_iter()
+            .find(|kind| matches!(kind, TransactionKind::CommitModel { hash, .. } if *hash == container)))
+    }
+
+    /// This account's weights that are committed and not yet revealed, and drops the secrets of commits that
+    /// never happened or have lapsed. What a program asks when it starts.
+    pub async fn pending_models(&self) -> Result<Vec<DueModel>, ClientError> {
+        let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
+        let found = self.journaled(move |journal| journal.models(&chain)).await?;
+        let mut due = Vec::new();
+        for pending in found
+            .entries
+            .into_iter()
+            .filter(|entry| entry.owner == self.address())
+        {
+            let committed = match self.node().model(&pending.model).await {
+                Ok(view) => view
+                    .model
+                    .committed
+                    .filter(|committed| committed.hash == pending.hash),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            };
+            match committed {
+                Some(committed) => due.push(DueModel {
+                    pending,
+                    reveal_in: committed.epoch.next(),
+                }),
+                None if epoch > pending.keep_until => {
+                    self.journaled(move |journal| journal.remove_model(&chain, &pending.hash))
+                        .await?;
+                }
+                None => {}
+            }
+        }
+        Ok(due)
+    }
+}

@@ -1,0 +1,52 @@
+//! The second step: revealing the key.
+
+use soma_types::{ContentHash, DecryptionKey, Embedding, ModelId, Receipt, TransactionKind};
+
+use crate::{account::Account, error::ClientError};
+
+impl Account {
+    /// Reveals the weights that `model` has committed, with the key from the journal. The embedding given
+    /// here, if any, takes precedence over the one given at the commit.
+    pub async fn reveal_model(
+        &self,
+        model: ModelId,
+        embedding: Option<Embedding>,
+    ) -> Result<Receipt, ClientError> {
+        let view = self.node().model(&model).await?;
+        let committed = view.model.committed.ok_or(ClientError::ModelLacks {
+            model,
+            what: "committed weights to reveal",
+        })?;
+        let (chain, hash) = (self.chain().await?, committed.hash);
+        let pending = self
+            .journaled(move |journal| journal.model(&chain, &hash))
+            .await?
+            .ok_or(ClientError::SecretMissing { model, hash })?;
+        let embedding = embedding.or(pending.embedding).ok_or(ClientError::ModelLacks {
+            model,
+            what: "embedding: give the reveal the text that it is good at, and its weights",
+        })?;
+        self.reveal_model_with(model, hash, pending.key, embedding).await
+    }
+
+    /// Reveals weights with a key that the caller kept.
+    pub async fn reveal_model_with(
+        &self,
+        model: ModelId,
+        hash: ContentHash,
+        key: DecryptionKey,
+        embedding: Embedding,
+    ) -> Result<Receipt, ClientError> {
+        let receipt = self
+            .execute(TransactionKind::RevealModel {
+                model,
+                key,
+                embedding,
+            })
+            .await?;
+        let chain = self.chain().await?;
+        self.journaled(move |journal| journal.remove_model(&chain, &hash))
+            .await?;
+        Ok(receipt)
+    }
+}

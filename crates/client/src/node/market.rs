@@ -1,0 +1,70 @@
+//! What a node tells of the market: models, targets, submissions and audits.
+
+use soma_types::{
+    Address, ContentHash, ModelId, SubmissionId, TargetId,
+    api::{DataView, ModelView, Page, SubmissionView, TargetView},
+};
+
+use super::{
+    NodeClient,
+    filter::{ModelFilter, SubmissionFilter, TargetFilter},
+};
+use crate::error::ClientError;
+
+impl NodeClient {
+    /// All models that `filter` admits.
+    pub async fn models(&self, filter: &ModelFilter) -> Result<Vec<ModelView>, ClientError> {
+        self.list("/v1/models", &filter.query()).await
+    }
+
+    /// A model.
+    pub async fn model(&self, model: &ModelId) -> Result<ModelView, ClientError> {
+        self.get(&format!("/v1/models/{model}"), &[]).await
+    }
+
+    /// All targets that `filter` admits, latest first.
+    pub async fn targets(&self, filter: &TargetFilter) -> Result<Vec<TargetView>, ClientError> {
+        self.list("/v1/targets", &filter.query()).await
+    }
+
+    /// A target.
+    pub async fn target(&self, target: &TargetId) -> Result<TargetView, ClientError> {
+        self.get(&format!("/v1/targets/{target}"), &[]).await
+    }
+
+    /// A page of submissions that `filter` admits, latest first.
+    pub async fn submissions_page(
+        &self,
+        filter: &SubmissionFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<SubmissionView>, ClientError> {
+        self.page("/v1/submissions", filter.query(), cursor, limit).await
+    }
+
+    /// All submissions that `filter` admits, latest first.
+    pub async fn submissions(&self, filter: &SubmissionFilter) -> Result<Vec<SubmissionView>, ClientError> {
+        self.list("/v1/submissions", &filter.query()).await
+    }
+
+    /// A submission.
+    pub async fn submission(&self, submission: &SubmissionId) -> Result<SubmissionView, ClientError> {
+        self.get(&format!("/v1/submissions/{submission}"), &[]).await
+    }
+
+    /// Whose data a hash names; `None` where it is new to the ledger.
+    pub async fn data_claim(&self, data: &ContentHash) -> Result<Option<DataView>, ClientError> {
+        match self.get(&format!("/v1/data/{data}"), &[]).await {
+            Ok(view) => Ok(Some(view)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once hearings have
+    /// begun as one of the committee. Challenged ones are among them once their auditors are drawn.
+    pub async fn audits(&self, auditor: &Address) -> Result<Vec<SubmissionView>, ClientError> {
+        self.list("/v1/audits", &vec![("auditor", auditor.to_string())])
+            .await
+    }
+}
