@@ -30,7 +30,7 @@ pub use self::{
     signer::Signer,
     sim::{EconomyArgs, SimCommand},
     stake::StakeCommand,
-    train::{Device, TrainArgs, TrainSettings},
+    train::TrainArgs,
     transaction::TransactionCommand,
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,

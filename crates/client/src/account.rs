@@ -125,10 +125,18 @@ impl Account {
     }
 
     /// What it can spend.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn balance(&self) -> Result<Shannons, ClientError> {
         Ok(self.node.account(&self.address()).await?.balance)
     }
     /// Signs and hands in; does not wait.
+    ///
+    /// # Errors
+    /// When the node refuses it, or may have taken it up without a good answer
+    /// ([`ClientError::OutcomeUnknown`]); when another process has the account's turn for too long, or the
+    /// disk fails.
     pub async fn submit(&self, kind: TransactionKind) -> Result<Sent, ClientError> {
         match self.hand_in(&kind).await? {
             (sent, None) => Ok(sent),
@@ -137,6 +145,10 @@ impl Account {
     }
 
     /// Signs, hands in and waits until it has taken effect. A transaction that failed is an error.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::Failed`], [`ClientError::Problem`]), when it was not included
+    /// in time ([`ClientError::Expired`]), or may still happen ([`ClientError::is_unknown`]).
     pub async fn execute(&self, kind: TransactionKind) -> Result<Receipt, ClientError> {
         let mut rebuilds = 0;
         loop {
@@ -155,6 +167,9 @@ impl Account {
 
     /// Follows a deed that was left behind with its end unknown; `None` if there is none, or it never happens. One that
     /// failed is an error.
+    ///
+    /// # Errors
+    /// When it failed, or may still happen ([`ClientError::is_unknown`]).
     pub async fn resume(&self, kind: &TransactionKind) -> Result<Option<Receipt>, ClientError> {
         let taken_up = {
             let mut sequence = self.sequence.lock().await;
@@ -172,6 +187,10 @@ impl Account {
     }
 
     /// The receipt of a transaction handed in before, whether it took effect or failed.
+    ///
+    /// # Errors
+    /// When it can no longer be included ([`ClientError::Expired`]), or may still happen
+    /// ([`ClientError::is_unknown`]).
     pub async fn receipt(&self, sent: &Sent) -> Result<Receipt, ClientError> {
         match self.end(sent, None).await? {
             End::Included(receipt) => Ok(receipt),

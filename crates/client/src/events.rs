@@ -49,6 +49,9 @@ impl EventStream {
     }
 
     /// Connects, so that nothing from now on is missed. [`EventStream::next`] does it too.
+    ///
+    /// # Errors
+    /// When the node does not answer, or no longer has the events asked for.
     pub async fn connect(&mut self) -> Result<(), ClientError> {
         if self.connection.is_none() {
             let from = self.last.map(|(height, _)| height).or(self.from);
@@ -66,6 +69,10 @@ impl EventStream {
     }
 
     /// The next event. Waits for as long as it takes.
+    ///
+    /// # Errors
+    /// When the node stays away for longer than the retry window, no longer has the events asked for, or
+    /// sends what is no event.
     pub async fn next(&mut self) -> Result<EventView, ClientError> {
         let mut away: Option<Backoff> = None;
         loop {

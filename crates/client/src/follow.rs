@@ -41,6 +41,9 @@ pub(crate) enum Resent {
 /// Follows `transaction`, for at most `wait`.
 ///
 /// An error is [`ClientError::OutcomeUnknown`] or [`ClientError::StillWaiting`].
+///
+/// # Errors
+/// [`ClientError::OutcomeUnknown`] or [`ClientError::StillWaiting`]: it may still happen.
 pub async fn follow(
     node: &NodeClient,
     transaction: &SignedTransaction,

@@ -123,6 +123,9 @@ impl Journal {
     }
 
     /// The same for every account that has sent from here.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn outboxes(&self, chain: &ChainId) -> Result<Vec<Outbox>, FileError> {
         Ok(self
             .paths(chain, OUTBOX_PREFIX)?
@@ -132,31 +135,49 @@ impl Journal {
     }
 
     /// Keeps an entry, replacing an earlier one for the same weights.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn put_model(&self, entry: &PendingModel) -> Result<(), FileError> {
         self.put(&entry.chain, &model_name(&entry.hash), entry)
     }
 
     /// The entry for committed weights, by the hash that the chain knows.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or the entry is damaged.
     pub fn model(&self, chain: &ChainId, hash: &ContentHash) -> Result<Option<PendingModel>, FileError> {
         read(&self.path(chain, &model_name(hash)))
     }
 
     /// All weights waiting to be revealed on `chain`.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn models(&self, chain: &ChainId) -> Result<Entries<PendingModel>, FileError> {
         self.entries(chain, "model-")
     }
 
     /// Forgets weights; whether they were known.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn remove_model(&self, chain: &ChainId, hash: &ContentHash) -> Result<bool, FileError> {
         files::remove(&self.path(chain, &model_name(hash)))
     }
 
     /// Keeps an entry, replacing an earlier one for the same commitment.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn put_submission(&self, entry: &PendingSubmission) -> Result<(), FileError> {
         self.put(&entry.chain, &submission_name(&entry.commitment()), entry)
     }
 
     /// The entry for a commitment.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or the entry is damaged.
     pub fn submission(
         &self,
         chain: &ChainId,
@@ -166,16 +187,25 @@ impl Journal {
     }
 
     /// All submissions waiting to be revealed on `chain`.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn submissions(&self, chain: &ChainId) -> Result<Entries<PendingSubmission>, FileError> {
         self.entries(chain, "submission-")
     }
 
     /// Forgets a submission; whether it was known.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn remove_submission(&self, chain: &ChainId, commitment: &Commitment) -> Result<bool, FileError> {
         files::remove(&self.path(chain, &submission_name(commitment)))
     }
 
     /// Keeps submitted data until its reveal; its BLAKE3.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn put_data(&self, chain: &ChainId, data: &[u8]) -> Result<ContentHash, FileError> {
         let hash = ContentHash::of(data);
         files::create_private_directory(&self.folder(chain))?;
@@ -184,12 +214,18 @@ impl Journal {
     }
 
     /// Data kept before; damaged data counts as none.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn data(&self, chain: &ChainId, hash: &ContentHash) -> Result<Option<Vec<u8>>, FileError> {
         let data = files::read_bounded(&self.path(chain, &data_name(hash)), DATA_LENGTH_BYTES_MAX)?;
         Ok(data.filter(|data| ContentHash::of(data) == *hash))
     }
 
     /// Forgets data; whether it was known.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn remove_data(&self, chain: &ChainId, hash: &ContentHash) -> Result<bool, FileError> {
         files::remove(&self.path(chain, &data_name(hash)))
     }

@@ -196,6 +196,9 @@ pub struct KeyFile {
 
 impl KeyFile {
     /// Prepares `secret` for storage; with a password, encrypted.
+    ///
+    /// # Errors
+    /// When the password is none, or the operating system gives no random bytes.
     pub fn seal(secret: &Secret, password: Option<&str>) -> Result<Self, KeyFileError> {
         let address = secret.keys.address();
         let bare = Bare {
@@ -217,6 +220,9 @@ impl KeyFile {
     }
 
     /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// When the bytes are no key file, or one of a later version.
     pub fn decode(bytes: &[u8]) -> Result<Self, KeyFileError> {
         #[derive(Deserialize)]
         struct Versioned {
@@ -249,6 +255,9 @@ impl KeyFile {
     }
 
     /// The secret, checked against the address.
+    ///
+    /// # Errors
+    /// When a password is needed and missing, is wrong, or the file was changed.
     pub fn open(&self, password: Option<&str>) -> Result<Secret, KeyFileError> {
         let decrypted;
         let bare = match (&self.secret, password) {

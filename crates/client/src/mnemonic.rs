@@ -54,6 +54,9 @@ pub struct Mnemonic(bip39::Mnemonic);
 
 impl Mnemonic {
     /// 24 fresh words.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, MnemonicError> {
         let mut entropy = Zeroizing::new([0; ENTROPY_BYTES]);
         getrandom::fill(entropy.as_mut()).map_err(MnemonicError::Randomness)?;
@@ -63,6 +66,9 @@ impl Mnemonic {
     }
 
     /// Reads words separated by white space, in any case.
+    ///
+    /// # Errors
+    /// When a word is none of the list, the number of words is wrong, or they do not add up.
     pub fn parse(words: &str) -> Result<Self, MnemonicError> {
         let words = Zeroizing::new(
             words
@@ -86,6 +92,9 @@ impl Mnemonic {
     }
 
     /// The keys of account `account`; 0 is the first. No passphrase is mixed in.
+    ///
+    /// # Errors
+    /// When `account` is 2^31 or more.
     pub fn keypair(&self, account: u32) -> Result<Keypair, MnemonicError> {
         if account >= HARDENED {
             return Err(MnemonicError::Account { account });
@@ -103,6 +112,9 @@ impl fmt::Debug for Mnemonic {
 }
 
 /// A fresh keypair without a mnemonic, for throw-away accounts.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
 pub fn generate_keypair() -> Result<Keypair, MnemonicError> {
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(secret.as_mut()).map_err(MnemonicError::Randomness)?;

@@ -89,11 +89,17 @@ impl fmt::Debug for NodeClient {
 impl NodeClient {
     /// The node at `address`: a URL with or without `/v1` at its end, or `local` for a localnet on this machine.
     /// Sends nothing yet.
+    ///
+    /// # Errors
+    /// When `address` is none, or no HTTP client can be built.
     pub fn new(address: &str) -> Result<Self, ClientError> {
         Self::with_options(address, NodeOptions::default())
     }
 
     /// [`NodeClient::new`] with other limits.
+    ///
+    /// # Errors
+    /// When `address` is none, or no HTTP client can be built.
     pub fn with_options(address: &str, options: NodeOptions) -> Result<Self, ClientError> {
         let text = if matches!(address, "local" | "localnet") {
             LOCAL_URL

@@ -56,6 +56,9 @@ impl Kept {
     }
 
     /// Forgets it: its end is known.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn forget(&self) -> Result<(), FileError> {
         soma_files::remove(&self.path).map(drop)
     }
@@ -68,6 +71,9 @@ impl Outbox {
     }
 
     /// Takes the account's turn, unless another has it.
+    ///
+    /// # Errors
+    /// When another process has it ([`LockError::Held`]), or the disk fails.
     pub fn turn(&self) -> Result<Turn, LockError> {
         soma_files::create_private_directory(&self.folder)?;
         Ok(Turn {
@@ -78,6 +84,9 @@ impl Outbox {
 
     /// All that is on disk, whether someone waits for it or not, by their last epochs. What does not read back is left
     /// out: it can be neither shown nor sent.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn all(&self) -> Result<Vec<SignedTransaction>, FileError> {
         let names = self.names()?;
         names
@@ -87,6 +96,9 @@ impl Outbox {
     }
 
     /// The transaction called `hash`, claimed; `None` if it is not here or someone waits for it.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn claim(&self, hash: &TransactionHash) -> Result<Option<Kept>, FileError> {
         let end = format!("-{}.{EXTENSION}", hex::encode(hash.as_bytes()));
         self.claim_first(|name| name.ends_with(&end))
@@ -139,6 +151,9 @@ impl Outbox {
 
 impl Turn {
     /// Writes a transaction to disk, before it is sent.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn keep(&self, transaction: SignedTransaction) -> Result<Kept, FileError> {
         let path = self.outbox.folder.join(name_of(&transaction));
         soma_files::replace_private(&path, &transaction.encode())?;
@@ -153,6 +168,9 @@ impl Turn {
     }
 
     /// A transaction of this kind that was left behind: its sender ended, or gave up, before its end was known.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn left(&self, kind: &TransactionKind) -> Result<Option<Kept>, FileError> {
         let middle = format!("-{}-", digest_of(kind));
         let found = self.outbox.claim_first(|name| name.contains(&middle))?;
@@ -160,6 +178,9 @@ impl Turn {
     }
 
     /// Forgets what was left behind and can no longer happen, once nobody has asked for an epoch.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn sweep(&self, now: Epoch) -> Result<(), FileError> {
         let over = |name: &str| expires_of(name).is_some_and(|expires| expires.next() < now);
         while let Some(kept) = self.outbox.claim_first(over)? {
@@ -169,12 +190,18 @@ impl Turn {
     }
 
     /// The transaction that was handed in last, by any process.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn last(&self) -> Result<Option<TransactionHash>, FileError> {
         let bytes = soma_files::read_bounded(&self.outbox.folder.join(LAST), 128)?;
         Ok(bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()))
     }
 
     /// Tells others which transaction was handed in last.
+    ///
+    /// # Errors
+    /// When the disk cannot be written.
     pub fn set_last(&self, hash: &TransactionHash) -> Result<(), FileError> {
         soma_files::replace_private(&self.outbox.folder.join(LAST), hash.to_string().as_bytes())
     }

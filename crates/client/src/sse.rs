@@ -36,6 +36,9 @@ pub struct Decoder {
 
 impl Decoder {
     /// Takes bytes in; the messages they complete.
+    ///
+    /// # Errors
+    /// When a message is longer than this client accepts.
     pub fn push(&mut self, bytes: &[u8]) -> Result<Vec<Message>, MessageTooLong> {
         let mut messages = Vec::new();
         for &byte in bytes {

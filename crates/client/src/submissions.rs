@@ -16,6 +16,7 @@ use soma_types::{
     api::{SubmissionView, TargetView},
     list::List,
     objects::{SubmissionStatus, TargetStatus},
+    phase::SubmissionPhase,
     receipt::{Created, Outcome},
     transaction::SubmissionReveal,
 };
@@ -24,7 +25,7 @@ use crate::{
     account::{Account, LIFETIME_EPOCHS},
     error::{ClientError, unexpected},
     journal::PendingSubmission,
-    node::{NodeClient, SubmissionFilter, SubmissionPhase, verified},
+    node::{NodeClient, SubmissionFilter, verified},
 };
 
 /// Pause before a reveal that came in the block of its commit is tried again: about a block.
@@ -46,6 +47,11 @@ pub struct Scores {
 impl Account {
     /// Commits `data` to a target, hands it to the node and reveals it; the submission, now in its target's
     /// race. [`NodeClient::wait_for_submission`] tells how that ends.
+    ///
+    /// # Errors
+    /// When it would not be begun ([`Account::commit_reveal`]), the ledger says no
+    /// ([`ClientError::rejection_code`]), or how a step ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn submit_data(
         &self,
         target: TargetId,
@@ -61,6 +67,9 @@ impl Account {
     }
 
     /// First step, for data that the node will host (`soma:HASH`). The data is kept in the journal.
+    ///
+    /// # Errors
+    /// As [`Account::commit_reveal`].
     pub async fn commit_submission(
         &self,
         target: TargetId,
@@ -80,6 +89,9 @@ impl Account {
     }
 
     /// First step, for data that the participant hosts at `url` until the audit window closes.
+    ///
+    /// # Errors
+    /// When `url` is not public, and as [`Account::commit_reveal`].
     pub async fn commit_submission_at(
         &self,
         target: TargetId,
@@ -108,6 +120,9 @@ impl Account {
 
     /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's claims, and
     /// this account's commits that wait for their reveal. If it is, [`ClientError::DataKnown`].
+    ///
+    /// # Errors
+    /// [`ClientError::DataKnown`]; when the node or the disk fails.
     pub async fn check_new(&self, data: ContentHash) -> Result<(), ClientError> {
         let known = |submission| {
             Err(ClientError::DataKnown {
@@ -137,6 +152,11 @@ impl Account {
 
     /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid, or the data
     /// is someone's already.
+    ///
+    /// # Errors
+    /// [`ClientError::DataKnown`] or [`ClientError::Unaffordable`], and nothing was sent; when the ledger
+    /// says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn commit_reveal(
         &self,
         target: TargetId,
@@ -176,6 +196,10 @@ impl Account {
     }
 
     /// Second step: hands the data to the node, if the journal has it, and reveals.
+    ///
+    /// # Errors
+    /// When the commit has no name yet; when the ledger says no ([`ClientError::rejection_code`]), or how it
+    /// ended did not become known ([`ClientError::is_unknown`]).
     pub async fn reveal_submission(&self, pending: &PendingSubmission) -> Result<Receipt, ClientError> {
         let submission = pending.submission.ok_or_else(|| {
             ClientError::Argument("the submission has no name yet: ask for pending_submissions()".to_owned())
@@ -213,6 +237,9 @@ impl Account {
 
     /// This account's submissions that are committed and not yet revealed, and drops the secrets of those
     /// that are over. What a program asks when it starts.
+    ///
+    /// # Errors
+    /// When the node or the disk fails, or a commit that was left behind did ([`Account::resume`]).
     pub async fn pending_submissions(&self) -> Result<Vec<PendingSubmission>, ClientError> {
         let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
         let found = self.journaled(move |journal| journal.submissions(&chain)).await?;
@@ -272,6 +299,10 @@ impl Account {
 
     /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid, back
     /// with a share of the winner's if it is found false.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn challenge(&self, submission: SubmissionId) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::ChallengeSubmission { submission })
             .await
@@ -295,6 +326,9 @@ impl Account {
 
 impl NodeClient {
     /// Waits until a submission's race is over, at most `timeout`: won, lost, not new, expired, or settled.
+    ///
+    /// # Errors
+    /// When there is no such submission, the node fails, or the time is over ([`ClientError::GaveUp`]).
     pub async fn wait_for_submission(
         &self,
         submission: &SubmissionId,
@@ -321,6 +355,9 @@ impl NodeClient {
     }
 
     /// The data that won a target, verified against the ledger; `None` while there is no winner.
+    ///
+    /// # Errors
+    /// When there is no such target, the node does not have the data, or has other data.
     pub async fn fetch_target_data(&self, target: &TargetId) -> Result<Option<Vec<u8>>, ClientError> {
         let TargetView { target, .. } = self.target(target).await?;
         let TargetStatus::Filled { submission, .. } = target.status else {

@@ -139,6 +139,9 @@ impl Wallets {
     }
 
     /// `$SOMA_HOME`, or `~/.soma`.
+    ///
+    /// # Errors
+    /// When `SOMA_HOME` is not set and there is no home folder.
     pub fn default_directory() -> Result<PathBuf, WalletError> {
         if let Some(directory) = std::env::var_os(DIRECTORY_VARIABLE).filter(|value| !value.is_empty()) {
             return Ok(directory.into());
@@ -160,6 +163,9 @@ impl Wallets {
     }
 
     /// A fresh wallet and the words that restore it. The first becomes the current one.
+    ///
+    /// # Errors
+    /// When the name is taken or none, no key can be made, the password is none, or the disk fails.
     pub fn create(&self, name: &str, password: Option<&str>) -> Result<(WalletInfo, Mnemonic), WalletError> {
         let mnemonic = Mnemonic::generate()?;
         let info = self.import_mnemonic(name, &mnemonic, 0, password)?;
@@ -168,6 +174,10 @@ impl Wallets {
 
     /// A fresh wallet that is kept only once `show` has shown its words: one whose words nobody saw is lost with its
     /// file. Other changes of the folder wait meanwhile.
+    ///
+    /// # Errors
+    /// When the name is taken or none, no key can be made, the password is none, the disk fails, or `show`
+    /// does: then nothing is kept.
     pub fn create_shown<E: From<WalletError>>(
         &self,
         name: &str,
@@ -181,11 +191,17 @@ impl Wallets {
     }
 
     /// A fresh wallet without words, quickly: for tests and localnets.
+    ///
+    /// # Errors
+    /// When the name is taken or none, no key can be made, or the disk fails.
     pub fn create_plain(&self, name: &str) -> Result<WalletInfo, WalletError> {
         self.add(name, &Secret::new(&generate_keypair()?, None), None)
     }
 
     /// Restores account `account` of a mnemonic.
+    ///
+    /// # Errors
+    /// When the name is taken or none, no key can be made, the password is none, or the disk fails.
     pub fn import_mnemonic(
         &self,
         name: &str,
@@ -198,6 +214,9 @@ impl Wallets {
     }
 
     /// Restores what was written down.
+    ///
+    /// # Errors
+    /// When the name is taken or none, no key can be made, the password is none, or the disk fails.
     pub fn import(
         &self,
         name: &str,
@@ -261,12 +280,18 @@ impl Wallets {
     }
 
     /// One wallet, without its secret.
+    ///
+    /// # Errors
+    /// When there is no such wallet, or its file cannot be used.
     pub fn info(&self, name: &str) -> Result<WalletInfo, WalletError> {
         let file = self.read(name)?;
         Ok(info(name, &file, self.current()?.as_deref() == Some(name)))
     }
 
     /// The name of the current wallet, if one was ever made or chosen.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
     pub fn current(&self) -> Result<Option<String>, WalletError> {
         let bytes = files::read_bounded(&self.directory.join("current"), NAME_LENGTH_BYTES_MAX as u64)?;
         Ok(bytes
@@ -275,6 +300,9 @@ impl Wallets {
     }
 
     /// `name`, or the current wallet where that is `None`.
+    ///
+    /// # Errors
+    /// When the name is none, or none is in use.
     pub fn resolve(&self, name: Option<&str>) -> Result<String, WalletError> {
         match name {
             Some(name) => check_name(name).map(|()| name.to_owned()),
@@ -283,6 +311,9 @@ impl Wallets {
     }
 
     /// Makes `name` the current wallet.
+    ///
+    /// # Errors
+    /// When there is no such wallet, or the disk fails.
     pub fn use_wallet(&self, name: &str) -> Result<WalletInfo, WalletError> {
         let file = self.read(name)?;
         let _lock = self.lock()?;
@@ -291,11 +322,17 @@ impl Wallets {
     }
 
     /// The keys of a wallet. Slow by design (about a second) where a password is set.
+    ///
+    /// # Errors
+    /// When there is no such wallet, its file cannot be used, or the password is wrong or missing.
     pub fn unlock(&self, name: &str, password: Option<&str>) -> Result<Keypair, WalletError> {
         Ok(self.export(name, password)?.keypair())
     }
 
     /// The secrets of a wallet, to be written down.
+    ///
+    /// # Errors
+    /// When there is no such wallet, its file cannot be used, or the password is wrong or missing.
     pub fn export(&self, name: &str, password: Option<&str>) -> Result<Secret, WalletError> {
         self.read(name)?
             .open(password)

@@ -6,7 +6,7 @@ mod self_test;
 mod serve;
 
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 

@@ -35,21 +35,33 @@ impl Context {
 
 impl Account {
     /// The network's id.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn chain(&self) -> Result<ChainId, ClientError> {
         Ok(self.context().await?.chain)
     }
 
     /// The protocol's parameters, as last fetched.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn params(&self) -> Result<Arc<Params>, ClientError> {
         Ok(self.context().await?.params)
     }
 
     /// The epoch in progress, as of a moment ago.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn current_epoch(&self) -> Result<Epoch, ClientError> {
         Ok(self.context().await?.epoch)
     }
 
     /// What `kind` would cost in fees now.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn estimate_fee(&self, kind: &TransactionKind) -> Result<Shannons, ClientError> {
         let context = self.context().await?;
         let transaction = self.unlimited(&context, 0, kind.clone());

@@ -32,6 +32,10 @@ impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
     /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already are not
     /// committed again.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn commit_model(
         &self,
         model: ModelId,
@@ -53,6 +57,10 @@ impl Account {
     }
 
     /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.
+    ///
+    /// # Errors
+    /// When `url` is not public, the ledger says no ([`ClientError::rejection_code`]), or how it ended did
+    /// not become known ([`ClientError::is_unknown`]).
     pub async fn commit_encrypted(
         &self,
         model: ModelId,

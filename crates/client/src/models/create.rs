@@ -13,6 +13,10 @@ use crate::{
 
 impl Account {
     /// Creates a model of the network's architecture.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn create_model(
         &self,
         commission: BasisPoints,
@@ -23,6 +27,10 @@ impl Account {
     }
 
     /// Creates a model of a given architecture, which the ledger compares with the network's.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn create_model_of(
         &self,
         commission: BasisPoints,
@@ -45,6 +53,10 @@ impl Account {
     }
 
     /// Changes the owner's share of a model's rewards from the next epoch.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn set_model_commission(
         &self,
         model: ModelId,
@@ -55,6 +67,10 @@ impl Account {
     }
 
     /// Ends a model's competing at the next boundary, for good.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn deactivate_model(&self, model: ModelId) -> Result<Receipt, ClientError> {
         self.execute(TransactionKind::DeactivateModel { model }).await
     }

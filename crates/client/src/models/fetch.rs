@@ -11,6 +11,9 @@ use crate::{
 
 impl NodeClient {
     /// A model's weights, decrypted: those it competes with, or has revealed. Verified against the ledger.
+    ///
+    /// # Errors
+    /// When the model has none, or the node does not have them; when they are not what was committed.
     pub async fn fetch_model(&self, model: &ModelId) -> Result<Vec<u8>, ClientError> {
         let view = self.model(model).await?;
         let weights = view.model.weights.or(view.model.revealed);
@@ -28,6 +31,9 @@ impl NodeClient {
     }
 
     /// Given weights, decrypted, from the node's store, verified against their committed hash.
+    ///
+    /// # Errors
+    /// When the node does not have them, or they are not what was committed.
     pub async fn fetch_weights(&self, weights: &Weights) -> Result<Vec<u8>, ClientError> {
         open(self.blob(&weights.committed.hash).await?, weights).await
     }

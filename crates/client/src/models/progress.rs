@@ -28,6 +28,9 @@ pub struct DueModel {
 impl Account {
     /// How far the publication of these weights (their BLAKE3) by this account has come: by the ledger's word, and by
     /// following a commit that was left behind.
+    ///
+    /// # Errors
+    /// When the node or the disk fails, or the commit that was left behind did ([`Account::resume`]).
     pub async fn publication(
         &self,
         model: ModelId,
@@ -84,6 +87,9 @@ impl Account {
 
     /// This account's weights that are committed and not yet revealed, and drops the secrets of commits that
     /// never happened or have lapsed. What a program asks when it starts.
+    ///
+    /// # Errors
+    /// When the node or the disk fails.
     pub async fn pending_models(&self) -> Result<Vec<DueModel>, ClientError> {
         let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
         let found = self.journaled(move |journal| journal.models(&chain)).await?;

@@ -7,6 +7,10 @@ use crate::{account::Account, error::ClientError};
 impl Account {
     /// Reveals the weights that `model` has committed, with the key from the journal. The embedding given
     /// here, if any, takes precedence over the one given at the commit.
+    ///
+    /// # Errors
+    /// When nothing is committed, or its key or embedding is not here; when the ledger says no
+    /// ([`ClientError::rejection_code`]), or how it ended did not become known ([`ClientError::is_unknown`]).
     pub async fn reveal_model(
         &self,
         model: ModelId,
@@ -30,6 +34,10 @@ impl Account {
     }
 
     /// Reveals weights with a key that the caller kept.
+    ///
+    /// # Errors
+    /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
+    /// ([`ClientError::is_unknown`]).
     pub async fn reveal_model_with(
         &self,
         model: ModelId,

@@ -12,6 +12,9 @@ use crate::error::ClientError;
 
 impl NodeClient {
     /// Hands bytes to the node's store; their name.
+    ///
+    /// # Errors
+    /// When the node does not answer, has no room, or got other bytes.
     pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<ContentHash, ClientError> {
         let hash = ContentHash::of(&bytes);
         // Repeating a large body needs its bytes more than once; they are shared, not copied.
@@ -31,6 +34,9 @@ impl NodeClient {
     }
 
     /// The bytes named `hash`, verified.
+    ///
+    /// # Errors
+    /// When the node does not have them, or sends others ([`ClientError::WrongHash`]).
     pub async fn blob(&self, hash: &ContentHash) -> Result<Vec<u8>, ClientError> {
         verified(self.get_blob(&format!("/v1/blobs/{hash}")).await?, *hash)
     }
@@ -41,11 +47,19 @@ impl NodeClient {
     }
 
     /// A model's encrypted weights as the node has them. [`NodeClient::fetch_model`] checks and decrypts.
+    ///
+    /// # Errors
+    /// When there is no such model, or it has no weights ([`ClientError::is_not_found`]), or the node does
+    /// not answer.
     pub async fn model_weights(&self, model: &ModelId) -> Result<Vec<u8>, ClientError> {
         self.get_blob(&format!("/v1/models/{model}/weights")).await
     }
 
     /// The data that won a target, as the node has it.
+    ///
+    /// # Errors
+    /// When there is no such target or nobody has won it ([`ClientError::is_not_found`]), or the node does
+    /// not answer.
     pub async fn target_data(&self, target: &TargetId) -> Result<Vec<u8>, ClientError> {
         self.get_blob(&format!("/v1/targets/{target}/data")).await
     }

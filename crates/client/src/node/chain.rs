@@ -15,36 +15,57 @@ use crate::{error::ClientError, events::EventStream};
 
 impl NodeClient {
     /// How the node stands.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get("/v1/status", &[]).await
     }
 
     /// The protocol's parameters in force.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn params(&self) -> Result<Params, ClientError> {
         self.get("/v1/params", &[]).await
     }
 
     /// How the network began.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn genesis(&self) -> Result<Genesis, ClientError> {
         self.get("/v1/genesis", &[]).await
     }
 
     /// Where every shannon is.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn supply(&self) -> Result<Supply, ClientError> {
         self.get("/v1/supply", &[]).await
     }
 
     /// An epoch; the current one for `None`.
+    ///
+    /// # Errors
+    /// When there is no such epoch ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn epoch(&self, epoch: Option<Epoch>) -> Result<EpochView, ClientError> {
         self.get(&format!("/v1/epochs/{}", latest(epoch)), &[]).await
     }
 
     /// An account.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn account(&self, address: &Address) -> Result<AccountView, ClientError> {
         self.get(&format!("/v1/accounts/{address}"), &[]).await
     }
 
     /// A page of an account's transactions, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn account_transactions(
         &self,
         address: &Address,
@@ -61,21 +82,33 @@ impl NodeClient {
     }
 
     /// All validators.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn validators(&self) -> Result<Vec<ValidatorView>, ClientError> {
         self.list("/v1/validators", &Query::new()).await
     }
 
     /// All proposed changes of the protocol.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn proposals(&self) -> Result<Vec<ProposalView>, ClientError> {
         self.list("/v1/proposals", &Query::new()).await
     }
 
     /// A finalized block; the last for `None`.
+    ///
+    /// # Errors
+    /// When there is no such block ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn block(&self, height: Option<Height>) -> Result<BlockView, ClientError> {
         self.get(&format!("/v1/blocks/{}", latest(height)), &[]).await
     }
 
     /// The certificate of a finalized block.
+    ///
+    /// # Errors
+    /// When there is no such block ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn finality(&self, height: Height) -> Result<FinalityView, ClientError> {
         self.get(&format!("/v1/finality/{height}"), &[]).await
     }

@@ -13,26 +13,41 @@ use crate::error::ClientError;
 
 impl NodeClient {
     /// All models that `filter` admits.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn models(&self, filter: &ModelFilter) -> Result<Vec<ModelView>, ClientError> {
         self.list("/v1/models", &filter.query()).await
     }
 
     /// A model.
+    ///
+    /// # Errors
+    /// When there is no such model ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn model(&self, model: &ModelId) -> Result<ModelView, ClientError> {
         self.get(&format!("/v1/models/{model}"), &[]).await
     }
 
     /// All targets that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn targets(&self, filter: &TargetFilter) -> Result<Vec<TargetView>, ClientError> {
         self.list("/v1/targets", &filter.query()).await
     }
 
     /// A target.
+    ///
+    /// # Errors
+    /// When there is no such target ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn target(&self, target: &TargetId) -> Result<TargetView, ClientError> {
         self.get(&format!("/v1/targets/{target}"), &[]).await
     }
 
     /// A page of submissions that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn submissions_page(
         &self,
         filter: &SubmissionFilter,
@@ -43,16 +58,25 @@ impl NodeClient {
     }
 
     /// All submissions that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn submissions(&self, filter: &SubmissionFilter) -> Result<Vec<SubmissionView>, ClientError> {
         self.list("/v1/submissions", &filter.query()).await
     }
 
     /// A submission.
+    ///
+    /// # Errors
+    /// When there is no such submission ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn submission(&self, submission: &SubmissionId) -> Result<SubmissionView, ClientError> {
         self.get(&format!("/v1/submissions/{submission}"), &[]).await
     }
 
     /// Whose data a hash names; `None` where it is new to the ledger.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn data_claim(&self, data: &ContentHash) -> Result<Option<DataView>, ClientError> {
         match self.get(&format!("/v1/data/{data}"), &[]).await {
             Ok(view) => Ok(Some(view)),
@@ -63,6 +87,9 @@ impl NodeClient {
 
     /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once hearings have
     /// begun as one of the committee. Challenged ones are among them once their auditors are drawn.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn audits(&self, auditor: &Address) -> Result<Vec<SubmissionView>, ClientError> {
         self.list("/v1/audits", &vec![("auditor", auditor.to_string())])
             .await

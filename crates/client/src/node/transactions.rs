@@ -18,6 +18,9 @@ use crate::error::ClientError;
 
 impl NodeClient {
     /// A transaction, or `None` where the node does not know it.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn transaction(&self, hash: &TransactionHash) -> Result<Option<TransactionView>, ClientError> {
         match self.get(&format!("/v1/transactions/{hash}"), &[]).await {
             Ok(view) => Ok(Some(view)),
@@ -30,6 +33,10 @@ impl NodeClient {
     ///
     /// A refusal is an error of its own; where the transaction may have been taken up although no good answer came,
     /// the error is [`ClientError::OutcomeUnknown`].
+    ///
+    /// # Errors
+    /// When the node refuses it; [`ClientError::OutcomeUnknown`] where it may have been taken up although no
+    /// good answer came.
     pub async fn submit(&self, transaction: &SignedTransaction) -> Result<TransactionHash, ClientError> {
         let (hash, mut lost) = (transaction.hash(), false);
         let mut backoff = Backoff::new(self.options().retry_window);
@@ -84,6 +91,9 @@ impl NodeClient {
     }
 
     /// What the node knows of a transaction; an answer about another one is an error.
+    ///
+    /// # Errors
+    /// When the node does not answer, or describes another transaction.
     pub async fn transaction_of(
         &self,
         transaction: &SignedTransaction,
@@ -109,6 +119,9 @@ impl NodeClient {
     }
 
     /// What a signed transaction would lead to in the next block.
+    ///
+    /// # Errors
+    /// When it would be refused, or the node does not answer.
     pub async fn simulate(&self, transaction: &SignedTransaction) -> Result<Simulated, ClientError> {
         let body = transaction.encode();
         self.json(
@@ -123,6 +136,10 @@ impl NodeClient {
     }
 
     /// Asks a localnet's faucet to pay `address`; the paying transaction.
+    ///
+    /// # Errors
+    /// When the network has no faucet, or it has paid enough; when the answer is lost, it may have paid
+    /// ([`ClientError::is_lost`]).
     pub async fn faucet(
         &self,
         address: &Address,

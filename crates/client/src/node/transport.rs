@@ -18,6 +18,9 @@ const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl NodeClient {
     /// GETs JSON at `path`.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
     pub async fn get<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -9,6 +9,9 @@ use crate::error::ClientError;
 
 impl NodeClient {
     /// Waits until `epoch` is in progress (or over), at most `timeout`; the epoch then in progress.
+    ///
+    /// # Errors
+    /// When the node fails, or the time is over ([`ClientError::GaveUp`]).
     pub async fn wait_for_epoch(&self, epoch: Epoch, timeout: Duration) -> Result<Epoch, ClientError> {
         let start = Instant::now();
         loop {
@@ -32,6 +35,9 @@ impl NodeClient {
     }
 
     /// Waits for the next boundary; the epoch that then begins.
+    ///
+    /// # Errors
+    /// When the node fails, or the time is over ([`ClientError::GaveUp`]).
     pub async fn wait_for_next_epoch(&self, timeout: Duration) -> Result<Epoch, ClientError> {
         let epoch = self.status().await?.epoch;
         self.wait_for_epoch(epoch.next(), timeout).await

@@ -1,5 +1,5 @@
 //! What the tests of the client share: a server, a small ledger behind it, and values to ask and answer with.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 
 mod ledger;
 mod server;
