@@ -5,17 +5,17 @@ use clap::CommandFactory as _;
 use crate::args::Cli;
 
 /// Where the part that is made begins.
-const START: &str = "## 3. Every command\n";
+const START: &str = "## 4. Every command\n";
 
 const COMMANDS: &str = "
-Made from the code, as is section 4 (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-cli documented` writes both anew).
+Made from the code, as is section 5 (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-cli documented` writes both anew).
 
 | command | does |
 |---|---|
 ";
 
 const REQUESTS: &str = "
-## 4. Every request
+## 5. Every request
 
 | request | answers |
 |---|---|
@@ -68,13 +68,13 @@ fn every_interface_is_documented() {
     let made = [START, COMMANDS, &rows, REQUESTS, &requests()].concat();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interfaces.md");
     let document = std::fs::read_to_string(path).unwrap();
-    let (by_hand, written) = document.split_at(document.find(START).expect("a section 3"));
+    let (by_hand, written) = document.split_at(document.find(START).expect("a section 4"));
     if std::env::var_os("SOMA_UPDATE_DOCS").is_some() {
         std::fs::write(path, by_hand.to_owned() + &made).unwrap();
         return;
     }
     assert!(
         written == made,
-        "docs/interfaces.md is out of date: see its section 3"
+        "docs/interfaces.md is out of date: see its section 4"
     );
 }
