@@ -7,8 +7,8 @@ use soma_agents::{
     auditor::{AuditError, Progress},
 };
 use soma_client::{Account, Journal, NodeClient};
+use soma_localnet::Localnet;
 use soma_model::Scorer;
-use soma_node::localnet::Localnet;
 use tokio::task::JoinSet;
 
 use crate::{context::experts, error::CliResult};

@@ -4,7 +4,7 @@ use std::{borrow::Cow, error::Error};
 
 use soma_agents::{submitter::SubmitError, trainer::RoundError};
 use soma_client::ClientError;
-use soma_node::{folder::FolderError, localnet::LocalnetError};
+use soma_localnet::{FolderError, LocalnetError};
 
 /// An error that may know a remedy.
 pub trait Hint {
@@ -64,9 +64,9 @@ impl Hint for LocalnetError {
                 "if something there is damaged, restore the folder from a copy, or make a new network with --force"
                     .into(),
             ),
-            Self::Descriptors(error) => Some(format!(
+            Self::Descriptors { few, .. } => Some(format!(
                 "allow more with `ulimit -n {}` in this shell, or start fewer with --validators",
-                error.needed
+                few.needed
             )),
             Self::Folder(FolderError::OtherVersion { .. }) => {
                 Some("go on with that version, choose another folder with --dir, or delete it with --force".into())

@@ -24,7 +24,7 @@ use std::{
 };
 
 use soma_blobs::{Expected, Fetcher, Location, Store};
-use soma_ledger::{Error, view};
+use soma_ledger::view;
 use soma_types::{
     ContentHash, Epoch, SignedTransaction, TransactionKind, Url,
     genesis::Genesis,
@@ -36,7 +36,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{index::Record, query::Query, runtime::Runtime};
+use crate::{
+    index::Record,
+    query::{Query, ReadError},
+    runtime::Runtime,
+};
 
 /// Downloads of weights at a time.
 const WEIGHTS_FETCHES_MAX: usize = 4;
@@ -199,7 +203,7 @@ async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Durati
 }
 
 /// Removes what is old and no longer needed.
-async fn sweep<E: Runtime>(query: &Query<E>, store: &Store) -> Result<(), Error> {
+async fn sweep<E: Runtime>(query: &Query<E>, store: &Store) -> Result<(), ReadError> {
     let Some(now) = query.view(view::epoch).await? else {
         return Ok(());
     };
@@ -233,7 +237,7 @@ async fn sweep<E: Runtime>(query: &Query<E>, store: &Store) -> Result<(), Error>
 }
 
 /// The content that competition and audits need now, and the genesis weights.
-async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeSet<ContentHash>, Error> {
+async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeSet<ContentHash>, ReadError> {
     let Genesis { weights, .. } = query.genesis();
     let mut needed: BTreeSet<_> = weights.iter().map(|weights| weights.hash).collect();
     let models = query.view(view::counters).await?.map_or(0, |all| all.live_models);
@@ -259,7 +263,7 @@ async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeS
 }
 
 /// The weights of the models that a closed epoch's targets name, of which some may have retired or have others by now.
-async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, Error> {
+async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, ReadError> {
     let record = query.view(|state| view::epoch_record(state, epoch)).await?;
     let targets = record.map_or(0, |record| record.state.targets_opened);
     let mut models = BTreeSet::new();
@@ -281,7 +285,7 @@ async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec
 }
 
 /// The data of an epoch's winners.
-async fn winners_data<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, Error> {
+async fn winners_data<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, ReadError> {
     let mut data = Vec::new();
     loop {
         let index = data.len() as u64;

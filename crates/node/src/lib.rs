@@ -7,35 +7,31 @@
 //! ```
 //!
 //! [`engine`] wires one validator. It is generic over the runtime and the network, so the same code runs
-//! on sockets and in simulation.
+//! on sockets and in simulation. [`Node`] is one on sockets, with all that a node offers.
 #![forbid(unsafe_code)]
 
 pub mod api;
 pub mod application;
 pub mod block;
-pub mod connections;
 pub mod consensus;
-pub mod dealer;
 pub mod descriptors;
 pub mod engine;
-mod erase;
 pub mod execution;
-pub mod folder;
 pub mod gossip;
 pub mod health;
 pub mod index;
 pub mod keeper;
 pub mod ledger;
-pub mod localnet;
 pub mod machine;
 pub mod mempool;
 pub mod network;
+pub mod node;
 pub mod query;
 pub mod runtime;
-pub mod scoring;
 pub mod seeds;
 pub mod state_sync;
 pub mod steady;
 pub mod time;
 pub mod validator;
-pub mod weights_file;
+
+pub use node::Node;

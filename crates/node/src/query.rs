@@ -22,8 +22,19 @@ use crate::{
     ledger::retry,
     mempool::{Mempool, PoolError},
     runtime::{Runtime, now_ms},
+    steady::Live,
     time::Time,
 };
+
+/// Reads of a validator on sockets.
+pub type LiveQuery = Query<Live>;
+/// A view of its finalized state.
+pub type LiveReader<'a> = Reader<'a, Live>;
+
+/// The node cannot read its state, which is unsound. What is not loaded yet is no error: a query loads it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct ReadError(#[from] Error);
 
 /// Why a transaction was not taken up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +44,7 @@ pub enum SubmitError {
     Pool(#[from] PoolError),
     /// The node cannot answer.
     #[error(transparent)]
-    Ledger(#[from] Error),
+    Read(#[from] ReadError),
 }
 
 impl From<Rejection> for SubmitError {
@@ -53,16 +64,16 @@ impl<E: Runtime> Reader<'_, E> {
     /// item by item.
     ///
     /// # Errors
-    /// [`Error::Broken`] if the state is unsound.
+    /// [`ReadError`] if the state is unsound.
     pub async fn read<T>(
         &mut self,
         mut view: impl FnMut(&mut dyn State) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, ReadError> {
         let known = std::mem::take(&mut self.known);
         let mut bridge = Bridge::resume(DatabaseSource::<E>(&self.database), known);
         let result = bridge.run(|state| retry(view(state))).await;
         self.known = bridge.into_overlay();
-        result
+        result.map_err(ReadError)
     }
 }
 
@@ -103,8 +114,11 @@ impl<E: Runtime> Query<E> {
     /// Runs a ledger view on the finalized state, all of it as of one block.
     ///
     /// # Errors
-    /// [`Error::Broken`] if the state is unsound.
-    pub async fn view<T>(&self, view: impl FnMut(&mut dyn State) -> Result<T, Error>) -> Result<T, Error> {
+    /// [`ReadError`] if the state is unsound.
+    pub async fn view<T>(
+        &self,
+        view: impl FnMut(&mut dyn State) -> Result<T, Error>,
+    ) -> Result<T, ReadError> {
         self.reader().await.read(view).await
     }
 
@@ -112,7 +126,7 @@ impl<E: Runtime> Query<E> {
     ///
     /// # Errors
     /// If the state is unsound.
-    pub async fn state_root(&self) -> Result<(Height, StateRoot), Error> {
+    pub async fn state_root(&self) -> Result<(Height, StateRoot), ReadError> {
         let mut reader = self.reader().await;
         let root = reader.database.root();
         let counters = reader.read(view::counters).await?;
@@ -262,7 +276,7 @@ impl<E: Runtime> Query<E> {
     ///
     /// # Errors
     /// If the state is unsound.
-    pub async fn nonces(&self, address: &soma_types::Address) -> Result<(u64, u64), Error> {
+    pub async fn nonces(&self, address: &soma_types::Address) -> Result<(u64, u64), ReadError> {
         let account = self.view(|state| view::account(state, *address)).await?;
         Ok((account.nonce, self.mempool.next_nonce(address, account.nonce)))
     }

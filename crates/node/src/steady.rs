@@ -57,6 +57,9 @@ impl Origin {
     }
 }
 
+/// The runtime of a node on the machine's sockets and disk.
+pub type Live = Steady<commonware_runtime::tokio::Context>;
+
 /// `inner` with a steady clock.
 pub struct Steady<E> {
     inner: E,

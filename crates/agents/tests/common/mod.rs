@@ -4,14 +4,15 @@
 use std::{
     net::TcpListener,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use soma_agents::{Auditor, Downloader, Experts, ScoringDesk, auditor::Progress};
 use soma_blobs::FetchPolicy;
 use soma_client::{Account, Journal, NodeClient, Scores, TargetFilter};
+pub use soma_localnet::testing::{PATIENCE, wait};
+use soma_localnet::{Config, Localnet};
 use soma_model::Scorer;
-use soma_node::localnet::{Config, Localnet};
 use soma_types::{
     Architecture, Embedding, Keypair, ModelId, Seed, SubmissionId,
     api::{SubmissionView, TargetView},
@@ -19,9 +20,6 @@ use soma_types::{
     transaction::BasisPoints,
 };
 use tokio::{sync::mpsc, task::JoinSet};
-
-/// The longest wait for anything.
-pub const PATIENCE: Duration = Duration::from_secs(90);
 
 fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/vectors")
@@ -58,18 +56,6 @@ pub fn start(folder: &Path, params: Params) -> Localnet {
     let mut config = Config::new(folder);
     config.blueprint.params = params;
     Localnet::start(config).unwrap()
-}
-
-/// Asks until `ready` says yes.
-pub async fn wait<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = ask().await {
-            return value;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// A client of the first node.

@@ -16,11 +16,8 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use soma_agents::auditor::AuditError;
 use soma_client::NodeClient;
-use soma_node::{
-    folder::{Blueprint, Existing},
-    health::Health,
-    localnet::{Config, LiveQuery, Localnet},
-};
+use soma_localnet::{Blueprint, Config, Existing, Localnet};
+use soma_node::{health::Health, query::LiveQuery};
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
 use crate::{

@@ -13,7 +13,7 @@ use soma_agents::{
     trainer::specialization,
 };
 use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
-use soma_node::{folder::Blueprint, localnet::Localnet};
+use soma_localnet::{Blueprint, Localnet};
 use soma_types::{
     Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, StateRoot, SubmissionId,
     amount::SHANNONS_PER_SOMA,

@@ -18,8 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use soma_localnet::{Config, Localnet};
 use soma_model::Scorer;
-use soma_node::localnet::{Config, Localnet};
 
 use crate::{
     architecture,

@@ -1,6 +1,7 @@
 //! Accounts and validators.
 
 use axum::{Json, extract::State};
+use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
     Address,
@@ -10,7 +11,7 @@ use soma_types::{
 
 use super::{
     Api, Part,
-    problem::Error,
+    problem::not_started,
     request::{InPath, Query},
 };
 
@@ -28,7 +29,7 @@ pub async fn account(State(api): Api, InPath(address): InPath<Address>) -> Resul
         let (stakes, _) = view::stakes(state, address, 0, STAKES_MAX)?;
         Ok(Some((view::account(state, address)?, stakes)))
     });
-    let (account, stakes) = read.await?.ok_or_else(Error::not_started)?;
+    let (account, stakes) = read.await?.ok_or_else(not_started)?;
     let stakes = stakes
         .into_iter()
         .filter(|stake| !stake.counting.is_zero() || !stake.pending.is_zero())
@@ -86,7 +87,7 @@ pub async fn validators(
         reader.read(view::counters).await?,
         reader.read(view::epoch).await?,
     ) else {
-        return Err(Error::not_started());
+        return Err(not_started());
     };
     let epoch = epoch.epoch;
     let committee = reader

@@ -9,6 +9,10 @@ use axum::{
 };
 use futures::StreamExt as _;
 use soma_blobs::{Expected, Location, Store, StoreError};
+use soma_http::{
+    Error,
+    body::{Media, check_media},
+};
 use soma_ledger::view;
 use soma_types::{
     ContentHash, ModelId, TargetId, Url,
@@ -16,11 +20,7 @@ use soma_types::{
     objects::TargetStatus,
 };
 
-use super::{
-    Api, Shared,
-    problem::Error,
-    request::{InPath, Media, check_media},
-};
+use super::{Api, Shared, problem::of_store, request::InPath};
 
 fn octets(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
@@ -34,7 +34,7 @@ async fn on_disk<T: Send + 'static>(
     let store = store.clone();
     let done = tokio::task::spawn_blocking(move || work(store)).await;
     let done = done.map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "the content store failed"))?;
-    Ok(done?)
+    done.map_err(|error| of_store(&error))
 }
 
 /// Content that the store has.

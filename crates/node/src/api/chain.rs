@@ -9,6 +9,7 @@ use axum::{
 use commonware_codec::{Encode as _, EncodeSize as _};
 use commonware_consensus::Viewable as _;
 use commonware_cryptography::Digestible as _;
+use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
     BlockHash, Epoch, Height, PublicKey, Seed, SignedTransaction, StateRoot,
@@ -23,7 +24,7 @@ use soma_types::{
 
 use super::{
     Api, Part,
-    problem::Error,
+    problem::not_started,
     request::{InPath, Query, Which},
 };
 use crate::{
@@ -80,8 +81,8 @@ pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
         digest,
         state_root,
         timestamp_ms,
-    } = query.tip().await.ok_or_else(Error::not_started)?;
-    let epoch = query.view(view::epoch).await?.ok_or_else(Error::not_started)?;
+    } = query.tip().await.ok_or_else(not_started)?;
+    let epoch = query.view(view::epoch).await?.ok_or_else(not_started)?;
     let (network_bytes_sent, network_bytes_received) = query.network_bytes();
     let genesis = query.genesis();
     let upgrade = query
@@ -134,10 +135,7 @@ pub async fn params(State(api): Api) -> Result<Json<Params>, Error> {
 pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json<Page<ProposalView>>, Error> {
     let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
-    let counters = reader
-        .read(view::counters)
-        .await?
-        .ok_or_else(Error::not_started)?;
+    let counters = reader.read(view::counters).await?.ok_or_else(not_started)?;
     let end = start.saturating_add(part.limit() as u64).min(counters.proposals);
     let mut items = Vec::new();
     for index in start..end {
@@ -180,7 +178,7 @@ pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
         ))
     });
     let (Some(network), Some(breakdown), Some(counters)) = read.await? else {
-        return Err(Error::not_started());
+        return Err(not_started());
     };
     Ok(Json(Supply {
         initial: network.genesis_supply,
@@ -208,7 +206,7 @@ pub async fn epoch(State(api): Api, InPath(which): InPath<Which>) -> Result<Json
             Ok((view::epoch(state)?, record.flatten()))
         })
         .await?;
-    let current = current.ok_or_else(Error::not_started)?;
+    let current = current.ok_or_else(not_started)?;
     match wanted {
         Some(epoch) if epoch != current.epoch => {
             let record = record.ok_or_else(|| Error::not_found("epoch", epoch))?;
@@ -231,7 +229,7 @@ pub async fn epoch(State(api): Api, InPath(which): InPath<Which>) -> Result<Json
 /// The height that a path names.
 async fn height_of(api: &super::Shared, which: Which) -> Result<u64, Error> {
     match which {
-        Which::Latest => Ok(api.query.tip().await.ok_or_else(Error::not_started)?.height),
+        Which::Latest => Ok(api.query.tip().await.ok_or_else(not_started)?.height),
         Which::Number(height) => Ok(height),
     }
 }

@@ -22,6 +22,7 @@ use axum::{
 };
 use futures::{Stream, StreamExt as _};
 use serde::Deserialize;
+use soma_http::{Error, body::header_once, problem::shown};
 use soma_types::api::{EventView, Problem};
 use tokio::sync::{
     OwnedSemaphorePermit,
@@ -30,8 +31,7 @@ use tokio::sync::{
 
 use super::{
     Api, Shared,
-    problem::{Error, shown},
-    request::{Number, Query, header_once},
+    request::{Number, Query},
 };
 use crate::index::Record;
 

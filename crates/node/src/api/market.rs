@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
+use soma_http::Error;
 use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
     Address, ContentHash, Embedding, Epoch, ModelId, SubmissionId, TargetId,
@@ -11,13 +12,12 @@ use soma_types::{
     transaction::PoolId,
 };
 
-use crate::localnet::LiveReader;
-
 use super::{
     Api, Part,
-    problem::Error,
+    problem::not_started,
     request::{InPath, Number, Query, bad_parameter},
 };
+use crate::query::LiveReader;
 
 /// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
 /// go on.
@@ -134,10 +134,7 @@ pub async fn models(
     let start = part.cursor().unwrap_or(0);
     let limit = part.limit();
     let mut reader = api.query.reader().await;
-    let counters = reader
-        .read(view::counters)
-        .await?
-        .ok_or_else(Error::not_started)?;
+    let counters = reader.read(view::counters).await?.ok_or_else(not_started)?;
     let found = scan(&mut reader, start..counters.models, limit, |state, index| {
         let Some(id) = view::model_at(state, index)? else {
             return Ok(None);
@@ -205,7 +202,7 @@ pub async fn targets(
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
-    let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
+    let current = reader.read(view::epoch).await?.ok_or_else(not_started)?;
     let epoch = filter.epoch.map_or(current.epoch, |Number(epoch)| Epoch(epoch));
     let count = if epoch == current.epoch {
         current.targets_opened
@@ -290,10 +287,7 @@ pub async fn submissions(
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
-    let counters = reader
-        .read(view::counters)
-        .await?
-        .ok_or_else(Error::not_started)?;
+    let counters = reader.read(view::counters).await?.ok_or_else(not_started)?;
     let end = cursor.unwrap_or(counters.submissions).min(counters.submissions);
     let found = scan(&mut reader, (0..end).rev(), limit, |state, index| {
         let Some(id) = view::submission_at(state, index)? else {
@@ -362,7 +356,7 @@ pub async fn audits(
     let auditor = filter.auditor;
     let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
-    let current = reader.read(view::epoch).await?.ok_or_else(Error::not_started)?;
+    let current = reader.read(view::epoch).await?.ok_or_else(not_started)?;
     let Some(closed) = current.epoch.minus(1) else {
         return Ok(Json(Page {
             items: Vec::new(),

@@ -2,18 +2,17 @@
 //!
 //! Upon a request: read finalized state or history, or hand a transaction to the mempool. Nothing here changes
 //! state. Every list, body and stream is bounded; every error is a [`Problem`](soma_types::api::Problem). What a
-//! request may say stands in one place, the OpenAPI document, and is checked in one, [`contract`].
+//! request may say stands in one place, the OpenAPI document, and is checked in one, [`contract`](soma_http::contract).
 
 mod accounts;
 mod blobs;
 mod chain;
-mod contract;
 mod events;
+mod library;
 mod market;
 mod openapi;
 mod problem;
 mod request;
-pub mod score;
 mod transactions;
 
 use std::{io, net::TcpListener, sync::Arc};
@@ -24,21 +23,19 @@ use axum::{
 };
 use serde::Deserialize;
 use soma_blobs::{Fetcher, Store};
+use soma_http::{
+    connections::{self, Bounds},
+    contract::{self, Contract, DOCUMENT_PATH},
+    problem::no_such_path,
+};
+use soma_scoring::{Scoring, Service, score};
 use soma_types::{Keypair, api::PAGE_ITEMS_DEFAULT};
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use self::{
-    contract::{Contract, DOCUMENT_PATH},
-    request::{Limit, Number},
-};
-use crate::{
-    connections::{self, Bounds},
-    localnet::LiveQuery,
-    scoring::Service,
-};
+use self::request::{Limit, Number};
+use crate::query::LiveQuery;
 
 pub use openapi::document;
-pub use problem::Error;
 
 /// What a node offers besides its ledger.
 #[derive(Clone)]
@@ -93,7 +90,7 @@ pub async fn serve(
 
 fn router(shared: Arc<Shared>) -> Router {
     let scoring = match &shared.services.scoring {
-        Some(service) => score::router(score::Scoring {
+        Some(service) => score::router(Scoring {
             service: Arc::clone(service),
             library: Arc::clone(&shared),
         }),
@@ -134,7 +131,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/faucet", post(transactions::faucet))
         .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
         .merge(scoring)
-        .fallback(problem::no_such_path)
+        .fallback(no_such_path)
         .layer(middleware::from_fn_with_state(
             Arc::new(Contract::new(&document())),
             contract::admit,

@@ -1,9 +1,10 @@
 //! The interface described in OpenAPI 3.1.
 
 use axum::Json;
+use soma_scoring::score;
 use utoipa::OpenApi;
 
-use super::{accounts, blobs, chain, events, market, score, transactions};
+use super::{accounts, blobs, chain, events, market, transactions};
 
 #[derive(OpenApi)]
 #[openapi(

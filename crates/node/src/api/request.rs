@@ -1,153 +1,23 @@
-//! What a request says, read once and carried in types. An error names the parameter or field, shows its value, and
-//! says what is allowed. That nothing unknown is said, the [contract](super::contract) has checked before.
+//! What a request to a node says, read once and carried in types. An error names the parameter or field, shows its value,
+//! and says what is allowed. That nothing unknown is said, the [contract](soma_http::contract) has checked before.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use axum::{
-    body::{Body, Bytes, HttpBody as _},
+    body::Bytes,
     extract::{FromRequest, FromRequestParts, RawPathParams, Request},
-    http::{HeaderMap, HeaderName, StatusCode, header, request::Parts},
+    http::request::Parts,
 };
-use futures::StreamExt as _;
 use serde::{Deserialize, de::DeserializeOwned};
+use soma_http::{
+    Error,
+    body::{Media, body, json},
+    problem::shown,
+};
 use soma_types::{api::PAGE_ITEMS_MAX, transaction::TRANSACTION_BYTES_MAX};
 
-use super::problem::{Error, shown};
-
-/// How long a request's body may take to arrive.
-pub const BODY_TIME_MAX: Duration = Duration::from_secs(60);
 /// Longest body of all but content and scoring: what is a little too long for a transaction gets its code.
 const BODY_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX;
-
-/// What is read of a body beyond its limit. A sender that is still busy sending may not see the answer.
-const DISCARDED_BYTES_MAX: usize = 1 << 20;
-
-/// What a body consists of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Media {
-    /// JSON.
-    Json,
-    /// Bytes.
-    Octets,
-}
-
-impl Media {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "application/json",
-            Self::Octets => "application/octet-stream",
-        }
-    }
-}
-
-/// What `curl --data` says unless told otherwise: it names a form without meaning one.
-const FORM: &str = "application/x-www-form-urlencoded";
-
-/// The one value of a header.
-///
-/// # Errors
-/// 400 if it is given more than once.
-pub fn header_once<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<std::borrow::Cow<'a, str>>, Error> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => Ok(Some(String::from_utf8_lossy(value.as_bytes()))),
-        _ => Err(Error::bad_request(format!(
-            "the header {name} is given more than once: give it once"
-        ))),
-    }
-}
-
-/// Refuses bodies that say that they are something else than `media`. One that says nothing is taken for it.
-///
-/// # Errors
-/// 415 with what it says.
-pub fn check_media(headers: &HeaderMap, media: Media) -> Result<(), Error> {
-    let unsupported = |what: &str, value: &str, wanted: &str| {
-        let detail = format!("the body's {what} is '{}': {wanted}", shown(value));
-        Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))
-    };
-    if let Some(encoding) = header_once(headers, &header::CONTENT_ENCODING)?
-        && !encoding.eq_ignore_ascii_case("identity")
-    {
-        return unsupported("Content-Encoding", &encoding, "send it as it is");
-    }
-    let Some(given) = header_once(headers, &header::CONTENT_TYPE)? else {
-        return Ok(());
-    };
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if [media.name(), FORM]
-        .iter()
-        .any(|known| essence.eq_ignore_ascii_case(known))
-    {
-        return Ok(());
-    }
-    unsupported("Content-Type", &given, &format!("send {}", media.name()))
-}
-
-/// A request's body, of `media` and at most `limit_bytes`, within [`BODY_TIME_MAX`].
-///
-/// # Errors
-/// 415, 413, 408, or 400 when it breaks off.
-pub async fn body(request: Request, media: Media, limit_bytes: usize) -> Result<Bytes, Error> {
-    check_media(request.headers(), media)?;
-    let read = tokio::time::timeout(BODY_TIME_MAX, collect(request.into_body(), limit_bytes));
-    read.await.unwrap_or_else(|_| {
-        let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
-        Err(Error::new(StatusCode::REQUEST_TIMEOUT, detail))
-    })
-}
-
-async fn collect(body: Body, limit_bytes: usize) -> Result<Bytes, Error> {
-    let too_long = || {
-        let detail = format!("the body has more than {limit_bytes} bytes, the most that is taken here");
-        Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
-    };
-    let read_bytes_max = limit_bytes.saturating_add(DISCARDED_BYTES_MAX);
-    if body.size_hint().lower() > read_bytes_max as u64 {
-        return Err(too_long());
-    }
-    let mut stream = body.into_data_stream();
-    let (mut bytes, mut read_bytes) = (Vec::new(), 0);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| Error::bad_request(format!("the body broke off: {error}")))?;
-        read_bytes += chunk.len();
-        if read_bytes > read_bytes_max {
-            return Err(too_long());
-        }
-        if read_bytes <= limit_bytes {
-            bytes.extend_from_slice(&chunk);
-        }
-    }
-    if read_bytes > limit_bytes {
-        return Err(too_long());
-    }
-    Ok(bytes.into())
-}
-
-/// Reads a body of JSON.
-///
-/// # Errors
-/// 400 with the field and the reason.
-pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, reason) = (error.path().to_string(), error.inner());
-        // A dot is the whole body.
-        if path == "." {
-            Error::bad_request(format!("the body is not what is taken here: {reason}"))
-        } else {
-            Error::bad_request(format!("the body's field '{}': {reason}", shown(&path)))
-        }
-    })?;
-    reader
-        .end()
-        .map_err(|error| Error::bad_request(format!("the body goes on after its end: {error}")))?;
-    Ok(value)
-}
 
 /// A body of bytes.
 #[derive(Debug)]

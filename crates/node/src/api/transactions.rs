@@ -1,6 +1,7 @@
 //! Transactions: submit, simulate, look up; and the localnet's faucet.
 
 use axum::{Json, extract::State, http::StatusCode};
+use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
     Shannons, Transaction, TransactionHash, TransactionKind,
@@ -12,7 +13,7 @@ use soma_types::{
 
 use super::{
     Api,
-    problem::Error,
+    problem::not_started,
     request::{InPath, JsonBody, Octets},
 };
 
@@ -72,12 +73,7 @@ pub async fn faucet(
         return Err(Error::bad_request(detail));
     }
     let _turn = api.faucet.lock().await;
-    let epoch = api
-        .query
-        .view(view::epoch)
-        .await?
-        .ok_or_else(Error::not_started)?
-        .epoch;
+    let epoch = api.query.view(view::epoch).await?.ok_or_else(not_started)?.epoch;
     let (_, nonce) = api.query.nonces(&keys.address()).await?;
     let payments = List::new(vec![Payment {
         to: request.address,

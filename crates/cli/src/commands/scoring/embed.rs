@@ -5,7 +5,7 @@ use std::fs;
 use serde::Serialize;
 use soma_agents::trainer::{EMBED_CHUNKS, specialization};
 use soma_data::{Reading, Report};
-use soma_node::api::score::memory_bytes_max_of;
+use soma_scoring::files::memory_bytes_max_of;
 use soma_types::Embedding;
 
 use super::{load, read_text, require_memory, unreadable};

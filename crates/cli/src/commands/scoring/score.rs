@@ -4,7 +4,7 @@ use std::{fs, ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
 use soma_data::{Document, Rules, read};
 use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Shelf, ShelfError, score::DATA_BYTES_MAX};
-use soma_node::api::score::memory_bytes_max_of;
+use soma_scoring::files::memory_bytes_max_of;
 use soma_types::{
     Seed,
     api::score::{ContestView, DocumentView, ScoreAnswer, ScoreView},

@@ -3,10 +3,7 @@
 use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use soma_node::{
-    api::score::{Files, Scoring, serve_files},
-    scoring::{JobError, Limits, Service},
-};
+use soma_scoring::{Files, Limits, Scoring, Service, server, service::JobError};
 use soma_types::{ContentHash, text::printable};
 
 use super::shown;
@@ -76,7 +73,7 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
         library: Arc::new(files),
     };
     let interrupt = interrupt.clone();
-    serve_files(listener, scoring, async move { interrupt.wait().await }).await?;
+    server::serve(listener, scoring, async move { interrupt.wait().await }).await?;
     printer.note("Stopped.");
     Ok(())
 }

@@ -17,7 +17,7 @@ use commonware_cryptography::{
 use commonware_utils::{N3f1, TryCollect as _, ordered::Set};
 use rand_core::CryptoRng;
 
-use crate::consensus::{Identity, Scheme, Variant, namespace};
+use soma_node::consensus::{Identity, Scheme, Variant, namespace};
 
 /// A committee with all its secrets.
 pub struct Dealt {

@@ -7,22 +7,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
-use soma_client::{Account, Journal, NodeClient};
 use soma_model::{Directions, Model, Scorer};
-use soma_node::{
-    api::score::{Files, Scoring, serve_files},
-    localnet::{Config, Localnet},
-    scoring::{Limits, Service},
-};
-use soma_types::{
-    Architecture, ContentHash, Embedding, Keypair, Seed, api::score::ContestView, params::Params,
-    transaction::BasisPoints,
-};
+use soma_scoring::{Files, Limits, Scoring, Service, server};
+use soma_types::{Architecture, ContentHash, Seed, api::score::ContestView};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -66,7 +58,7 @@ fn serve(limits: Limits, files: impl IntoIterator<Item = PathBuf>) -> Server {
         library: Files::new(architecture("nano"), files).unwrap().into(),
     };
     let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(serve_files(listener, scoring, async move {
+    let task = tokio::spawn(server::serve(listener, scoring, async move {
         let _ = stopped.await;
     }));
     Server { address, stop, task }
@@ -448,84 +440,4 @@ async fn it_stops_gracefully() {
     assert_eq!(status, 200, "{answer}");
     server.task.await.unwrap().unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
-}
-
-/// A revealed model is scored by its id, on bytes and on content in the node's store, as its file is.
-#[test]
-fn models_on_the_chain_are_scored() {
-    let folder = tempfile::tempdir().unwrap();
-    let architecture = architecture("nano");
-    let mut config = Config::new(folder.path());
-    config.blueprint.params = Params {
-        architecture,
-        epoch_blocks: 24,
-        audit_commit_blocks: 12,
-        audit_reveal_blocks: 2,
-        hearing_commit_blocks: 2,
-        ..Params::local()
-    };
-    let net = Localnet::start(config).unwrap();
-    tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let address = net.apis()[0];
-        let node = NodeClient::new(&format!("http://{address}")).unwrap();
-        let keys = Keypair::from_secret_bytes([9; 32]);
-        let account = Account::new(node.clone(), keys, Journal::new(folder.path().join("journal")));
-        let until = Instant::now() + Duration::from_secs(60);
-        while node.faucet(&account.address(), None).await.is_err() {
-            assert!(Instant::now() < until, "the network did not start");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        while account.balance().await.unwrap().is_zero() {
-            assert!(Instant::now() < until, "the faucet did not pay");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        let stake = net.genesis().params.model_stake_min;
-        let model = account.create_model(BasisPoints::default(), stake).await.unwrap();
-        let weights = std::fs::read(vectors().join("nano.safetensors")).unwrap();
-        let embedding = Embedding::draw(&Seed([1; 32]), architecture.embedding_dim as usize);
-        let committed = account
-            .commit_model(model, weights.clone(), Some(embedding))
-            .await
-            .unwrap();
-
-        let data = b"Bytes of a document.";
-        let stored = node.put_blob(data.to_vec()).await.unwrap();
-        let seed = Seed([8; 32]);
-        let ask = async |data: String| {
-            let body = json!({ "models": [model], "data": data, "seed": seed }).to_string();
-            answer(send(address, "POST", "/v1/score", &body).await).await
-        };
-        let (status, _, refusal) = ask(STANDARD.encode(data)).await;
-        assert!(
-            (400..500).contains(&status),
-            "committed weights are secret: {refusal}"
-        );
-
-        node.wait_for_epoch(committed.reveal_in, Duration::from_secs(60))
-            .await
-            .unwrap();
-        account.reveal_model(model, None).await.unwrap();
-        let id = model;
-        let model = Model::from_bytes(&weights, &architecture).unwrap();
-        let directions = Directions::draw(&seed, &architecture);
-        let contest = Scorer::new()
-            .unwrap()
-            .score_all(&[&model], data, &directions)
-            .unwrap();
-        for given in [STANDARD.encode(data), format!("soma:{stored}")] {
-            let (status, _, view) = ask(given).await;
-            assert_eq!(status, 200, "{view}");
-            let chain = node.model(&id).await.unwrap().model.revealed.unwrap();
-            assert_eq!(
-                view["weights"],
-                json!([chain.committed.hash]),
-                "as the chain names them"
-            );
-            assert_eq!(
-                serde_json::from_value::<ContestView>(view).unwrap(),
-                ContestView::from(&contest)
-            );
-        }
-    });
-    net.stop().unwrap();
 }

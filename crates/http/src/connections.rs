@@ -48,7 +48,7 @@ use tokio::{
 };
 use tracing::debug;
 
-use crate::api::Error;
+use crate::problem::Error;
 
 /// How long a request's head may take, and how long a connection may wait for one.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(30);

@@ -25,7 +25,7 @@ use utoipa::openapi::{
     path::{Operation as Described, ParameterIn},
 };
 
-use super::problem::{Error, shown};
+use crate::problem::{Error, shown};
 
 /// Where the document itself is.
 pub const DOCUMENT_PATH: &str = "/openapi.json";

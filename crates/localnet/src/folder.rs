@@ -34,6 +34,7 @@ use commonware_utils::{NZU32, TryCollect as _};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use soma_files::{FileError, Lock, LockError, replace, replace_private};
+use soma_node::consensus::{Identity, Variant};
 use soma_types::{
     Keypair, PublicKey, Shannons,
     amount::SHANNONS_PER_SOMA,
@@ -44,7 +45,6 @@ use soma_types::{
 };
 
 use crate::{
-    consensus::{Identity, Variant},
     dealer::{Dealt, Member},
     erase,
 };

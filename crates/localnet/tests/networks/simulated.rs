@@ -12,18 +12,17 @@ use commonware_glue::simulate::{
 };
 use commonware_runtime::{Handle, Quota, deterministic};
 use commonware_utils::{sync::Mutex, test_rng};
+use soma_localnet::dealer::Dealt;
 use soma_node::{
     block::Block,
     consensus::{Digest, Identity},
-    dealer::Dealt,
     engine::{self, Channels, Timeouts, channel_quota},
     query::Query,
     time::{Offset, Time},
     validator::{self, Config},
 };
-use soma_types::Epoch;
 use soma_types::{
-    Keypair, PublicKey, Shannons, Transaction, TransactionKind,
+    Epoch, Keypair, PublicKey, Shannons, Transaction, TransactionKind,
     amount::SHANNONS_PER_SOMA,
     genesis::{Genesis, GenesisAccount, GenesisValidator},
     list::List,

@@ -1,10 +1,7 @@
 //! Whole networks in simulated time. Every run is made twice per seed and must come out the same.
 
-mod common;
-
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use common::{Network, State, sender};
 use commonware_glue::simulate::{
     action::{Action, Crash, Schedule},
     engine::EngineDefinition as _,
@@ -15,9 +12,13 @@ use commonware_glue::simulate::{
 };
 use commonware_utils::sync::Mutex;
 use soma_ledger::view;
-use soma_node::consensus::{Digest, Identity};
-use soma_node::time::DOUBT_MS;
+use soma_node::{
+    consensus::{Digest, Identity},
+    time::DOUBT_MS,
+};
 use soma_types::amount::MAX_SUPPLY;
+
+use crate::simulated::{Network, State, sender};
 
 const EPOCH_BLOCKS: u64 = 20;
 const HEIGHT: u64 = 50;

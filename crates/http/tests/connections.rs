@@ -8,7 +8,7 @@ use axum::{
     routing::{get, post},
 };
 use futures::StreamExt as _;
-use soma_node::connections::{Bounds, serve};
+use soma_http::connections::{Bounds, serve};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

@@ -1,8 +1,8 @@
-//! Runs a localnet for a while and prints how fast it is: `cargo run -p soma-node --example localnet -- DIR SECONDS`.
+//! Runs a localnet for a while and prints how fast it is: `cargo run -p soma-localnet --example localnet -- DIR SECONDS`.
 
 use std::{path::PathBuf, time::Duration};
 
-use soma_node::localnet::{Config, Localnet};
+use soma_localnet::{Config, Localnet};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);

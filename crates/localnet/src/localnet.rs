@@ -1,12 +1,11 @@
 //! A whole network in one process: validators on loopback sockets, each with its own storage, threads and
 //! HTTP interface.
 //!
-//! Each validator runs on a runtime of its own and shares nothing with the others but the process, so moving one
-//! into a process of its own changes nothing but this file.
+//! Each node runs on a thread and a runtime of its own and shares nothing with the others but the content store, the
+//! scoring service and the process, so moving one into a process of its own changes nothing but this file.
 //!
-//! Failures: a validator that cannot go on (its disk is full, say) stops with a panic that names the cause;
-//! [`Localnet::failure`] reports it, with the folder it happened in. All state is on disk; a restart resumes from it,
-//! also after `kill -9`.
+//! Failures: a node that cannot go on stops with a panic that names the cause; [`Localnet::failure`] reports it, with
+//! the folder it happened in.
 
 use std::{
     any::Any,
@@ -19,45 +18,30 @@ use std::{
 };
 
 use commonware_cryptography::Signer as _;
-use commonware_p2p::Address as PeerAddress;
-use commonware_runtime::{Runner as _, Spawner as _, Supervisor as _, tokio as runtime};
+use commonware_p2p::Address;
 use commonware_utils::{TryCollect as _, ordered::Map};
 use rand::{SeedableRng as _, rngs::StdRng};
-use soma_blobs::{FetchPolicy, Fetcher};
+use soma_blobs::{FetchPolicy, Fetcher, Store};
+use soma_http::descriptors::{self, TooFew};
+use soma_node::{
+    Node, api::Services, descriptors::of_validator, node::Keeping, query::LiveQuery, runtime::since_1970_ms,
+    steady::Origin, time::Time,
+};
+use soma_scoring::{Limits, Service};
 use soma_types::{Keypair, genesis::Genesis};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::{
-    descriptors::{self, TooFew},
-    engine::Timeouts,
-    folder::{Blueprint, Existing, Folder, FolderError, Place},
-    keeper, network,
-    query::{Query, Reader},
-    runtime::since_1970_ms,
-    scoring::{Limits, Service},
-    steady::{Origin, Steady},
-    time::Time,
-    validator::{self, Validator},
-};
+use crate::folder::{Blueprint, Existing, Folder, FolderError, Place};
 
-/// Threads of each validator's runtime.
-const THREADS_PER_VALIDATOR: usize = 2;
-/// Stack of each validator's first thread, which drives its start.
+/// Threads of each node's runtime.
+const THREADS_PER_NODE: usize = 2;
+/// Stack of each node's first thread, which drives its start.
 const STACK_BYTES: usize = 16 << 20;
-/// How long a validator may take to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long fetching weights or data may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// Finalized blocks kept: an hour of a localnet. What became of transactions is kept apart, for ever.
 const RETAINED_BLOCKS: usize = 16_384;
-
-/// A validator's runtime.
-pub type LiveContext = Steady<runtime::Context>;
-/// Reads of a validator on sockets.
-pub type LiveQuery = Query<LiveContext>;
-/// A view of its finalized state.
-pub type LiveReader<'a> = Reader<'a, LiveContext>;
 
 /// How to run a localnet.
 #[derive(Clone, Debug)]
@@ -108,8 +92,15 @@ pub enum LocalnetError {
         reason: String,
     },
     /// Open files.
-    #[error(transparent)]
-    Descriptors(#[from] TooFew),
+    #[error(
+        "{validators} validators need {} open files, and this system allows {}", few.needed, few.limit
+    )]
+    Descriptors {
+        /// Of as many validators.
+        validators: usize,
+        /// What they need, and have.
+        few: TooFew,
+    },
     /// The content store.
     #[error("cannot open the content store: {0}")]
     Blobs(String),
@@ -188,6 +179,26 @@ fn address_of(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound listener has an address")
 }
 
+/// How many clients each of `validators` in this process may serve at once where `limit` files may be open.
+fn clients_of_each(validators: usize, limit: u64) -> Result<usize, LocalnetError> {
+    // Each is connected to each other, and both ends are here.
+    let reserved = validators as u64 * of_validator(validators);
+    descriptors::connections_beside(reserved, validators, limit)
+        .map_err(|few| LocalnetError::Descriptors { validators, few })
+}
+
+/// Downloads content of at most the network's longest, and no more than the store holds.
+fn fetcher(genesis: &Genesis, blob_store_bytes_max: u64) -> Result<Fetcher, LocalnetError> {
+    Fetcher::new(FetchPolicy {
+        size_bytes_max: genesis.params.weights_size_max_bytes.min(blob_store_bytes_max),
+        timeout: FETCH_TIMEOUT,
+        // A participant's host is on this machine.
+        private_addresses: true,
+        ..FetchPolicy::default()
+    })
+    .map_err(|error| LocalnetError::Blobs(error.to_string()))
+}
+
 impl Localnet {
     /// Starts a localnet and returns once every validator serves. Blocks; call it outside of async code.
     ///
@@ -210,146 +221,103 @@ impl Localnet {
         // All that can stand in the way is looked at before anything in the folder changes.
         let place = Place::lock(&directory, existing)?;
         let count = place.validators(&blueprint, existing)?;
-        let clients = descriptors::connections_max(count, descriptors::raise_limit())?;
+        let clients = clients_of_each(count, descriptors::raise_limit())?;
         let apis = bind_all(api_port, count)?;
         let p2p = bind_all(p2p_port, count)?;
         let folder = place.open(&blueprint, existing, rng, since_1970_ms(SystemTime::now()))?;
-        let blobs = soma_blobs::Store::open(folder.blobs(), blob_store_bytes_max)
+        let genesis = Arc::new(folder.genesis.clone());
+        let blobs = Store::open(folder.blobs(), blob_store_bytes_max)
             .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
-        let fetcher = Fetcher::new(FetchPolicy {
-            size_bytes_max: folder
-                .genesis
-                .params
-                .weights_size_max_bytes
-                .min(blob_store_bytes_max),
-            timeout: FETCH_TIMEOUT,
-            // A participant's host is on this machine.
-            private_addresses: true,
-            ..FetchPolicy::default()
-        })
-        .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
-        // The validators share one: they share the processor. Without it all else still works.
-        let scoring = Service::new(Limits::beside_validators())
-            .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
-            .ok();
-        let api_addresses: Vec<SocketAddr> = apis.iter().map(address_of).collect();
+        let services = Services {
+            fetcher: fetcher(&genesis, blob_store_bytes_max)?,
+            blobs,
+            faucet: Some(folder.faucet.clone()),
+            // The validators share one: they share the processor. Without it all else still works.
+            scoring: Service::new(Limits::beside_validators())
+                .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
+                .ok(),
+        };
         let p2p_addresses: Vec<SocketAddr> = p2p.iter().map(address_of).collect();
         // The engine binds them itself.
         drop(p2p);
-
-        let genesis = Arc::new(folder.genesis.clone());
-        let chain = genesis.chain_id();
-        let peers: Map<_, PeerAddress> = folder
+        let peers: Map<_, Address> = folder
             .dealt
             .members
             .iter()
             .zip(&p2p_addresses)
-            .map(|(member, address)| (member.identity.public_key(), PeerAddress::from(*address)))
+            .map(|(member, address)| (member.identity.public_key(), Address::from(*address)))
             .try_collect()
             .expect("identities are distinct");
-        let (stop, stopped) = watch::channel(false);
         let origin = Origin::now();
         let time = Time::new(Arc::new(move |_| origin.wall_ahead_ms()));
+        let (stop, stopped) = watch::channel(false);
         let mut net = Self {
             genesis: genesis.clone(),
             network_key: folder.dealt.network_key(),
             accounts: folder.accounts.clone(),
             faucet: folder.faucet.clone(),
-            apis: api_addresses,
+            apis: apis.iter().map(address_of).collect(),
             queries: Vec::new(),
             stop,
             threads: BTreeMap::new(),
             folder,
         };
-        let mut ready = Vec::new();
-        for (index, api) in apis.into_iter().enumerate() {
-            let (started, is_ready) = oneshot::channel();
-            ready.push(is_ready);
-            let member = net.folder.dealt.members[index].clone();
-            let scheme = net.folder.dealt.scheme(&chain.0, index);
-            let storage = net.folder.storage(index);
-            let (genesis, peers, mut stopped) = (genesis.clone(), peers.clone(), stopped.clone());
-            let time = time.clone();
-            let services = crate::api::Services {
-                blobs: blobs.clone(),
-                fetcher: fetcher.clone(),
-                faucet: Some(net.faucet.clone()),
-                scoring: scoring.clone(),
+        let mut starting = Vec::new();
+        for (index, (api, p2p)) in apis.into_iter().zip(p2p_addresses).enumerate() {
+            let node = Node {
+                identity: net.folder.dealt.members[index].identity.clone(),
+                scheme: net.folder.dealt.scheme(&genesis.chain_id().0, index),
+                genesis: genesis.clone(),
+                storage: net.folder.storage(index),
+                retained_blocks: RETAINED_BLOCKS,
+                threads: THREADS_PER_NODE,
+                origin,
+                time: time.clone(),
+                p2p,
+                peers: peers.clone(),
+                api,
+                clients,
+                services: services.clone(),
+                // They share one content store, so one of them keeps it.
+                keeping: if index == 0 {
+                    Keeping::Here
+                } else {
+                    Keeping::Elsewhere
+                },
             };
-            let listen = p2p_addresses[index];
-            let run = move || {
-                let config = runtime::Config::new()
-                    .with_worker_threads(THREADS_PER_VALIDATOR)
-                    .with_storage_directory(storage);
-                runtime::Runner::new(config).start(|context| async move {
-                    let context = Steady::new(context, origin);
-                    let network = network::start(&context, member.identity.clone(), &chain.0, listen, peers);
-                    let Validator { mut handle, query } = validator::start(
-                        context.child("validator"),
-                        validator::Config {
-                            identity: member.identity,
-                            scheme,
-                            genesis,
-                            partition: "soma".to_owned(),
-                            peers: network.oracle.clone(),
-                            blocker: network.oracle,
-                            time,
-                            timeouts: Timeouts::default(),
-                            retained_blocks: RETAINED_BLOCKS,
-                        },
-                        network.channels,
-                        network.gossip,
-                        |stateful| stateful,
-                    )
-                    .await;
-                    // They share one content store, so one of them keeps it.
-                    if index == 0 {
-                        let (blobs, fetcher) = (services.blobs.clone(), services.fetcher.clone());
-                        tokio::spawn(keeper::run(query.clone(), blobs, fetcher, stopped.clone()));
-                    }
-                    let serving = crate::api::serve(api, query.clone(), services, clients, stopped.clone());
-                    let _ = started.send(query);
-                    tokio::select! {
-                        _ = stopped.wait_for(|stop| *stop) => {}
-                        result = &mut handle => panic!("its engine stopped: {result:?}"),
-                        // Serving ends well only when it was told to stop.
-                        result = serving => if let Err(error) = result {
-                            panic!("its HTTP interface stopped: {error}");
-                        },
-                    }
-                    handle.abort();
-                    let _ = context.stop(0, Some(STOP_TIMEOUT)).await;
-                });
-            };
-            let thread = std::thread::Builder::new()
-                .name(format!("validator-{index}"))
-                .stack_size(STACK_BYTES)
-                .spawn(run)
-                .map_err(|error| LocalnetError::Stopped {
-                    index,
-                    reason: error.to_string(),
-                })?;
-            net.threads.insert(index, thread);
+            starting.push(net.spawn(index, node, stopped.clone())?);
         }
-        for (index, ready) in ready.into_iter().enumerate() {
-            match ready.blocking_recv() {
-                Ok(query) => net.queries.push(query),
-                // It is about to end, if it has not yet. It had nothing to do but to open its storage.
-                Err(_) => {
-                    let storage = net.folder.storage(index);
-                    return Err(match net.ended(index) {
-                        LocalnetError::Stopped { index, reason } => LocalnetError::Storage {
-                            index,
-                            storage,
-                            reason,
-                        },
-                        other => other,
-                    });
-                }
-            }
+        for (index, starting) in starting.into_iter().enumerate() {
+            // One that does not serve is about to end, if it has not yet. It had nothing to do but to open its storage.
+            let query = starting.blocking_recv().map_err(|_| LocalnetError::Storage {
+                index,
+                storage: net.folder.storage(index),
+                reason: net.ended(index),
+            })?;
+            net.queries.push(query);
         }
         info!(api = %net.apis[0], validators = count, "localnet is running");
         Ok(net)
+    }
+
+    /// Runs `node`, which is number `index`, on a thread of its own; answers once it serves.
+    fn spawn(
+        &mut self,
+        index: usize,
+        node: Node,
+        stopped: watch::Receiver<bool>,
+    ) -> Result<oneshot::Receiver<LiveQuery>, LocalnetError> {
+        let (started, starting) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name(format!("validator-{index}"))
+            .stack_size(STACK_BYTES)
+            .spawn(move || node.run(started, stopped))
+            .map_err(|error| LocalnetError::Stopped {
+                index,
+                reason: error.to_string(),
+            })?;
+        self.threads.insert(index, thread);
+        Ok(starting)
     }
 
     /// The genesis.
@@ -390,24 +358,22 @@ impl Localnet {
 
     /// Why the localnet failed, if a validator has stopped by itself.
     pub fn failure(&mut self) -> Option<LocalnetError> {
-        let (index, _) = self.threads.iter().find(|(_, thread)| thread.is_finished())?;
-        Some(self.ended(*index))
+        let (&index, _) = self.threads.iter().find(|(_, thread)| thread.is_finished())?;
+        let reason = self.ended(index);
+        Some(LocalnetError::Stopped { index, reason })
     }
 
     /// Waits for validator `index` to end; why it did.
-    fn ended(&mut self, index: usize) -> LocalnetError {
+    fn ended(&mut self, index: usize) -> String {
         let reason = match self.threads.remove(&index).map(JoinHandle::join) {
             Some(Err(panic)) => reason_of(panic.as_ref()),
             _ => "it ended".to_owned(),
         };
         // The engine says what it could not do; the disk says why.
-        match self.folder.probe() {
-            Ok(()) => LocalnetError::Stopped { index, reason },
-            Err(error) => LocalnetError::Stopped {
-                index,
-                reason: error.to_string(),
-            },
-        }
+        self.folder
+            .probe()
+            .err()
+            .map_or(reason, |error| error.to_string())
     }
 
     /// Stops every validator and waits for them. What was acknowledged is on disk.
@@ -433,5 +399,18 @@ impl Localnet {
 impl Drop for Localnet {
     fn drop(&mut self) {
         self.halt();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_open_files_are_told_with_both_numbers() {
+        // What a system gives that gives little.
+        assert!(clients_of_each(4, 1_024).is_ok());
+        let text = clients_of_each(100, 1_024).unwrap_err().to_string();
+        assert!(text.contains("100 validators") && text.contains("1024"), "{text}");
     }
 }

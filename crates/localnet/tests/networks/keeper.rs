@@ -1,0 +1,210 @@
+//! Content is kept while competition and audits need it, and no longer.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
+use soma_client::{Account, Journal};
+use soma_localnet::{
+    Config, Localnet,
+    testing::{PATIENCE, wait},
+};
+use soma_types::{
+    ContentHash, DecryptionKey, Embedding, Epoch, Keypair, ModelId, Seed, TransactionKind,
+    genesis::GenesisWeights, params::Params, transaction::BasisPoints,
+};
+
+use crate::common::{client, height, runtime};
+
+/// Serves `body` to the first who asks; then the host is gone.
+fn serve_once(body: Vec<u8>) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        drop(listener);
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(&[head.as_bytes(), &body].concat()).unwrap();
+    });
+    format!("http://{address}/weights")
+}
+
+#[test]
+fn content_is_kept_while_it_is_needed_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (genesis, orphan, hosted) = (vec![1; 3_000], vec![2; 3_000], vec![3; 3_000]);
+    let mut config = Config::new(folder.path());
+    config.blueprint.params = Params {
+        epoch_blocks: 24,
+        audit_commit_blocks: 12,
+        audit_reveal_blocks: 2,
+        hearing_commit_blocks: 2,
+        ..Params::local()
+    };
+    config.blueprint.weights = Some(GenesisWeights {
+        url: format!("soma:{}", ContentHash::of(&genesis)).parse().unwrap(),
+        size_bytes: genesis.len() as u64,
+        hash: ContentHash::of(&genesis),
+    });
+    let net = Localnet::start(config).unwrap();
+    runtime().block_on(async {
+        let (first, last) = (client(&net, 0), client(&net, 3));
+        wait("blocks", async || (height(&first).await >= 1).then_some(())).await;
+        for bytes in [&genesis, &orphan] {
+            first.put_blob(bytes.clone()).await.unwrap();
+        }
+        let keys = Keypair::from_secret_bytes([9; 32]);
+        let account = Account::new(last.clone(), keys, Journal::new(folder.path().join("journal")));
+        let paid = first.faucet(&account.address(), None).await.unwrap();
+        wait("the faucet's payment", async || {
+            last.transaction(&paid).await.ok()??.receipt
+        })
+        .await;
+        let stake = net.genesis().params.model_stake_min;
+        let model = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let hash = ContentHash::of(&hosted);
+        let commit = TransactionKind::CommitModel {
+            model,
+            url: serve_once(hosted.clone()).parse().unwrap(),
+            size_bytes: hosted.len() as u64,
+            hash,
+        };
+        let receipt = account.execute(commit).await.unwrap();
+        assert!(receipt.applied(), "{receipt:?}");
+
+        // The host answers once, and nobody but the keeper has asked.
+        let kept = wait("the keeper", async || last.blob(&hash).await.ok()).await;
+        assert_eq!(kept, hosted);
+
+        // The commitment lapses, so its weights are as little needed as what nobody ever named.
+        let (names, start) = ([hash, ContentHash::of(&orphan)], Instant::now());
+        while first.blob(&names[0]).await.is_ok() || first.blob(&names[1]).await.is_ok() {
+            assert!(start.elapsed() < PATIENCE, "waited too long for the sweep");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        assert!(first.epoch(None).await.unwrap().epoch >= Epoch(2));
+        assert_eq!(first.blob(&ContentHash::of(&genesis)).await.unwrap(), genesis);
+    });
+    net.stop().unwrap();
+}
+
+/// Commits to `content` as a model's weights; when that is revealed.
+async fn commit(account: &Account, model: ModelId, content: &[u8]) -> Epoch {
+    let node = account.node();
+    let hash = node.put_blob(content.to_vec()).await.unwrap();
+    let commit = TransactionKind::CommitModel {
+        model,
+        url: format!("soma:{hash}").parse().unwrap(),
+        size_bytes: content.len() as u64,
+        hash,
+    };
+    account.execute(commit).await.unwrap();
+    let committed = node.model(&model).await.unwrap().model.committed.unwrap();
+    committed.epoch.next()
+}
+
+/// Reveals it; nobody looks at the weights.
+async fn reveal(account: &Account, model: ModelId) {
+    let dim = account.params().await.unwrap().architecture.embedding_dim;
+    let reveal = TransactionKind::RevealModel {
+        model,
+        key: DecryptionKey([1; 32]),
+        embedding: Embedding::draw(&Seed([1; 32]), dim as usize),
+    };
+    account.execute(reveal).await.unwrap();
+}
+
+/// What an epoch's targets name is needed by its audits, whatever its owner does meanwhile.
+#[test]
+fn weights_are_kept_while_claims_on_them_are_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut config = Config::new(folder.path());
+        config.blueprint.params = Params {
+            block_time_ms: 100,
+            epoch_blocks: 36,
+            audit_commit_blocks: 12,
+            audit_reveal_blocks: 2,
+            hearing_commit_blocks: 2,
+            refresh_epochs: 2,
+            ..Params::local()
+        };
+        Localnet::start(config).unwrap()
+    };
+    let contents = [[1; 3_000], [2; 3_000], [3; 3_000], [4; 3_000]];
+    let [retired, replaced, newer, newest] = contents.map(|content| ContentHash::of(&content));
+    let runtime = runtime();
+    let net = start();
+    let competing = runtime.block_on(async {
+        let node = client(&net, 0);
+        let keys = Keypair::from_secret_bytes([9; 32]);
+        let account = Account::new(node.clone(), keys, Journal::new(folder.path().join("journal")));
+        wait("the faucet", async || {
+            let _ = node.faucet(&account.address(), None).await;
+            account.balance().await.ok().filter(|balance| !balance.is_zero())
+        })
+        .await;
+        let stake = net.genesis().params.model_stake_min;
+        let leaves = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let stays = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let first = commit(&account, leaves, &contents[0]).await;
+        assert_eq!(
+            commit(&account, stays, &contents[1]).await,
+            first,
+            "epochs are long enough"
+        );
+        node.wait_for_epoch(first, PATIENCE).await.unwrap();
+        reveal(&account, leaves).await;
+        reveal(&account, stays).await;
+        let competing = commit(&account, stays, &contents[2]).await;
+        assert_eq!(competing, first.next());
+        node.wait_for_epoch(competing, PATIENCE).await.unwrap();
+        reveal(&account, stays).await;
+        let retire = TransactionKind::DeactivateModel { model: leaves };
+        account.execute(retire).await.unwrap();
+        let next = commit(&account, stays, &contents[3]).await;
+        assert_eq!(next, competing.next());
+        node.wait_for_epoch(next, PATIENCE).await.unwrap();
+        reveal(&account, stays).await;
+        competing
+    });
+    net.stop().unwrap();
+
+    // Its claims are audited now, by a keeper that knows only what the ledger says.
+    let net = start();
+    runtime.block_on(async {
+        let node = client(&net, 0);
+        let kept = async |hash: &ContentHash| node.blob(hash).await.is_ok();
+        let restarted = height(&node).await;
+        wait("the sweep", async || {
+            (height(&node).await > restarted + 4).then_some(())
+        })
+        .await;
+        assert_eq!(
+            node.epoch(None).await.unwrap().epoch,
+            competing.next(),
+            "epochs are long enough"
+        );
+        for hash in [&retired, &replaced, &newer, &newest] {
+            assert!(kept(hash).await, "{hash}");
+        }
+        // The record of its model names what was replaced twice no more.
+        node.wait_for_epoch(competing.plus(2), PATIENCE).await.unwrap();
+        let swept = height(&node).await + 4;
+        wait("the sweep", async || (height(&node).await > swept).then_some(())).await;
+        for hash in [&retired, &replaced, &newer, &newest] {
+            assert!(kept(hash).await, "{hash}");
+        }
+        // Then it goes; and at last what a model had that has gone stale.
+        for (hash, from) in [(&retired, 3), (&replaced, 3), (&newer, 4), (&newest, 6)] {
+            wait("the sweep", async || (!kept(hash).await).then_some(())).await;
+            let epoch = node.epoch(None).await.unwrap().epoch;
+            assert_eq!(epoch, competing.plus(from), "{hash}");
+        }
+    });
+    net.stop().unwrap();
+}

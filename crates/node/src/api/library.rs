@@ -1,0 +1,69 @@
+//! A node's models, for the scoring service.
+
+use axum::http::StatusCode;
+use soma_blobs::{DecryptionKey, Expected, decrypt};
+use soma_http::{Error, problem::parse};
+use soma_ledger::view;
+use soma_model::{Model, residency::memory_bytes_max};
+use soma_scoring::{
+    Library,
+    service::{Entry, Found, LoadError},
+};
+use soma_types::{Architecture, ContentHash, ModelId, Seed};
+
+use super::{Shared, blobs, problem::not_started};
+
+/// Revealed models by their ids, stored content, the current epoch's seed.
+impl Library for Shared {
+    fn architecture(&self) -> Architecture {
+        self.query.genesis().params.architecture
+    }
+
+    async fn seed(&self) -> Result<Seed, Error> {
+        let epoch = self.query.view(view::epoch).await?;
+        Ok(epoch.ok_or_else(not_started)?.seed)
+    }
+
+    async fn entry(&self, name: &str) -> Result<Entry, Error> {
+        let id: ModelId = parse(name)?;
+        let model = self.query.view(|state| view::model(state, id)).await?;
+        let model = model.ok_or_else(|| Error::not_found("model", id))?;
+        let weights = model.weights.or(model.revealed).ok_or_else(|| {
+            let detail =
+                format!("model {id} has not revealed its weights: nobody else can score with it yet");
+            Error::new(StatusCode::CONFLICT, detail)
+        })?;
+        let (committed, architecture) = (weights.committed, model.architecture);
+        let expected = Expected {
+            hash: committed.hash,
+            size_bytes: committed.size_bytes,
+        };
+        blobs::ensure(self, &committed.url, expected).await?;
+        let (store, key) = (self.services.blobs.clone(), DecryptionKey::from(weights.key));
+        let load = move || {
+            let container = store
+                .get(&committed.hash)
+                .map_err(|error| LoadError::Unavailable(error.to_string()))?
+                .ok_or_else(|| {
+                    let reason = "its weights have just left the content store: try again";
+                    LoadError::Unavailable(reason.to_owned())
+                })?;
+            let plain = decrypt(&container, &key).map_err(|error| LoadError::Unsound(error.to_string()))?;
+            drop(container);
+            Model::from_bytes(&plain, &architecture).map_err(|error| LoadError::Unsound(error.to_string()))
+        };
+        let found = Found {
+            weights: committed.hash,
+            size_bytes_max: memory_bytes_max(&architecture, committed.size_bytes),
+            load: Box::new(load),
+        };
+        Ok(Entry {
+            name: name.to_owned(),
+            find: Box::new(|| Ok(found)),
+        })
+    }
+
+    async fn content(&self, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
+        blobs::stored(self, hash).await
+    }
+}
