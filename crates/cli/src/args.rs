@@ -38,12 +38,7 @@ pub use self::{
 
 /// SOMA trains one open foundation model by competition over the Internet.
 #[derive(Debug, Parser)]
-#[command(
-    name = "soma",
-    version,
-    propagate_version = true,
-    disable_help_subcommand = true
-)]
+#[command(name = "soma", version, propagate_version = true)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -96,7 +91,7 @@ pub enum Command {
         /// A wallet's name or an address.
         to: String,
         /// How much, in SOMA.
-        #[arg(value_parser = amount)]
+        #[arg(value_parser = amount, allow_negative_numbers = true)]
         amount: Shannons,
         /// Options of transactions.
         #[command(flatten)]
@@ -107,7 +102,7 @@ pub enum Command {
         /// Who gets it; the wallet in use if left out.
         account: Option<String>,
         /// How much, in SOMA.
-        #[arg(long, default_value = "5000", value_parser = amount)]
+        #[arg(long, default_value = "5000", value_parser = amount, allow_negative_numbers = true)]
         amount: Shannons,
     },
     /// Add or withdraw stake, or list it.

@@ -1,6 +1,8 @@
 //! What to do about an error, where its message alone does not say.
 
-use std::{borrow::Cow, error::Error};
+mod client;
+
+use std::error::Error;
 
 use soma_agents::{submitter::SubmitError, trainer::RoundError};
 use soma_client::ClientError;
@@ -14,16 +16,6 @@ pub trait Hint {
     /// The client's error that this is, or passes on.
     fn client(&self) -> Option<&ClientError> {
         None
-    }
-}
-
-impl Hint for ClientError {
-    fn hint(&self) -> Option<String> {
-        self.hint().map(Cow::into_owned)
-    }
-
-    fn client(&self) -> Option<&ClientError> {
-        Some(self)
     }
 }
 

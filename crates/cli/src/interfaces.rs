@@ -38,7 +38,11 @@ fn commands(command: &mut clap::Command, rows: &mut String) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         *rows += &format!("| `{}` | {} |\n", cell(&usage), cell(&about));
     }
-    for below in command.get_subcommands_mut() {
+    // Help is of every command, and none of its own.
+    for below in command
+        .get_subcommands_mut()
+        .filter(|below| below.get_name() != "help")
+    {
         commands(below, rows);
     }
 }

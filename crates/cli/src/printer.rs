@@ -156,6 +156,14 @@ pub fn table(header: &[&str], right: &[&str], rows: impl IntoIterator<Item = Vec
         .collect()
 }
 
+/// How many there are of what is called `one`: `1 model`, `2 models`.
+pub fn count(number: impl Into<u64>, one: &str) -> String {
+    match number.into() {
+        1 => format!("1 {one}"),
+        number => format!("{number} {one}s"),
+    }
+}
+
 /// An id short enough for a table, and still enough to recognise it.
 #[expect(
     clippy::needless_pass_by_value,

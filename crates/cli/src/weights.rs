@@ -1,6 +1,7 @@
 //! Names of weights files, as `--weights` takes them.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
@@ -10,6 +11,20 @@ use std::{
 /// first file exists and is called longest.
 pub fn files(lists: &[PathBuf]) -> Vec<PathBuf> {
     lists.iter().flat_map(|list| split(list, Path::exists)).collect()
+}
+
+/// Those of `files` that are named more than once, each once.
+pub fn repeated(files: &[PathBuf]) -> Vec<&PathBuf> {
+    let mut seen = BTreeMap::new();
+    for file in files {
+        // What is not there is said when it is read.
+        let place = file.canonicalize().unwrap_or_else(|_| file.clone());
+        seen.entry(place).or_insert_with(Vec::new).push(file);
+    }
+    seen.into_values()
+        .filter(|names| names.len() > 1)
+        .map(|names| names[0])
+        .collect()
 }
 
 fn split(list: &Path, exists: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
@@ -52,6 +67,9 @@ mod tests {
             let expected: Vec<PathBuf> = expected.iter().map(PathBuf::from).collect();
             assert_eq!(split(Path::new(list), exists), expected, "{list}");
         }
+        let named = |names: &[&str]| names.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(repeated(&named(&["a", "b", "a", "a"])), [Path::new("a")]);
+        assert!(repeated(&named(&["a", "b"])).is_empty());
         let odd = Path::new(OsStr::from_bytes(b"n\xff,m"));
         assert_eq!(split(odd, exists).len(), 2);
     }

@@ -39,6 +39,9 @@ fn usage_errors_exit_with_2() {
         &["send", "0x12", "1"],
         &["send", "someone", "1.0000000001"],
         &["send", "someone", "a lot"],
+        &["send", "someone", "-1"],
+        &["faucet", "--amount", "-1"],
+        &["train", "--data", ".", "--out", "w", "--steps", "0"],
         &["model", "show", "best"],
         &["stake", "add", "bank:1", "5"],
         &["status", "--network", "ftp://example.org"],
@@ -389,6 +392,12 @@ fn many_documents_score_as_each_alone() {
         );
         assert_eq!(document, bench.json(&[&start[..], &[name]].concat()));
     }
+    let twice = bench.run(&[&start[..], &["a"]].concat());
+    let told = String::from_utf8_lossy(&twice.stderr).into_owned();
+    assert!(
+        told.contains("nano.safetensors is given more than once"),
+        "{told}"
+    );
     bench.write("empty", "");
     let transcripts = [
         bench.transcript(&[

@@ -1,45 +1,11 @@
 //! Documents are true of each other: what the code cites exists, section by section, and links lead somewhere.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "common/sources.rs"]
+mod sources;
 
-/// The repository.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("the crate lies two folders below the root")
-        .to_owned()
-}
+use std::fs;
 
-/// The files below `folder` with this ending. Nothing hidden, nothing built.
-fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy();
-        if name.starts_with('.') || name == "target" {
-            continue;
-        }
-        if path.is_dir() {
-            files(&path, ending, found);
-        } else if name.ends_with(ending) {
-            found.push(path);
-        }
-    }
-}
-
-fn all(ending: &str) -> Vec<(PathBuf, String)> {
-    let mut found = Vec::new();
-    files(&root(), ending, &mut found);
-    found.sort();
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
-        (path, text)
-    };
-    found.into_iter().map(read).collect()
-}
+use sources::{all, root};
 
 /// Source as running text: comments that go on in the next line are one.
 fn running(source: &str) -> String {

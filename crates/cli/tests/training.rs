@@ -180,7 +180,7 @@ fn an_out_stays_what_it_is() {
     let output = bench.run(&train(&["--steps", "1", "--out", "/dev/stdout"]));
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(output.stdout == weights);
-    assert!(stderr(&output).contains("after 1 steps"));
+    assert!(stderr(&output).contains("after 1 step"));
 }
 
 #[test]

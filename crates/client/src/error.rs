@@ -1,6 +1,9 @@
-//! Everything that can go wrong between this machine and the ledger, and what to do about it.
+//! Everything that can go wrong between this machine and the ledger.
+//!
+//! What the ledger says no to has a code ([`ClientError::rejection_code`]), whether the node said so beforehand, a
+//! rehearsal showed it, or a receipt did.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use soma_blobs::{ContainerError, http::HttpError};
 use soma_files::{FileError, LockError};
@@ -9,7 +12,7 @@ use soma_types::{
     TransactionHash, api::Problem, text::excerpt,
 };
 
-use crate::sse::MessageTooLong;
+use crate::{sse::MessageTooLong, wallet::WalletError};
 
 /// Most of a node's own words that a message repeats, in characters.
 const NODE_WORDS_CHARACTERS_MAX: usize = 600;
@@ -203,6 +206,9 @@ pub enum ClientError {
     /// A file of the wallet's folder could not be used.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The folder of wallets did not do as asked.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
     /// The node's event stream is malformed.
     #[error(transparent)]
     Event(#[from] MessageTooLong),
@@ -294,66 +300,6 @@ impl ClientError {
             Self::Failed { receipt, .. } => Some(receipt),
             _ => None,
         }
-    }
-
-    /// What the user can do, where the message alone does not say.
-    pub fn hint(&self) -> Option<Cow<'static, str>> {
-        if let Self::OutcomeUnknown { hash, .. } | Self::StillWaiting { hash, .. } = self {
-            return Some(
-                format!(
-                    "`soma transaction show {hash}` looks it up; `soma transaction resend {hash}`, or the same command \
-                     again, hands in the same bytes, which cannot happen twice"
-                )
-                .into(),
-            );
-        }
-        self.fixed_hint().map(Cow::Borrowed)
-    }
-
-    fn fixed_hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::BadUrl { .. } => "give --network local, or a URL such as http://127.0.0.1:9000",
-            Self::Unreachable { .. } => {
-                "is the node running? `soma localnet` starts a local network; --network names another"
-            }
-            Self::Broken { .. } | Self::Hop { .. } => {
-                "the node may be restarting, or something before it may be broken: `soma status` shows how it stands"
-            }
-            Self::TimedOut { .. } => "the node may be overloaded or stuck: `soma status` shows its height",
-            Self::Problem(problem) => match problem.code {
-                Some(RejectionCode::NonceUsed | RejectionCode::NonceAhead) => {
-                    "another program may be sending from this account; try again"
-                }
-                Some(RejectionCode::CannotPayFee | RejectionCode::InsufficientBalance) => {
-                    "`soma balance` shows the balance; on a localnet, `soma faucet` fills it"
-                }
-                None if problem.status == 429 || problem.status == 503 => "wait a moment and try again",
-                None if problem.status == 404 => "check the id, and that --network names the right network",
-                _ => return None,
-            },
-            Self::AnswerTooLarge { .. } | Self::BadAnswer { .. } | Self::Event(_) => {
-                "the node may run another version, or be no SOMA node: compare `soma status` and `soma --version`"
-            }
-            Self::WrongHash { .. } => "the host sent other bytes; try another node",
-            Self::WouldFail { rejection } => match rejection {
-                Rejection::InsufficientBalance { .. } => {
-                    "nothing was sent. `soma balance` shows the balance; on a localnet, `soma faucet` fills it"
-                }
-                _ => "nothing was sent, and nothing paid",
-            },
-            Self::FeeTooHigh { .. } => {
-                "`--max-fee AMOUNT` allows more; when a network is less full, its fees fall by an eighth an epoch"
-            }
-            Self::Busy { .. } => "end that process, or wait for it",
-            Self::Unaffordable { .. } => {
-                "`soma balance` shows the balance; on a localnet, `soma faucet` fills it. Bonds come back two epochs later"
-            }
-            Self::Expired { .. } => "send it again",
-            Self::SecretMissing { .. } => {
-                "reveal from the machine and wallet folder that committed, or commit again in the next epoch"
-            }
-            _ => return None,
-        })
     }
 }
 

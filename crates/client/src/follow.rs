@@ -3,6 +3,10 @@
 //! Asks for the receipt; if the node has forgotten the transaction, hands the same bytes in again, which cannot make
 //! it happen twice. Lost answers are borne until the time limit. It ends with a receipt, with the certainty that there
 //! will never be one, or with an error that says that it may still happen.
+//!
+//! That a node does not know a transaction is no certainty: behind one address several may answer, and one may lag. What
+//! takes a transaction's place for certain is another that was included under its nonce, or the end of its last epoch
+//! with the nonce unused.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +26,7 @@ const INDEX_DELAY: Duration = Duration::from_secs(2);
 pub enum End {
     /// It was included: it took effect, or failed.
     Included(Receipt),
-    /// It never happens: its nonce went to another.
+    /// It never happens: another was included under its nonce.
     Superseded,
     /// It never happens: its last epoch is over.
     Expired,
@@ -104,30 +108,63 @@ pub(crate) async fn resend(node: &NodeClient, transaction: &SignedTransaction) -
         Err(ClientError::OutcomeUnknown { cause, .. }) => *cause,
         Err(error) => error,
     };
-    let never = match error.rejection_code() {
-        Some(Code::NonceUsed) => End::Superseded,
-        Some(Code::Expired) => End::Expired,
+    match error.rejection_code() {
         // A transaction before it got lost too, and whoever waits for that one hands it in again; or one with its
         // nonce waits, and inclusion decides between the two.
         Some(Code::NonceAhead) => return Resent::Waits,
+        // Another was included, or this one itself.
+        Some(Code::NonceUsed | Code::Expired) => {}
         _ if error.is_conflict() => return Resent::Waits,
         _ => return Resent::Heard(error),
-    };
-    // Or that is so because it has happened.
+    }
     let start = Instant::now();
     loop {
-        match node.transaction_of(transaction).await {
-            Ok(Some(view)) => {
-                return match view.receipt {
-                    Some(receipt) => Resent::Ended(End::Included(receipt)),
-                    None => Resent::Waits,
+        match look_up(node, transaction).await {
+            Ok(Place::Waits) => return Resent::Waits,
+            Ok(Place::Included(receipt)) => return Resent::Ended(End::Included(receipt)),
+            Ok(Place::Another) => return Resent::Ended(End::Superseded),
+            Ok(Place::Free) if start.elapsed() > INDEX_DELAY => {
+                return match error.rejection_code() {
+                    Some(Code::Expired) => Resent::Ended(End::Expired),
+                    _ => Resent::Heard(error),
                 };
             }
-            Ok(None) if start.elapsed() > INDEX_DELAY => return Resent::Ended(never),
-            Ok(None) => tokio::time::sleep(POLL_DELAY_MAX).await,
+            Ok(Place::Hidden) if start.elapsed() > INDEX_DELAY => return Resent::Heard(error),
+            Ok(Place::Free | Place::Hidden) => tokio::time::sleep(POLL_DELAY_MAX).await,
             Err(error) => return Resent::Heard(error),
         }
     }
+}
+
+/// What a node tells of a transaction's place in its sender's order.
+enum Place {
+    /// It is this one's, in a block to come.
+    Waits,
+    /// It is this one's.
+    Included(Receipt),
+    /// It is another's.
+    Another,
+    /// It is nobody's.
+    Free,
+    /// It is taken, and by which does not show yet.
+    Hidden,
+}
+
+async fn look_up(node: &NodeClient, transaction: &SignedTransaction) -> Result<Place, ClientError> {
+    if let Some(view) = node.transaction_of(transaction).await? {
+        return Ok(view.receipt.map_or(Place::Waits, Place::Included));
+    }
+    let (sender, nonce) = (
+        transaction.transaction.sender.address(),
+        transaction.transaction.nonce,
+    );
+    if node.account(&sender).await?.nonce <= nonce {
+        return Ok(Place::Free);
+    }
+    Ok(match node.transaction_at(&sender, nonce).await? {
+        Some(view) if view.hash != transaction.hash() => Place::Another,
+        _ => Place::Hidden,
+    })
 }
 
 /// It may still happen; `cause` is the last that was heard.

@@ -8,17 +8,25 @@
 //! - [`journal`], [`outbox`]: what a crash must not lose: secrets between commit and reveal, transactions whose end is
 //!   not known.
 //!
-//! ```no_run
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use soma_client::{Account, NodeClient, Wallets};
+//! One error, [`ClientError`], carries the ledger's codes. Every call can be dropped while it waits: what was handed in
+//! by then is on disk, and is gone on with when the same is asked for again.
 //!
-//! let wallets = Wallets::new(Wallets::default_directory()?);
-//! let keys = wallets.unlock(&wallets.resolve(None)?, None)?;
-//! let account = Account::new(NodeClient::new("local")?, keys, wallets.journal());
-//! println!("{} SOMA", account.balance().await?);
-//! # Ok(())
-//! # }
 //! ```
+//! use soma_client::{Account, ClientError, NodeClient, Wallets};
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let home = folder.path();
+//! let wallets = Wallets::new(home);
+//! let (alice, _words) = wallets.create("alice", None)?;
+//! let keys = wallets.unlock("alice", None)?;
+//! assert_eq!(keys.address(), alice.address);
+//! // Asks nothing yet.
+//! let account = Account::new(NodeClient::new("local")?, keys, wallets.journal());
+//! assert_eq!(account.node().address(), "http://127.0.0.1:9000");
+//! # Ok::<(), ClientError>(())
+//! ```
+//!
+//! With a network: `account.balance().await?`.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -28,6 +36,7 @@ pub mod events;
 pub mod follow;
 pub mod journal;
 pub mod keyfile;
+mod left;
 pub mod mnemonic;
 pub mod models;
 mod money;
@@ -43,6 +52,7 @@ pub use account::{Account, Notice, Sent};
 pub use error::ClientError;
 pub use events::EventStream;
 pub use journal::Journal;
+pub use left::left_behind;
 pub use mnemonic::{Mnemonic, generate_keypair};
 pub use models::{CommittedModel, DueModel, Publication};
 pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter};

@@ -40,6 +40,20 @@ async fn many_transactions_at_once_get_nonces_in_order() {
     assert_eq!(asked, 1);
 }
 
+/// As a binding needs it, which spawns them on a runtime of its own.
+#[tokio::test]
+async fn calls_can_be_awaited_on_any_thread() {
+    fn sendable<T: Send>(_: T) {}
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    sendable(account.execute(transfer()));
+    sendable(account.commit_model(MODEL, Vec::new(), None));
+    sendable(account.reveal_model(MODEL, None));
+    sendable(account.submit_data(TARGET, Vec::new(), scores()));
+    sendable(account.node().fetch_model(&MODEL));
+    sendable(account.node().events(None).next());
+}
+
 #[tokio::test]
 async fn another_program_with_the_same_key_is_no_obstacle() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
@@ -111,14 +125,14 @@ async fn a_superseded_transaction_is_rebuilt_once() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     ledger.with(|inner| {
-        inner.waiting.clear();
-        inner.nonce += 1;
+        inner.include_another();
         inner.includes = true;
     });
     task.await.unwrap().unwrap();
     let nonces: Vec<_> =
         ledger.with(|inner| inner.included.iter().map(|view| view.transaction.nonce).collect());
-    assert_eq!(nonces, [11]);
+    assert_eq!(nonces, [10, 11]);
+    assert_eq!(ledger.kinds(), ["leave_validator", "transfer"]);
 }
 
 #[tokio::test]
@@ -346,7 +360,6 @@ async fn a_submission_whose_bond_cannot_be_paid_is_not_begun() {
         .await
         .unwrap_err();
     assert_eq!(error.rejection_name(), Some("InsufficientBalance"));
-    assert!(error.hint().is_some());
     assert!(account.journal().submissions(&CHAIN).unwrap().entries.is_empty());
     assert!(ledger.with(|inner| inner.log.iter().all(|line| line.starts_with("GET"))));
 }

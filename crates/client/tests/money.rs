@@ -6,19 +6,20 @@ use std::{
     collections::BTreeSet,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{Answer, CHAIN, Ledger, MODEL, embedding, payment, problem, scores, transfer};
 use soma_client::{
     Account, ClientError, Notice, Publication,
     follow::{End, follow},
+    left_behind,
 };
 use soma_types::{
     Address, ContentHash, Epoch, Rejection, RejectionCode, Salt, Shannons, SubmissionId, TargetId,
     TransactionHash,
-    api::{DataView, Submitted},
-    transaction::Payment,
+    api::{DataView, Page, Submitted, TransactionView},
+    transaction::{Payment, TransactionKind},
 };
 
 const DATA: &[u8] = b"a document";
@@ -171,12 +172,6 @@ async fn a_node_gone_for_good_leaves_the_deed_unknown_and_the_next_try_pays_once
         error.is_unknown() && error.to_string().contains("may still happen"),
         "{error}"
     );
-    assert!(
-        error
-            .hint()
-            .unwrap()
-            .contains(&format!("soma transaction resend {hash}"))
-    );
     assert_eq!(*expires, Epoch(6));
     assert_eq!(ledger.with(|inner| inner.included[0].hash), *hash);
     let left = account.outbox(&CHAIN).all().unwrap();
@@ -233,6 +228,26 @@ async fn a_killed_process_loses_no_deed_and_doubles_none() {
     }
 }
 
+/// A call that is dropped while it waits: what it handed in is gone on with by the next that asks for the same.
+#[tokio::test]
+async fn a_dropped_call_loses_no_deed_and_doubles_none() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.includes = false);
+    let dropped = tokio::time::timeout(Duration::from_millis(500), account.transfer(payment()));
+    assert!(dropped.await.is_err());
+    let hash = ledger.with(|inner| inner.waiting[0].hash());
+    ledger.with(|inner| {
+        inner.include();
+        inner.includes = true;
+    });
+    assert_eq!(account.transfer(payment()).await.unwrap().transaction, hash);
+    assert_eq!(ledger.kinds(), ["transfer"]);
+    // The account goes on.
+    account.transfer(payment()).await.unwrap();
+    assert_eq!(ledger.kinds().len(), 2);
+}
+
 #[tokio::test]
 async fn what_was_left_behind_and_never_happens_is_done_anew() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
@@ -244,8 +259,7 @@ async fn what_was_left_behind_and_never_happens_is_done_anew() {
     drop((before, account));
     // Another took its nonce.
     ledger.with(|inner| {
-        inner.waiting.clear();
-        inner.nonce += 1;
+        inner.include_another();
         inner.includes = true;
     });
     let account = ledger.account(home.path()).await;
@@ -254,8 +268,36 @@ async fn what_was_left_behind_and_never_happens_is_done_anew() {
         .unwrap();
     assert_eq!(end, End::Superseded);
     assert_ne!(account.transfer(payment()).await.unwrap().transaction, hash);
-    assert_eq!(ledger.kinds(), ["transfer"]);
+    assert_eq!(ledger.kinds(), ["leave_validator", "transfer"]);
     assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
+}
+
+/// Behind one address: a node that has included the payment, and one that lags and knows of neither it nor any other
+/// under its nonce. For a while, or for good.
+#[tokio::test]
+async fn what_a_lagging_node_does_not_know_is_not_done_again() {
+    for lag in [Duration::from_secs(5), Duration::MAX] {
+        let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+        let (account, start) = (ledger.account(home.path()).await, Instant::now());
+        ledger.with(|inner| {
+            inner.hop = Box::new(move |request, answer| {
+                let asks = request.method == "GET" && request.path.contains("/transactions");
+                match start.elapsed() < lag && asks {
+                    true if request.path.contains("/accounts/") => common::ok(&Page::<TransactionView> {
+                        items: Vec::new(),
+                        next: None,
+                    }),
+                    true => common::missing(),
+                    false => answer,
+                }
+            });
+        });
+        match account.transfer(payment()).await {
+            Ok(receipt) => assert!(receipt.applied() && lag < Duration::MAX),
+            Err(error) => assert!(error.is_unknown() && lag == Duration::MAX, "{error}"),
+        }
+        assert_eq!(ledger.kinds(), ["transfer"]);
+    }
 }
 
 #[tokio::test]
@@ -318,7 +360,6 @@ async fn a_fee_above_the_limit_is_not_signed() {
     let account = ledger.account(home.path()).await;
     let error = account.transfer(payment()).await.unwrap_err();
     assert!(matches!(error, ClientError::FeeTooHigh { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("--max-fee"));
     assert!(ledger.with(|inner| inner.log.iter().all(|line| line.starts_with("GET"))));
     // What the user allows is the limit, to the shannon.
     ledger.with(|inner| inner.fee_multiplier_q16 = common::epoch_view(Epoch(4)).state.fee_multiplier_q16);
@@ -523,4 +564,90 @@ async fn an_interrupted_publication_goes_on_where_it_was() {
     );
     assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
     assert_eq!(ledger.kinds(), ["commit_model", "reveal_model"]);
+}
+
+/// Two processes publish the same weights at once: the second finds the first's commit, and its reveal.
+#[tokio::test]
+async fn two_equal_publications_at_once_are_one() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let (first, second) = (
+        ledger.account(home.path()).await,
+        ledger.account(home.path()).await,
+    );
+    let weights = vec![42; 10_000];
+    let committed = first
+        .commit_model(MODEL, weights.clone(), Some(embedding()))
+        .await
+        .unwrap();
+    // The second looked before the first had committed, and hands in after it.
+    let mut handed_in = false;
+    ledger.with(|inner| {
+        inner.judge = Box::new(|kind, inner| match (kind, &inner.committed) {
+            (TransactionKind::CommitModel { .. }, Some(committed)) => Some(Rejection::AlreadyCommitted {
+                epoch: committed.epoch,
+            }),
+            _ => None,
+        });
+        inner.hop = Box::new(move |request, answer| {
+            handed_in |= request.path == "/v1/transactions";
+            match answer {
+                Answer::Json(200, body) if !handed_in && request.path.starts_with("/v1/models/") => {
+                    let mut view: serde_json::Value = serde_json::from_str(&body).unwrap();
+                    view["committed"] = serde_json::Value::Null;
+                    Answer::Json(200, view.to_string())
+                }
+                answer => answer,
+            }
+        });
+    });
+    let same = second
+        .commit_model(MODEL, weights, Some(embedding()))
+        .await
+        .unwrap();
+    assert_eq!((same.hash, same.receipt.is_none()), (committed.hash, true));
+    assert_eq!(second.journal().models(&CHAIN).unwrap().entries.len(), 1);
+    ledger.with(|inner| inner.epoch = Epoch(5));
+    assert!(first.reveal_committed(&committed, None).await.unwrap().is_some());
+    assert!(second.reveal_committed(&same, None).await.unwrap().is_none());
+    assert_eq!(ledger.kinds(), ["commit_model", "commit_model", "reveal_model"]);
+    // Weights that lapsed are not revealed, whoever tries.
+    ledger.with(|inner| inner.revealed = None);
+    assert!(second.reveal_committed(&same, None).await.is_err());
+}
+
+#[tokio::test]
+async fn what_was_left_behind_is_listed_in_order_until_it_has_ended() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| inner.includes = false);
+    let mut sent = Vec::new();
+    for amount in 1..=6 {
+        let kind = TransactionKind::SetRentVote {
+            rent_per_mib_epoch: Shannons(amount),
+        };
+        sent.push(account.submit(kind).await.unwrap().hash);
+    }
+    let journal = account.journal();
+    let hashes = async || -> Vec<_> {
+        let left = left_behind(account.node(), journal).await.unwrap();
+        left.iter().map(soma_types::SignedTransaction::hash).collect()
+    };
+    assert_eq!(hashes().await, sent);
+    // All that is included has ended; what is still waited for is left to who waits.
+    ledger.with(|inner| {
+        let rest = inner.waiting.split_off(2);
+        inner.include();
+        inner.waiting = rest;
+    });
+    assert_eq!(hashes().await, sent[2..]);
+    assert_eq!(account.outbox(&CHAIN).all().unwrap().len(), 4);
+    // What a node has forgotten may happen until an epoch after its last.
+    ledger.with(|inner| {
+        inner.waiting.clear();
+        inner.epoch = Epoch(7);
+    });
+    assert_eq!(hashes().await, sent[2..]);
+    ledger.with(|inner| inner.epoch = Epoch(8));
+    assert!(hashes().await.is_empty());
+    assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
 }

@@ -17,7 +17,7 @@ pub enum ModelCommand {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
         commission: u16,
         /// The first stake, in SOMA; the least allowed if left out.
-        #[arg(long, value_parser = amount)]
+        #[arg(long, value_parser = amount, allow_negative_numbers = true)]
         stake: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]
@@ -37,8 +37,8 @@ pub enum ModelCommand {
     Reveal {
         /// The model.
         model: Reference,
-        /// The text whose mean embedding the model registers: what it is good at; what was given at the commit if left
-        /// out. May be repeated.
+        /// The text whose mean embedding the model registers: what it is good at. Needed after `soma model commit`;
+        /// after a `soma model update` that was stopped, what that was given if left out. May be repeated.
         #[arg(long, value_name = "SRC", requires = "weights")]
         data: Vec<PathBuf>,
         /// The weights (safetensors) that were committed, to embed the text with.

@@ -14,7 +14,7 @@ pub enum StakeCommand {
         /// `model:ID` or `validator:ADDRESS`; the id's first digits, or its short form, will do.
         pool: PoolReference,
         /// How much, in SOMA.
-        #[arg(value_parser = amount)]
+        #[arg(value_parser = amount, allow_negative_numbers = true)]
         amount: Shannons,
         /// Options of transactions.
         #[command(flatten)]
@@ -25,7 +25,7 @@ pub enum StakeCommand {
         /// `model:ID` or `validator:ADDRESS`; the id's first digits, or its short form, will do.
         pool: PoolReference,
         /// How much, in SOMA; everything if left out.
-        #[arg(value_parser = amount)]
+        #[arg(value_parser = amount, allow_negative_numbers = true)]
         amount: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]

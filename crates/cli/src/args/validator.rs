@@ -27,7 +27,7 @@ pub enum ValidatorCommand {
         #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(0..=10_000))]
         commission: u16,
         /// The first stake, in SOMA; the least allowed if left out.
-        #[arg(long, value_parser = amount)]
+        #[arg(long, value_parser = amount, allow_negative_numbers = true)]
         stake: Option<Shannons>,
         /// Options of transactions.
         #[command(flatten)]
@@ -51,6 +51,7 @@ pub enum ValidatorCommand {
     /// Vote on the price of storing weights: the stake-weighted median of the seats counts from the next epoch.
     Rent {
         /// The price of a MiB for an epoch, in SOMA.
+        #[arg(allow_negative_numbers = true)]
         amount: Shannons,
         /// Options of transactions.
         #[command(flatten)]

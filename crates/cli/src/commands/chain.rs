@@ -10,8 +10,8 @@ use soma_types::{
 
 use crate::{
     context::Context,
-    error::CliResult,
-    printer::{Printer, facts},
+    error::{CliError, CliResult},
+    printer::{Printer, count, facts},
 };
 
 /// `soma status`.
@@ -38,7 +38,7 @@ fn status_text(status: &Status) -> String {
             ),
         ),
         ("validators", status.validators.to_string()),
-        ("waiting", format!("{} transactions", status.mempool_transactions)),
+        ("waiting", count(status.mempool_transactions, "transaction")),
         (
             "finality",
             format!(
@@ -87,7 +87,17 @@ fn role(status: &Status) -> &'static str {
 
 /// `soma epoch`.
 pub async fn epoch(printer: Printer, context: &Context, epoch: Option<u64>) -> CliResult {
-    let view = context.node()?.epoch(epoch.map(Epoch)).await?;
+    let (node, asked) = (context.node()?, epoch.map(Epoch));
+    let view = match (node.epoch(asked).await, asked) {
+        (Err(error), Some(asked)) if error.is_not_found() => {
+            let now = node.status().await?.epoch;
+            return Err(match asked > now {
+                true => CliError::new(format!("epoch {asked} has not begun: epoch {now} is in progress")),
+                false => error.into(),
+            });
+        }
+        (view, _) => view?,
+    };
     printer.show(&view, epoch_text)
 }
 
@@ -104,8 +114,8 @@ fn epoch_text(view: &EpochView) -> String {
             ),
         ),
         ("blocks", format!("{} to {last}", state.first_height)),
-        ("committee", format!("{} validators", state.committee)),
-        ("models", format!("{} compete", state.models)),
+        ("committee", count(state.committee, "validator")),
+        ("models", format!("{} in the competition", state.models)),
         (
             "targets",
             format!("{} opened, {} hit", state.targets_opened, state.hits),
@@ -178,7 +188,7 @@ fn record_lines(record: &EpochRecord) -> Vec<(&'static str, String)> {
             if record.settled {
                 "yes".into()
             } else {
-                format!("{} winners so far", record.settled_hits)
+                format!("{} so far", count(record.settled_hits, "winner"))
             },
         ),
     ]

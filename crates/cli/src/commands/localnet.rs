@@ -27,7 +27,7 @@ use crate::{
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
-    printer::Printer,
+    printer::{Printer, count},
 };
 
 /// Between two looks at the chain.
@@ -126,7 +126,7 @@ fn refuse_mismatch(args: &LocalnetArgs, blueprint: &Blueprint, directory: &Path)
     };
     let found = u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX);
     let problem = match (args.validators, &args.arch) {
-        (Some(wanted), _) if wanted != found => format!("has {found} validators, not {wanted}"),
+        (Some(wanted), _) if wanted != found => format!("has {}, not {wanted}", count(found, "validator")),
         (_, Some(wanted)) if blueprint.params.architecture != genesis.params.architecture => {
             format!("has another architecture than {wanted}")
         }
@@ -255,12 +255,12 @@ async fn watch(printer: Printer, node: &NodeClient, query: &LiveQuery) -> Infall
 fn show_line(line: &ProgressBar, status: &Status) {
     let into_epoch = status.height.0.saturating_sub(status.epoch_first_height.0);
     line.set_message(format!(
-        "epoch {}, block {} ({into_epoch} of {}), final after {} ms, {} transactions waiting",
+        "epoch {}, block {} ({into_epoch} of {}), final after {} ms, {} waiting",
         status.epoch,
         status.height,
         status.epoch_length_blocks,
         status.finality_ms.p50,
-        status.mempool_transactions
+        count(status.mempool_transactions, "transaction")
     ));
     line.tick();
 }

@@ -7,10 +7,15 @@ use std::{
 
 use serde::Serialize;
 use soma_agents::{Submitter, matching::Miss, submitter::Attempt};
-use soma_client::{Account, ClientError};
+use soma_client::{Account, ClientError, ModelFilter};
 use soma_data::{Dataset, Report};
 use soma_train::split::{PIECE_BYTES_MAX, pieces};
-use soma_types::{SubmissionId, objects::SubmissionStatus, params::Params, text::printable};
+use soma_types::{
+    SubmissionId,
+    objects::{ModelStatus, SubmissionStatus},
+    params::Params,
+    text::printable,
+};
 
 use crate::{
     args::SubmitArgs,
@@ -18,7 +23,7 @@ use crate::{
     context::{Context, experts},
     error::{CliError, CliResult},
     interrupt::Interrupt,
-    printer::{Format, Printer, short},
+    printer::{Format, Printer, count, short},
 };
 
 /// Between two looks for open targets.
@@ -75,8 +80,8 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     let tried = session.try_all(&text.dataset, args.hits).await;
     let output = session.output;
     let summary = format!(
-        "{} documents: {} won, {} submitted, {} hit nothing, {} known, {} rejected",
-        output.documents.len(),
+        "{}: {} won, {} submitted, {} hit nothing, {} known, {} rejected",
+        count(output.documents.len() as u64, "document"),
         output.won,
         output.submitted,
         output.missed,
@@ -232,9 +237,24 @@ impl Session<'_> {
         }
     }
 
+    /// What is waited for when no target is open.
+    async fn why_wait(&self, patience: Duration) -> CliResult<String> {
+        let competing = ModelFilter {
+            status: Some(ModelStatus::Active),
+            owner: None,
+        };
+        let node = self.agent.account().node();
+        let what = match node.models(&competing).await?.is_empty() {
+            true => "No model competes, so no target is open: waiting for one",
+            false => "All targets are filled: waiting for one to open",
+        };
+        Ok(format!("{what}, for {} s at most ..", patience.as_secs()))
+    }
+
     /// Waits until a target is open; false when interrupted.
     async fn wait_for_targets(&self) -> CliResult<bool> {
         let epoch = Duration::from_millis(self.params.epoch_blocks * self.params.block_time_ms);
+        let patience = epoch * PATIENCE_EPOCHS;
         let (start, mut told) = (Instant::now(), false);
         loop {
             if self.interrupt.flag().load(Ordering::Relaxed) {
@@ -243,13 +263,13 @@ impl Session<'_> {
             if !self.agent.open_targets().await?.is_empty() {
                 return Ok(true);
             }
-            if start.elapsed() > epoch * PATIENCE_EPOCHS {
+            if start.elapsed() > patience {
                 let seconds = start.elapsed().as_secs();
                 return Err(CliError::new(format!("no target opened within {seconds} s"))
                     .hint("targets open once models compete: see `soma model list`"));
             }
             if !told {
-                self.printer.note("Waiting for a target to open ..");
+                self.printer.note(self.why_wait(patience).await?);
                 told = true;
             }
             tokio::select! {

@@ -22,7 +22,7 @@ use crate::{
     args::TrainArgs,
     error::{CliError, CliResult},
     interrupt::Interrupt,
-    printer::Printer,
+    printer::{Printer, count},
     progress::Log,
 };
 
@@ -122,6 +122,11 @@ pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResu
 fn configure(args: &TrainArgs) -> CliResult<TrainConfig> {
     let architecture = architecture::parse(&args.arch)?;
     let steps = args.steps.unwrap_or(TrainConfig::steps_for(architecture));
+    if steps == 0 && args.init.is_none() && args.checkpoints.is_none() {
+        return Err(CliError::usage("--steps 0 trains nothing").hint(
+            "it writes the weights of --init, or of a run's --checkpoints; give one of them, or more steps",
+        ));
+    }
     let config = args.settings.apply(TrainConfig {
         seed: args.seed,
         checkpoint_dir: args.checkpoints.clone(),
@@ -188,15 +193,16 @@ fn read_weights(path: &Path, length_bytes_max: u64) -> CliResult<Vec<u8>> {
 fn plan(config: &TrainConfig, text: &Dataset) -> String {
     let threads = config.thread_count();
     format!(
-        "Training {} weights on {} of text: {} steps of {} x {} chunks, learning rate {} ({}), \
-         {threads} threads, up to {} of memory",
+        "Training {} weights on {} of text: {} of {} x {} chunks, learning rate {} ({}), \
+         {}, up to {} of memory",
         config.architecture.parameters(),
         ByteSize(text.size_bytes()),
-        config.steps,
+        count(config.steps, "step"),
         config.grad_accum,
         config.batch_size,
         config.learning_rate,
         config.schedule,
+        count(threads as u64, "thread"),
         ByteSize(config.memory_bytes(threads)),
     )
 }
@@ -243,14 +249,14 @@ fn rescue(args: &TrainArgs, trained: &Trained, error: &soma_files::FileError) ->
 fn report(args: &TrainArgs, trained: &Trained, place: Option<&Output>) -> String {
     let shown = |path: &Path| printable(&path.to_string_lossy()).into_owned();
     let out = shown(&args.out);
+    let steps = count(trained.steps, "step");
     let mut text = match (trained.stop, place) {
         (Stop::Cancelled, Some(place)) => format!(
-            "stopped after {} steps, whose weights are in {}; {out} is left as it was",
-            trained.steps,
+            "stopped after {steps}, whose weights are in {}; {out} is left as it was",
             shown(place.path())
         ),
-        (Stop::Cancelled, None) => format!("stopped after {} steps; no weights were written", trained.steps),
-        (Stop::Steps | Stop::Time, _) => format!("wrote {out} after {} steps", trained.steps),
+        (Stop::Cancelled, None) => format!("stopped after {steps}; no weights were written"),
+        (Stop::Steps | Stop::Time, _) => format!("wrote {out} after {steps}"),
     };
     if let Some(last) = &trained.last {
         text += &format!("; {}", describe(last));

@@ -6,6 +6,7 @@ use serde::Serialize;
 use soma_client::{
     ClientError, NodeClient,
     follow::{End, follow},
+    left_behind,
     outbox::Outbox,
 };
 use soma_types::{
@@ -92,8 +93,8 @@ fn view_text(view: &TransactionView) -> String {
 }
 
 async fn list(printer: Printer, context: &Context, node: &NodeClient) -> CliResult {
-    let chain = node.status().await?.chain;
-    let left: Vec<_> = all(context, &chain)?
+    let left: Vec<_> = left_behind(node, &context.wallets()?.journal())
+        .await?
         .iter()
         .map(|signed| LeftOutput {
             transaction: signed.hash(),

@@ -1,7 +1,9 @@
 //! The first step: committing to encrypted weights.
 
 use soma_blobs::{Location, container};
-use soma_types::{ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, TransactionKind, Url};
+use soma_types::{
+    ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, RejectionCode, TransactionKind, Url,
+};
 
 use super::Publication;
 use crate::{
@@ -30,8 +32,8 @@ pub struct CommittedModel {
 
 impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
-    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already are not
-    /// committed again.
+    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already, or are by
+    /// another process meanwhile, are not committed again.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
@@ -52,8 +54,18 @@ impl Account {
             .to_string()
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
-        self.commit_container(model, url, container, (&key).into(), embedding, Some(plain))
-            .await
+        let committed = self
+            .commit_container(model, url, container, (&key).into(), embedding, Some(plain))
+            .await;
+        match committed {
+            Err(error) if error.rejection_code() == Some(RejectionCode::AlreadyCommitted) => {
+                match self.publication(model, plain).await? {
+                    Publication::Committed(committed) => Ok(*committed),
+                    Publication::Begins | Publication::Revealed(_) => Err(error),
+                }
+            }
+            committed => committed,
+        }
     }
 
     /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.

@@ -1,6 +1,6 @@
 //! How far the publication of weights has come, and what is due.
 
-use soma_types::{ChainId, ContentHash, Epoch, ModelId, TransactionKind};
+use soma_types::{ChainId, ContentHash, Epoch, ModelId, TransactionKind, objects::Model};
 
 use super::CommittedModel;
 use crate::{account::Account, error::ClientError, journal::PendingModel};
@@ -51,6 +51,7 @@ impl Account {
                 None => None,
             };
             let model = self.node().model(&model).await?.model;
+            let active_from = competes_from(&model, pending.hash);
             if let Some(committed) = model.committed.filter(|committed| committed.hash == pending.hash) {
                 return Ok(Publication::Committed(Box::new(CommittedModel {
                     model: pending.model,
@@ -61,11 +62,10 @@ impl Account {
                     receipt,
                 })));
             }
-            let revealed = model.revealed.or(model.weights);
-            if let Some(revealed) = revealed.filter(|revealed| revealed.committed.hash == pending.hash) {
+            if let Some(active_from) = active_from {
                 self.journaled(move |journal| journal.remove_model(&chain, &pending.hash))
                     .await?;
-                return Ok(Publication::Revealed(revealed.active_from));
+                return Ok(Publication::Revealed(active_from));
             }
         }
         Ok(Publication::Begins)
@@ -121,4 +121,10 @@ impl Account {
         }
         Ok(due)
     }
+}
+
+/// From when the weights in this container compete, where they are a model's newest revealed ones.
+pub(super) fn competes_from(model: &Model, container: ContentHash) -> Option<Epoch> {
+    let newest = model.revealed.as_ref().or(model.weights.as_ref())?;
+    (newest.committed.hash == container).then_some(newest.active_from)
 }

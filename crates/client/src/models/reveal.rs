@@ -2,6 +2,7 @@
 
 use soma_types::{ContentHash, DecryptionKey, Embedding, ModelId, Receipt, TransactionKind};
 
+use super::{CommittedModel, progress::competes_from};
 use crate::{account::Account, error::ClientError};
 
 impl Account {
@@ -31,6 +32,29 @@ impl Account {
             what: "embedding: give the reveal the text that it is good at, and its weights",
         })?;
         self.reveal_model_with(model, hash, pending.key, embedding).await
+    }
+
+    /// Reveals what was committed; `None` where another process has by now.
+    ///
+    /// # Errors
+    /// As [`Account::reveal_model`].
+    pub async fn reveal_committed(
+        &self,
+        committed: &CommittedModel,
+        embedding: Option<Embedding>,
+    ) -> Result<Option<Receipt>, ClientError> {
+        let error = match self.reveal_model(committed.model, embedding).await {
+            Ok(receipt) => return Ok(Some(receipt)),
+            Err(error) => error,
+        };
+        if error.is_unknown() {
+            return Err(error);
+        }
+        let model = self.node().model(&committed.model).await?.model;
+        match competes_from(&model, committed.hash) {
+            Some(_) => Ok(None),
+            None => Err(error),
+        }
     }
 
     /// Reveals weights with a key that the caller kept.

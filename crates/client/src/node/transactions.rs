@@ -6,7 +6,7 @@
 use reqwest::Method;
 use soma_types::{
     Address, Receipt, Shannons, SignedTransaction, TransactionHash,
-    api::{FaucetRequest, Simulated, Submitted, TransactionView},
+    api::{FaucetRequest, PAGE_ITEMS_MAX, Simulated, Submitted, TransactionView},
 };
 
 use super::{
@@ -15,6 +15,9 @@ use super::{
     request::{Load, Request, encode},
 };
 use crate::error::ClientError;
+
+/// Most pages of an account's transactions that are gone through for one of them.
+const PLACE_PAGES_MAX: usize = 100;
 
 impl NodeClient {
     /// A transaction, or `None` where the node does not know it.
@@ -116,6 +119,36 @@ impl NodeClient {
                 reason: "it describes another transaction".to_owned(),
             })
         }
+    }
+
+    /// The transaction that was included under a nonce of `sender`; `None` where the node knows of none yet.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
+    pub async fn transaction_at(
+        &self,
+        sender: &Address,
+        nonce: u64,
+    ) -> Result<Option<TransactionView>, ClientError> {
+        let mut cursor: Option<String> = None;
+        for _ in 0..PLACE_PAGES_MAX {
+            let page = self
+                .account_transactions(sender, cursor.as_deref(), PAGE_ITEMS_MAX)
+                .await?;
+            // Latest first, so the sender's nonces fall; among them are payments to the sender.
+            let mut sent = page
+                .items
+                .into_iter()
+                .filter(|view| view.receipt.is_some() && view.transaction.sender.address() == *sender);
+            if let Some(view) = sent.find(|view| view.transaction.nonce <= nonce) {
+                return Ok(Some(view).filter(|view| view.transaction.nonce == nonce));
+            }
+            if page.next.is_none() {
+                break;
+            }
+            cursor = page.next;
+        }
+        Ok(None)
     }
 
     /// What a signed transaction would lead to in the next block.

@@ -8,7 +8,7 @@ use std::{
 use soma_client::{Account, Journal, NodeClient};
 use soma_types::{
     Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Receipt, Rejection, Shannons,
-    SignedTransaction, SubmissionId, TransactionHash,
+    SignedTransaction, SubmissionId, Transaction, TransactionHash,
     amount::SHANNONS_PER_SOMA,
     api::{AccountView, DataView, ModelView, Page, Simulated, SubmissionView, Submitted, TransactionView},
     event::Event,
@@ -57,6 +57,8 @@ pub struct Inner {
     pub log: Vec<String>,
 }
 
+/// Whose account it is.
+const SECRET: [u8; 32] = [1; 32];
 /// The model that every ledger has.
 pub const MODEL: ModelId = ModelId([7; 32]);
 
@@ -121,7 +123,7 @@ impl Ledger {
     }
 
     pub async fn account(&self, journal: &std::path::Path) -> Account {
-        let keys = Keypair::from_secret_bytes([1; 32]);
+        let keys = Keypair::from_secret_bytes(SECRET);
         Account::new(self.serve().await, keys, Journal::new(journal)).with_wait(Duration::from_secs(10))
     }
 }
@@ -151,6 +153,10 @@ impl Inner {
                 next: None,
             }),
             ("POST", ["transactions", "simulate"]) => self.simulate(&request.body),
+            ("GET", ["accounts", _, "transactions"]) => ok(&Page {
+                items: self.included.iter().rev().cloned().collect(),
+                next: None,
+            }),
             ("GET", ["accounts", address]) => ok(&AccountView {
                 address: address.parse().unwrap(),
                 balance: self.balance,
@@ -158,6 +164,11 @@ impl Inner {
                 nonce_pending: self.nonce + self.waiting.len() as u64,
                 stakes: vec![],
                 unbonding: vec![],
+            }),
+            // None competes, and so no target is open.
+            ("GET", ["models" | "targets"]) => ok(&Page::<ModelView> {
+                items: Vec::new(),
+                next: None,
             }),
             ("GET", ["models", _, "weights"]) => match &self.hosted {
                 Some(hosted) => Answer::Bytes(hosted.clone()),
@@ -255,6 +266,21 @@ impl Inner {
         ok(&Simulated {
             receipt: receipt(&signed, outcome),
         })
+    }
+
+    /// Includes another transaction of the account, from another machine, in place of what waits.
+    pub fn include_another(&mut self) {
+        let keys = Keypair::from_secret_bytes(SECRET);
+        let another = Transaction {
+            chain: CHAIN,
+            sender: keys.public_key(),
+            nonce: self.nonce,
+            expires: self.epoch,
+            max_fee: Shannons(1),
+            kind: TransactionKind::LeaveValidator,
+        };
+        self.waiting = vec![another.sign(&keys)];
+        self.include();
     }
 
     /// Includes what waits.

@@ -8,10 +8,10 @@ use std::{
 
 use serde::Serialize;
 use soma_agents::trainer::specialization;
-use soma_client::{Account, CommittedModel, Publication};
+use soma_client::{Account, ClientError, CommittedModel, Publication};
 use soma_model::Model;
 use soma_types::{
-    ContentHash, Embedding, Epoch, ModelId, Receipt, TransactionKind, Url, api::PAGE_ITEMS_MAX,
+    ContentHash, Embedding, Epoch, ModelId, Receipt, RejectionCode, TransactionKind, Url, api::PAGE_ITEMS_MAX,
 };
 
 use crate::{
@@ -120,19 +120,34 @@ pub async fn update(
     let status = node.status().await?;
     let blocks = (status.epoch_first_height.0 + status.epoch_length_blocks).saturating_sub(status.height.0);
     let wait = Duration::from_millis(blocks * account.params().await?.block_time_ms);
-    let done = match committed.receipt {
+    let begun = match &committed.receipt {
         Some(receipt) => format!("Committed in block {}", receipt.height),
         None => "Going on with the commit of an earlier command".to_owned(),
     };
     printer.note(format!(
-        "{done}; waiting about {} s for epoch {reveal_in} to reveal",
+        "{begun}; waiting about {} s for epoch {reveal_in} to reveal",
         wait.as_secs()
     ));
     node.wait_for_epoch(reveal_in, (wait * PATIENCE).max(PATIENCE_MIN))
         .await?;
-    let receipt = account.reveal_model(model, Some(embedding)).await?;
-    context.record().set_due(None);
+    let done = account.reveal_committed(&committed, Some(embedding)).await;
+    if done.as_ref().err().is_none_or(is_over) {
+        context.record().set_due(None);
+    }
+    let receipt = match done? {
+        Some(receipt) => receipt,
+        None => {
+            printer.note("Another command has revealed these weights");
+            reveal_of(account, model).await?
+        }
+    };
     show_receipt(printer, &revealed(model), &receipt)
+}
+
+/// Whether by this error nothing is left to be revealed.
+fn is_over(error: &ClientError) -> bool {
+    matches!(error, ClientError::ModelLacks { .. })
+        || error.rejection_code() == Some(RejectionCode::NothingCommitted)
 }
 
 /// The receipt of the model's last reveal by this account.

@@ -33,6 +33,12 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliR
         // What is missing is said before anything is read. A pipe could be opened only once.
         fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     }
+    for path in weights::repeated(weights) {
+        printer.note(format!(
+            "{} is given more than once: it competes with itself",
+            shown(path)
+        ));
+    }
     let rules = Rules {
         document_bytes_max: DATA_BYTES_MAX as u64,
         ..Rules::default()
