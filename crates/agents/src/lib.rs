@@ -4,6 +4,16 @@
 //! Decisions are functions of what was read ([`matching`], [`audit`]); the loops around them read from a
 //! node, score, and send transactions. Every loop advances one step per call and keeps what it needs in
 //! itself, so a caller decides when to stop and what to report.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use soma_agents::matching;
+//! use soma_types::ModelId;
+//!
+//! // Nothing is claimed for a target unless all of its models were scored.
+//! assert!(matching::claim(&BTreeMap::new(), &[ModelId([1; 32])]).is_none());
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod audit;

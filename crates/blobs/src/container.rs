@@ -116,6 +116,9 @@ pub struct DecryptionKey([u8; KEY_LENGTH_BYTES]);
 
 impl DecryptionKey {
     /// A fresh key from the operating system's randomness.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
     pub fn generate() -> Result<Self, ContainerError> {
         let mut key = Self([0; KEY_LENGTH_BYTES]);
         getrandom::fill(&mut key.0).map_err(ContainerError::Randomness)?;
@@ -246,13 +249,19 @@ fn seal(plaintext: &[u8], key: &DecryptionKey, preamble: &Preamble) -> Vec<u8> {
 }
 
 /// Encrypts `plaintext` under a fresh key and nonce; the container and the key that opens it.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
 pub fn encrypt(plaintext: &[u8]) -> Result<(Vec<u8>, DecryptionKey), ContainerError> {
     let key = DecryptionKey::generate()?;
     let preamble = fresh_preamble(plaintext.len() as u64)?;
     Ok((seal(plaintext, &key, &preamble), key))
 }
 
-/// The plaintext of `container`. Fails on a wrong key, and on anything that is not exactly one container.
+/// The plaintext of `container`.
+///
+/// # Errors
+/// When the key is another, or the bytes are not exactly one container.
 pub fn decrypt(container: &[u8], key: &DecryptionKey) -> Result<Vec<u8>, ContainerError> {
     let Some((header, body)) = container.split_first_chunk::<HEADER_LENGTH_BYTES>() else {
         // A short file that is no container at all is better called that.
@@ -283,6 +292,9 @@ pub fn decrypt(container: &[u8], key: &DecryptionKey) -> Result<Vec<u8>, Contain
 /// [`encrypt`] for weights too large for memory: reads exactly `length_bytes` from `source`.
 ///
 /// What was written is worthless if an error is returned.
+///
+/// # Errors
+/// When `source` does not hold exactly `length_bytes`, or reading or writing fails.
 pub fn encrypt_stream(
     source: &mut impl Read,
     length_bytes: u64,
@@ -310,6 +322,9 @@ pub fn encrypt_stream(
 /// [`decrypt`] for weights too large for memory; the length of the plaintext in bytes.
 ///
 /// What was written is worthless if an error is returned: write to a temporary name and rename.
+///
+/// # Errors
+/// When the key is another, the bytes are not exactly one container, or reading or writing fails.
 pub fn decrypt_stream(
     source: &mut impl Read,
     destination: &mut impl Write,

@@ -200,6 +200,9 @@ pub struct Fetcher {
 
 impl Fetcher {
     /// A fetcher that keeps to `policy`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be built.
     pub fn new(policy: FetchPolicy) -> Result<Self, FetchError> {
         let private_addresses = policy.private_addresses;
         let redirects_max = policy.redirects_max;
@@ -232,6 +235,9 @@ impl Fetcher {
     }
 
     /// The blob at `url`, in memory.
+    ///
+    /// # Errors
+    /// When the host is not to be asked, does not give all of it in time, or gives something else.
     pub async fn fetch(&self, url: &Url, expected: Expected) -> Result<Vec<u8>, FetchError> {
         let mut download = self.start(url, expected).await?;
         let mut bytes = Vec::with_capacity(expected.size_bytes.min(PREALLOCATION_BYTES_MAX) as usize);
@@ -243,6 +249,10 @@ impl Fetcher {
     }
 
     /// The blob at `url`, into `store`. Nothing is kept unless it is what was announced.
+    ///
+    /// # Errors
+    /// When the host is not to be asked, does not give all of it in time, or gives something else; when the
+    /// store has no room.
     pub async fn fetch_into(&self, url: &Url, expected: Expected, store: &Store) -> Result<(), FetchError> {
         if store.contains(&expected.hash) {
             return Ok(());

@@ -17,6 +17,9 @@ pub enum HttpError {
 }
 
 /// A client builder with TLS set up and a user agent; the caller adds its limits.
+///
+/// # Errors
+/// When TLS cannot be set up.
 pub fn client_builder() -> Result<reqwest::ClientBuilder, HttpError> {
     let mut roots = rustls::RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),

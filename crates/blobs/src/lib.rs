@@ -9,6 +9,17 @@
 //!
 //! An address is the BLAKE3 of the bytes ([`soma_types::ContentHash`]). Nothing here decides anything: a
 //! node that lacks a blob, or holds a damaged one, gets it again from anyone.
+//!
+//! ```
+//! use soma_blobs::{ContainerError, decrypt, encrypt};
+//!
+//! let (container, key) = encrypt(b"weights")?;
+//! assert_eq!(decrypt(&container, &key)?, b"weights");
+//! // The container commits to its key: no other opens it.
+//! let (_, other) = encrypt(b"weights")?;
+//! assert!(decrypt(&container, &other).is_err());
+//! # Ok::<(), ContainerError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod container;

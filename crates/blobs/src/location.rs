@@ -65,6 +65,9 @@ pub enum LocationError {
 
 impl Location {
     /// Parses a location that goes on chain, where `file:` means nothing.
+    ///
+    /// # Errors
+    /// When the text is no location, or one of this machine alone.
     pub fn parse_public(text: &str) -> Result<Self, LocationError> {
         match text.parse()? {
             Self::File(_) => Err(LocationError::LocalOnly {

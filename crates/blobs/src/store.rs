@@ -140,6 +140,9 @@ impl Store {
     /// Opens the store in `directory`, creating it if needed, with room for `limit_bytes`.
     ///
     /// A store that is already past the limit (because it was lowered) opens, and takes nothing new.
+    ///
+    /// # Errors
+    /// When the directory cannot be made or read.
     pub fn open(directory: impl Into<PathBuf>, limit_bytes: u64) -> Result<Self, StoreError> {
         let directory = directory.into();
         let incoming = directory.join(INCOMING);
@@ -174,6 +177,9 @@ impl Store {
     }
 
     /// Stores `bytes`; their name. Storing what is there already costs nothing.
+    ///
+    /// # Errors
+    /// When there is no room within the limit, or the disk fails.
     pub fn put(&self, bytes: &[u8]) -> Result<ContentHash, StoreError> {
         let hash = ContentHash::of(bytes);
         if self.touch(&hash)? {
@@ -185,6 +191,9 @@ impl Store {
     }
 
     /// Starts writing a blob of unknown name, piece by piece, reserving `expected_bytes` of room at once.
+    ///
+    /// # Errors
+    /// When there is no room within the limit, or the disk fails.
     pub fn writer(&self, expected_bytes: u64) -> Result<StoreWriter, StoreError> {
         self.reserve(expected_bytes)?;
         let number = self.inner.writes.fetch_add(1, Ordering::Relaxed);
@@ -202,6 +211,9 @@ impl Store {
     }
 
     /// The blob named `hash`, verified, or `None` if the store lacks it.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn get(&self, hash: &ContentHash) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(length_bytes) = self.length_bytes(hash) else {
             return Ok(None);
@@ -223,6 +235,9 @@ impl Store {
     /// The file that holds `hash`, verified just now, or `None`. For blobs too large for memory.
     ///
     /// It stays the store's: read it, and expect it gone after [`Store::remove`].
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn verified_path(&self, hash: &ContentHash) -> Result<Option<PathBuf>, StoreError> {
         let path = self.blob_path(hash);
         let Some(mut file) = self.open_blob(hash)? else {
@@ -257,6 +272,9 @@ impl Store {
     }
 
     /// Removes a blob; whether it was there.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn remove(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         self.remove_locked(&mut self.accounts(), hash)
     }
@@ -279,6 +297,9 @@ impl Store {
     }
 
     /// Makes a blob as young as one stored just now; whether it is there.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn touch(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         let mut accounts = self.accounts();
         if !accounts.blobs.contains_key(hash) {
@@ -298,6 +319,9 @@ impl Store {
     }
 
     /// Removes a blob that was last stored or touched before `time`; whether it did.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn remove_older(&self, hash: &ContentHash, time: SystemTime) -> Result<bool, StoreError> {
         // Under the lock, so that nobody is told that a blob is there just before it goes.
         let mut accounts = self.accounts();
@@ -424,6 +448,9 @@ pub struct StoreWriter {
 
 impl StoreWriter {
     /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// When it outgrows the room within the limit, or the disk fails.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let end_bytes = self.written_bytes.saturating_add(bytes.len() as u64);
         if end_bytes > self.reserved_bytes {
@@ -444,6 +471,9 @@ impl StoreWriter {
     }
 
     /// Puts the blob in place under whatever it hashes to.
+    ///
+    /// # Errors
+    /// When the disk fails.
     pub fn finish(mut self) -> Result<ContentHash, StoreError> {
         let hash = ContentHash(*self.hasher.finalize().as_bytes());
         let Some(file) = self.file.take() else {
@@ -474,6 +504,9 @@ impl StoreWriter {
     }
 
     /// [`StoreWriter::finish`], provided that the bytes hash to `expected`.
+    ///
+    /// # Errors
+    /// When they hash to something else, or the disk fails.
     pub fn finish_as(self, expected: ContentHash) -> Result<ContentHash, StoreError> {
         let found = ContentHash(*self.hasher.finalize().as_bytes());
         if found != expected {

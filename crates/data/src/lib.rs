@@ -12,6 +12,17 @@
 //! What is *named* (or matches a glob) must be there and be read, or the run ends. What is *found* in a folder is read if it
 //! is text; the rest (hidden, binary, archives, pipes, links) is left out and counted. Nothing is read before the sizes of all
 //! files were found to be within the limits, and unpacking stops at them.
+//!
+//! ```
+//! use soma_data::{DataError, Rules, read};
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! let lines = folder.path().join("two.jsonl");
+//! std::fs::write(&lines, "\"one text\"\n{\"text\": \"and another\"}\n").unwrap();
+//! let reading = read(&[lines], &Rules::default())?;
+//! assert_eq!(reading.dataset.documents()[1].data, b"and another");
+//! # Ok::<(), DataError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod decode;

@@ -8,6 +8,18 @@
 //! exclusively, then flushed and renamed. It keeps its owner and its permissions; where the system does not allow that, it
 //! is written to in place. A link is followed to what it names, and what is no regular file (a device, a pipe, an open
 //! descriptor such as `/dev/stdout`) is written to and stays what it is. Of two hard links, one is replaced.
+//!
+//! ```
+//! use soma_files::{FileError, Output, read_bounded};
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("result");
+//! let output = Output::check(&path)?;
+//! // Hours of work later:
+//! output.write(b"all of it")?;
+//! assert_eq!(read_bounded(&path, 1_000)?.unwrap(), b"all of it");
+//! # Ok::<(), FileError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod error;

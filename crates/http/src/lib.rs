@@ -7,6 +7,11 @@
 //! ```
 //!
 //! The node's interface and the scoring service stand behind the same one.
+//!
+//! ```
+//! let error = soma_http::Error::not_found("model", "0x07");
+//! assert_eq!(error.status(), 404);
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod body;

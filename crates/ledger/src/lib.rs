@@ -18,6 +18,43 @@
 //!
 //! **Cost.** A block's work depends on its transactions and on bounded queues, never on the number of
 //! accounts, models or targets; a boundary's is linear in pools.
+//!
+//! ```
+//! use soma_ledger::{Block, Error, MemoryState, RoutingCache, execute_block, initialize, view};
+//! use soma_types::{
+//!     Height, Keypair, Seed, Shannons,
+//!     genesis::{Genesis, GenesisValidator},
+//!     params::Params,
+//!     transaction::BasisPoints,
+//! };
+//!
+//! let keys = Keypair::from_secret_bytes([1; 32]);
+//! let genesis = Genesis {
+//!     network: "one".to_owned(),
+//!     timestamp_ms: 0,
+//!     params: Params::local(),
+//!     accounts: Vec::new(),
+//!     validators: vec![GenesisValidator {
+//!         address: keys.address(),
+//!         network_key: keys.public_key(),
+//!         commission: BasisPoints::default(),
+//!         stake: Shannons(1_000_000_000_000),
+//!     }],
+//!     weights: None,
+//! };
+//! let (mut state, mut cache) = (MemoryState::new(), RoutingCache::default());
+//! initialize(&mut state, &genesis)?;
+//! let block = Block {
+//!     height: Height(1),
+//!     seed: Seed([2; 32]),
+//!     timestamp_ms: 250,
+//!     proposer: Some(keys.address()),
+//! };
+//! let outcome = execute_block(&mut state, &mut cache, block, &[])?;
+//! assert!(outcome.receipts.is_empty() && !outcome.boundary);
+//! assert_eq!(view::epoch(&mut state)?.unwrap().first_height, Height::ZERO);
+//! # Ok::<(), Error>(())
+//! ```
 #![forbid(unsafe_code)]
 #![deny(
     clippy::float_arithmetic,

@@ -7,6 +7,16 @@
 //!    |
 //!  erase
 //! ```
+//!
+//! ```
+//! use soma_localnet::Blueprint;
+//! use soma_types::params::Preset;
+//!
+//! let Blueprint { params, .. } = Blueprint::default();
+//! // Epochs of seconds, and a faucet.
+//! assert_eq!(params.preset, Preset::Local);
+//! assert!(params.epoch_blocks * params.block_time_ms < 60_000);
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod dealer;

@@ -17,6 +17,19 @@
 //! | [`mixture`] | experts mixed by Bayes |
 //!
 //! Start at [`Scorer`].
+//!
+//! ```
+//! use soma_model::{Directions, Model, ScoreError, Scorer};
+//! use soma_types::{Architecture, Seed};
+//!
+//! let architecture = Architecture::NANO;
+//! let model = Model::random(&architecture, 1);
+//! let directions = Directions::draw(&Seed([7; 32]), &architecture);
+//! let score = Scorer::new()?.score(&model, b"a text", &directions)?;
+//! // Weights that know nothing: eight bits a byte, and an integer on every machine.
+//! assert!((7.0..9.0).contains(&score.bits_per_token()), "{}", score.bits_per_token());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // Tests compare with the platform's functions; scoring itself may not call them (clippy.toml).
 #![cfg_attr(test, allow(clippy::disallowed_methods))]

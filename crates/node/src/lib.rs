@@ -8,6 +8,12 @@
 //!
 //! [`engine`] wires one validator. It is generic over the runtime and the network, so the same code runs
 //! on sockets and in simulation. [`Node`] is one on sockets, with all that a node offers.
+//!
+//! ```
+//! let document = serde_json::to_value(soma_node::api::document())?;
+//! assert!(document["paths"]["/v1/status"]["get"].is_object());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod api;

@@ -13,6 +13,18 @@
 //!
 //! A [`RoutingTable`] holds the models; [`RoutingTable::route`] finds each target's. Rows pass over the targets in tiles
 //! (`similarity`), or past a shortlist on 8 bits that never leaves out what could win (`shortlist`).
+//!
+//! ```
+//! use soma_routing::RoutingTable;
+//! use soma_types::{Embedding, ModelId, Seed, Shannons};
+//!
+//! let place = |number| Embedding::draw(&Seed([number; 32]), 128);
+//! let mut table = RoutingTable::new(128);
+//! for number in 1..=4 {
+//!     table.push(ModelId([number; 32]), number.into(), Shannons(1_000_000_000), &place(number));
+//! }
+//! assert_eq!(table.route(&[place(3)], 1), [[ModelId([3; 32])]]);
+//! ```
 #![deny(
     clippy::float_arithmetic,
     clippy::disallowed_types,

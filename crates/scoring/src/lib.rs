@@ -7,6 +7,16 @@
 //! ```
 //!
 //! [`server`] is `soma score serve`; a node mounts [`score`] beside its own routes.
+//!
+//! ```
+//! use soma_scoring::{Limits, Service};
+//!
+//! let service = Service::new(Limits::dedicated(1 << 30))?;
+//! // Nothing is loaded before it is asked for.
+//! assert_eq!((service.requests(), service.resident_bytes()), (0, 0));
+//! service.stop();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod files;

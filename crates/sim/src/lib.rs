@@ -7,6 +7,16 @@
 //!
 //! What is *not* real: losses and embeddings (drawn from a simple model instead of scored), signatures, the
 //! network, and the volume ([`scale`]). Everything is drawn from one seed.
+//!
+//! ```
+//! use soma_sim::space::{Space, dot, rng};
+//!
+//! let mut rng = rng(1, 0);
+//! let space = Space::new(&mut rng);
+//! // Two minds of one cluster are near each other, though not in one place.
+//! let [one, other] = [(); 2].map(|()| space.position(0, &mut rng));
+//! assert!(dot(&one, &other) > 0.0 && one != other);
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod agents;

@@ -10,6 +10,23 @@
 //! multiply-add: sums have one order whatever the width of its vectors and the size of its caches ([`kernels::gemm`]), and
 //! elementary functions come from `soma-model` (`clippy.toml` forbids the platform's). Weights and moments stay in main
 //! memory between steps; a backend with its own memory will want to keep them there.
+//!
+//! ```
+//! use std::sync::atomic::AtomicBool;
+//!
+//! use soma_data::{Rules, read};
+//! use soma_train::{TrainConfig, train};
+//! use soma_types::Architecture;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("text");
+//! # std::fs::write(&path, "a tale of two towns and a river between. ".repeat(40)).unwrap();
+//! let text = read(&[path], &Rules::default())?.dataset;
+//! let config = TrainConfig::new(Architecture::NANO, 2);
+//! let trained = train(&config, &text, None, |_| {}, &AtomicBool::new(false))?;
+//! assert_eq!(trained.steps, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 // Tests compare with the platform's functions.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]

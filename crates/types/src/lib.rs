@@ -2,6 +2,15 @@
 //! with one canonical codec (borsh) and one JSON form. No I/O.
 //!
 //! Types carry proofs: a value that exists has passed its checks, wherever it came from.
+//!
+//! ```
+//! use soma_types::{Epoch, Shannons, amount::AmountError};
+//!
+//! let amount: Shannons = "1.5".parse()?;
+//! assert_eq!((amount.0, amount.to_string()), (1_500_000_000, "1.5".to_owned()));
+//! assert_eq!(Epoch(4).next(), Epoch(5));
+//! # Ok::<(), AmountError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod amount;
