@@ -1,5 +1,6 @@
-//! What is said over HTTP, both ways: what clients ask of a node, and what a node, which need not be honest, answers
-//! them. What parses is written as it parses again, and a stream of events is the same wherever it is cut.
+//! What is said over HTTP, both ways: what clients ask of a node, and what a node, which need not be honest,
+//! answers them. What parses is written as it parses again, and a stream of events is the same wherever it is
+//! cut.
 #![no_main]
 
 use std::fmt::Debug;

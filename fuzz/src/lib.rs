@@ -14,8 +14,8 @@
 //! | submitters, trainers | embeddings | `embedding` |
 //! | a wallet's folder | key files, recovery words | `keyfile` |
 //!
-//! Not here: consensus messages and the network's framing (commonware's own, fuzzed there), text for training (local files, read by
-//! libraries), and a localnet's folder, which only its owner writes.
+//! Not here: consensus messages and the network's framing (commonware's own, fuzzed there), text for training
+//! (local files, read by libraries), and a localnet's folder, which only its owner writes.
 
 use soma_ledger::{Block, BlockOutcome, Executor, MemoryState, RoutingCache, initialize, view};
 use soma_types::{
@@ -293,7 +293,8 @@ impl World {
         now.expect("after genesis").epoch.0
     }
 
-    /// Blocks up to the one before votes of audits or of hearings are revealed, if some are still to be committed.
+    /// Blocks up to the one before votes of audits or of hearings are revealed, if some are still to be
+    /// committed.
     ///
     /// # Panics
     /// Never: the state is in memory.

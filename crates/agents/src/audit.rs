@@ -7,8 +7,8 @@ use soma_types::{
     transaction::Verdict,
 };
 
-/// Compares what a submission claims with what exact scoring of all its target's models found, for a `stage` of
-/// its audit.
+/// Compares what a submission claims with what exact scoring of all its target's models found, for a `stage`
+/// of its audit.
 #[must_use]
 pub fn finding(
     stage: AuditStage,

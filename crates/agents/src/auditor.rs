@@ -4,19 +4,22 @@
 //! against its size and hash, and scored exactly with all models of its target; the verdict is committed. So
 //! is every challenged winner, once its auditors are drawn.
 //! Upon the end of the commit window: the verdict is revealed, with the transcript that proves the work.
-//! Upon the beginning of hearings: every winner that its auditors accused is examined in the same way, by every
-//! validator, and what was found is committed and revealed in the windows of hearings.
+//! Upon the beginning of hearings: every winner that its auditors accused is examined in the same way, by
+//! every validator, and what was found is committed and revealed in the windows of hearings.
 //! Upon a model's reveal: its weights are downloaded, decrypted and parsed; a fault is reported.
 //!
-//! Persistence: none. The salt of a verdict is derived from the validator's key, the submission and the stage of its
-//! audit, and exact scoring gives the same transcript again, so a restarted auditor goes on where it stopped.
+//! Persistence: none. The salt of a verdict is derived from the validator's key, the submission and the stage
+//! of its audit, and exact scoring gives the same transcript again, so a restarted auditor goes on where it
+//! stopped.
 //!
-//! Failures: what cannot be examined, and what the ledger refuses, is passed over and named in the step's [`Progress`]; it
-//! stands in the way of nothing else. Verdicts are sent without waiting for their blocks; one that does not appear on chain
-//! within [`RESEND_BLOCKS`], or was refused, is sent again then. A fault is reported once in an epoch, whatever comes of it.
+//! Failures: what cannot be examined, and what the ledger refuses, is passed over and named in the step's
+//! [`Progress`]; it stands in the way of nothing else. Verdicts are sent without waiting for their blocks;
+//! one that does not appear on chain within [`RESEND_BLOCKS`], or was refused, is sent again then. A fault is
+//! reported once in an epoch, whatever comes of it.
 //!
-//! Bounds: a step waits for the node, and for a block's time at most for downloads and scoring, which go on beside it: see
-//! [`winners`] and [`weights`]. It sends at most [`AUDITS_PER_STEP_MAX`] verdicts, so that a caller stays responsive.
+//! Bounds: a step waits for the node, and for a block's time at most for downloads and scoring, which go on
+//! beside it: see [`winners`] and [`weights`]. It sends at most [`AUDITS_PER_STEP_MAX`] verdicts, so that a
+//! caller stays responsive.
 
 mod phase;
 mod weights;
@@ -64,7 +67,7 @@ pub enum AuditError {
     Expert {
         /// The model.
         model: ModelId,
-        /// Why.
+        /// Why it could not.
         #[source]
         error: ExpertError,
     },
@@ -73,7 +76,7 @@ pub enum AuditError {
     Report {
         /// The model.
         model: ModelId,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: ClientError,
     },
@@ -90,7 +93,7 @@ pub enum AuditError {
     Data {
         /// The winner.
         submission: SubmissionId,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: DownloadError,
     },
@@ -99,7 +102,7 @@ pub enum AuditError {
     Unscorable {
         /// The winner.
         submission: SubmissionId,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: ScoreError,
     },
@@ -108,7 +111,7 @@ pub enum AuditError {
     Verdict {
         /// The winner.
         submission: SubmissionId,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: ClientError,
     },
@@ -400,8 +403,8 @@ impl Auditor {
         }
     }
 
-    /// The finding without a score that this validator has committed to, if it is one: whatever is found by now, only that
-    /// can be revealed.
+    /// The finding without a score that this validator has committed to, if it is one: whatever is found by
+    /// now, only that can be revealed.
     fn unscored(&self, case: &Case, due: Due) -> Option<AuditFinding> {
         let verdicts = [
             Verdict::DataUnavailable,

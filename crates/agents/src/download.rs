@@ -97,8 +97,8 @@ impl Downloader {
         })
     }
 
-    /// Exactly the bytes `named`. What the node keeps is taken from it: an owner's host may go down once validators have
-    /// fetched from it, or show others something else.
+    /// Exactly the bytes `named`. What the node keeps is taken from it: an owner's host may go down once
+    /// validators have fetched from it, or show others something else.
     ///
     /// # Errors
     /// Whether they did not arrive, or others did, or nothing is known.

@@ -1,10 +1,12 @@
-//! Models ready to score: taken from the node, checked against what was committed, decrypted, parsed, and kept.
+//! Models ready to score: taken from the node, checked against what was committed, decrypted, parsed, and
+//! kept.
 //!
-//! Weights are a stranger's file, and may be many gigabytes on a host that trickles. So loading never waits for a host: what
-//! the node does not keep is *brought* to it first, one file at a time, by whoever has time for it.
+//! Weights are a stranger's file, and may be many gigabytes on a host that trickles. So loading never waits
+//! for a host: what the node does not keep is *brought* to it first, one file at a time, by whoever has time
+//! for it.
 //!
-//! Bounds: [`KEPT_BYTES_MAX`] of models in memory besides those in use. One file at a time is brought; a host that
-//! failed is left alone for [`REST`]. A file that does not load is remembered, and not read again.
+//! Bounds: [`KEPT_BYTES_MAX`] of models in memory besides those in use. One file at a time is brought; a host
+//! that failed is left alone for [`REST`]. A file that does not load is remembered, and not read again.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -58,7 +60,8 @@ impl ExpertError {
     }
 }
 
-/// Most memory that models kept for later may take, in bytes, unless set. Those in use are kept by their users.
+/// Most memory that models kept for later may take, in bytes, unless set. Those in use are kept by their
+/// users.
 const KEPT_BYTES_MAX: u64 = 8 << 30;
 /// Faults remembered; past that the oldest is forgotten, which costs time and nothing else.
 const FAULTS_MAX: usize = 1024;
@@ -178,8 +181,8 @@ impl Experts {
         }
     }
 
-    /// Has the node keep the file of these weights, from their owner's host. Takes its turn among others, and then no more
-    /// than `patience`.
+    /// Has the node keep the file of these weights, from their owner's host. Takes its turn among others, and
+    /// then no more than `patience`.
     ///
     /// # Errors
     /// Whether it did not arrive, or something else did.
@@ -215,7 +218,8 @@ impl Experts {
         self.memory().refused.contains(hash)
     }
 
-    /// The model of these revealed weights, which are brought to the node within `patience` if it does not keep them.
+    /// The model of these revealed weights, which are brought to the node within `patience` if it does not
+    /// keep them.
     ///
     /// # Errors
     /// Why they are unusable.

@@ -75,8 +75,8 @@ impl ScoringDesk {
         }
     }
 
-    /// The exact result, computed now or before. Cases queue: each has all cores to itself. One that nobody waits for any
-    /// more is given up.
+    /// The exact result, computed now or before. Cases queue: each has all cores to itself. One that nobody
+    /// waits for any more is given up.
     ///
     /// # Errors
     /// When the data has no score, or scoring panicked.

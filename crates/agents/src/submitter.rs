@@ -4,8 +4,9 @@
 //! Upon a document:
 //! - leave it if it is someone's already, as far as that is known before it is revealed;
 //! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
-//! - score it with every model that an open target has and that the node keeps or gets within [`BRINGING_MAX`]: a
-//!   target with another one is left to others, since auditors could not check a claim on it either;
+//! - score it with every model that an open target has and that the node keeps or gets within
+//!   [`BRINGING_MAX`]: a target with another one is left to others, since auditors could not check a claim on
+//!   it either;
 //! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
 //!   of like data do not all race for the closest;
 //! - hand the data to the node, commit, and reveal in a later block.
@@ -30,7 +31,8 @@ use crate::{
     matching::{self, Hit, Miss, Scores},
 };
 
-/// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of that.
+/// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of
+/// that.
 pub const BRINGING_MAX: Duration = Duration::from_secs(10);
 
 /// Why a document could not be tried at all.

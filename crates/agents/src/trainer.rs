@@ -5,10 +5,11 @@
 //!   a competitor's, or none);
 //! - train for the configured steps or time, elsewhere than on the async threads;
 //! - embed a sample of the text: where the model will be routed to;
-//! - commit in this epoch, reveal in the next; but first reveal what a round that was interrupted has committed.
+//! - commit in this epoch, reveal in the next; but first reveal what a round that was interrupted has
+//!   committed.
 //!
-//! Failures: a node that does not answer is asked again for as long as the reveal may take: what is not revealed costs a
-//! share of the stake.
+//! Failures: a node that does not answer is asked again for as long as the reveal may take: what is not
+//! revealed costs a share of the stake.
 //!
 //! Persistence: the client's journal holds key and embedding between commit and reveal.
 

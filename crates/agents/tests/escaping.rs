@@ -35,10 +35,11 @@ async fn target_of(account: &Account, model: ModelId) -> TargetView {
 }
 
 /// Attack: deactivating to escape the audit
-/// Does: claims falsely, and deactivates the model that his targets name, so that its weights are gone when the auditors
-/// come; they have restarted meanwhile, so that none has them in memory.
-/// Outcome: weights are kept for as long as a target of the last three epochs names their model: he is found false and loses his bond.
-/// (It worked, and stopped all other audits of the network for good: every winner was paid, and no validator.)
+/// Does: claims falsely, and deactivates the model that their targets name, so that its weights are gone when
+/// the auditors come; they have restarted meanwhile, so that none has them in memory.
+/// Outcome: weights are kept for as long as a target of the last three epochs names their model: they are
+/// found false and lose their bond. (It worked, and stopped all other audits of the network for good: every
+/// winner was paid, and no validator.)
 #[test]
 fn deactivating_to_escape_the_audit() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,12 +68,14 @@ fn deactivating_to_escape_the_audit() {
 }
 
 /// Attack: claiming where nobody can look
-/// Does: publishes a file that is no weights, a file on a host that never answers, someone's file with another key, and the
-/// same with another size, too late for reports to keep them from competing. Claims falsely on the targets that name them, which honest submitters have
-/// to leave to him, and once more with data on such a host.
-/// Outcome: each claim is found false: with unusable weights nobody has scored, and what cannot be had in the commit window counts as not
-/// there. The honest winner beside them is audited and stands, the file's owner keeps the model, and the others' four are
-/// reported and gone. (One of them stopped all audits of the network.)
+/// Does: publishes a file that is no weights, a file on a host that never answers, someone's file with
+/// another key, and the same with another size, too late for reports to keep them from competing. Claims
+/// falsely on the targets that name them, which honest submitters have to leave to them, and once more with
+/// data on such a host.
+/// Outcome: each claim is found false: with unusable weights nobody has scored, and what cannot be had in the
+/// commit window counts as not there. The honest winner beside them is audited and stands, the file's owner
+/// keeps the model, and the others' four are reported and gone. (One of them stopped all audits of the
+/// network.)
 #[test]
 fn claiming_where_nobody_can_look() {
     let folder = tempfile::tempdir().unwrap();

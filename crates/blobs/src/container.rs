@@ -22,11 +22,15 @@
 //! agrees with it, and nothing is allocated from it. Confidentiality ends with the reveal; integrity is the
 //! content hash's matter, so there is no per-chunk authentication.
 
-use std::fmt;
-use std::io::{self, Read, Write};
+use std::{
+    fmt,
+    io::{self, Read, Write},
+};
 
-use aes::Aes256;
-use aes::cipher::{KeyIvInit, StreamCipher};
+use aes::{
+    Aes256,
+    cipher::{KeyIvInit, StreamCipher},
+};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// First bytes of every container.

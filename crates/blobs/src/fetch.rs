@@ -18,17 +18,23 @@
 //! check sits in the resolver, so a name cannot change its mind between check and connection. Proxies are
 //! never used, as they would resolve names themselves. No cookies, no credentials, no compression.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy as RedirectPolicy;
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect::Policy as RedirectPolicy,
+};
 use soma_types::ContentHash;
 use url::{Host, Url};
 
-use crate::http::{self, HttpError};
-use crate::store::{Store, StoreError, StoreWriter};
+use crate::{
+    http::{self, HttpError},
+    store::{Store, StoreError, StoreWriter},
+};
 
 /// Most that is allocated ahead on the word of an announcement, in bytes.
 const PREALLOCATION_BYTES_MAX: u64 = 1 << 24;

@@ -1,11 +1,8 @@
 //! Where bytes can be had: the URL of a commit or a reveal, parsed once and carried in a type.
 
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
+use std::{fmt, path::PathBuf, str::FromStr};
 
-use soma_types::ContentHash;
-use soma_types::bounded::URL_MAX_BYTES;
+use soma_types::{ContentHash, bounded::URL_MAX_BYTES};
 use url::Url;
 
 /// Where bytes can be had.

@@ -21,13 +21,17 @@
 //! is used, and a write that would pass the limit fails with nothing kept. What is old can be removed by its
 //! age: the time at which it was last stored or touched.
 
-use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::{
+    collections::HashMap,
+    fs::{self, File, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use soma_types::ContentHash;
 

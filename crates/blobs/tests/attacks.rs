@@ -7,9 +7,10 @@ const HONEST: &[u8] = b"the weights that were committed to";
 const BETTER: &[u8] = b"weights trained after the commit..";
 
 /// Attack: weights swapped after the commit
-/// Does: commits to one encrypted file, and once he knows more serves another, whole or in parts, at the same place.
-/// Outcome: every other file has another hash: whoever fetches it against the committed one refuses it and reports it. Not a
-/// bit can be changed.
+/// Does: commits to one encrypted file, and once they know more serves another, whole or in parts, at the
+/// same place.
+/// Outcome: every other file has another hash: whoever fetches it against the committed one refuses it and
+/// reports it. Not a bit can be changed.
 #[test]
 fn weights_swapped_after_the_commit() {
     let (committed, _) = encrypt(HONEST).unwrap();
@@ -25,10 +26,10 @@ fn weights_swapped_after_the_commit() {
 }
 
 /// Attack: key swapped after the commit
-/// Does: reveals another key than the file was made with: AES-CTR decrypts any bytes with any key, so he prepares two sets of
-/// weights for one file.
-/// Outcome: the header commits to the key, and the hash to the header: the file opens with its own key only. To open with a second
-/// one its header would have to be another, and then its hash is.
+/// Does: reveals another key than the file was made with: AES-CTR decrypts any bytes with any key, so they
+/// prepare two sets of weights for one file.
+/// Outcome: the header commits to the key, and the hash to the header: the file opens with its own key only.
+/// To open with a second one its header would have to be another, and then its hash is.
 #[test]
 fn key_swapped_after_the_commit() {
     let (committed, key) = encrypt(HONEST).unwrap();

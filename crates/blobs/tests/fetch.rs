@@ -1,14 +1,20 @@
 //! The guarded fetch against hosts that misbehave, over real sockets.
 
-use std::future::Future;
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
-use soma_blobs::fetch::{Expected, FetchError, FetchPolicy, Fetcher};
-use soma_blobs::store::{Store, StoreError};
+use soma_blobs::{
+    fetch::{Expected, FetchError, FetchPolicy, Fetcher},
+    store::{Store, StoreError},
+};
 use soma_types::ContentHash;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use url::Url;
 
 const BLOB: &[u8] = b"the bytes that were announced on chain";

@@ -118,8 +118,8 @@ pub enum Command {
     Train(TrainArgs),
     /// Score data exactly.
     ///
-    /// TOKENS counts what is predicted: every byte but the first of each chunk of the architecture's max_seq_len bytes, and the end
-    /// mark where the last chunk has room for it.
+    /// TOKENS counts what is predicted: every byte but the first of each chunk of the architecture's
+    /// max_seq_len bytes, and the end mark where the last chunk has room for it.
     Score(ScoreArgs),
     /// Compute the specialization embedding of weights over data.
     Embed(EmbedArgs),

@@ -73,7 +73,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Takes the options of every command, or the variables that stand for them. Touches neither network nor disk.
+    /// Takes the options of every command, or the variables that stand for them. Touches neither network nor
+    /// disk.
     pub fn new(global: &Global, printer: Printer) -> CliResult<Self> {
         let network = match &global.network {
             Some(network) => network.clone(),
@@ -129,7 +130,8 @@ impl Context {
         Ok(Wallets::new(self.home()?))
     }
 
-    /// The account that signs, unlocked. What would fail is not sent, and what is sent is noted in the record.
+    /// The account that signs, unlocked. What would fail is not sent, and what is sent is noted in the
+    /// record.
     pub async fn account(&self, signer: &Signer) -> CliResult<Account> {
         self.account_at(self.node()?, signer).await
     }
@@ -164,8 +166,9 @@ impl Context {
         Ok(tokio::task::spawn_blocking(export).await??)
     }
 
-    /// Who is to be paid: given whole, by a wallet's name, or one of the own wallets by what tables show. A short form
-    /// of another's address is not enough: whoever wants the money can make one that looks the same.
+    /// Who is to be paid: given whole, by a wallet's name, or one of the own wallets by what tables show. A
+    /// short form of another's address is not enough: whoever wants the money can make one that looks the
+    /// same.
     pub fn payee(&self, text: &str) -> CliResult<Address> {
         match self.named(Some(text))? {
             Named::Whole(address) => Ok(address),
@@ -175,8 +178,8 @@ impl Context {
         }
     }
 
-    /// An account to look at: whole, by a wallet's name or of the wallet in use, or as tables show the own wallets,
-    /// validators and owners of models.
+    /// An account to look at: whole, by a wallet's name or of the wallet in use, or as tables show the own
+    /// wallets, validators and owners of models.
     pub async fn account_named(&self, account: Option<&str>) -> CliResult<Address> {
         match self.named(account)? {
             Named::Whole(address) => Ok(address),
@@ -260,8 +263,8 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
     Ok(Experts::new(Downloader::new(node.clone(), policy)?))
 }
 
-/// The password that a new wallet is encrypted with: from `SOMA_PASSWORD`, or typed twice at `terminal`; `None` for a bare
-/// key.
+/// The password that a new wallet is encrypted with: from `SOMA_PASSWORD`, or typed twice at `terminal`;
+/// `None` for a bare key.
 pub async fn new_password(name: &str, terminal: Option<&Terminal>) -> CliResult<Option<Zeroizing<String>>> {
     let password = match (variable(PASSWORD_VARIABLE)?, terminal) {
         (Some(password), _) => Zeroizing::new(password),

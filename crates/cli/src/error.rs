@@ -1,8 +1,8 @@
-//! How a command fails: one clear sentence, a hint where there is one, and an exit code. Under `--json` the same is one
-//! JSON document of a stable shape ([`Report`]), on one line.
+//! How a command fails: one clear sentence, a hint where there is one, and an exit code. Under `--json` the
+//! same is one JSON document of a stable shape ([`Report`]), on one line.
 //!
-//! Whatever the command has done before is told with it: a failure of the second part does not unmake the first, nor
-//! does a result that cannot be printed.
+//! Whatever the command has done before is told with it: a failure of the second part does not unmake the
+//! first, nor does a result that cannot be printed.
 
 use std::{
     fmt::{self, Display},
@@ -126,8 +126,8 @@ impl CliError {
         self
     }
 
-    /// Prints the sentence, what was done before, and the hint to standard error, on a line each whatever strangers wrote
-    /// into them.
+    /// Prints the sentence, what was done before, and the hint to standard error, on a line each whatever
+    /// strangers wrote into them.
     pub fn report(&self, printer: Printer, record: &Record) {
         let text = match printer.format() {
             Format::Json => self.json(record),

@@ -1,4 +1,5 @@
-//! The tables of `docs/interfaces.md`, made from the command line as clap reads it and from the node's OpenAPI document.
+//! The tables of `docs/interfaces.md`, made from the command line as clap reads it and from the node's
+//! OpenAPI document.
 
 use clap::CommandFactory as _;
 

@@ -1,5 +1,5 @@
-//! Ctrl-C: it ends the process at once, until there is work to bring to an end. From then on it comes in the two forms that
-//! code can wait for: a flag for threads, a future for tasks.
+//! Ctrl-C: it ends the process at once, until there is work to bring to an end. From then on it comes in the
+//! two forms that code can wait for: a flag for threads, a future for tasks.
 
 use std::{
     fs,
@@ -20,8 +20,9 @@ use crate::{printer::Printer, terminal};
 /// Within this time a second signal is the first once more.
 const ECHO: Duration = Duration::from_millis(300);
 
-/// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`), if work is held then. A
-/// second Ctrl-C or SIGTERM ends the process at once; a second SIGHUP does not, for shells send it again when they end.
+/// Set once by Ctrl-C, SIGTERM or the terminal's end (SIGHUP, unless it is ignored, as under `nohup`), if
+/// work is held then. A second Ctrl-C or SIGTERM ends the process at once; a second SIGHUP does not, for
+/// shells send it again when they end.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     held: Arc<AtomicBool>,
@@ -30,12 +31,14 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Starts to listen. `last` is done when Ctrl-C ends the process, and says with what code. Needs a tokio runtime.
+    /// Starts to listen. `last` is done when Ctrl-C ends the process, and says with what code. Needs a tokio
+    /// runtime.
     pub fn listen_then(printer: Printer, last: impl FnOnce() -> u8 + Send + 'static) -> Self {
         let (sender, happened) = watch::channel(false);
         let (held, flag) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (is_held, set) = (Arc::clone(&held), Arc::clone(&flag));
-        // Before anything else is done: a signal that nobody waits for kills, and leaves a terminal without echo.
+        // Before anything else is done: a signal that nobody waits for kills, and leaves a terminal without
+        // echo.
         let mut signals = Signals::new();
         tokio::spawn(async move {
             signals.any().await;

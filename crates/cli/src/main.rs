@@ -102,9 +102,9 @@ fn misused(error: clap::Error) -> ExitCode {
     ExitCode::from(exit_code)
 }
 
-/// A validator that cannot go on panics by its engine's design; the localnet reports why in one
-/// sentence, so the panic itself stays silent: on the validator's first thread, and on those of its runtime, which
-/// gives them no names of their own. Any other panic is a bug and is shown.
+/// A validator that cannot go on panics by its engine's design; the localnet reports why in one sentence, so
+/// the panic itself stays silent: on the validator's first thread, and on those of its runtime, which gives
+/// them no names of their own. Any other panic is a bug and is shown.
 fn quiet_validators() {
     let show = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

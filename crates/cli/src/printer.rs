@@ -1,8 +1,9 @@
 //! Where output goes: data to standard output, everything else to standard error; JSON on request.
 //! Meaningful without colour and without a terminal.
 //!
-//! Much of what is shown was written by strangers. A value enters a line by [`facts`] or [`table`], a note is one line, and
-//! what strangers wrote stays on the line it is put on: nothing that is printed moves the cursor or forges a line.
+//! Much of what is shown was written by strangers. A value enters a line by [`facts`] or [`table`], a note is
+//! one line, and what strangers wrote stays on the line it is put on: nothing that is printed moves the
+//! cursor or forges a line.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -87,7 +88,8 @@ impl Printer {
         output.flush()
     }
 
-    /// Tells the person in one line what is going on; never part of the data. Under `--json` a line of JSON, as errors are.
+    /// Tells the person in one line what is going on; never part of the data. Under `--json` a line of JSON,
+    /// as errors are.
     pub fn note(&self, text: impl AsRef<str>) {
         let line = match self.format {
             Format::Json => serde_json::json!({ "note": text.as_ref() }).to_string(),
@@ -116,8 +118,8 @@ impl Printer {
     }
 }
 
-/// Whether the process was started without standard output. Then the language's runtime has opened the null device
-/// for it, to read and to write; who wants no output opens it to write.
+/// Whether the process was started without standard output. Then the language's runtime has opened the null
+/// device for it, to read and to write; who wants no output opens it to write.
 fn is_closed() -> bool {
     use std::os::fd::AsFd as _;
 

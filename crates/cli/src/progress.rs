@@ -10,7 +10,8 @@ use crate::printer::Printer;
 
 /// Until the first line; what ends sooner needs none.
 const FIRST: Duration = Duration::from_secs(5);
-/// The most time between two lines. They come further and further apart, so that a long run's log stays short.
+/// The most time between two lines. They come further and further apart, so that a long run's log stays
+/// short.
 const APART_MAX: Duration = Duration::from_secs(60);
 
 /// Lines on standard error where that is no terminal; nothing beside a bar.

@@ -1,8 +1,10 @@
-//! What a command has done so far, so that it can be told however the command ends: by an error of a later part, by a
-//! result that cannot be printed, by Ctrl-C.
+//! What a command has done so far, so that it can be told however the command ends: by an error of a later
+//! part, by a result that cannot be printed, by Ctrl-C.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::Serialize;
 use soma_client::Notice;
@@ -150,7 +152,8 @@ impl Record {
         self.with(|inner| !inner.deeds.is_empty() || !inner.due.is_empty())
     }
 
-    /// Notes what an account does. From the first transaction on, Ctrl-C tells what was done before it ends the process.
+    /// Notes what an account does. From the first transaction on, Ctrl-C tells what was done before it ends
+    /// the process.
     pub fn take(&self, printer: Printer, notice: Notice<'_>) {
         match notice {
             Notice::Sending(transaction) => self.open(printer, transaction),

@@ -35,7 +35,8 @@ impl FromStr for Reference {
     }
 }
 
-/// `text` as ids are written, if it is meant for one: it starts as one, is as long as one, or is shortened as tables do.
+/// `text` as ids are written, if it is meant for one: it starts as one, is as long as one, or is shortened as
+/// tables do.
 pub fn id_text(text: &str) -> Option<String> {
     let text = text.trim().replace('…', "..").to_ascii_lowercase();
     if text.starts_with("0x") {

@@ -11,7 +11,8 @@ use soma_types::{
     text::printable_lines,
 };
 
-/// The parser's words for `error`, fit to be shown. They repeat what was typed, which can be a key or hold a password.
+/// The parser's words for `error`, fit to be shown. They repeat what was typed, which can be a key or hold a
+/// password.
 pub fn text(error: Error) -> String {
     let error = repeatable(error);
     printable_lines(&without_keys(&error.to_string())).into_owned()

@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The files of a list with commas. A comma may also be part of a name: of the ways to read the list, the one is taken whose
-/// first file exists and is called longest.
+/// The files of a list with commas. A comma may also be part of a name: of the ways to read the list, the one
+/// is taken whose first file exists and is called longest.
 pub fn files(lists: &[PathBuf]) -> Vec<PathBuf> {
     lists.iter().flat_map(|list| split(list, Path::exists)).collect()
 }

@@ -1,4 +1,5 @@
-//! Documents are true of each other: what the code cites exists, section by section, and links lead somewhere.
+//! Documents are true of each other: what the code cites exists, section by section, and links lead
+//! somewhere.
 
 #[path = "common/sources.rs"]
 mod sources;

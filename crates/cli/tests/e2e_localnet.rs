@@ -12,7 +12,8 @@ use serde_json::Value;
 
 const SHANNONS_PER_SOMA: u64 = 1_000_000_000;
 
-/// Whoever stakes enough becomes a validator of the ledger, has a seat from the next epoch, and can leave again.
+/// Whoever stakes enough becomes a validator of the ledger, has a seat from the next epoch, and can leave
+/// again.
 #[test]
 fn e2e_a_validator_comes_and_goes() {
     let bench = Bench::new();
@@ -98,7 +99,7 @@ fn e2e_localnet_survives_kill() {
     let receipt = net.json(&bench, &["send", "bob", "1.5"]);
     let fee: u64 = receipt["fee"].as_str().unwrap().parse().unwrap();
     assert!(fee > 0);
-    // Bob is new: his account has its price, once.
+    // Bob is new: the account has its price, once.
     let opened = &receipt["events"][0];
     assert_eq!(opened["event"], "account_opened");
     let price: u64 = opened["price"].as_str().unwrap().parse().unwrap();

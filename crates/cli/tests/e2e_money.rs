@@ -1,4 +1,5 @@
-//! Money and truth, as people meet them: the real binary, a real network, and a hop between that loses answers.
+//! Money and truth, as people meet them: the real binary, a real network, and a hop between that loses
+//! answers.
 
 mod common;
 

@@ -65,8 +65,8 @@ fn wide_comments(text: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-/// One `use` for a crate, with braces: `use std::{fmt, io};`. Of two with different visibility, each its own; one under an
-/// attribute stands alone.
+/// One `use` for a crate, with braces: `use std::{fmt, io};`. Of two with different visibility, each its own;
+/// one under an attribute stands alone.
 fn split_imports(text: &str) -> Vec<(usize, String)> {
     let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     let (mut in_statement, mut has_attribute) = (false, false);
@@ -156,8 +156,8 @@ fn participants_are_they() {
     hold(".md", gendered);
 }
 
-/// A module with parts is `name.rs` beside `name/`. Beside tests a folder's file is `mod.rs`: cargo would take any other for
-/// a test of its own.
+/// A module with parts is `name.rs` beside `name/`. Beside tests a folder's file is `mod.rs`: cargo would
+/// take any other for a test of its own.
 #[test]
 fn a_module_lies_beside_its_folder() {
     for (path, _) in all("mod.rs") {

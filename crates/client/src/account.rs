@@ -1,20 +1,22 @@
 //! One key at one node: builds, signs, sends and follows transactions.
 //!
-//! Upon a transaction: take the account's turn among this machine's processes, take the next nonce, set the fee limit
-//! to twice today's fee and the expiry [`LIFETIME_EPOCHS`] ahead, sign, write to disk ([`crate::outbox`]), hand in.
-//! Several may be under way at once; nonces are given out in order, and fetched again when another process has sent or
-//! the node disagrees (the same key on another machine, a restarted node).
+//! Upon a transaction: take the account's turn among this machine's processes, take the next nonce, set the
+//! fee limit to twice today's fee and the expiry [`LIFETIME_EPOCHS`] ahead, sign, write to disk
+//! ([`crate::outbox`]), hand in. Several may be under way at once; nonces are given out in order, and fetched
+//! again when another process has sent or the node disagrees (the same key on another machine, a restarted
+//! node).
 //!
-//! No two transactions are the same bytes, even when they ask for the same at the same time: the fee limit, which is
-//! otherwise of no consequence, carries a random part. So a name that a node knows is this deed's and no other's.
+//! No two transactions are the same bytes, even when they ask for the same at the same time: the fee limit,
+//! which is otherwise of no consequence, carries a random part. So a name that a node knows is this deed's
+//! and no other's.
 //!
-//! Upon a deed that was left behind with its end unknown (a lost answer, a killed process) and is asked for again: its
-//! bytes are handed in again and followed, so that it happens once.
+//! Upon a deed that was left behind with its end unknown (a lost answer, a killed process) and is asked for
+//! again: its bytes are handed in again and followed, so that it happens once.
 //!
 //! Upon waiting: see [`crate::follow`].
 //!
-//! A node is believed about nonces: one that lies about them can have a deed signed more than once. It cannot make a
-//! transaction cost more than [`MAX_FEE_DEFAULT`], or what [`Account::with_max_fee`] sets.
+//! A node is believed about nonces: one that lies about them can have a deed signed more than once. It cannot
+//! make a transaction cost more than [`MAX_FEE_DEFAULT`], or what [`Account::with_max_fee`] sets.
 
 mod context;
 mod fee;
@@ -87,8 +89,8 @@ impl Account {
         Self { max_fee, ..self }
     }
 
-    /// The same account, which asks the node first what a transaction would lead to, and does not send one that
-    /// would fail: that costs a question, and saves the fee.
+    /// The same account, which asks the node first what a transaction would lead to, and does not send one
+    /// that would fail: that costs a question, and saves the fee.
     #[must_use]
     pub fn rehearsing(self) -> Self {
         Self {
@@ -154,8 +156,9 @@ impl Account {
         loop {
             let (sent, heard) = self.hand_in(&kind).await?;
             let end = self.end(&sent, heard).await?;
-            // Where it never happens, a new one cannot make it happen twice. One that expired took its time about it;
-            // whether it is still wanted is for the caller to say, unless that was an earlier caller's.
+            // Where it never happens, a new one cannot make it happen twice. One that expired took its time
+            // about it; whether it is still wanted is for the caller to say, unless that was an earlier
+            // caller's.
             let again = end == End::Superseded || sent.resumed;
             match end {
                 End::Included(receipt) => return applied(receipt),
@@ -165,8 +168,8 @@ impl Account {
         }
     }
 
-    /// Follows a deed that was left behind with its end unknown; `None` if there is none, or it never happens. One that
-    /// failed is an error.
+    /// Follows a deed that was left behind with its end unknown; `None` if there is none, or it never
+    /// happens. One that failed is an error.
     ///
     /// # Errors
     /// When it failed, or may still happen ([`ClientError::is_unknown`]).

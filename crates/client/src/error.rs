@@ -1,7 +1,7 @@
 //! Everything that can go wrong between this machine and the ledger.
 //!
-//! What the ledger says no to has a code ([`ClientError::rejection_code`]), whether the node said so beforehand, a
-//! rehearsal showed it, or a receipt did.
+//! What the ledger says no to has a code ([`ClientError::rejection_code`]), whether the node said so
+//! beforehand, a rehearsal showed it, or a receipt did.
 
 use std::time::Duration;
 
@@ -95,13 +95,13 @@ pub enum ClientError {
     WrongHash {
         /// Asked for.
         expected: ContentHash,
-        /// Received.
+        /// What they are.
         found: ContentHash,
     },
     /// The transaction was included and failed: it paid its fee and changed nothing.
     #[error("{rejection}")]
     Failed {
-        /// Why.
+        /// The ledger's reason.
         rejection: Rejection,
         /// Its receipt.
         receipt: Box<Receipt>,
@@ -109,7 +109,7 @@ pub enum ClientError {
     /// The transaction would have failed, so it was not sent: nothing was paid.
     #[error("{rejection}")]
     WouldFail {
-        /// Why.
+        /// The ledger's reason.
         rejection: Rejection,
     },
     /// The fee is more than it may cost, so it was not sent.
@@ -133,7 +133,7 @@ pub enum ClientError {
     /// The ledger would say no to what has to follow, so it was not begun.
     #[error("{rejection}")]
     Unaffordable {
-        /// Why.
+        /// The ledger's reason.
         rejection: Rejection,
     },
     /// The transaction could not be included before it expired.

@@ -1,8 +1,9 @@
 //! The ledger's changes as they happen.
 //!
-//! Upon a broken connection: reconnect, and resume after the last event by its id, or from its block at a node that
-//! gives no ids; what was already given is left out. So each event comes once and in order. A node that cannot
-//! resume there, because it no longer has the events or is on another network, says so, and that is the error.
+//! Upon a broken connection: reconnect, and resume after the last event by its id, or from its block at a
+//! node that gives no ids; what was already given is left out. So each event comes once and in order. A node
+//! that cannot resume there, because it no longer has the events or is on another network, says so, and that
+//! is the error.
 //!
 //! # Failures
 //!

@@ -1,12 +1,12 @@
 //! Follows a signed transaction to its end.
 //!
-//! Asks for the receipt; if the node has forgotten the transaction, hands the same bytes in again, which cannot make
-//! it happen twice. Lost answers are borne until the time limit. It ends with a receipt, with the certainty that there
-//! will never be one, or with an error that says that it may still happen.
+//! Asks for the receipt; if the node has forgotten the transaction, hands the same bytes in again, which
+//! cannot make it happen twice. Lost answers are borne until the time limit. It ends with a receipt, with the
+//! certainty that there will never be one, or with an error that says that it may still happen.
 //!
-//! That a node does not know a transaction is no certainty: behind one address several may answer, and one may lag. What
-//! takes a transaction's place for certain is another that was included under its nonce, or the end of its last epoch
-//! with the nonce unused.
+//! That a node does not know a transaction is no certainty: behind one address several may answer, and one
+//! may lag. What takes a transaction's place for certain is another that was included under its nonce, or the
+//! end of its last epoch with the nonce unused.
 
 use std::time::{Duration, Instant};
 
@@ -109,8 +109,8 @@ pub(crate) async fn resend(node: &NodeClient, transaction: &SignedTransaction) -
         Err(error) => error,
     };
     match error.rejection_code() {
-        // A transaction before it got lost too, and whoever waits for that one hands it in again; or one with its
-        // nonce waits, and inclusion decides between the two.
+        // A transaction before it got lost too, and whoever waits for that one hands it in again; or one with
+        // its nonce waits, and inclusion decides between the two.
         Some(Code::NonceAhead) => return Resent::Waits,
         // Another was included, or this one itself.
         Some(Code::NonceUsed | Code::Expired) => {}

@@ -7,9 +7,9 @@
 //! # Layout
 //!
 //! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json` and the
-//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are mode 600 and
-//! not encrypted: the secrets are published by the reveal anyway, within an epoch. Transactions whose end is not known
-//! are kept beside them ([`crate::outbox`]).
+//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are
+//! mode 600 and not encrypted: the secrets are published by the reveal anyway, within an epoch. Transactions
+//! whose end is not known are kept beside them ([`crate::outbox`]).
 //!
 //! # Failures
 //!
@@ -47,8 +47,8 @@ pub struct PendingModel {
     pub model: ModelId,
     /// BLAKE3 of the encrypted weights, as committed.
     pub hash: ContentHash,
-    /// BLAKE3 of the weights themselves: who brings them again goes on with this commit. None where only their
-    /// encrypted form was given.
+    /// BLAKE3 of the weights themselves: who brings them again goes on with this commit. None where only
+    /// their encrypted form was given.
     #[serde(default)]
     pub weights: Option<ContentHash>,
     /// Opens them.

@@ -320,8 +320,8 @@ fn composed(password: &str) -> Zeroizing<String> {
     Zeroizing::new(password.nfc().collect())
 }
 
-/// Opens with `password` as it was encrypted by this release, and else as earlier ones took it: as given, or spelled as
-/// another keyboard does. The line end of a file is no part of it.
+/// Opens with `password` as it was encrypted by this release, and else as earlier ones took it: as given, or
+/// spelled as another keyboard does. The line end of a file is no part of it.
 fn decrypt_in_any_form(sealed: &Sealed, password: &str, address: &Address) -> Result<Bare, KeyFileError> {
     let line = password.trim_end_matches(['\r', '\n']);
     let forms = [

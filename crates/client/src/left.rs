@@ -4,8 +4,8 @@ use soma_types::SignedTransaction;
 
 use crate::{blocking::blocking, error::ClientError, journal::Journal, node::NodeClient};
 
-/// The transactions that `journal` keeps for the node's network and whose end is not known, by sender and nonce. Those
-/// that turn out to have ended, or can no longer happen, are forgotten.
+/// The transactions that `journal` keeps for the node's network and whose end is not known, by sender and
+/// nonce. Those that turn out to have ended, or can no longer happen, are forgotten.
 ///
 /// # Errors
 /// When the node or the disk fails.

@@ -1,15 +1,16 @@
 //! The Rust SDK: keys, wallets, transactions, and a node's HTTP interface.
 //!
-//! - [`mnemonic`], [`keyfile`], [`paper`], [`wallet`]: words, keys, how people write them down, and the folder that keeps them.
+//! - [`mnemonic`], [`keyfile`], [`paper`], [`wallet`]: words, keys, how people write them down, and the
+//!   folder that keeps them.
 //! - [`node`], [`events`]: a node's HTTP interface, typed and bounded; [`sse`] decodes its event stream.
 //! - [`account`], [`follow`]: one key at one node: fees, nonces, signing, sending; waiting for receipts.
-//! - [`models`], [`submissions`] and methods of [`Account`]: what participants do, in whole steps: pay, stake, publish,
-//!   submit, validate.
-//! - [`journal`], [`outbox`]: what a crash must not lose: secrets between commit and reveal, transactions whose end is
-//!   not known.
+//! - [`models`], [`submissions`] and methods of [`Account`]: what participants do, in whole steps: pay,
+//!   stake, publish, submit, validate.
+//! - [`journal`], [`outbox`]: what a crash must not lose: secrets between commit and reveal, transactions
+//!   whose end is not known.
 //!
-//! One error, [`ClientError`], carries the ledger's codes. Every call can be dropped while it waits: what was handed in
-//! by then is on disk, and is gone on with when the same is asked for again.
+//! One error, [`ClientError`], carries the ledger's codes. Every call can be dropped while it waits: what was
+//! handed in by then is on disk, and is gone on with when the same is asked for again.
 //!
 //! ```
 //! use soma_client::{Account, ClientError, NodeClient, Wallets};

@@ -1,9 +1,9 @@
 //! Models: created, published, fetched.
 //!
-//! Weights are published in two steps, an epoch apart. [`Account::commit_model`] encrypts them, writes
-//! the key to the journal, hands the container to the node and commits to it; [`Account::reveal_model`]
-//! finds the key again and reveals it. A crash between the two, or in the middle of the first, loses
-//! nothing: [`Account::pending_models`] says what is still to be revealed, and [`Account::publication`] how far given
+//! Weights are published in two steps, an epoch apart. [`Account::commit_model`] encrypts them, writes the
+//! key to the journal, hands the container to the node and commits to it; [`Account::reveal_model`] finds the
+//! key again and reveals it. A crash between the two, or in the middle of the first, loses nothing:
+//! [`Account::pending_models`] says what is still to be revealed, and [`Account::publication`] how far given
 //! weights have come, so that who brings them again goes on instead of beginning anew.
 
 mod commit;

@@ -9,8 +9,8 @@ use soma_types::{
 use crate::{account::Account, error::ClientError};
 
 impl Account {
-    /// Pays others, and [`Params::account_price`](soma_types::params::Params::account_price) for each who has no
-    /// account yet.
+    /// Pays others, and [`Params::account_price`](soma_types::params::Params::account_price) for each who has
+    /// no account yet.
     ///
     /// # Errors
     /// When there are too many payments; when the ledger says no ([`ClientError::rejection_code`]), or how it

@@ -69,7 +69,8 @@ impl Default for NodeOptions {
     }
 }
 
-/// One node, over HTTP. Clones share connections. User name and password of its URL go to the node and nowhere else.
+/// One node, over HTTP. Clones share connections. User name and password of its URL go to the node and
+/// nowhere else.
 #[derive(Clone)]
 pub struct NodeClient {
     http: reqwest::Client,
@@ -87,8 +88,8 @@ impl fmt::Debug for NodeClient {
 }
 
 impl NodeClient {
-    /// The node at `address`: a URL with or without `/v1` at its end, or `local` for a localnet on this machine.
-    /// Sends nothing yet.
+    /// The node at `address`: a URL with or without `/v1` at its end, or `local` for a localnet on this
+    /// machine. Sends nothing yet.
     ///
     /// # Errors
     /// When `address` is none, or no HTTP client can be built.

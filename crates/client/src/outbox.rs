@@ -1,17 +1,18 @@
 //! One account's transactions that were handed in and whose end is not known yet.
 //!
-//! A lost answer is no failure: the transaction may have been taken up. So the signed bytes are on disk before
-//! they are sent, and stay until a receipt shows how it ended or it is certain that it never happens. Whoever
-//! asks for the same deed again gets these bytes, which cannot happen twice, and not new ones, which could.
+//! A lost answer is no failure: the transaction may have been taken up. So the signed bytes are on disk
+//! before they are sent, and stay until a receipt shows how it ended or it is certain that it never happens.
+//! Whoever asks for the same deed again gets these bytes, which cannot happen twice, and not new ones, which
+//! could.
 //!
 //! Processes of one machine take turns ([`Outbox::turn`]), so that each builds on the nonces of those before.
 //!
 //! # Layout
 //!
-//! `CHAIN/account-ADDRESS/` in the journal's folder. `EXPIRES-KIND-HASH.bin` is a signed transaction: its last epoch,
-//! the first 16 hex digits of its kind's BLAKE3, its name. It is locked for as long as someone waits for its
-//! end; one that nobody has locked was left behind ([`Outbox::left`]). `lock` is the turn's, `last` names the
-//! transaction that was handed in last.
+//! `CHAIN/account-ADDRESS/` in the journal's folder. `EXPIRES-KIND-HASH.bin` is a signed transaction: its
+//! last epoch, the first 16 hex digits of its kind's BLAKE3, its name. It is locked for as long as someone
+//! waits for its end; one that nobody has locked was left behind ([`Outbox::left`]). `lock` is the turn's,
+//! `last` names the transaction that was handed in last.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -40,7 +41,8 @@ pub struct Turn {
     outbox: Outbox,
 }
 
-/// A transaction on disk, claimed by whoever waits for its end. Dropped, it stays on disk, to be taken up by others.
+/// A transaction on disk, claimed by whoever waits for its end. Dropped, it stays on disk, to be taken up by
+/// others.
 #[derive(Debug)]
 pub struct Kept {
     path: PathBuf,
@@ -82,8 +84,8 @@ impl Outbox {
         })
     }
 
-    /// All that is on disk, whether someone waits for it or not, by their last epochs. What does not read back is left
-    /// out: it can be neither shown nor sent.
+    /// All that is on disk, whether someone waits for it or not, by their last epochs. What does not read
+    /// back is left out: it can be neither shown nor sent.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -167,7 +169,8 @@ impl Turn {
         })
     }
 
-    /// A transaction of this kind that was left behind: its sender ended, or gave up, before its end was known.
+    /// A transaction of this kind that was left behind: its sender ended, or gave up, before its end was
+    /// known.
     ///
     /// # Errors
     /// When the disk cannot be read.

@@ -1,4 +1,5 @@
-//! Secrets as people keep them: words or a key on paper, in a file of whatever editor, or as `soma` printed them.
+//! Secrets as people keep them: words or a key on paper, in a file of whatever editor, or as `soma` printed
+//! them.
 
 use serde::Deserialize;
 use soma_types::{Address, Keypair};
@@ -71,8 +72,8 @@ impl Drop for Printed {
 }
 
 impl Paper {
-    /// Reads recovery words or a secret key: bare, as `soma` prints them, as JSON or as a wallet's file; in UTF-8 or
-    /// UTF-16, with or without a byte order mark.
+    /// Reads recovery words or a secret key: bare, as `soma` prints them, as JSON or as a wallet's file; in
+    /// UTF-8 or UTF-16, with or without a byte order mark.
     ///
     /// # Errors
     /// What is wrong with the text.

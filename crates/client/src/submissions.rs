@@ -52,8 +52,8 @@ impl Account {
         Ok(submission)
     }
 
-    /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid, back
-    /// with a share of the winner's if it is found false.
+    /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid,
+    /// back with a share of the winner's if it is found false.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known

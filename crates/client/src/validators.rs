@@ -14,8 +14,8 @@ use crate::{
 };
 
 impl Account {
-    /// Makes this account a validator, whose node signs with `network`: a seat from the next epoch, if its stake is
-    /// among the largest then.
+    /// Makes this account a validator, whose node signs with `network`: a seat from the next epoch, if its
+    /// stake is among the largest then.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known

@@ -172,8 +172,8 @@ impl Wallets {
         Ok((info, mnemonic))
     }
 
-    /// A fresh wallet that is kept only once `show` has shown its words: one whose words nobody saw is lost with its
-    /// file. Other changes of the folder wait meanwhile.
+    /// A fresh wallet that is kept only once `show` has shown its words: one whose words nobody saw is lost
+    /// with its file. Other changes of the folder wait meanwhile.
     ///
     /// # Errors
     /// When the name is taken or none, no key can be made, the password is none, the disk fails, or `show`

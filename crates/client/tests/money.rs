@@ -1,4 +1,5 @@
-//! A deed happens once, and is told truly: equal deeds at once, lost answers, killed processes, hostile nodes.
+//! A deed happens once, and is told truly: equal deeds at once, lost answers, killed processes, hostile
+//! nodes.
 
 mod common;
 
@@ -24,7 +25,8 @@ use soma_types::{
 
 const DATA: &[u8] = b"a document";
 
-/// Pays from `count` accounts of one key at once, each as a process of its own would, with the homes given in turn.
+/// Pays from `count` accounts of one key at once, each as a process of its own would, with the homes given in
+/// turn.
 async fn pay_at_once(ledger: &Ledger, homes: &[&Path], count: usize) -> Vec<TransactionHash> {
     let mut tasks = Vec::new();
     for home in homes.iter().cycle().take(count) {
@@ -228,7 +230,8 @@ async fn a_killed_process_loses_no_deed_and_doubles_none() {
     }
 }
 
-/// A call that is dropped while it waits: what it handed in is gone on with by the next that asks for the same.
+/// A call that is dropped while it waits: what it handed in is gone on with by the next that asks for the
+/// same.
 #[tokio::test]
 async fn a_dropped_call_loses_no_deed_and_doubles_none() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
@@ -272,8 +275,8 @@ async fn what_was_left_behind_and_never_happens_is_done_anew() {
     assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
 }
 
-/// Behind one address: a node that has included the payment, and one that lags and knows of neither it nor any other
-/// under its nonce. For a while, or for good.
+/// Behind one address: a node that has included the payment, and one that lags and knows of neither it nor
+/// any other under its nonce. For a while, or for good.
 #[tokio::test]
 async fn what_a_lagging_node_does_not_know_is_not_done_again() {
     for lag in [Duration::from_secs(5), Duration::MAX] {

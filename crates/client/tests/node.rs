@@ -334,7 +334,8 @@ async fn events_come_once_and_in_order_over_broken_connections() {
     assert_eq!(stream.next().await.unwrap_err().to_string(), "/v1/events?from=9");
 }
 
-/// With ids, the stream resumes exactly: after an id without an event too, and never after an event that was cut off.
+/// With ids, the stream resumes exactly: after an id without an event too, and never after an event that was
+/// cut off.
 #[tokio::test]
 async fn events_resume_by_id() {
     let connections = Arc::new(AtomicUsize::new(0));

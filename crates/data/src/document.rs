@@ -8,8 +8,8 @@ use std::{
 
 use crate::DataError;
 
-/// Where a document comes from. Shown as `FILE`, `FILE:LINE` or `FILE#OFFSET`, with the file's name as it is: escape it
-/// before it meets a terminal.
+/// Where a document comes from. Shown as `FILE`, `FILE:LINE` or `FILE#OFFSET`, with the file's name as it is:
+/// escape it before it meets a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// The file; `-` for standard input.

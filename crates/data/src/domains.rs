@@ -15,7 +15,8 @@ pub struct Domain {
     pub report: Report,
 }
 
-/// Reads a folder that holds one folder per domain, in the order of names; plain files beside them are ignored.
+/// Reads a folder that holds one folder per domain, in the order of names; plain files beside them are
+/// ignored.
 ///
 /// # Errors
 /// As [`read`]; [`DataError::NoDomains`] if there is no folder in it.

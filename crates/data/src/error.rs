@@ -1,5 +1,5 @@
-//! Why a source gives no data. Commands in these texts name `FILE` and not the file: its name may be a stranger's, and what
-//! is meant to be copied into a shell must not be theirs.
+//! Why a source gives no data. Commands in these texts name `FILE` and not the file: its name may be a
+//! stranger's, and what is meant to be copied into a shell must not be theirs.
 
 use std::path::{Path, PathBuf};
 

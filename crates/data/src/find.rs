@@ -149,8 +149,8 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// All that is text below `folder`. Links are not followed, neither to folders nor to files: a corpus from elsewhere
-    /// could lead to what is private, and what they name inside of it is read anyway.
+    /// All that is text below `folder`. Links are not followed, neither to folders nor to files: a corpus
+    /// from elsewhere could lead to what is private, and what they name inside of it is read anyway.
     fn folder(&mut self, folder: &Path) -> Result<(), DataError> {
         let real = folder.canonicalize().map_err(|error| unreadable(folder, error))?;
         // What remains to be looked at, last first: where it is, and where it really is.

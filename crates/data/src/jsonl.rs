@@ -1,7 +1,7 @@
 //! JSONL: one document for each line, as other programs write it.
 //!
-//! Taken beyond the standard: a byte order mark at the start of a line, and `NaN` or `Infinity`, which stand for nothing
-//! (Python's `json` writes them). What other fields hold does not matter.
+//! Taken beyond the standard: a byte order mark at the start of a line, and `NaN` or `Infinity`, which stand
+//! for nothing (Python's `json` writes them). What other fields hold does not matter.
 
 use std::fmt;
 
@@ -103,7 +103,8 @@ fn whole<'de, S: DeserializeSeed<'de>>(line: &'de [u8], seed: S) -> Result<S::Va
     })
 }
 
-/// A string as bytes, so that half a surrogate pair is found here and not refused for another reason; none for null.
+/// A string as bytes, so that half a surrogate pair is found here and not refused for another reason; none
+/// for null.
 struct Text;
 
 struct Bytes(Vec<u8>);

@@ -1,7 +1,8 @@
 //! The one reader of text, for training, embedding, scoring and submitting alike.
 //!
-//! A source is a file, a folder, a glob, or `-` for standard input; [`read`] makes documents of it, each with where it comes
-//! from, and a [`Report`] of what was taken and what was left out. What a document is follows from the name alone:
+//! A source is a file, a folder, a glob, or `-` for standard input; [`read`] makes documents of it, each with
+//! where it comes from, and a [`Report`] of what was taken and what was left out. What a document is follows
+//! from the name alone:
 //!
 //! | name | documents |
 //! |---|---|
@@ -9,9 +10,10 @@
 //! | anything else, and standard input | one: the bytes as they are |
 //! | `*.gz`, `*.zst` | the same, once unpacked |
 //!
-//! What is *named* (or matches a glob) must be there and be read, or the run ends. What is *found* in a folder is read if it
-//! is text; the rest (hidden, binary, archives, pipes, links) is left out and counted. Nothing is read before the sizes of all
-//! files were found to be within the limits, and unpacking stops at them.
+//! What is *named* (or matches a glob) must be there and be read, or the run ends. What is *found* in a
+//! folder is read if it is text; the rest (hidden, binary, archives, pipes, links) is left out and counted.
+//! Nothing is read before the sizes of all files were found to be within the limits, and unpacking stops at
+//! them.
 //!
 //! ```
 //! use soma_data::{DataError, Rules, read};

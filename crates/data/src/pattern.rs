@@ -1,5 +1,5 @@
-//! Globs, as a shell takes them: `*`, `?` and `[..]` within a name, `**` for folders below, and nothing that begins with a
-//! dot unless the pattern's part does. `**` follows no links, so it ends.
+//! Globs, as a shell takes them: `*`, `?` and `[..]` within a name, `**` for folders below, and nothing that
+//! begins with a dot unless the pattern's part does. `**` follows no links, so it ends.
 
 use std::{
     fs,

@@ -54,8 +54,8 @@ pub struct Reading {
     pub report: Report,
 }
 
-/// Reads sources: files, folders (all text in them, recursively, in the order of paths), globs, or `-` for standard input.
-/// A source that exists is no glob, whatever its name.
+/// Reads sources: files, folders (all text in them, recursively, in the order of paths), globs, or `-` for
+/// standard input. A source that exists is no glob, whatever its name.
 ///
 /// # Errors
 /// Every way in which a source can be bad has its own error, which names the file.

@@ -1,13 +1,13 @@
 //! Whether bytes are text, and in which kind of encoding.
 
-/// Text has at most one control character in this many bytes: compressed or random data has one in ten, an older 8-bit
-/// encoding none.
+/// Text has at most one control character in this many bytes: compressed or random data has one in ten, an
+/// older 8-bit encoding none.
 const CONTROL_EVERY: usize = 32;
 
 /// What bytes look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// UTF-8.
+    /// Text in UTF-8.
     Utf8,
     /// Text in an 8-bit encoding, or in several.
     OtherText,

@@ -328,7 +328,8 @@ fn sizes_are_known_before_anything_is_read() {
     assert!(film.exists());
 }
 
-/// A small file that unpacks to much ends at the limit, not at the end of memory; so does a device without end.
+/// A small file that unpacks to much ends at the limit, not at the end of memory; so does a device without
+/// end.
 #[test]
 fn unpacking_ends_at_the_limit() {
     let zeros = vec![b' '; 1 << 20];

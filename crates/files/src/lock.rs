@@ -9,7 +9,8 @@ use soma_types::text::printable;
 
 use crate::{At as _, FileError};
 
-/// The file whose lock is the folder's. It stays: removing it would let two processes lock two files of one name.
+/// The file whose lock is the folder's. It stays: removing it would let two processes lock two files of one
+/// name.
 const FILE_NAME: &str = "lock";
 
 /// A folder's lock, held until it is dropped or the process ends, however it ends.

@@ -18,16 +18,18 @@ use crate::{
 /// A place for a result, found fit before the work whose result it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// As it was named. What that is once links are followed is found again when it is written: it may have changed.
+    /// As it was named. What that is once links are followed is found again when it is written: it may have
+    /// changed.
     named: PathBuf,
 }
 
 impl Output {
-    /// Checks that a result can be written at `path`, and changes nothing there. A folder that takes no file is found
-    /// by making one and removing it.
+    /// Checks that a result can be written at `path`, and changes nothing there. A folder that takes no file
+    /// is found by making one and removing it.
     ///
     /// # Errors
-    /// Why it cannot: the folder is missing or takes no file, or `path` is a folder or a file that may not be written.
+    /// Why it cannot: the folder is missing or takes no file, or `path` is a folder or a file that may not be
+    /// written.
     pub fn check(path: &Path) -> Result<Self, FileError> {
         fit(path).at("write", path)?;
         Ok(Self {
@@ -129,8 +131,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     Output::check(path)?.write(bytes)
 }
 
-/// Writes `bytes` to the regular file `path`, which only its owner can read from then on. It is replaced or stays as it
-/// was, whatever happens.
+/// Writes `bytes` to the regular file `path`, which only its owner can read from then on. It is replaced or
+/// stays as it was, whatever happens.
 ///
 /// # Errors
 /// If it cannot be written, or is no regular file.

@@ -17,7 +17,8 @@ pub(crate) enum Place {
     File(PathBuf),
     /// A device or a pipe: written to.
     Stream(PathBuf),
-    /// This process's standard output, whatever that is: written to through the one handle that knows how far it is.
+    /// This process's standard output, whatever that is: written to through the one handle that knows how far
+    /// it is.
     StandardOutput,
     /// Something that this process has open (`/dev/fd/3`): written to, at its end if it has one.
     Descriptor(PathBuf),

@@ -44,8 +44,9 @@ pub(crate) fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFi
     Ok(file)
 }
 
-/// Replaces `path` by what `write` writes. A file that cannot be replaced by one like it (another's, or one that is
-/// mounted by itself, or in a folder that takes none) is written to in place, unless it is its owner's alone.
+/// Replaces `path` by what `write` writes. A file that cannot be replaced by one like it (another's, or one
+/// that is mounted by itself, or in a folder that takes none) is written to in place, unless it is its
+/// owner's alone.
 pub(crate) fn put(
     path: &Path,
     readers: Readers,

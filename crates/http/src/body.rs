@@ -1,5 +1,5 @@
-//! A request's body, read within limits of length and time. An error names the field, shows its value, and says what is
-//! allowed.
+//! A request's body, read within limits of length and time. An error names the field, shows its value, and
+//! says what is allowed.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -21,9 +21,9 @@ const DISCARDED_BYTES_MAX: usize = 1 << 20;
 /// What a body consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// JSON.
+    /// A JSON document.
     Json,
-    /// Bytes.
+    /// Bytes as they are.
     Octets,
 }
 

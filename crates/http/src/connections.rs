@@ -2,14 +2,14 @@
 //!
 //! A descriptor that a client holds is one that storage cannot have, so
 //!
-//! * at most [`Bounds::connections`] are served at once. Who comes then is told so (503) and let go, and who comes
-//!   while many are being told so is let go without a word. At the same time all who keep a connection between two
-//!   requests lose it, so that there are places soon;
-//! * a request's head must come within [`HEAD_TIME_MAX`] of the connection, or of the answer before it: that bounds
-//!   silent, half-sent and kept-alive connections alike;
+//! * at most [`Bounds::connections`] are served at once. Who comes then is told so (503) and let go, and who
+//!   comes while many are being told so is let go without a word. At the same time all who keep a connection
+//!   between two requests lose it, so that there are places soon;
+//! * a request's head must come within [`HEAD_TIME_MAX`] of the connection, or of the answer before it: that
+//!   bounds silent, half-sent and kept-alive connections alike;
 //! * its body must keep up a pace of [`BODY_BYTES_PER_SECOND_MIN`], after [`BODY_GRACE`];
-//! * an answer must find a reader: if nothing of it can be written for [`WRITE_TIME_MAX`], the connection ends. A
-//!   stream of events goes on for as long as its reader takes something from time to time.
+//! * an answer must find a reader: if nothing of it can be written for [`WRITE_TIME_MAX`], the connection
+//!   ends. A stream of events goes on for as long as its reader takes something from time to time.
 
 use std::{
     convert::Infallible,

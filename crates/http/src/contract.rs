@@ -2,9 +2,10 @@
 //!
 //! Upon a request:
 //! - its path is unknown: on to the router's fallback;
-//! - its method, a query parameter or a body is none that the document names there: refused, since what is not
-//!   known would otherwise be ignored in silence;
-//! - it writes for a page of another origin: refused. Such pages may read, without credentials (there are none).
+//! - its method, a query parameter or a body is none that the document names there: refused, since what is
+//!   not known would otherwise be ignored in silence;
+//! - it writes for a page of another origin: refused. Such pages may read, without credentials (there are
+//!   none).
 //!
 //! A route that the document does not name is closed, so none can be forgotten there.
 
@@ -145,7 +146,8 @@ fn methods(operations: &[Operation]) -> String {
     names.join(", ")
 }
 
-/// Refuses parameters that the operation does not have, and those that come twice: one of them would be ignored.
+/// Refuses parameters that the operation does not have, and those that come twice: one of them would be
+/// ignored.
 fn check_query(operation: &Operation, query: &str) -> Result<(), Error> {
     let mut seen = HashSet::new();
     for (name, _) in form_urlencoded::parse(query.as_bytes()) {

@@ -1,8 +1,8 @@
 //! Open files: how many clients a process may serve at once, given how many files the system lets it have.
 //!
-//! Whoever writes to storage cannot go on where it cannot open a file. So what is reserved for that is set aside
-//! first, and clients share what is left; a system that gives too little is told at the start, not met in the first
-//! minute.
+//! Whoever writes to storage cannot go on where it cannot open a file. So what is reserved for that is set
+//! aside first, and clients share what is left; a system that gives too little is told at the start, not met
+//! in the first minute.
 
 /// Files of the process itself: its terminal, its runtimes, content under way, what its auditors ask.
 const PROCESS: u64 = 96;

@@ -24,7 +24,7 @@ pub enum Error {
     Refused {
         /// Its position in the block.
         index: u32,
-        /// Why.
+        /// The ledger's reason.
         rejection: Rejection,
     },
     /// The block does not follow the state's.

@@ -76,8 +76,8 @@ impl State for Overlay<'_> {
 
 /// A state in memory, for tests, simulations and benchmarks. Nothing is ever missing.
 ///
-/// Values are found by hash, in the same time however many there are. Whoever walks them gets them in the order of
-/// their keys, so nothing can depend on the order of hashes.
+/// Values are found by hash, in the same time however many there are. Whoever walks them gets them in the
+/// order of their keys, so nothing can depend on the order of hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::disallowed_types, reason = "walked in the order of keys only")]
 pub struct MemoryState {

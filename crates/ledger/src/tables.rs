@@ -156,8 +156,8 @@ where
         self.entries.expect(state, &(key.clone(), index))
     }
 
-    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so whoever walks a
-    /// list from its beginning leaves nothing behind.
+    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so whoever
+    /// walks a list from its beginning leaves nothing behind.
     pub(crate) fn take(&self, state: &mut dyn State, key: &K, index: I) -> Result<Option<V>, Stop> {
         let length = self.len(state, key)?;
         if index >= length {
@@ -225,7 +225,7 @@ pub struct Counters {
 pub struct PendingProposal {
     /// Its number.
     pub index: u64,
-    /// Whose.
+    /// Whose proposal it is.
     pub proposer: Address,
 }
 

@@ -1,24 +1,27 @@
 //! Upgrades (docs/protocol.md, section 10): proposed, voted on, scheduled, activated.
 //!
 //! Upon a *proposal* by a validator with a seat: it must be sound on top of what is in force, and its
-//! activation at least [`UPGRADE_NOTICE_EPOCHS`] later. Its proposer is for it. Upon a *vote*, by a seat again: noted.
-//! Upon a *boundary*, first: what is scheduled for the new epoch takes effect, in the order of proposals, before
-//! anything of the new epoch is decided; all that the closing epoch still decides went by the old rules. Then, with
-//! the new committee seated: votes of those without a seat in it are void. An open proposal with more than two thirds
-//! of its stake and of its seats is scheduled, and cannot be stopped any more; one whose activation has come, or whose
-//! proposer has lost its seat, expires.
+//! activation at least [`UPGRADE_NOTICE_EPOCHS`] later. Its proposer is for it. Upon a *vote*, by a seat
+//! again: noted.
+//! Upon a *boundary*, first: what is scheduled for the new epoch takes effect, in the order of proposals,
+//! before anything of the new epoch is decided; all that the closing epoch still decides went by the old
+//! rules. Then, with the new committee seated: votes of those without a seat in it are void. An open proposal
+//! with more than two thirds of its stake and of its seats is scheduled, and cannot be stopped any more; one
+//! whose activation has come, or whose proposer has lost its seat, expires.
 //!
-//! **What cannot break.** Parameters are checked as a whole when proposed, when scheduled, and again when they
-//! take effect, for another upgrade may have come between; what is not sound then is void. They are read where an
-//! epoch starts or within it, races settle before the boundary, and what outlives an epoch (deadlines, releases,
-//! the audit's rate) is stored with it. What may never change cannot be named: see `FIXED_PARAMS`.
+//! **What cannot break.** Parameters are checked as a whole when proposed, when scheduled, and again when
+//! they take effect, for another upgrade may have come between; what is not sound then is void. They are read
+//! where an epoch starts or within it, races settle before the boundary, and what outlives an epoch
+//! (deadlines, releases, the audit's rate) is stored with it. What may never change cannot be named: see
+//! `FIXED_PARAMS`.
 //!
 //! **Another architecture.** Models of the old shape stop competing. Their owners commit anew; commitments
 //! and reveals under way are dropped, at no loss but their rent.
 //!
 //! **Bounds.** A seat has one proposal at a time, all together at most [`PROPOSALS_MAX`]; each ends within
-//! [`UPGRADE_AHEAD_EPOCHS_MAX`] epochs. A proposal lists at most one committee's addresses. Open are at most as many as
-//! there are seats, so nobody can take the places of others by proposing, leaving, and coming back as another.
+//! [`UPGRADE_AHEAD_EPOCHS_MAX`] epochs. A proposal lists at most one committee's addresses. Open are at most
+//! as many as there are seats, so nobody can take the places of others by proposing, leaving, and coming back
+//! as another.
 
 use soma_types::{
     Address, Epoch, Rejection, Shannons,
@@ -201,7 +204,8 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// At the boundary into `epoch`, before anything of it is decided: what was scheduled for it takes effect.
+    /// At the boundary into `epoch`, before anything of it is decided: what was scheduled for it takes
+    /// effect.
     pub(crate) fn activate_upgrades(&mut self, epoch: Epoch) -> Result<(), Stop> {
         let mut pending = self.pending_proposals()?;
         let before = pending.len();

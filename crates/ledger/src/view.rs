@@ -289,8 +289,8 @@ pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
     Ok(open)
 }
 
-/// The models that the targets at positions `start..end` of an epoch's list name. The list's length is the epoch's
-/// `targets_opened`.
+/// The models that the targets at positions `start..end` of an epoch's list name. The list's length is the
+/// epoch's `targets_opened`.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
@@ -312,8 +312,8 @@ pub fn models_named(state: &mut dyn State, epoch: Epoch, start: u64, end: u64) -
     Ok(models)
 }
 
-/// The winners of the last epoch at positions `start..end` of its list that are in this one's sample and on which
-/// votes are taken: all of it while auditors vote, those that they accused once hearings have begun.
+/// The winners of the last epoch at positions `start..end` of its list that are in this one's sample and on
+/// which votes are taken: all of it while auditors vote, those that they accused once hearings have begun.
 /// The list's length is the last epoch's `hits`.
 ///
 /// # Errors
@@ -341,8 +341,8 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
     })
 }
 
-/// The same for challenged winners, at positions `start..end` of the list of the last epoch's challenges, once
-/// their auditors are drawn; without those that are in the sample anyway.
+/// The same for challenged winners, at positions `start..end` of the list of the last epoch's challenges,
+/// once their auditors are drawn; without those that are in the sample anyway.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
@@ -398,8 +398,8 @@ fn polled_on(ledger: &mut Ledger<'_>, submission: &Submission) -> Result<Option<
     }
 }
 
-/// Whose votes on `submission` are taken now; `None` unless it won in the last epoch and is in the sample, or was
-/// challenged and its auditors are drawn, or once those have voted and did not accuse it.
+/// Whose votes on `submission` are taken now; `None` unless it won in the last epoch and is in the sample, or
+/// was challenged and its auditors are drawn, or once those have voted and did not accuse it.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].

@@ -1,4 +1,5 @@
-//! Runs a localnet for a while and prints how fast it is: `cargo run -p soma-localnet --example localnet -- DIR SECONDS`.
+//! Runs a localnet for a while and prints how fast it is: `cargo run -p soma-localnet --example localnet --
+//! DIR SECONDS`.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,8 +1,8 @@
 //! Deleting a localnet: what it made itself, by exact names, and nothing else.
 //!
-//! Its folder may hold a user's notes and copies beside, and in, what is the localnet's (`validator-notes.txt`,
-//! `validator-0-backup/`, `blobs/mine.txt`). They stay, and so does every folder that is not empty without
-//! its files.
+//! Its folder may hold a user's notes and copies beside, and in, what is the localnet's
+//! (`validator-notes.txt`, `validator-0-backup/`, `blobs/mine.txt`). They stay, and so does every folder that
+//! is not empty without its files.
 
 use std::{
     fs, io,
@@ -57,7 +57,8 @@ pub(crate) fn first_in_the_way(directory: &Path, validators: u32) -> Option<Path
         .find(|path| path.symlink_metadata().is_ok())
 }
 
-/// Deletes below `folder` what `is_own` knows by its path from there, then the folders that this leaves empty.
+/// Deletes below `folder` what `is_own` knows by its path from there, then the folders that this leaves
+/// empty.
 fn clear(folder: &Path, is_own: impl Fn(&[&str]) -> bool) -> Result<(), FileError> {
     // A link is somebody's choice of a place: what is at the other end is deleted, the link is not.
     if !folder.is_dir() {

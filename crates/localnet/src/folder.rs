@@ -13,7 +13,8 @@
 //! DIR/auditors/                    what the validators' auditors have sent
 //! ```
 //!
-//! A folder may hold other things besides. They are never changed and never deleted: see [`erase`](crate::erase).
+//! A folder may hold other things besides. They are never changed and never deleted: see
+//! [`erase`](crate::erase).
 
 use std::{
     fs,
@@ -94,7 +95,7 @@ pub enum FolderError {
     Io {
         /// Reading, writing, ...
         action: &'static str,
-        /// What.
+        /// What was read or written.
         path: PathBuf,
         /// In words, with what to do.
         reason: String,
@@ -214,7 +215,8 @@ impl Place {
     /// Locks `directory`, which is made if needed. Nothing else in it changes.
     ///
     /// # Errors
-    /// If it is in use, cannot be read or written, or holds something that is not a localnet and should be deleted.
+    /// If it is in use, cannot be read or written, or holds something that is not a localnet and should be
+    /// deleted.
     pub fn lock(directory: &Path, existing: Existing) -> Result<Self, FolderError> {
         if existing == Existing::Delete && version(directory)?.is_none() && holds_anything(directory)? {
             return Err(FolderError::Foreign(directory.to_owned()));
@@ -245,8 +247,8 @@ impl Place {
         Ok(read_json::<Genesis>(&genesis)?.validators.len())
     }
 
-    /// Opens the network, or makes a new one after `blueprint` with secrets from `rng`. `now_ms` becomes a new
-    /// network's starting time.
+    /// Opens the network, or makes a new one after `blueprint` with secrets from `rng`. `now_ms` becomes a
+    /// new network's starting time.
     ///
     /// # Errors
     /// If the folder cannot be read or written, is damaged, or holds what a new network would write over.
@@ -360,7 +362,8 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec_pretty(value).expect("plain data is JSON")
 }
 
-/// The layout of the localnet in `directory`, as it says; `None` where there is none, nor what is left of one.
+/// The layout of the localnet in `directory`, as it says; `None` where there is none, nor what is left of
+/// one.
 fn version(directory: &Path) -> Result<Option<String>, FolderError> {
     let path = directory.join("version");
     match fs::read_to_string(&path) {

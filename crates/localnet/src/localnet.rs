@@ -1,11 +1,12 @@
 //! A whole network in one process: validators on loopback sockets, each with its own storage, threads and
 //! HTTP interface.
 //!
-//! Each node runs on a thread and a runtime of its own and shares nothing with the others but the content store, the
-//! scoring service and the process, so moving one into a process of its own changes nothing but this file.
+//! Each node runs on a thread and a runtime of its own and shares nothing with the others but the content
+//! store, the scoring service and the process, so moving one into a process of its own changes nothing but
+//! this file.
 //!
-//! Failures: a node that cannot go on stops with a panic that names the cause; [`Localnet::failure`] reports it, with
-//! the folder it happened in.
+//! Failures: a node that cannot go on stops with a panic that names the cause; [`Localnet::failure`] reports
+//! it, with the folder it happened in.
 
 use std::{
     any::Any,
@@ -107,7 +108,7 @@ pub enum LocalnetError {
     /// A validator did not start.
     #[error("validator {index} does not start from its storage in '{}': {reason}", storage.display())]
     Storage {
-        /// Which.
+        /// Which validator, from 0.
         index: usize,
         /// Where it is stored.
         storage: PathBuf,
@@ -117,9 +118,9 @@ pub enum LocalnetError {
     /// A validator stopped by itself.
     #[error("validator {index} stopped: {reason}")]
     Stopped {
-        /// Which.
+        /// Which validator, from 0.
         index: usize,
-        /// Why.
+        /// Why not.
         reason: String,
     },
 }
@@ -288,7 +289,8 @@ impl Localnet {
             starting.push(net.spawn(index, node, stopped.clone())?);
         }
         for (index, starting) in starting.into_iter().enumerate() {
-            // One that does not serve is about to end, if it has not yet. It had nothing to do but to open its storage.
+            // One that does not serve is about to end, if it has not yet. It had nothing to do but to open
+            // its storage.
             let query = starting.blocking_recv().map_err(|_| LocalnetError::Storage {
                 index,
                 storage: net.folder.storage(index),

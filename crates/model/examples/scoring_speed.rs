@@ -87,8 +87,8 @@ fn report(
     Ok(())
 }
 
-/// Multiplications and additions that are done in linear maps, scores and values: masked ones are not, and the
-/// first layer's queries, keys and values are done once per distinct byte of a chunk, here about never.
+/// Multiplications and additions that are done in linear maps, scores and values: masked ones are not, and
+/// the first layer's queries, keys and values are done once per distinct byte of a chunk, here about never.
 fn operations(architecture: &Architecture, bytes: usize) -> f64 {
     let (d, ffn) = (
         f64::from(architecture.embedding_dim),

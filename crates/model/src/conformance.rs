@@ -153,7 +153,7 @@ pub enum Case {
         x: Floats,
         /// Scale; its length is the rows'.
         gamma: Floats,
-        /// Shift.
+        /// What is added to each coordinate.
         beta: Floats,
         /// The result.
         out: Floats,
@@ -176,7 +176,7 @@ pub enum Case {
     },
     /// Rotation of every head; row t is position t.
     Rope {
-        /// Heads.
+        /// How many heads there are.
         heads: usize,
         /// Columns of a head.
         head_dim: usize,
@@ -189,15 +189,15 @@ pub enum Case {
     },
     /// Causal attention.
     Attention {
-        /// Heads.
+        /// How many heads there are.
         heads: usize,
         /// Columns of all heads.
         width: usize,
-        /// Queries.
+        /// The queries, row by row.
         q: Floats,
-        /// Keys.
+        /// The keys, row by row.
         k: Floats,
-        /// Values.
+        /// The values, row by row.
         v: Floats,
         /// The result.
         out: Floats,
@@ -274,7 +274,7 @@ pub struct Tally {
     pub operation: &'static str,
     /// Cases that matched in every bit.
     pub matched: usize,
-    /// Cases.
+    /// How many cases there are.
     pub cases: usize,
 }
 

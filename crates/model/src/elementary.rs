@@ -1,6 +1,6 @@
-//! exp, log, erf, sin and cos in binary32 from `+ - * /`, fused multiply-add and bit operations only,
-//! so they give the same bits on every machine (docs/scoring-spec.md, section 4). Error at most 2 ulp over the
-//! ranges stated, measured against binary64 in the tests below.
+//! exp, log, erf, sin and cos in binary32 from `+ - * /`, fused multiply-add and bit operations only, so they
+//! give the same bits on every machine (docs/scoring-spec.md, section 4). Error at most 2 ulp over the ranges
+//! stated, measured against binary64 in the tests below.
 //!
 //! Everything here is free of branches and marked `inline(always)`: called in a loop from a function
 //! compiled for a wider instruction set, the same source becomes vector code with the same results.

@@ -68,7 +68,7 @@ pub trait Fast: Send + Sync {
 /// The CPU's fast mode: its exact kernels, on a few chunks spread evenly over the document.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// Computes.
+    /// What computes.
     pub scorer: Scorer,
     /// Chunks of each document.
     pub chunks: NonZeroUsize,

@@ -23,8 +23,8 @@ struct Workspace {
     inner: Vec<f32>,
 }
 
-/// Workspaces of more values than this (192 MiB, 2600 rows of V1) are given back to the system: touching fresh
-/// memory for every batch would cost a layer's norms and more.
+/// Workspaces of more values than this (192 MiB, 2600 rows of V1) are given back to the system: touching
+/// fresh memory for every batch would cost a layer's norms and more.
 const WORKSPACE_VALUES_MAX: usize = 48 << 20;
 
 thread_local! {

@@ -1,7 +1,8 @@
 //! How much memory this process can still get, so that what needs more is refused in words before it starts.
 //!
-//! Linux tells it in text: what the machine has free, what each control group around the process leaves (containers,
-//! services) and what `ulimit` allows. The least of them counts. Where nothing is told, nothing is refused.
+//! Linux tells it in text: what the machine has free, what each control group around the process leaves
+//! (containers, services) and what `ulimit` allows. The least of them counts. Where nothing is told, nothing
+//! is refused.
 
 use std::{fmt, fs, path::Path};
 
@@ -123,7 +124,8 @@ const SECOND: Generation = Generation {
     cached: ["active_file", "inactive_file"],
 };
 
-/// What the process's groups leave. A container may see its own group at the mount's root, so that is looked at too.
+/// What the process's groups leave. A container may see its own group at the mount's root, so that is looked
+/// at too.
 fn control_groups(files: &Files<'_>, membership: &str) -> Option<u64> {
     let groups = membership.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':');

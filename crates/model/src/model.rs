@@ -51,8 +51,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a safetensors file, streaming it. Matrices keep the type they are stored in. What comes through a pipe has no
-    /// size, so it is read whole first, but not beyond the largest file of this architecture.
+    /// Loads a safetensors file, streaming it. Matrices keep the type they are stored in. What comes through
+    /// a pipe has no size, so it is read whole first, but not beyond the largest file of this architecture.
     ///
     /// # Errors
     /// When the file cannot be read or is anything but exactly this architecture's weights.

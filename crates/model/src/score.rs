@@ -35,7 +35,8 @@ const CHUNK_WORK_MAX: u64 = 1 << 32;
 const LARGE_PASS_ROWS: usize = 2048;
 /// The same for small models, of which every thread runs its own pass in its cache.
 const SMALL_PASS_ROWS: usize = 256;
-/// Chunks that go through a model together: each has sums of its own, of 64 KiB and more, whatever its length.
+/// Chunks that go through a model together: each has sums of its own, of 64 KiB and more, whatever its
+/// length.
 const PASS_CHUNKS: usize = 64;
 /// Passes of small models between two looks at the watch, for each thread.
 const PASSES_PER_THREAD: usize = 16;
@@ -85,7 +86,7 @@ pub enum ScoreError {
     Document {
         /// Its place in the call.
         index: usize,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: Box<ScoreError>,
     },
@@ -97,7 +98,7 @@ pub enum ScoreError {
     Model {
         /// Its place in the call.
         index: usize,
-        /// Why.
+        /// Why it failed.
         #[source]
         error: ModelError,
     },
@@ -496,8 +497,8 @@ impl Scorer {
         scores.into_iter().collect()
     }
 
-    /// Hands the sums over each document's pieces to `each`, or where the model first failed on it, in the documents' order.
-    /// Sums are large beside scores, so those of one document at a time are kept.
+    /// Hands the sums over each document's pieces to `each`, or where the model first failed on it, in the
+    /// documents' order. Sums are large beside scores, so those of one document at a time are kept.
     fn sum_pieces<'a>(
         &self,
         model: &Model,
@@ -634,7 +635,8 @@ fn next_pass<'a>(pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, rows_ma
     pass
 }
 
-/// The most memory that scoring `chunks` chunks takes beside the weights, on the threads of the current rayon pool.
+/// The most memory that scoring `chunks` chunks takes beside the weights, on the threads of the current rayon
+/// pool.
 #[must_use]
 pub fn working_bytes_max(architecture: &Architecture, chunks: u64) -> u64 {
     let (rows, at_once, passes) = if splits(architecture) {

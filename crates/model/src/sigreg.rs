@@ -79,7 +79,7 @@ impl Directions {
         self.matrix.outputs()
     }
 
-    /// Never.
+    /// Never: there is a direction at least.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

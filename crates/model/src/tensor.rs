@@ -4,11 +4,11 @@
 /// The values of one tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tensor {
-    /// binary32.
+    /// IEEE 754 binary32.
     F32(Vec<f32>),
     /// The upper halves of binary32 values.
     Bf16(Vec<u16>),
-    /// binary16.
+    /// IEEE 754 binary16, as bits.
     F16(Vec<u16>),
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn first_not_finite<T: Copy>(values: &[T], widen: impl Fn(T) -> f32) 
     Some((index, widen(values[index])))
 }
 
-/// Exactly.
+/// The same number, exactly.
 #[inline(always)]
 pub(crate) const fn bf16_to_f32(half: u16) -> f32 {
     f32::from_bits((half as u32) << 16)

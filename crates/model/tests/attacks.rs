@@ -51,8 +51,8 @@ fn models() -> Vec<Model> {
 
 /// Attack: noise
 /// Does: submits random bytes, which are always new and cost nothing to make.
-/// Outcome: no model predicts them: their cross entropy is at least about ln 256 = 5.5 nats, far above the band's 3.5. Rejected, whatever the
-/// models.
+/// Outcome: no model predicts them: their cross entropy is at least about ln 256 = 5.5 nats, far above the
+/// band's 3.5. Rejected, whatever the models.
 #[test]
 fn noise() {
     let mut data = vec![0; 4_096];
@@ -66,7 +66,8 @@ fn noise() {
 
 /// Attack: filler
 /// Does: submits one byte again and again, or data that a model has learned by heart.
-/// Outcome: a model that knows it has a cross entropy below the band's 0.05 nats, and the lowest one counts. Rejected.
+/// Outcome: a model that knows it has a cross entropy below the band's 0.05 nats, and the lowest one counts.
+/// Rejected.
 #[test]
 fn filler() {
     for length in [64, 1_000, 4_096] {
@@ -80,8 +81,8 @@ fn filler() {
 
 /// Attack: filler diluted with noise
 /// Does: mixes filler and noise until the cross entropy lies within the band.
-/// Outcome: OPEN. It is in the band, as any data of that entropy is. It pays only where it is near a target and its model wins there, and is
-/// worth to the model what it can predict of it.
+/// Outcome: OPEN. It is in the band, as any data of that entropy is. It pays only where it is near a target
+/// and its model wins there, and is worth to the model what it can predict of it.
 #[test]
 fn filler_diluted_with_noise() {
     let mut noise = vec![0; 4_096];

@@ -1,7 +1,9 @@
 //! Hostile weights files: each deviation gives its named error, none a panic or a large allocation.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use proptest::prelude::*;
 use soma_model::{Model, WeightsError, layout};
@@ -222,7 +224,8 @@ fn names_in_errors_are_escaped() {
     }
 }
 
-/// Weights through a pipe are those of the file, and one without end is left at the largest file there can be.
+/// Weights through a pipe are those of the file, and one without end is left at the largest file there can
+/// be.
 #[cfg(unix)]
 #[test]
 fn weights_come_through_a_pipe() {

@@ -2,15 +2,16 @@
 //!
 //! Upon being asked to propose on parent `p`:
 //! * wait for a certificate of `p`'s round, which carries the seed;
-//! * wait until [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) after `p`'s timestamp, but no longer than that;
+//! * wait until [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) after `p`'s timestamp, but no longer than
+//!   that;
 //! * execute the pool's candidates, leaving out what may not enter a block.
 //!
 //! Upon receiving a candidate block on parent `p`:
 //! * reject it if its timestamp is less than [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) or more than
-//!   [`TIMESTAMP_STEP_MS_MAX`](crate::block::TIMESTAMP_STEP_MS_MAX) after `p`'s, if its seed is not the network's
-//!   signature of `p`'s round, or if any transaction may not enter a block;
-//! * if its timestamp lies ahead of this node's [`time`](crate::time), delay the verdict until then, but no longer
-//!   than it lies after `p`'s. A clock never decides a verdict;
+//!   [`TIMESTAMP_STEP_MS_MAX`](crate::block::TIMESTAMP_STEP_MS_MAX) after `p`'s, if its seed is not the
+//!   network's signature of `p`'s round, or if any transaction may not enter a block;
+//! * if its timestamp lies ahead of this node's [`time`](crate::time), delay the verdict until then, but no
+//!   longer than it lies after `p`'s. A clock never decides a verdict;
 //! * execute it. The engine compares the resulting state root with the block's.
 //!
 //! Failures: a node whose storage fails stops. It recovers by restarting.

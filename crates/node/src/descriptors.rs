@@ -1,9 +1,10 @@
-//! Open files of a validator. Storage that cannot open one stops it, so they are set aside before clients get any.
+//! Open files of a validator. Storage that cannot open one stops it, so they are set aside before clients get
+//! any.
 
 use crate::engine::VIEWS_KEPT;
 
-/// Files of a validator's storage besides its journal of votes: with those of as many blocks as are kept, and of a
-/// month's records.
+/// Files of a validator's storage besides its journal of votes: with those of as many blocks as are kept, and
+/// of a month's records.
 const STORAGE: u64 = 92;
 /// Views in the journal of votes beyond those kept, while the network fails to agree.
 const VIEWS_OPEN: u64 = 16;

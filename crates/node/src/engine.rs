@@ -60,8 +60,8 @@ const CHANNEL_MESSAGES_PER_SECOND_MAX: std::num::NonZeroU32 = NZU32!(1_024);
 const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 /// Blocks of each peer kept until consensus asks for them.
 const BUFFERED_BLOCKS_PER_PEER: usize = 32;
-/// Views behind the last finalized one that consensus keeps. Each is a file of its journal, held open. Who is further
-/// behind is given the last finalized block and goes on from there.
+/// Views behind the last finalized one that consensus keeps. Each is a file of its journal, held open. Who is
+/// further behind is given the last finalized block and goes on from there.
 pub const VIEWS_KEPT: u64 = 32;
 /// Views behind the last finalized one whose blocks and certificates are kept for peers that miss them.
 const VIEWS_CACHED: ViewDelta = ViewDelta::new(256);
@@ -71,8 +71,8 @@ const REPAIR_BLOCKS: NonZeroUsize = NZUsize!(32);
 const PENDING_BLOCKS_MAX: NonZeroUsize = NZUsize!(16);
 /// Finalized blocks between prunings of the state's log.
 const MAINTENANCE_BLOCKS: NonZeroUsize = NZUsize!(512);
-/// Files of archives hold as many finalized blocks or certificates, are held open, and go as a whole. This and the
-/// following two are fixed for the life of the data.
+/// Files of archives hold as many finalized blocks or certificates, are held open, and go as a whole. This
+/// and the following two are fixed for the life of the data.
 const BLOCKS_PER_FILE: std::num::NonZeroU64 = NZU64!(8_192);
 /// Files of what peers may miss hold as many views.
 const VIEWS_PER_FILE: std::num::NonZeroU64 = NZU64!(1_024);
@@ -133,10 +133,10 @@ pub struct Config<M, P, O, C, B> {
     pub blocker: B,
     /// Dates blocks.
     pub time: Time,
-    /// Patience.
+    /// How long to wait for what.
     pub timeouts: Timeouts,
-    /// Finalized blocks that are kept and served, beyond those in flight. The state's log is pruned only once as many
-    /// have come since the node started, so much more than is of use costs disk for ever.
+    /// Finalized blocks that are kept and served, beyond those in flight. The state's log is pruned only once
+    /// as many have come since the node started, so much more than is of use costs disk for ever.
     pub retained_blocks: usize,
 }
 
@@ -145,9 +145,9 @@ pub type Channel<S, R> = (S, R);
 
 /// The engine's channels.
 pub struct Channels<S, R> {
-    /// Votes.
+    /// Carries votes.
     pub votes: Channel<S, R>,
-    /// Certificates.
+    /// Carries certificates.
     pub certificates: Channel<S, R>,
     /// Missing certificates.
     pub resolver: Channel<S, R>,

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Without a block for this long a node is stuck, in milliseconds. With a silent leader a view takes a few seconds.
+/// Without a block for this long a node is stuck, in milliseconds. With a silent leader a view takes a few
+/// seconds.
 pub const STUCK_MS: u64 = 30_000;
 /// The chain's time may be this far ahead of a node's without a word, in milliseconds.
 const AHEAD_MS: u64 = 5_000;
@@ -29,8 +30,8 @@ pub enum Health {
 }
 
 impl Health {
-    /// Judges by the height and date of the last block that has become final since the node started, if any, by how
-    /// long ago that was, or the start, and by the node's time.
+    /// Judges by the height and date of the last block that has become final since the node started, if any,
+    /// by how long ago that was, or the start, and by the node's time.
     #[must_use]
     pub fn judge(last: Option<(u64, u64)>, age_ms: u64, now_ms: u64) -> Self {
         if age_ms >= STUCK_MS {

@@ -42,7 +42,8 @@ use crate::{
 
 /// Longest record of a block, in bytes.
 const RECORD_BYTES_MAX: usize = 64 << 20;
-/// Heights of a file of records. Files are held open, and most heights have no record. Fixed for the life of the data.
+/// Heights of a file of records. Files are held open, and most heights have no record. Fixed for the life of
+/// the data.
 const HEIGHTS_PER_FILE: std::num::NonZeroU64 = NZU64!(1_048_576);
 /// Blocks whose speed is remembered.
 const MEASURED_BLOCKS_MAX: usize = 4_096;
@@ -255,7 +256,8 @@ impl<E: Runtime> Clone for Index<E> {
 }
 
 impl<E: Runtime> Index<E> {
-    /// Opens the index in partitions that begin with `partition`, and drops from `mempool` what blocks include.
+    /// Opens the index in partitions that begin with `partition`, and drops from `mempool` what blocks
+    /// include.
     ///
     /// # Panics
     /// If storage fails, or a record is damaged.

@@ -3,19 +3,21 @@
 //!
 //! Upon a finalized block: weights that it commits to and data that it reveals are fetched from their
 //! owners' hosts, which may go down from then on.
-//! Upon an epoch's first block: what is needed is marked as used, and content that was not used since the epoch before
-//! began is removed.
+//! Upon an epoch's first block: what is needed is marked as used, and content that was not used since the
+//! epoch before began is removed.
 //!
-//! **What is needed.** What a model competes with, or will; data of winners; and the weights of every model that a target
-//! names, whatever became of the model since: an owner who could have weights removed could have claims stand
-//! unaudited. Needed is what this epoch and the last one name, which is audited now, and by its mark it stays for another: three in
-//! all. Not the weights of a model that has gone stale: rent was paid until then.
+//! **What is needed.** What a model competes with, or will; data of winners; and the weights of every model
+//! that a target names, whatever became of the model since: an owner who could have weights removed could
+//! have claims stand unaudited. Needed is what this epoch and the last one name, which is audited now, and by
+//! its mark it stays for another: three in all. Not the weights of a model that has gone stale: rent was paid
+//! until then.
 //!
 //! Persistence: a file's time is its mark. All else the ledger says.
 //! Failures: a host that does not answer is tried [`TRIES`] times. What is missing then, or was in blocks
 //! this node fell behind on, is fetched when somebody asks for it.
-//! Bounds: [`WEIGHTS_FETCHES_MAX`] and [`DATA_FETCHES_MAX`] downloads at a time, [`WAITING_MAX`] of each waiting; beyond that
-//! they are left out. Hosts that trickle are cut off, and data, which is short, waits for no weights.
+//! Bounds: [`WEIGHTS_FETCHES_MAX`] and [`DATA_FETCHES_MAX`] downloads at a time, [`WAITING_MAX`] of each
+//! waiting; beyond that they are left out. Hosts that trickle are cut off, and data, which is short, waits
+//! for no weights.
 
 use std::{
     collections::BTreeSet,
@@ -262,7 +264,8 @@ async fn needed<E: Runtime>(query: &Query<E>, now: &EpochState) -> Result<BTreeS
     Ok(needed)
 }
 
-/// The weights of the models that a closed epoch's targets name, of which some may have retired or have others by now.
+/// The weights of the models that a closed epoch's targets name, of which some may have retired or have
+/// others by now.
 async fn weights_named<E: Runtime>(query: &Query<E>, epoch: Epoch) -> Result<Vec<ContentHash>, ReadError> {
     let record = query.view(|state| view::epoch_record(state, epoch)).await?;
     let targets = record.map_or(0, |record| record.state.targets_opened);

@@ -70,8 +70,9 @@ pub trait Machine: Clone + Send + Sync + 'static {
 
 /// Supplies transactions to a proposer.
 pub trait Pool: Clone + Send + Sync + 'static {
-    /// Candidates for the next block, at most [`BLOCK_TRANSACTIONS_MAX`](crate::block::BLOCK_TRANSACTIONS_MAX)
-    /// and [`BLOCK_BYTES_MAX`](crate::block::BLOCK_BYTES_MAX), best first and each sender's in order of nonce.
+    /// Candidates for the next block, at most
+    /// [`BLOCK_TRANSACTIONS_MAX`](crate::block::BLOCK_TRANSACTIONS_MAX) and
+    /// [`BLOCK_BYTES_MAX`](crate::block::BLOCK_BYTES_MAX), best first and each sender's in order of nonce.
     fn candidates(&self) -> Vec<Vec<u8>>;
 }
 

@@ -1,4 +1,5 @@
-//! One node: a validator with its HTTP interface and the keeper of its content, on the machine's sockets and disk.
+//! One node: a validator with its HTTP interface and the keeper of its content, on the machine's sockets and
+//! disk.
 //!
 //! Failures: a node that cannot go on (its disk is full, say) stops with a panic that names the cause.
 //! Persistence: all state is on disk; a restart resumes from it, also after `kill -9`.
@@ -75,8 +76,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Runs until `stopped` turns true; hands reads and submissions to `started` once it serves. Blocks: it has a
-    /// runtime of its own.
+    /// Runs until `stopped` turns true; hands reads and submissions to `started` once it serves. Blocks: it
+    /// has a runtime of its own.
     ///
     /// # Panics
     /// If its storage or its sockets fail. The panic says why.

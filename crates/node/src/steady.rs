@@ -1,9 +1,9 @@
 //! A runtime on the machine's sockets and disk whose clock never steps.
 //!
-//! The engine keeps its deadlines and its limits of rates in times of day. Were they the wall clock's, a clock that is
-//! set back an hour would hold every deadline and every peer's messages for an hour. So the runtime's clock is read
-//! once, at an [`Origin`], and runs evenly from there; only what a block is dated looks at the wall clock, and with
-//! doubt: see [`time`](crate::time).
+//! The engine keeps its deadlines and its limits of rates in times of day. Were they the wall clock's, a
+//! clock that is set back an hour would hold every deadline and every peer's messages for an hour. So the
+//! runtime's clock is read once, at an [`Origin`], and runs evenly from there; only what a block is dated
+//! looks at the wall clock, and with doubt: see [`time`](crate::time).
 
 use std::{
     convert::Infallible,

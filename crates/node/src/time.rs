@@ -1,17 +1,17 @@
 //! The time that blocks are dated with, and how little of it is taken on trust.
 //!
-//! Rules that need time count blocks: a date is information. Yet a chain whose dates only grow must neither stop nor
-//! run away when clocks step, so
+//! Rules that need time count blocks: a date is information. Yet a chain whose dates only grow must neither
+//! stop nor run away when clocks step, so
 //!
-//! * a node dates by its steady clock, corrected by what the wall clock has said for [`DOUBT_MS`]. A step that is
-//!   taken back within that time changes nothing;
-//! * a leader waits until [`BLOCK_TIME_MS`] after its parent's date, and no longer than that: where the chain's time
-//!   is ahead of its own, it dates as low as the rules allow;
-//! * a verifier delays its verdict until the block's date has come, or as much time has passed as the block claims
-//!   to follow its parent by. So whatever leaders claim and clocks say, the chain's time does not run faster than
-//!   time passes for an honest quorum, unless that quorum's clocks are ahead of it;
-//! * both waits together make blocks come at half their pace while the chain's time is ahead, so that it is caught up
-//!   with.
+//! * a node dates by its steady clock, corrected by what the wall clock has said for [`DOUBT_MS`]. A step
+//!   that is taken back within that time changes nothing;
+//! * a leader waits until [`BLOCK_TIME_MS`] after its parent's date, and no longer than that: where the
+//!   chain's time is ahead of its own, it dates as low as the rules allow;
+//! * a verifier delays its verdict until the block's date has come, or as much time has passed as the block
+//!   claims to follow its parent by. So whatever leaders claim and clocks say, the chain's time does not run
+//!   faster than time passes for an honest quorum, unless that quorum's clocks are ahead of it;
+//! * both waits together make blocks come at half their pace while the chain's time is ahead, so that it is
+//!   caught up with.
 
 use std::{
     fmt::{self, Debug},
@@ -119,8 +119,8 @@ pub fn date_ms(parent_ms: u64, now_ms: u64) -> u64 {
     )
 }
 
-/// How long a verifier that sees a block dated `block_ms` at `now_ms` keeps its verdict. The rules bound how far a
-/// block's date is from its parent's, and so this.
+/// How long a verifier that sees a block dated `block_ms` at `now_ms` keeps its verdict. The rules bound how
+/// far a block's date is from its parent's, and so this.
 #[must_use]
 pub fn wait_to_accept_ms(parent_ms: u64, block_ms: u64, now_ms: u64) -> u64 {
     let step_ms = block_ms.saturating_sub(parent_ms);

@@ -5,14 +5,15 @@
 //! a dot product in Q30 times kappa in Q16 is kappa * similarity in Q46, exactly; ln(stake) is added in
 //! Q46. The largest magnitude, 4 * 91 * 2^46 + 37 * 2^46, is below 2^55.
 //!
-//! **Why 4.** With it, a model one standard deviation of chance closer makes up for e^4 = 55 times the stake. Models that
-//! descend from one ancestor are less apart than chance has it, and established pools hold a thousand times
-//! the least stake: with kappa = 2 sqrt(dim) no newcomer was ever routed to, however good, so none could
-//! show that it deserved stake (docs/economy.md, with the figures of both).
+//! **Why 4.** With it, a model one standard deviation of chance closer makes up for e^4 = 55 times the stake.
+//! Models that descend from one ancestor are less apart than chance has it, and established pools hold a
+//! thousand times the least stake: with kappa = 2 sqrt(dim) no newcomer was ever routed to, however good, so
+//! none could show that it deserved stake (docs/economy.md, with the figures of both).
 //
 //!
-//! A [`RoutingTable`] holds the models; [`RoutingTable::route`] finds each target's. Rows pass over the targets in tiles
-//! (`similarity`), or past a shortlist on 8 bits that never leaves out what could win (`shortlist`).
+//! A [`RoutingTable`] holds the models; [`RoutingTable::route`] finds each target's. Rows pass over the
+//! targets in tiles (`similarity`), or past a shortlist on 8 bits that never leaves out what could win
+//! (`shortlist`).
 //!
 //! ```
 //! use soma_routing::RoutingTable;

@@ -37,8 +37,8 @@ struct Search<'a> {
 }
 
 impl RoutingTable {
-    /// The `count` models of each target (all, where there are fewer), in the order in which their
-    /// weights were committed. Each model's embedding is read from memory once for all targets, and the rows are
+    /// The `count` models of each target (all, where there are fewer), in the order in which their weights
+    /// were committed. Each model's embedding is read from memory once for all targets, and the rows are
     /// shared among the machine's cores: the best are the same whoever finds them, and in whichever order.
     ///
     /// # Panics
@@ -87,8 +87,8 @@ impl RoutingTable {
 }
 
 impl Search<'_> {
-    /// Looks for the best among `rows`. Where too many of them are close to the best, as in a cluster of models, a
-    /// shortlist costs more than it saves, and the rest of these rows go without.
+    /// Looks for the best among `rows`. Where too many of them are close to the best, as in a cluster of
+    /// models, a shortlist costs more than it saves, and the rest of these rows go without.
     fn take(&self, rows: Range<usize>, lasts: &mut [Option<Candidate>]) {
         let mut shortlist = self.shortlist.as_ref();
         // Scored one look later, when they have come from memory.
@@ -153,12 +153,10 @@ impl Search<'_> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use soma_types::Seed;
-
     use std::sync::OnceLock;
 
-    use soma_types::Shannons;
+    use proptest::prelude::*;
+    use soma_types::{Seed, Shannons};
 
     use super::*;
     use crate::fixed::ln_q46;
@@ -205,8 +203,8 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(96))]
-        /// Also among models too alike for a shortlist to tell apart, exact copies, stakes that outweigh any similarity, and
-        /// embeddings with one large coordinate.
+        /// Also among models too alike for a shortlist to tell apart, exact copies, stakes that outweigh any
+        /// similarity, and embeddings with one large coordinate.
         #[test]
         fn routing_equals_sorting(
             // A draw in one dimension may be zero.

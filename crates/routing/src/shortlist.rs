@@ -1,26 +1,28 @@
-//! Which models can be among a target's best: found on vectors rounded to 8 bits, which takes half the bytes and a
-//! quarter of the work of exact products. Only those few are then multiplied exactly, so the result is the same.
+//! Which models can be among a target's best: found on vectors rounded to 8 bits, which takes half the bytes
+//! and a quarter of the work of exact products. Only those few are then multiplied exactly, so the result is
+//! the same.
 //!
-//! **Rounding.** A row m is multiplied by the factor f that brings its largest coordinate to 127 * 2^15, and f m =
-//! 2^15 c + r, with c rounded to the nearest integers. A target t likewise: g t = 2^15 d + s, with one g for all targets.
+//! **Rounding.** A row m is multiplied by the factor f that brings its largest coordinate to 127 * 2^15, and
+//! f m = 2^15 c + r, with c rounded to the nearest integers. A target t likewise: g t = 2^15 d + s, with one
+//! g for all targets.
 //!
 //! **The bound.** f g m.t = 2^30 c.d + 2^15 c.s + r.(g t), and |t| <= 2^15, so by Cauchy-Schwarz
 //!
 //! > f g m.t <= 2^30 c.d + 2^15 (|c| |s| + g |r|).
 //!
-//! To be among the best, a model's score kappa m.t + ln(stake) must reach F, the score of the last of the best so far.
-//! Multiplied by f g / (2^15 kappa), and with the bound in place of m.t, that needs
+//! To be among the best, a model's score kappa m.t + ln(stake) must reach F, the score of the last of the
+//! best so far. Multiplied by f g / (2^15 kappa), and with the bound in place of m.t, that needs
 //!
 //! > f (g F / (2^15 kappa)) <= 2^15 c.d + |c| |s| + g (|r| + f ln(stake) / (2^15 kappa)).
 //!
-//! What stands in brackets belongs to a target or to a row alone, so a pair takes one multiplication and one comparison.
-//! All are integers; roots and quotients are rounded so that the condition only becomes wider. What certainty costs: with 2048
-//! coordinates the bound is about 0.9 standard deviations of chance above m.t, so of 10^5 models one in a few hundred
-//! is multiplied exactly.
+//! What stands in brackets belongs to a target or to a row alone, so a pair takes one multiplication and one
+//! comparison. All are integers; roots and quotients are rounded so that the condition only becomes wider.
+//! What certainty costs: with 2048 coordinates the bound is about 0.9 standard deviations of chance above
+//! m.t, so of 10^5 models one in a few hundred is multiplied exactly.
 //!
-//! **Bounds.** A dimension is at most 2^13 and |m| close to 2^15 (docs/protocol.md, section 2), so the largest coordinate is at
-//! least 2^8, and f, g < 2^14. |F| <= 2^56 and kappa >= 2^18, so the left side is below 2^14 * 2^(14 + 56 - 33) = 2^51,
-//! and so is the right side.
+//! **Bounds.** A dimension is at most 2^13 and |m| close to 2^15 (docs/protocol.md, section 2), so the
+//! largest coordinate is at least 2^8, and f, g < 2^14. |F| <= 2^56 and kappa >= 2^18, so the left side is
+//! below 2^14 * 2^(14 + 56 - 33) = 2^51, and so is the right side.
 
 use std::{
     ops::Range,
@@ -85,7 +87,7 @@ fn lines(coordinates: &[i32]) -> impl Iterator<Item = [Four; LINE]> {
 /// A row's part in the bound.
 #[derive(Clone, Copy, Debug)]
 struct Row {
-    /// f.
+    /// The row's factor, `f`.
     factor: i64,
     /// |c|, rounded up.
     length: i64,
@@ -99,7 +101,7 @@ struct Row {
 /// The targets' part.
 #[derive(Clone, Copy, Debug)]
 struct Batch {
-    /// g.
+    /// The batch's factor, `g`.
     factor: i64,
     /// The largest |s|, rounded up.
     rest: i64,
@@ -220,7 +222,8 @@ fn side_by_side<const G: usize>(groups: &[Vec<[Lanes; LINE]>; G]) -> Vec<[[Lanes
 }
 
 impl<'a> Shortlist<'a> {
-    /// A search among `rows`, of `stride` coordinates each, that is among `rounded`; no score is below `least_q46`.
+    /// A search among `rows`, of `stride` coordinates each, that is among `rounded`; no score is below
+    /// `least_q46`.
     pub(crate) fn new(
         rounded: &'a Rounded,
         (rows, stride): (&'a [i16], usize),
@@ -348,7 +351,8 @@ mod tests {
 
     use super::*;
 
-    /// A direction between a common one and one of its own, in which some coordinates are far larger than the others.
+    /// A direction between a common one and one of its own, in which some coordinates are far larger than the
+    /// others.
     fn direction(own: [u8; 32], dim: usize, closeness: i64, peaks: &[usize]) -> Embedding {
         let common = Embedding::draw(&Seed([1; 32]), dim);
         let own = Embedding::draw(&Seed(own), dim);
@@ -382,8 +386,8 @@ mod tests {
             let reaches = |floor| left(floor) <= right;
             let score = i64::from(row.dot(&target)) * kappa_q16 + stake;
             prop_assert!(reaches(score) && reaches(score - 1) && reaches(-(1 << 56)));
-            // Rounding costs at most half a step of 127 in every coordinate of both: a similarity of 2 * sqrt(dim) / 254 and
-            // a little, where kappa is 4 sqrt(dim).
+            // Rounding costs at most half a step of 127 in every coordinate of both: a similarity of 2 *
+            // sqrt(dim) / 254 and a little, where kappa is 4 sqrt(dim).
             let cost = ((8 * dim as i64) << 46) / 254;
             prop_assert!(!reaches(score + 2 * cost + (1 << 40)));
         }

@@ -1,8 +1,8 @@
 //! Dot products of many rows with many targets, as fast as the machine multiplies.
 //!
 //! A *tile* of rows and targets is multiplied at once, its sums held in registers, so that what is loaded is
-//! used several times. Products of 16-bit coordinates are added in pairs to 32 bits, which is exact in any order
-//! (docs/protocol.md, section 2), so every instruction set gives the same numbers.
+//! used several times. Products of 16-bit coordinates are added in pairs to 32 bits, which is exact in any
+//! order (docs/protocol.md, section 2), so every instruction set gives the same numbers.
 
 use soma_types::Embedding;
 

@@ -1,8 +1,8 @@
-//! Sixty-four products of 8-bit coordinates at once (AVX-512 VNNI), for [`crate::shortlist`]. The only unsafe code of
-//! the crate.
+//! Sixty-four products of 8-bit coordinates at once (AVX-512 VNNI), for [`crate::shortlist`]. The only unsafe
+//! code of the crate.
 //!
-//! A tile's sums stay in registers, a target in each of their sixteen lanes: four coordinates of a row are broadcast to all
-//! of them, so that nothing needs adding up across lanes at the end.
+//! A tile's sums stay in registers, a target in each of their sixteen lanes: four coordinates of a row are
+//! broadcast to all of them, so that nothing needs adding up across lanes at the end.
 #![allow(unsafe_code)]
 
 /// Targets multiplied at once.
@@ -19,8 +19,8 @@ pub(crate) const LINE: usize = 16;
 #[repr(C, align(64))]
 pub(crate) struct Lanes(pub(crate) [i32; LANES]);
 
-/// Proof that this processor has the instructions. No other kind of processor can have one, so that what follows is written
-/// once for all of them, and there can't be called.
+/// Proof that this processor has the instructions. No other kind of processor can have one, so that what
+/// follows is written once for all of them, and there can't be called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Vnni(
     #[cfg(target_arch = "x86_64")] (),
@@ -53,8 +53,9 @@ impl Vnni {
         match (self.0, work) {}
     }
 
-    /// The dot products of `R` consecutive rows, which `rows` begins with, and `16 G` targets. The rows' coordinates are
-    /// signed, the targets' unsigned. Sums are exact: at most 2^13 products of less than 2^15.
+    /// The dot products of `R` consecutive rows, which `rows` begins with, and `16 G` targets. The rows'
+    /// coordinates are signed, the targets' unsigned. Sums are exact: at most 2^13 products of less than
+    /// 2^15.
     #[inline(always)]
     pub(crate) fn tile<const G: usize, const R: usize>(
         self,

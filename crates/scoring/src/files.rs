@@ -27,7 +27,8 @@ pub struct Files {
 /// The most memory that the weights in `path` can take.
 #[must_use]
 pub fn memory_bytes_max_of(path: &Path, architecture: &Architecture) -> u64 {
-    // A file that cannot be looked at will not be loaded either; what comes through a pipe may be of any size.
+    // A file that cannot be looked at will not be loaded either; what comes through a pipe may be of any
+    // size.
     let file_bytes = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_file() => metadata.len(),
         _ => u64::MAX,

@@ -1,7 +1,8 @@
 //! `POST /v1/score`: exact scores from a node or from `soma score serve`.
 //!
 //! Validators do not score for others unless told to: it takes the processor from consensus and audits, and
-//! whoever has weights can score at home. A localnet does, within [`Limits::beside_validators`](crate::Limits::beside_validators).
+//! whoever has weights can score at home. A localnet does, within
+//! [`Limits::beside_validators`](crate::Limits::beside_validators).
 
 use std::{future::Future, sync::Arc};
 
@@ -49,7 +50,7 @@ pub trait Library: Send + Sync + 'static {
 /// A service and what it scores.
 #[derive(Debug)]
 pub struct Scoring<L> {
-    /// Scores.
+    /// What scores.
     pub service: Arc<Service>,
     /// Has the models.
     pub library: Arc<L>,

@@ -116,7 +116,7 @@ pub enum JobError {
     Model {
         /// As it was asked for.
         name: String,
-        /// Why.
+        /// Why not.
         reason: String,
     },
     /// A model's weights cannot be had now.
@@ -124,7 +124,7 @@ pub enum JobError {
     Unavailable {
         /// As it was asked for.
         name: String,
-        /// Why.
+        /// Why not.
         reason: String,
     },
     /// The request makes no sense.

@@ -1,11 +1,11 @@
 //! A weights file that is served while others may write it: which weights it holds now, by their BLAKE3.
 //!
-//! Upon each request the file is looked at, not read: while its identity, length and times are those of the last
-//! reading, so are its bytes. Otherwise it is read again and hashed. What is loaded is hashed on its way in, and
-//! refused if it is anything but the weights that were asked for: old and new bytes are never mixed.
+//! Upon each request the file is looked at, not read: while its identity, length and times are those of the
+//! last reading, so are its bytes. Otherwise it is read again and hashed. What is loaded is hashed on its way
+//! in, and refused if it is anything but the weights that were asked for: old and new bytes are never mixed.
 //!
-//! Times are no finer than the system's clock ticks, so a file that was written just before it was read is read
-//! again at the next request, until it has been left alone for [`SETTLED_AFTER`].
+//! Times are no finer than the system's clock ticks, so a file that was written just before it was read is
+//! read again at the next request, until it has been left alone for [`SETTLED_AFTER`].
 
 use std::{
     fs::{File, Metadata},

@@ -267,8 +267,8 @@ async fn losses(server: &Server, models: &[&str]) -> (u16, Vec<Value>, Value) {
     (status, losses.unwrap_or_default(), answer)
 }
 
-/// Whatever becomes of a file while it is served: an answer is of the weights that it names, which the file held when
-/// it was asked; where it holds none, that is the answer.
+/// Whatever becomes of a file while it is served: an answer is of the weights that it names, which the file
+/// held when it was asked; where it holds none, that is the answer.
 #[tokio::test]
 async fn a_changed_file_is_served_as_it_is_now() {
     let folder = tempfile::tempdir().unwrap();

@@ -38,7 +38,7 @@ pub struct OpenTarget {
 /// A staking pool as delegators look at it.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolView {
-    /// Whose.
+    /// Whose pool it is.
     pub id: PoolId,
     /// The stake that counts, in SOMA.
     pub stake: f64,
@@ -68,8 +68,8 @@ pub struct Board {
     places: BTreeMap<ModelId, usize>,
     /// The pools one can stake with.
     pub pools: Vec<PoolView>,
-    /// The winners on which votes begin: those of the sample when an epoch begins, challenged ones when their auditors
-    /// are drawn, and both when hearings do.
+    /// The winners on which votes begin: those of the sample when an epoch begins, challenged ones when their
+    /// auditors are drawn, and both when hearings do.
     pub audits: Vec<AuditTask>,
 }
 
@@ -107,7 +107,8 @@ impl Board {
         self.offset + 1 < self.now.length_blocks
     }
 
-    /// The stage of audits whose first votes can be in the next block, if that is the first in which validators act on it.
+    /// The stage of audits whose first votes can be in the next block, if that is the first in which
+    /// validators act on it.
     #[must_use]
     pub fn votes_begin(&self) -> Option<AuditStage> {
         match self.offset {

@@ -47,9 +47,9 @@ impl Actor {
 /// A transaction someone wants in the next block.
 #[derive(Clone, Debug)]
 pub struct Intent {
-    /// Who.
+    /// Who acts.
     pub by: Actor,
-    /// What.
+    /// What they do.
     pub kind: TransactionKind,
 }
 

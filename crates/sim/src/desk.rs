@@ -11,7 +11,7 @@ use crate::chain::{Actor, Intent};
 /// Something to submit, true or not.
 #[derive(Clone, Debug)]
 pub struct Find {
-    /// Who.
+    /// Who acts.
     pub by: Actor,
     /// For which target.
     pub target: TargetId,

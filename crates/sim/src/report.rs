@@ -15,7 +15,7 @@ const REPORT: &str = "report.json";
 /// Something that must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// What.
+    /// What is checked.
     pub name: String,
     /// Whether it held.
     pub passed: bool,
@@ -148,8 +148,8 @@ impl Output {
         Self { report, files }
     }
 
-    /// Makes the folder that [`Output::write`] writes into, and checks that it takes files: before the years of work whose
-    /// result they are.
+    /// Makes the folder that [`Output::write`] writes into, and checks that it takes files: before the years
+    /// of work whose result they are.
     ///
     /// # Errors
     /// When it does not.

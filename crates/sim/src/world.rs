@@ -89,7 +89,7 @@ pub struct Cast {
     pub documents: f64,
     /// The threshold they hold themselves to.
     pub rule: Rule,
-    /// Households.
+    /// Those who hold money and stake it.
     pub households: u64,
     /// What they pay each other.
     pub demand: Demand,
@@ -140,13 +140,13 @@ pub struct World {
     pub board: Board,
     /// Where documents are.
     pub space: Space,
-    /// Validators.
+    /// Who orders blocks and audits.
     pub validators: Vec<Validator>,
-    /// Trainers.
+    /// Who trains models.
     pub trainers: Vec<Trainer>,
-    /// Submitters.
+    /// Who finds data.
     pub submitters: Vec<Submitter>,
-    /// Households.
+    /// Those who hold money and stake it.
     pub households: Vec<Household>,
     /// How many payments households want to make.
     pub demand: Demand,
@@ -442,7 +442,8 @@ impl World {
         Ok(())
     }
 
-    /// Validators vote where they are asked to: commits when a stage of the audits begins, reveals as soon as they may.
+    /// Validators vote where they are asked to: commits when a stage of the audits begins, reveals as soon as
+    /// they may.
     fn audit(&mut self, orders: &mut Vec<(Intent, Note)>) {
         if let Some(stage) = self.board.votes_begin() {
             let asked = |audit: &&AuditTask| audit.polled.stage == stage;

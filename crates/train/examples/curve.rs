@@ -1,16 +1,15 @@
-//! A generalist, then one specialist per domain: prints learning curves and the table of held-out bits per byte.
+//! A generalist, then one specialist per domain: prints learning curves and the table of held-out bits per
+//! byte.
 //!
-//! `cargo run --release -p soma-train --example curve -- [DATA] [generalist ktokens] [specialist ktokens] [rate] [batch] [passes] [specialist rate]`
+//! `cargo run --release -p soma-train --example curve -- [DATA] [generalist ktokens] [specialist ktokens]
+//! [rate] [batch] [passes] [specialist rate]`
 //!
 //! Lengths are in thousands of tokens, so that a busy machine gives the same table, only later.
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
 
 use soma_data::{Dataset, load_domains};
-use soma_train::split::split;
-use soma_train::{Event, TrainConfig, Trained, evaluate, train};
+use soma_train::{Event, TrainConfig, Trained, evaluate, split::split, train};
 use soma_types::Architecture;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

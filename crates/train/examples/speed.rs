@@ -1,9 +1,9 @@
-//! Tokens per second of processor time, by batch size: a measure that other work on the machine disturbs little.
+//! Tokens per second of processor time, by batch size: a measure that other work on the machine disturbs
+//! little.
 //!
 //! `cargo run --release -p soma-train --example speed -- [DATA] [steps] [threads]` (Linux)
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::{num::NonZeroUsize, sync::atomic::AtomicBool};
 
 use soma_data::{Rules, read};
 use soma_train::{TrainConfig, train};

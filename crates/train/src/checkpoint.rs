@@ -1,26 +1,29 @@
-//! Checkpoints: weights, optimizer memory and position of a run in one file, replaced by renaming, so that whatever happens
-//! there is always a whole one.
+//! Checkpoints: weights, optimizer memory and position of a run in one file, replaced by renaming, so that
+//! whatever happens there is always a whole one.
 //!
-//! The file is a mark, the format's version, the length of a head, the head in borsh (what the run is, and where it is),
-//! then each tensor of the layout as 32-bit floats (weights, mean gradients, mean squared gradients), and the BLAKE3 hash of
-//! all that. The head is read first, so a checkpoint of another run is told from a damaged one, and the file's length is
-//! known before anything long is read. It is written and read tensor by tensor: a copy of a large model's run would not fit
-//! in memory.
+//! The file is a mark, the format's version, the length of a head, the head in borsh (what the run is, and
+//! where it is), then each tensor of the layout as 32-bit floats (weights, mean gradients, mean squared
+//! gradients), and the BLAKE3 hash of all that. The head is read first, so a checkpoint of another run is
+//! told from a damaged one, and the file's length is known before anything long is read. It is written and
+//! read tensor by tensor: a copy of a large model's run would not fit in memory.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, BufReader, Read, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use soma_files::{At as _, FileError, LockError, Output};
 use soma_model::{TensorSpec, layout};
-use soma_types::Architecture;
-use soma_types::text::printable;
+use soma_types::{Architecture, text::printable};
 
-use crate::optimizer::Moments;
-use crate::weights::{Named, Weights};
+use crate::{
+    optimizer::Moments,
+    weights::{Named, Weights},
+};
 
 /// The file's name in the checkpoint folder.
 pub const FILE_NAME: &str = "checkpoint.bin";
@@ -40,7 +43,8 @@ const FLOATS: usize = 1 << 14;
 /// A run at a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// What the run is, as names and values: settings and data. A checkpoint continues only the run that wrote it.
+    /// What the run is, as names and values: settings and data. A checkpoint continues only the run that
+    /// wrote it.
     pub run: Vec<(String, String)>,
     /// Time trained so far.
     pub elapsed: Duration,
@@ -120,8 +124,8 @@ fn shown(path: &Path) -> String {
 }
 
 impl Checkpoint {
-    /// Writes to `folder`, which is made if needed. A crash leaves the former checkpoint or this one, whole; so does a disk
-    /// that refuses, and nothing beside it.
+    /// Writes to `folder`, which is made if needed. A crash leaves the former checkpoint or this one, whole;
+    /// so does a disk that refuses, and nothing beside it.
     ///
     /// # Errors
     /// If the disk refuses.

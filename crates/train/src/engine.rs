@@ -1,15 +1,21 @@
 //! One forward and backward pass, and passes over many batches on several threads.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Gradients, Tensor},
+};
 
-use crate::chunk::Batch;
-use crate::model::{Context, Dropout, Transformer};
-use crate::optimizer::Flat;
-use crate::weights::Weights;
+use crate::{
+    chunk::Batch,
+    model::{Context, Dropout, Transformer},
+    optimizer::Flat,
+    weights::Weights,
+};
 
 /// What one pass computes the loss of.
 #[derive(Clone, Debug)]
@@ -18,7 +24,8 @@ pub struct Task {
     pub batch: Batch,
     /// Directions of SIGReg, `[d][count]`, columns of length 1; none: no SIGReg.
     pub directions: Vec<f32>,
-    /// Weight of the sum of cross entropies in the loss that is differentiated: 1 / predicted tokens of the whole step.
+    /// Weight of the sum of cross entropies in the loss that is differentiated: 1 / predicted tokens of the
+    /// whole step.
     pub cross_entropy_weight: f64,
     /// Weight of this batch's SIGReg.
     pub sigreg_weight: f64,
@@ -107,9 +114,9 @@ impl ModuleVisitor for Collector {
     }
 }
 
-/// Runs `pass` on every task with a model of these weights, on up to `threads` threads. Results come in the order of the
-/// tasks, whatever thread did them; each thread has its own copy of the weights, for burn ties passes that share
-/// parameters into one graph.
+/// Runs `pass` on every task with a model of these weights, on up to `threads` threads. Results come in the
+/// order of the tasks, whatever thread did them; each thread has its own copy of the weights, for burn ties
+/// passes that share parameters into one graph.
 pub fn run<R: Send>(
     weights: &Weights,
     context: &Context,

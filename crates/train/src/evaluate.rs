@@ -1,4 +1,5 @@
-//! Fast evaluation with the trainer's arithmetic: for learning curves. The network's verdicts come from `soma-model`.
+//! Fast evaluation with the trainer's arithmetic: for learning curves. The network's verdicts come from
+//! `soma-model`.
 
 use std::num::NonZeroUsize;
 
@@ -7,11 +8,13 @@ use soma_data::Dataset;
 use soma_model::WeightsError;
 use soma_types::Architecture;
 
-use crate::chunk::Batch;
-use crate::engine::{self, Task};
-use crate::model::Context;
-use crate::ops::Engine;
-use crate::weights::Weights;
+use crate::{
+    chunk::Batch,
+    engine::{self, Task},
+    model::Context,
+    ops::Engine,
+    weights::Weights,
+};
 
 /// How well a model predicts a data set.
 #[derive(Clone, Copy, Debug, PartialEq)]

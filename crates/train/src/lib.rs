@@ -1,15 +1,16 @@
 //! Trains V1 models.
 //!
-//! Text comes from `soma-data`; [`split`] holds a part of it out, [`train`] fits a model, [`evaluate`] measures one. The model
-//! ([`model`]) is a burn module, differentiated by burn's autodiff. Its operations ([`ops`]) come in two forms: fused
-//! kernels of this crate for the CPU ([`kernels`]), and compositions of burn's own operations, which run on any backend and
-//! define what the fused ones must equal.
+//! Text comes from `soma-data`; [`split`] holds a part of it out, [`train`] fits a model, [`evaluate`]
+//! measures one. The model ([`model`]) is a burn module, differentiated by burn's autodiff. Its operations
+//! ([`ops`]) come in two forms: fused kernels of this crate for the CPU ([`kernels`]), and compositions of
+//! burn's own operations, which run on any backend and define what the fused ones must equal.
 //!
-//! A step's passes run on several threads, each with its own copy of the weights, and their gradients are added in a fixed
-//! order: results do not depend on the number of threads. Nor on the machine, to the last bit, where it has fused
-//! multiply-add: sums have one order whatever the width of its vectors and the size of its caches ([`kernels::gemm`]), and
-//! elementary functions come from `soma-model` (`clippy.toml` forbids the platform's). Weights and moments stay in main
-//! memory between steps; a backend with its own memory will want to keep them there.
+//! A step's passes run on several threads, each with its own copy of the weights, and their gradients are
+//! added in a fixed order: results do not depend on the number of threads. Nor on the machine, to the last
+//! bit, where it has fused multiply-add: sums have one order whatever the width of its vectors and the size
+//! of its caches ([`kernels::gemm`]), and elementary functions come from `soma-model` (`clippy.toml` forbids
+//! the platform's). Weights and moments stay in main memory between steps; a backend with its own memory will
+//! want to keep them there.
 //!
 //! ```
 //! use std::sync::atomic::AtomicBool;

@@ -2,8 +2,7 @@
 
 use soma_types::architecture::VOCAB;
 
-use crate::kernels::attention::Sizes;
-use crate::settings::TrainConfig;
+use crate::{kernels::attention::Sizes, settings::TrainConfig};
 
 /// Bytes of a float.
 const FLOAT: u64 = 4;
@@ -15,8 +14,8 @@ const BASE_BYTES: u64 = 32 << 20;
 impl TrainConfig {
     /// Most memory that training takes on `threads` threads, in bytes, besides the data.
     ///
-    /// The run holds the weights and their two moments, and the gradient that is being summed; each thread a copy of the
-    /// weights, their gradient, and what the backward pass needs of the forward one.
+    /// The run holds the weights and their two moments, and the gradient that is being summed; each thread a
+    /// copy of the weights, their gradient, and what the backward pass needs of the forward one.
     #[must_use]
     pub fn memory_bytes(&self, threads: usize) -> u64 {
         let weights = FLOAT * self.architecture.parameters();
@@ -38,7 +37,8 @@ impl TrainConfig {
         };
         let tokens = self.batch_size as u64 * u64::from(a.max_seq_len);
         let dropped = if self.dropout > 0.0 { 2 * d } else { 0 };
-        // Two norms with their inputs' forms, turned queries and keys, values, mixed heads; the inner layer and its slope.
+        // Two norms with their inputs' forms, turned queries and keys, values, mixed heads; the inner layer
+        // and its slope.
         let layer = 8 * d + 2 * f + dropped;
         let probabilities = sizes.kept() as u64 * self.batch_size as u64 * u64::from(a.heads);
         // The final norm, SIGReg's slope and projections, logits and their slope.

@@ -1,19 +1,22 @@
-//! The V1 model as a burn module (SCORING, section 1). Its field names, joined by dots, are the names of the weights
-//! (section 2), so that walking the module walks the file.
+//! The V1 model as a burn module (SCORING, section 1). Its field names, joined by dots, are the names of the
+//! weights (section 2), so that walking the module walks the file.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::{
+    module::{Module, ModuleVisitor, Param},
+    tensor::{Device, Tensor, TensorData},
+};
 use soma_model::{WeightsError, kernels::Rope};
 use soma_types::Architecture;
 
-use crate::chunk::Batch;
-use crate::kernels::attention::Sizes;
-use crate::ops::Engine;
-use crate::random::Random;
-use crate::weights::{Named, Weights};
+use crate::{
+    chunk::Batch,
+    kernels::attention::Sizes,
+    ops::Engine,
+    random::Random,
+    weights::{Named, Weights},
+};
 
 /// A table of token vectors.
 #[derive(Module, Debug)]
@@ -75,7 +78,8 @@ pub struct Transformer {
     predictor: Linear,
 }
 
-/// What the forward pass needs besides weights: the engine, the sizes and the table of rotary positions. Shared by all threads.
+/// What the forward pass needs besides weights: the engine, the sizes and the table of rotary positions.
+/// Shared by all threads.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The form of the operations.
@@ -143,7 +147,8 @@ impl Transformer {
         Weights::new(architecture, copy.tensors)
     }
 
-    /// The representations `[tokens, d]` of a batch, without what `dropout` leaves out of each layer's two results.
+    /// The representations `[tokens, d]` of a batch, without what `dropout` leaves out of each layer's two
+    /// results.
     #[must_use]
     pub fn represent(&self, context: &Context, batch: &Batch, dropout: Option<Dropout>) -> Tensor<2> {
         let mut masks = dropout.map(Masks::new);

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::kernels::{math, vectorised};
-use crate::weights::Weights;
+use crate::{
+    kernels::{math, vectorised},
+    weights::Weights,
+};
 
 /// Decay of the mean gradient.
 const BETA_1: f64 = 0.9;
@@ -67,8 +69,8 @@ impl Moments {
         })
     }
 
-    /// Updates the weights; returns the gradient's norm before clipping (NaN or infinite if the gradient is, and then
-    /// nothing is changed).
+    /// Updates the weights; returns the gradient's norm before clipping (NaN or infinite if the gradient is,
+    /// and then nothing is changed).
     ///
     /// # Panics
     /// If `grads` lacks a tensor of the weights: a caller's bug.

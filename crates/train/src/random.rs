@@ -1,5 +1,5 @@
-//! The trainer's randomness: SplitMix64, a counter-based generator of a few lines, so that a seed means the same on every
-//! machine and in every version of every crate.
+//! The trainer's randomness: SplitMix64, a counter-based generator of a few lines, so that a seed means the
+//! same on every machine and in every version of every crate.
 
 use soma_model::elementary64::{ln, sin_cos};
 

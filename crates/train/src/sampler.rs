@@ -1,14 +1,15 @@
-//! Draws training chunks. The k-th chunk of a run depends on the seed and k alone, so a run resumes from its step.
+//! Draws training chunks. The k-th chunk of a run depends on the seed and k alone, so a run resumes from its
+//! step.
 
 use soma_data::Dataset;
 
-use crate::chunk::Batch;
-use crate::random::Random;
+use crate::{chunk::Batch, random::Random};
 
 /// Draws chunks of a data set, every byte about equally often.
 ///
-/// Start positions walk through all bytes by a stride near the golden section of their number: any run of consecutive draws
-/// covers the data set evenly, so each batch mixes all domains, and no position repeats before all had their turn.
+/// Start positions walk through all bytes by a stride near the golden section of their number: any run of
+/// consecutive draws covers the data set evenly, so each batch mixes all domains, and no position repeats
+/// before all had their turn.
 #[derive(Clone, Debug)]
 pub struct Sampler<'a> {
     dataset: &'a Dataset,
@@ -48,8 +49,8 @@ impl<'a> Sampler<'a> {
 
     /// Adds the k-th chunk to a batch.
     ///
-    /// A draw near the end of a document gives its last bytes, and a little less than a whole chunk of them, so that the
-    /// end-of-data token is learnt too.
+    /// A draw near the end of a document gives its last bytes, and a little less than a whole chunk of them,
+    /// so that the end-of-data token is learnt too.
     pub fn push(&self, k: u64, batch: &mut Batch) {
         let walked = u128::from(k) * u128::from(self.stride) + u128::from(self.offset);
         let position = (walked % u128::from(self.size_bytes)) as u64;

@@ -1,20 +1,17 @@
 //! Settings of a run: their defaults, their ranges, and what makes two runs the same.
 
-use std::fmt;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use soma_data::Dataset;
 use soma_model::elementary64::sin_cos;
 use soma_types::Architecture;
 
-use crate::ops::Engine;
-use crate::trainer::TrainError;
+use crate::{ops::Engine, trainer::TrainError};
 
 /// The learning rate's share that is left at the end of a falling schedule.
 const FINAL_SHARE: f64 = 0.05;
-/// Weights from which a model trains with the documents' settings of V1 instead of those that suit small models.
+/// Weights from which a model trains with the documents' settings of V1 instead of those that suit small
+/// models.
 const LARGE: u64 = 100_000_000;
 
 /// How the learning rate goes on after the warm-up.
@@ -45,9 +42,11 @@ pub struct TrainConfig {
     pub architecture: Architecture,
     /// Updates to make.
     pub steps: u64,
-    /// Chunks of max_seq_len tokens in one pass (the micro batch): the samples of SIGReg, and what one thread works on.
+    /// Chunks of max_seq_len tokens in one pass (the micro batch): the samples of SIGReg, and what one thread
+    /// works on.
     pub batch_size: usize,
-    /// Passes whose gradients make one update; they run on several threads. Results do not depend on how many.
+    /// Passes whose gradients make one update; they run on several threads. Results do not depend on how
+    /// many.
     pub grad_accum: usize,
     /// Decides fresh weights, the order of data, SIGReg's directions and what is dropped.
     pub seed: u64,
@@ -57,19 +56,20 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Updates until the learning rate is reached.
     pub warmup_steps: u64,
-    /// The share of each layer's two results that is left out of a pass, at random, while the rest is scaled up.
+    /// The share of each layer's two results that is left out of a pass, at random, while the rest is scaled
+    /// up.
     pub dropout: f64,
     /// Decoupled weight decay, of matrices.
     pub weight_decay: f64,
     /// Longer gradients are scaled down to this norm.
     pub gradient_norm_max: f64,
-    /// Random directions of SIGReg, new ones each pass; 0 trains without SIGReg. Scoring uses 256: fewer, renewed each
-    /// pass, have the same mean.
+    /// Random directions of SIGReg, new ones each pass; 0 trains without SIGReg. Scoring uses 256: fewer,
+    /// renewed each pass, have the same mean.
     pub sigreg_directions: usize,
     /// Threads; none: as many as the machine runs at once.
     pub threads: Option<NonZeroUsize>,
-    /// Stop after this time, if the steps are not done by then. The learning rate then falls with the larger of the shares
-    /// of steps and time, so results depend on the machine's speed.
+    /// Stop after this time, if the steps are not done by then. The learning rate then falls with the larger
+    /// of the shares of steps and time, so results depend on the machine's speed.
     pub time_budget: Option<Duration>,
     /// Where checkpoints are written, and a run that was stopped is taken up again.
     pub checkpoint_dir: Option<PathBuf>,
@@ -82,9 +82,9 @@ pub struct TrainConfig {
 impl TrainConfig {
     /// The settings that suit an architecture.
     ///
-    /// Small models: what fits one fast on two cores. Small steps pay at that size: after 400 000 tokens, held-out bits
-    /// per byte were 3.16 with 4 x 2 chunks a step, 3.04 with 2 x 2 and 2.89 with 1 x 2. Models of V1's size: what the
-    /// documents train V1 with, which is Adam at one rate, without decay.
+    /// Small models: what fits one fast on two cores. Small steps pay at that size: after 400 000 tokens,
+    /// held-out bits per byte were 3.16 with 4 x 2 chunks a step, 3.04 with 2 x 2 and 2.89 with 1 x 2. Models
+    /// of V1's size: what the documents train V1 with, which is Adam at one rate, without decay.
     #[must_use]
     pub const fn new(architecture: Architecture, steps: u64) -> Self {
         let small = Self {

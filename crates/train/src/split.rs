@@ -1,8 +1,8 @@
 //! The held-out split: a rule without randomness, so that everyone holds out the same text.
 //!
-//! Texts are cut, one after the other, into pieces: at the first line end at or after [`PIECE_BYTES_MIN`] bytes, or, if the
-//! line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Every tenth piece is held out; the text
-//! between two held-out pieces stays together as one training document.
+//! Texts are cut, one after the other, into pieces: at the first line end at or after [`PIECE_BYTES_MIN`]
+//! bytes, or, if the line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Every
+//! tenth piece is held out; the text between two held-out pieces stays together as one training document.
 
 use soma_data::{DataError, Dataset, Document};
 
@@ -25,7 +25,8 @@ pub struct Split {
 /// Cuts a data set in two.
 ///
 /// # Errors
-/// [`DataError::NoText`] if the data set has fewer than [`HELD_OUT_EVERY`] pieces, that is, too little text to hold out any.
+/// [`DataError::NoText`] if the data set has fewer than [`HELD_OUT_EVERY`] pieces, that is, too little text
+/// to hold out any.
 pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DataError> {
     let (mut train, mut held_out, mut count) = (Vec::new(), Vec::new(), 0);
     for document in dataset.documents() {

@@ -1,8 +1,10 @@
 //! The training loop.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use burn::tensor::Device;
 use soma_data::Dataset;
@@ -10,16 +12,18 @@ use soma_files::{FileError, Lock, Output, sweep};
 use soma_model::WeightsError;
 use soma_types::architecture::ArchitectureError;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, FILE_NAME};
-use crate::chunk::Batch;
-use crate::engine::{self, Losses, Task};
-use crate::model::{Context, Dropout, Transformer};
-use crate::ops::Engine;
-use crate::optimizer::{Flat, Moments, Update, accumulate};
-use crate::random::Random;
-use crate::sampler::Sampler;
-use crate::settings::TrainConfig;
-use crate::weights::Weights;
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError, FILE_NAME},
+    chunk::Batch,
+    engine::{self, Losses, Task},
+    model::{Context, Dropout, Transformer},
+    ops::Engine,
+    optimizer::{Flat, Moments, Update, accumulate},
+    random::Random,
+    sampler::Sampler,
+    settings::TrainConfig,
+    weights::Weights,
+};
 
 /// The state of a run after an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -155,16 +159,17 @@ pub enum TrainError {
 
 /// Trains a model on a data set, from `init` (a safetensors file) or from fresh weights.
 ///
-/// `watch` is told of every update and every checkpoint. Setting `cancel` ends the run after the pass in progress, with the
-/// weights so far and a last checkpoint. Equal settings, data and initial weights give equal weights to the last bit, on any
-/// number of threads of any processor with fused multiply-add (64-bit ARM, and x86-64 since AVX2), and across interruptions;
-/// but for runs with a time budget.
+/// `watch` is told of every update and every checkpoint. Setting `cancel` ends the run after the pass in
+/// progress, with the weights so far and a last checkpoint. Equal settings, data and initial weights give
+/// equal weights to the last bit, on any number of threads of any processor with fused multiply-add (64-bit
+/// ARM, and x86-64 since AVX2), and across interruptions; but for runs with a time budget.
 ///
-/// A checkpoint folder belongs to one run at a time. A disk that refuses a checkpoint ends no run: `watch` is told.
+/// A checkpoint folder belongs to one run at a time. A disk that refuses a checkpoint ends no run: `watch` is
+/// told.
 ///
 /// # Errors
-/// Bad settings or initial weights, a checkpoint folder that is in use or takes no file, an unusable checkpoint, or a run
-/// that diverges.
+/// Bad settings or initial weights, a checkpoint folder that is in use or takes no file, an unusable
+/// checkpoint, or a run that diverges.
 pub fn train(
     config: &TrainConfig,
     dataset: &Dataset,
@@ -314,8 +319,9 @@ fn save(config: &TrainConfig, state: &Checkpoint, watch: &mut impl FnMut(Event<'
     }
 }
 
-/// Losses and gradients of an update's passes, summed in their order; none if `cancel` came between. No more passes are
-/// under way or wait to be summed than there are threads: each gradient is as large as the weights.
+/// Losses and gradients of an update's passes, summed in their order; none if `cancel` came between. No more
+/// passes are under way or wait to be summed than there are threads: each gradient is as large as the
+/// weights.
 fn gradient(
     config: &TrainConfig,
     weights: &Weights,

@@ -1,5 +1,5 @@
-//! Weights as named tensors: fresh ones from a seed, and to and from the canonical safetensors file (SCORING, section 2),
-//! which `soma-model` reads and writes.
+//! Weights as named tensors: fresh ones from a seed, and to and from the canonical safetensors file (SCORING,
+//! section 2), which `soma-model` reads and writes.
 
 use std::collections::BTreeMap;
 
@@ -22,9 +22,10 @@ pub struct Named {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weights(BTreeMap<String, Named>);
 
-/// Standard deviations of fresh weights. Token vectors are large, so that the first layers see which byte they look at
-/// (0.3 instead of 0.09 saves a nano model half of its first 400 000 tokens); projections into the residual stream get
-/// theirs divided by sqrt(2 layers), so that the stream's variance does not grow with depth.
+/// Standard deviations of fresh weights. Token vectors are large, so that the first layers see which byte
+/// they look at (0.3 instead of 0.09 saves a nano model half of its first 400 000 tokens); projections into
+/// the residual stream get theirs divided by sqrt(2 layers), so that the stream's variance does not grow with
+/// depth.
 const EMBEDDING_DEVIATION: f32 = 0.3;
 /// Times 1 / sqrt(inputs), for the other matrices.
 const MATRIX_DEVIATION: f32 = 1.0;

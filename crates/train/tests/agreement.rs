@@ -1,4 +1,5 @@
-//! The trainer's losses and gradients against the reference vectors, the exact runtime, and burn's own operations.
+//! The trainer's losses and gradients against the reference vectors, the exact runtime, and burn's own
+//! operations.
 
 #![allow(clippy::disallowed_methods)] // differences are measured, not trained on
 
@@ -6,12 +7,14 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use soma_model::{Directions, Model, Scorer};
-use soma_train::Engine;
-use soma_train::chunk::Batch;
-use soma_train::engine::{self, Losses, Task};
-use soma_train::model::{Context, Dropout, Transformer};
-use soma_train::random::Random;
-use soma_train::weights::Weights;
+use soma_train::{
+    Engine,
+    chunk::Batch,
+    engine::{self, Losses, Task},
+    model::{Context, Dropout, Transformer},
+    random::Random,
+    weights::Weights,
+};
 use soma_types::{Architecture, Seed};
 
 #[derive(Deserialize)]

@@ -1,8 +1,7 @@
-//! What training and scoring give on every machine: this file pins it, and `.ci/machines` runs it for 64-bit ARM and for an
-//! x86-64 without AVX-512 too.
+//! What training and scoring give on every machine: this file pins it, and `.ci/machines` runs it for 64-bit
+//! ARM and for an x86-64 without AVX-512 too.
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::{num::NonZeroUsize, sync::atomic::AtomicBool};
 
 use soma_data::{Dataset, Document};
 use soma_model::{Directions, Model, Scorer, Simd};
@@ -17,7 +16,8 @@ const SCORED: [&str; 2] = [
     "0x675649257056d3a3da125a7d418a0383e58afd318268f938a8f2798cbb33bbc8",
 ];
 
-/// Sums longer than one chain in every direction, blocks of attention that leave one row over, heads of an odd size.
+/// Sums longer than one chain in every direction, blocks of attention that leave one row over, heads of an
+/// odd size.
 const ARCHITECTURE: Architecture = Architecture {
     embedding_dim: 36,
     heads: 2,
@@ -60,7 +60,8 @@ fn trained(threads: usize) -> Vec<u8> {
 
 #[test]
 fn a_trained_file_and_its_scores_are_pinned() {
-    // Without fused multiply-add `gemm` rounds twice where others round once: such a machine only agrees with itself.
+    // Without fused multiply-add `gemm` rounds twice where others round once: such a machine only agrees with
+    // itself.
     #[cfg(target_arch = "x86_64")]
     if !is_x86_feature_detected!("fma") {
         return;

@@ -1,8 +1,8 @@
-//! The memory that training is said to need, against what it takes. One test, so that nothing else fills this process.
+//! The memory that training is said to need, against what it takes. One test, so that nothing else fills this
+//! process.
 #![cfg(target_os = "linux")]
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::AtomicBool;
+use std::{num::NonZeroUsize, sync::atomic::AtomicBool};
 
 use soma_data::{Dataset, Document};
 use soma_train::{TrainConfig, train};

@@ -1,13 +1,18 @@
 //! Runs of the trainer: they learn, repeat, stop, resume and refuse.
 
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::{
+    num::NonZeroUsize,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use soma_data::{Dataset, Document};
-use soma_train::checkpoint::{Checkpoint, CheckpointError, FILE_NAME};
-use soma_train::weights::Weights;
-use soma_train::{Engine, Event, Schedule, Stop, TrainConfig, TrainError, evaluate, train};
+use soma_train::{
+    Engine, Event, Schedule, Stop, TrainConfig, TrainError,
+    checkpoint::{Checkpoint, CheckpointError, FILE_NAME},
+    evaluate, train,
+    weights::Weights,
+};
 use soma_types::Architecture;
 
 const SMALL: Architecture = Architecture {

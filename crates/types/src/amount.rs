@@ -20,7 +20,7 @@ pub const MAX_SUPPLY: Shannons = Shannons(10_000_000 * SHANNONS_PER_SOMA);
 pub struct Shannons(pub u64);
 
 impl Shannons {
-    /// Nothing.
+    /// No money at all.
     pub const ZERO: Self = Self(0);
 
     /// A whole number of SOMA, or `None` past `u64`.

@@ -1,9 +1,9 @@
 //! What the node's HTTP interface answers, shared by node and clients (docs/interfaces.md).
 //!
 //! Amounts are decimal strings of shannons, 32-byte names `0x` and hex, embeddings base64 of little-endian
-//! i16. Lists come in [`Page`]s. Every error is a [`Problem`] (RFC 9457, `application/problem+json`). What a request
-//! says and the node does not know (a query parameter, a field of a body, a body where none is taken) is refused, never
-//! ignored. Pages of other origins may read, without credentials, and not write.
+//! i16. Lists come in [`Page`]s. Every error is a [`Problem`] (RFC 9457, `application/problem+json`). What a
+//! request says and the node does not know (a query parameter, a field of a body, a body where none is taken)
+//! is refused, never ignored. Pages of other origins may read, without credentials, and not write.
 //!
 //! | method and path | answer |
 //! |---|---|
@@ -349,7 +349,7 @@ answers! {
         /// The stage: `drawn` or `hearing`.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub stage: AuditStage,
-        /// Who.
+        /// Whose vote it is.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub auditor: Address,
         /// Its steps so far.

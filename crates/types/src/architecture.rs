@@ -1,5 +1,5 @@
-//! The shape that every model of a network shares (docs/scoring-spec.md, section 1). Protocol data: validators
-//! can upgrade it.
+//! The shape that every model of a network shares (docs/scoring-spec.md, section 1). Protocol data:
+//! validators can upgrade it.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,9 @@ pub enum ArchitectureError {
     /// Heads do not divide the width into even parts.
     #[error("architecture: {embedding_dim} dimensions do not split into {heads} heads of an even size")]
     Heads {
-        /// Width.
+        /// The width of a representation.
         embedding_dim: u32,
-        /// Heads.
+        /// How many heads it is to be divided into.
         heads: u32,
     },
     /// Neither a preset's name nor valid JSON.

@@ -1,7 +1,8 @@
 //! Evidence that a validator voted for two things at once (docs/protocol.md, section 4).
 //!
-//! The engine's own votes are shares of threshold signatures, which any quorum can forge, so they prove nothing
-//! about one validator. What counts is a vote signed by its Ed25519 network key: chain, epoch, view and digest.
+//! The engine's own votes are shares of threshold signatures, which any quorum can forge, so they prove
+//! nothing about one validator. What counts is a vote signed by its Ed25519 network key: chain, epoch, view
+//! and digest.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
@@ -51,7 +52,7 @@ pub struct Equivocation {
     pub epoch: Epoch,
     /// The view of both.
     pub view: u64,
-    /// One.
+    /// One of the two votes.
     pub first: SignedDigest,
     /// The other.
     pub second: SignedDigest,

@@ -34,7 +34,7 @@ pub enum Event {
     StakeAdded {
         /// The pool.
         pool: PoolId,
-        /// Whose.
+        /// Whose stake it is.
         staker: Address,
         /// How much.
         amount: Shannons,
@@ -43,7 +43,7 @@ pub enum Event {
     StakeWithdrawn {
         /// The pool.
         pool: PoolId,
-        /// Whose.
+        /// Whose stake it is.
         staker: Address,
         /// What unbonds.
         unbonding: Shannons,
@@ -54,7 +54,7 @@ pub enum Event {
     },
     /// Unbonded stake reached its owner's balance.
     Unbonded {
-        /// Whose.
+        /// Whose stake it is.
         staker: Address,
         /// How much.
         amount: Shannons,
@@ -94,9 +94,9 @@ pub enum Event {
     ModelReported {
         /// The model.
         model: ModelId,
-        /// Who.
+        /// The validator who did.
         validator: Address,
-        /// Why.
+        /// What is wrong with it.
         fault: ModelFault,
     },
     /// More than two thirds of the committee's stake reported unusable weights.
@@ -110,7 +110,7 @@ pub enum Event {
     ModelInactive {
         /// The model.
         model: ModelId,
-        /// Why.
+        /// Why it stopped.
         reason: Inactivity,
     },
     /// A target opened.
@@ -149,7 +149,7 @@ pub enum Event {
     SubmissionEnded {
         /// The submission.
         submission: SubmissionId,
-        /// How.
+        /// How it ended.
         status: SubmissionStatus,
     },
     /// An auditor committed to a verdict.
@@ -158,7 +158,7 @@ pub enum Event {
         submission: SubmissionId,
         /// In which stage of its audit.
         stage: AuditStage,
-        /// Who.
+        /// The auditor who did.
         auditor: Address,
     },
     /// An auditor revealed its verdict.
@@ -167,7 +167,7 @@ pub enum Event {
         submission: SubmissionId,
         /// In which stage of its audit.
         stage: AuditStage,
-        /// Who.
+        /// The auditor who did.
         auditor: Address,
         /// Its finding.
         verdict: Verdict,
@@ -220,7 +220,7 @@ pub enum Event {
     SubmissionChallenged {
         /// The winner.
         submission: SubmissionId,
-        /// Who.
+        /// Who challenged it.
         challenger: Address,
         /// What it locked.
         bond: Shannons,
@@ -238,16 +238,16 @@ pub enum Event {
     UpgradeProposed {
         /// The proposal.
         proposal: u64,
-        /// Who.
+        /// Who proposed it.
         proposer: Address,
     },
     /// A validator voted on an upgrade.
     UpgradeVoted {
         /// The proposal.
         proposal: u64,
-        /// Who.
+        /// The validator who did.
         validator: Address,
-        /// How.
+        /// What they voted.
         ballot: Ballot,
     },
     /// More than two thirds of stake and seats are for an upgrade: it will take effect.

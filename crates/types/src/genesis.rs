@@ -38,7 +38,7 @@ pub struct Genesis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GenesisAccount {
-    /// Whose.
+    /// Whose account it is.
     pub address: Address,
     /// How much.
     pub balance: Shannons,

@@ -80,7 +80,8 @@ macro_rules! id {
 }
 
 id! {
-    /// An account: BLAKE3 of its Ed25519 public key (docs/protocol.md, section 3). A validator is named by its account.
+    /// An account: BLAKE3 of its Ed25519 public key (docs/protocol.md, section 3). A validator is named by
+    /// its account.
     Address, "an address"
 }
 id! {

@@ -97,7 +97,7 @@ pub struct PoolSlash {
 /// What one account holds in one pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Position {
-    /// Shares.
+    /// The part of the pool that it is.
     pub shares: Shares,
     /// Stake that is not shares yet, by the epoch in which it was added, in order: at most one entry
     /// for each of the last three epochs, as of when the position last changed.
@@ -127,7 +127,7 @@ pub struct PoolPrice {
 /// Withdrawn stake on its way to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Unbonding {
-    /// Whose.
+    /// Whose money it is.
     pub owner: Address,
     /// How much.
     pub amount: Shannons,
@@ -687,7 +687,7 @@ pub struct SupplyBreakdown {
     pub rent: Shannons,
     /// Not emitted yet.
     pub emission: Shannons,
-    /// Gone.
+    /// What is gone for good.
     pub burned: Shannons,
 }
 

@@ -136,7 +136,7 @@ pub enum Preset {
     Std,
     /// The localnet's.
     Local,
-    /// Neither.
+    /// None of the others.
     Custom,
 }
 
@@ -254,8 +254,8 @@ impl Params {
         self.hearing_from() + self.hearing_commit_blocks
     }
 
-    /// What an epoch can owe, in payouts per block: each open target is filled as often as races allow, and each
-    /// seat is paid. With fewer, winners would wait longer from epoch to epoch.
+    /// What an epoch can owe, in payouts per block: each open target is filled as often as races allow, and
+    /// each seat is paid. With fewer, winners would wait longer from epoch to epoch.
     fn payouts_needed(&self) -> u64 {
         let races = self
             .epoch_blocks
@@ -294,7 +294,8 @@ impl Params {
                 self.stake_min.0,
                 soma(1_000_000),
             ),
-            // With fewer nobody may fail; and where the largest takes turns, no seat would live to see its votes counted.
+            // With fewer nobody may fail; and where the largest takes turns, no seat would live to see its
+            // votes counted.
             (
                 "committee_size",
                 u64::from(self.committee_size),

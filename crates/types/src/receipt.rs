@@ -37,7 +37,7 @@ pub enum Outcome {
     },
     /// It paid its fee and changed nothing else.
     Failed {
-        /// Why.
+        /// The ledger's reason.
         rejection: Rejection,
     },
 }

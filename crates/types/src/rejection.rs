@@ -17,8 +17,8 @@ use crate::{
     upgrade::ProtocolVersion,
 };
 
-/// The stable number of a reason, which programs compare by name: `RejectionCode::NonceUsed`. One that a newer ledger
-/// gives and this version does not know is one too.
+/// The stable number of a reason, which programs compare by name: `RejectionCode::NonceUsed`. One that a
+/// newer ledger gives and this version does not know is one too.
 #[derive(
     Clone,
     Copy,
@@ -410,7 +410,7 @@ rejections! {
     511 SampledAlready {} "the winner is in the sample: it is audited anyway";
     /// Another was first.
     512 AlreadyChallenged {
-        /// Who.
+        /// Who challenged it.
         challenger: Address,
     } "the winner was challenged by {challenger} already";
     /// The auditors' votes are closed, and the committee is not called upon.
@@ -451,7 +451,7 @@ rejections! {
     603 UnsoundArchitecture {} "the architecture's dimensions do not fit together or are out of bounds";
     /// The proposer has one under way.
     604 ProposalPending {
-        /// It.
+        /// The proposal's number.
         proposal: u64,
     } "this validator's proposal {proposal} is under way: wait until it is decided";
     /// There is no room.

@@ -13,8 +13,8 @@ const KEY_DIGITS_SHOWN: (usize, usize) = (6, 4);
 /// Fewest words that may be part of a mnemonic.
 const WORDS_MIN: usize = 6;
 
-/// `text` as an error may repeat it: keys shortened, recovery words and what opens a door in a URL left out, bounded and
-/// printable.
+/// `text` as an error may repeat it: keys shortened, recovery words and what opens a door in a URL left out,
+/// bounded and printable.
 #[must_use]
 pub fn repeatable(text: &str) -> String {
     let words = text.split_whitespace().count();

@@ -14,8 +14,8 @@ where
     text.parse().map_err(serde::de::Error::custom)
 }
 
-/// `text` that a stranger wrote, fit for one line of a terminal, a log or an error: what could move the cursor, forge a
-/// line or hide what is there appears as its escape.
+/// `text` that a stranger wrote, fit for one line of a terminal, a log or an error: what could move the
+/// cursor, forge a line or hide what is there appears as its escape.
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_unseen, |character, line| {
@@ -23,8 +23,8 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// [`printable`] for text of several lines: newlines and tabs stay. For what was put together from printable parts, as
-/// the last look before it is shown.
+/// [`printable`] for text of several lines: newlines and tabs stay. For what was put together from printable
+/// parts, as the last look before it is shown.
 #[must_use]
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     let acts = |character| is_unseen(character) && !matches!(character, '\n' | '\t');
@@ -33,7 +33,8 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// JSON that is fit for a terminal, and means the same: JSON itself escapes only the oldest of the characters that act.
+/// JSON that is fit for a terminal, and means the same: JSON itself escapes only the oldest of the characters
+/// that act.
 #[must_use]
 pub fn printable_json(json: &str) -> Cow<'_, str> {
     // Outside of strings there are none but newlines.
@@ -45,7 +46,8 @@ pub fn printable_json(json: &str) -> Cow<'_, str> {
     })
 }
 
-/// The beginning of a stranger's `text`, [`printable`]: at most `characters_max` of it, then how much there is.
+/// The beginning of a stranger's `text`, [`printable`]: at most `characters_max` of it, then how much there
+/// is.
 #[must_use]
 pub fn excerpt(text: &str, characters_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(characters_max) {
@@ -69,8 +71,8 @@ fn escaped(text: &str, acts: impl Fn(char) -> bool, escape: impl Fn(char, &mut S
     shown.into()
 }
 
-/// Whether a character does something to its neighbours instead of being seen: controls, line separators, marks of
-/// direction, joiners, blank letters, tags and other formatting.
+/// Whether a character does something to its neighbours instead of being seen: controls, line separators,
+/// marks of direction, joiners, blank letters, tags and other formatting.
 #[must_use]
 pub fn is_unseen(character: char) -> bool {
     character.is_control()

@@ -58,7 +58,8 @@ macro_rules! counter {
 }
 
 counter! {
-    /// A span of `epoch_blocks` blocks during which the routing table is frozen (docs/protocol.md, section 1).
+    /// A span of `epoch_blocks` blocks during which the routing table is frozen (docs/protocol.md, section
+    /// 1).
     Epoch
 }
 

@@ -205,12 +205,13 @@ pub struct Proposal {
     pub index: u64,
     /// Who made it.
     pub proposer: Address,
-    /// When.
+    /// The epoch in which it was proposed.
     pub proposed: Epoch,
     /// What it changes.
     #[serde(flatten)]
     pub upgrade: Upgrade,
-    /// Who is for it, in order of addresses: at a boundary those without a seat in the new committee are struck out.
+    /// Who is for it, in order of addresses: at a boundary those without a seat in the new committee are
+    /// struck out.
     pub approvals: Vec<Address>,
     /// How it stands.
     #[serde(flatten)]

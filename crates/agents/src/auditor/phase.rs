@@ -44,8 +44,8 @@ impl Phase {
     }
 }
 
-/// Whether `offset` blocks into an epoch lie in the last quarter of the blocks in which verdicts of this stage are committed:
-/// what is missing until then counts as missing.
+/// Whether `offset` blocks into an epoch lie in the last quarter of the blocks in which verdicts of this
+/// stage are committed: what is missing until then counts as missing.
 pub(super) const fn is_last_call(offset: u64, stage: AuditStage, params: &Params) -> bool {
     let (end, blocks) = match stage {
         AuditStage::Drawn => (params.audit_commit_blocks, params.audit_commit_blocks),

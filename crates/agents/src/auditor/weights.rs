@@ -1,8 +1,9 @@
 //! Weights that were revealed: which are examined, what was found, and who is told.
 //!
-//! Examined are the newest weights of each model that competes or is about to. One file at a time, the shortest first, and
-//! none twice. What is not as promised is reported while the model is there to be reported: once in each epoch, since votes
-//! of different epochs are not added up. What could not be had is looked for again then.
+//! Examined are the newest weights of each model that competes or is about to. One file at a time, the
+//! shortest first, and none twice. What is not as promised is reported while the model is there to be
+//! reported: once in each epoch, since votes of different epochs are not added up. What could not be had is
+//! looked for again then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -57,8 +58,8 @@ pub(super) struct Revealed {
     brought: JoinSet<(ModelId, Weights, Result<(), ExpertError>)>,
 }
 
-/// The weights of `model` to be examined, on a network of this architecture: weights of another shape cannot fit it, which is
-/// no fault, and those of a model that is stale or retires need no report.
+/// The weights of `model` to be examined, on a network of this architecture: weights of another shape cannot
+/// fit it, which is no fault, and those of a model that is stale or retires need no report.
 fn newest(model: &Model, network: Architecture) -> Option<&Weights> {
     let competing = model
         .weights

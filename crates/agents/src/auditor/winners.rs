@@ -1,17 +1,17 @@
 //! Winners under audit: what became of each, and who works on which.
 //!
-//! Data is fetched for many at a time, since it comes from hosts that may trickle; scoring, which takes a model's memory and
-//! all cores, is done for one at a time, the shortest first, so that what takes long stands in nobody's way. It waits
-//! for nothing but the node: weights that the node does not keep are brought to it meanwhile, and the winner
-//! is tried again.
+//! Data is fetched for many at a time, since it comes from hosts that may trickle; scoring, which takes a
+//! model's memory and all cores, is done for one at a time, the shortest first, so that what takes long
+//! stands in nobody's way. It waits for nothing but the node: weights that the node does not keep are brought
+//! to it meanwhile, and the winner is tried again.
 //!
-//! **What a missing thing means.** Data that does not come, or not as announced, accuses its winner. So do weights that
-//! cannot be had although this auditor has never seen them: who claims on a target has scored with all its models, and an honest
-//! submitter scores only with what a node keeps; otherwise an owner who withholds weights could claim unseen. It takes that
-//! their owner was asked and did not give them: a node that is full, or had no turn to ask, knows nothing. Weights that
-//! were sound before and have gone since accuse nobody: the network lost them. Bytes that are as committed and no usable
-//! weights accuse at once: nobody has ever scored with them. And where this validator's own node fails, it says
-//! nothing.
+//! **What a missing thing means.** Data that does not come, or not as announced, accuses its winner. So do
+//! weights that cannot be had although this auditor has never seen them: who claims on a target has scored
+//! with all its models, and an honest submitter scores only with what a node keeps; otherwise an owner who
+//! withholds weights could claim unseen. It takes that their owner was asked and did not give them: a node
+//! that is full, or had no turn to ask, knows nothing. Weights that were sound before and have gone since
+//! accuse nobody: the network lost them. Bytes that are as committed and no usable weights accuse at once:
+//! nobody has ever scored with them. And where this validator's own node fails, it says nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -179,8 +179,8 @@ impl Winners {
         job.due = due.filter(|due| job.sent.is_none_or(|(_, sent)| sent != *due));
     }
 
-    /// Takes what the work has come to, and has idle hands go on, `until` when there is any. `sound` says which weights this
-    /// auditor has seen. What could not be done goes to `passed_over`.
+    /// Takes what the work has come to, and has idle hands go on, `until` when there is any. `sound` says
+    /// which weights this auditor has seen. What could not be done goes to `passed_over`.
     pub(super) async fn advance(
         &mut self,
         height: Height,
@@ -218,7 +218,8 @@ impl Winners {
                 Ok(Done::Brought(model, hash, brought)) => {
                     let waiting = self.awaited.remove(&hash).unwrap_or_default();
                     if let Err(error) = brought {
-                        // Where this validator's own node fails, or has had them before, nothing is known of their owner.
+                        // Where this validator's own node fails, or has had them before, nothing is known of
+                        // their owner.
                         if !matches!(error, DownloadError::Node { .. }) && !sound.contains(&hash) {
                             self.lacks_weights(&waiting);
                         }
@@ -362,7 +363,8 @@ async fn fetch(downloader: &Downloader, data: &Named, patience: Duration) -> Res
 }
 
 impl Job {
-    /// What this validator says of the winner, if it can say anything yet. At the `last_call` what is missing is missing.
+    /// What this validator says of the winner, if it can say anything yet. At the `last_call` what is missing
+    /// is missing.
     pub(super) fn finding(&self, last_call: bool) -> Option<AuditFinding> {
         match &self.state {
             State::Found(finding) => Some(*finding),
@@ -407,8 +409,8 @@ async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case,
         match tools.experts.load(weights).await {
             Ok(model) => models.push((weights.committed.hash, model)),
             Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
-            // Nobody has ever scored with them, so the claim is made up. What the chain says of them contradicts itself, or the
-            // file that the node keeps under their hash: so it does for everyone.
+            // Nobody has ever scored with them, so the claim is made up. What the chain says of them
+            // contradicts itself, or the file that the node keeps under their hash: so it does for everyone.
             Err(ExpertError::Download(
                 DownloadError::Unavailable { .. } | DownloadError::Mismatch { .. },
             )) => {

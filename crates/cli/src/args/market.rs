@@ -38,7 +38,8 @@ fn phase() -> impl TypedValueParser<Value = TargetPhase> {
 pub struct SubmitArgs {
     /// Text to submit: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
     ///
-    /// A text of more than 2048 bytes is cut at line ends into pieces, called FILE#OFFSET, and each is submitted by itself.
+    /// A text of more than 2048 bytes is cut at line ends into pieces, called FILE#OFFSET, and each is
+    /// submitted by itself.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// Stop after this many hits; otherwise when the text is used up.

@@ -37,8 +37,9 @@ pub enum ModelCommand {
     Reveal {
         /// The model.
         model: Reference,
-        /// The text whose mean embedding the model registers: what it is good at. Needed after `soma model commit`;
-        /// after a `soma model update` that was stopped, what that was given if left out. May be repeated.
+        /// The text whose mean embedding the model registers: what it is good at. Needed after `soma model
+        /// commit`; after a `soma model update` that was stopped, what that was given if left out. May be
+        /// repeated.
         #[arg(long, value_name = "SRC", requires = "weights")]
         data: Vec<PathBuf>,
         /// The weights (safetensors) that were committed, to embed the text with.
@@ -48,7 +49,8 @@ pub enum ModelCommand {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Commit now, wait for the next epoch, and reveal. Stopped in between, the same command goes on where it was.
+    /// Commit now, wait for the next epoch, and reveal. Stopped in between, the same command goes on where it
+    /// was.
     Update {
         /// The model.
         model: Reference,

@@ -28,8 +28,9 @@ pub struct ScoreFiles {
     pub arch: String,
     /// The documents to score: files, folders or globs, or `-` for standard input.
     ///
-    /// A file is one document of at most 16 MiB, its bytes as they are. `.gz` and `.zst` are unpacked, and each line of `.jsonl`
-    /// is a document of its own. In folders, what is hidden, binary or a link is left out.
+    /// A file is one document of at most 16 MiB, its bytes as they are. `.gz` and `.zst` are unpacked, and
+    /// each line of `.jsonl` is a document of its own. In folders, what is hidden, binary or a link is left
+    /// out.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// Sets SIGReg's directions.

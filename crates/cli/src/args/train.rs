@@ -10,8 +10,8 @@ use soma_train::{Schedule, TrainConfig};
 pub struct TrainArgs {
     /// Text to train on: files, folders or globs, or `-` for standard input.
     ///
-    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` is a text of its own. In folders, what is hidden, binary or a
-    /// link is left out, and so are the checkpoints of this run.
+    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` is a text of its own. In folders, what is
+    /// hidden, binary or a link is left out, and so are the checkpoints of this run.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.

@@ -15,12 +15,13 @@ pub enum ValidatorCommand {
     List,
     /// Become a validator in the ledger: stake, a vote, and duties, but no blocks yet.
     ///
-    /// From the next epoch on the largest validators have seats: they vote on proposals and on rent, report models, and are
-    /// drawn as auditors. What this does not do yet: blocks are ordered by the validators of the network's genesis
-    /// until committees are reshared, and a seat is paid for blocks, so a registered validator earns nothing so far; and no
-    /// command of this program audits for it.
+    /// From the next epoch on the largest validators have seats: they vote on proposals and on rent, report
+    /// models, and are drawn as auditors. What this does not do yet: blocks are ordered by the validators of
+    /// the network's genesis until committees are reshared, and a seat is paid for blocks, so a registered
+    /// validator earns nothing so far; and no command of this program audits for it.
     Register {
-        /// The wallet with the key that the validator's node signs with: one of its own, not the one that holds money.
+        /// The wallet with the key that the validator's node signs with: one of its own, not the one that
+        /// holds money.
         #[arg(long, value_name = "WALLET")]
         network_key: String,
         /// Its share of its pool's rewards, in basis points (100 = 1%).
@@ -48,7 +49,8 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Vote on the price of storing weights: the stake-weighted median of the seats counts from the next epoch.
+    /// Vote on the price of storing weights: the stake-weighted median of the seats counts from the next
+    /// epoch.
     Rent {
         /// The price of a MiB for an epoch, in SOMA.
         #[arg(allow_negative_numbers = true)]
@@ -57,7 +59,8 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Report that a model's revealed weights are unusable. Past two thirds of the seats' stake it is retired and slashed.
+    /// Report that a model's revealed weights are unusable. Past two thirds of the seats' stake it is retired
+    /// and slashed.
     ReportModel {
         /// The model.
         model: Reference,
@@ -68,9 +71,11 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Show that a validator voted for two blocks in one view. It loses a part of its pool and its seat; anyone may.
+    /// Show that a validator voted for two blocks in one view. It loses a part of its pool and its seat;
+    /// anyone may.
     ReportEquivocation {
-        /// The evidence, in JSON: {"network_key":"0x..","epoch":5,"view":6,"first":{"digest":"0x..","signature":"0x.."},
+        /// The evidence, in JSON:
+        /// {"network_key":"0x..","epoch":5,"view":6,"first":{"digest":"0x..","signature":"0x.."},
         /// "second":{..}}.
         evidence: PathBuf,
         /// Options of transactions.

@@ -11,9 +11,11 @@ pub enum WalletCommand {
         #[arg(default_value = "default")]
         name: String,
     },
-    /// Take over a key from recovery words or a secret key: typed unseen at a terminal, else read from standard input.
+    /// Take over a key from recovery words or a secret key: typed unseen at a terminal, else read from
+    /// standard input.
     ///
-    /// Also read are what `soma wallet export` and `soma wallet new` print, with --json or without, and a bare wallet's file.
+    /// Also read are what `soma wallet export` and `soma wallet new` print, with --json or without, and a
+    /// bare wallet's file.
     Import {
         /// Its name.
         name: String,

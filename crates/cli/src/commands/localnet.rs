@@ -226,8 +226,8 @@ fn announce(printer: Printer, network: &Localnet, nodes: &[NodeClient], director
     })
 }
 
-/// Follows the chain: a status line on a terminal, a line for every epoch elsewhere. On both, a line when the network
-/// is not well, and when it is again.
+/// Follows the chain: a status line on a terminal, a line for every epoch elsewhere. On both, a line when the
+/// network is not well, and when it is again.
 async fn watch(printer: Printer, node: &NodeClient, query: &LiveQuery) -> Infallible {
     let line = printer.progress(0, LINE);
     let terminal = io::stderr().is_terminal();

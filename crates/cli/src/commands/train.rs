@@ -44,8 +44,8 @@ struct TrainOutput {
     data: Report,
 }
 
-/// `soma train`. `interrupt` ends the run after the pass in progress, with a checkpoint. `--out` is written by a run that
-/// ends by itself; the weights of one that is stopped go beside it.
+/// `soma train`. `interrupt` ends the run after the pass in progress, with a checkpoint. `--out` is written
+/// by a run that ends by itself; the weights of one that is stopped go beside it.
 pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResult {
     let config = configure(args)?;
     let weights_bytes = 4 * config.architecture.parameters();
@@ -54,7 +54,8 @@ pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResu
     sweep(args.out.parent().unwrap_or(Path::new(".")));
     let out = out.with_room(weights_bytes)?;
     let config = fit_into_memory(config)?;
-    // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the inputs below.
+    // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the
+    // inputs below.
     let rules = Rules {
         outputs: args.checkpoints.iter().cloned().collect(),
         ..Rules::default()

@@ -20,7 +20,7 @@ pub struct Report {
     pub blocks: u64,
     /// From proposal to finality, in milliseconds.
     pub finality_ms: Percentiles,
-    /// Validators.
+    /// How many validators there were.
     pub validators: u32,
     /// The competing models.
     pub models: Vec<ModelReport>,
@@ -28,9 +28,9 @@ pub struct Report {
     pub generalist_bits_per_byte: BTreeMap<String, f64>,
     /// What became of submissions.
     pub submissions: SubmissionCounts,
-    /// Targets.
+    /// What became of targets.
     pub targets: TargetCounts,
-    /// Audits.
+    /// What became of audits.
     pub audits: AuditCounts,
     /// Rewards paid, in shannons.
     pub rewards: Rewards,
@@ -74,7 +74,7 @@ pub struct ModelReport {
     pub bits_per_byte: BTreeMap<String, f64>,
 }
 
-/// Submissions.
+/// How many submissions came how far.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct SubmissionCounts {
     /// Committed on chain.
@@ -89,19 +89,19 @@ pub struct SubmissionCounts {
     pub rejected: BTreeMap<String, u64>,
 }
 
-/// Targets.
+/// How many targets came how far.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct TargetCounts {
-    /// Opened.
+    /// How many opened.
     pub opened: u64,
-    /// Filled.
+    /// How many of them were hit.
     pub hit: u64,
 }
 
 /// Audits of winners.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct AuditCounts {
-    /// Decided.
+    /// How many were decided.
     pub done: u64,
     /// The winner stands.
     pub valid: u64,
@@ -162,7 +162,7 @@ pub struct CheaterReport {
 /// Something that must hold.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// What.
+    /// What is checked.
     pub name: &'static str,
     /// Whether it does.
     pub passed: bool,

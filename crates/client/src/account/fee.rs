@@ -16,7 +16,8 @@ pub const MAX_FEE_DEFAULT: Shannons = Shannons(SHANNONS_PER_SOMA);
 /// The random part of a fee limit is below this, a thousandth of a SOMA.
 const SALT_BITS: u32 = 20;
 
-/// A fee limit from `fee` to `limit`: room for fees that rise, less a random part that makes the transaction unique.
+/// A fee limit from `fee` to `limit`: room for fees that rise, less a random part that makes the transaction
+/// unique.
 pub(super) fn limit(fee: Shannons, limit: Shannons) -> Result<Shannons, ClientError> {
     if fee > limit {
         return Err(ClientError::FeeTooHigh { fee, limit });

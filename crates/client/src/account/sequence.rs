@@ -38,8 +38,8 @@ pub(super) struct Sequence {
 }
 
 impl Account {
-    /// Signs and hands in, or takes up what was left behind. The second is what was heard instead of a good answer,
-    /// where it may happen nevertheless.
+    /// Signs and hands in, or takes up what was left behind. The second is what was heard instead of a good
+    /// answer, where it may happen nevertheless.
     pub(super) async fn hand_in(
         &self,
         kind: &TransactionKind,
@@ -158,7 +158,8 @@ impl Account {
         }
     }
 
-    /// Refuses what the node says would fail. Where it cannot say, or says that others come first, handing in tells.
+    /// Refuses what the node says would fail. Where it cannot say, or says that others come first, handing in
+    /// tells.
     async fn rehearse(&self, transaction: &SignedTransaction) -> Result<(), ClientError> {
         if !self.rehearses {
             return Ok(());

@@ -32,8 +32,8 @@ pub struct CommittedModel {
 
 impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
-    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already, or are by
-    /// another process meanwhile, are not committed again.
+    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already, or
+    /// are by another process meanwhile, are not committed again.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known

@@ -26,8 +26,8 @@ pub struct DueModel {
 }
 
 impl Account {
-    /// How far the publication of these weights (their BLAKE3) by this account has come: by the ledger's word, and by
-    /// following a commit that was left behind.
+    /// How far the publication of these weights (their BLAKE3) by this account has come: by the ledger's
+    /// word, and by following a commit that was left behind.
     ///
     /// # Errors
     /// When the node or the disk fails, or the commit that was left behind did ([`Account::resume`]).

@@ -85,8 +85,9 @@ impl NodeClient {
         }
     }
 
-    /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once hearings have
-    /// begun as one of the committee. Challenged ones are among them once their auditors are drawn.
+    /// The winners on which `auditor` has a vote in the current epoch: as one of their auditors, or once
+    /// hearings have begun as one of the committee. Challenged ones are among them once their auditors are
+    /// drawn.
     ///
     /// # Errors
     /// When the node does not answer, or not as its interface promises.

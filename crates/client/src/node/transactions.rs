@@ -1,7 +1,7 @@
 //! Handing transactions in, and looking them up.
 //!
-//! A request without an answer may have been carried out ([`ClientError::is_lost`]). [`NodeClient::submit`] then looks
-//! the transaction up, and says [`ClientError::OutcomeUnknown`] where that does not tell.
+//! A request without an answer may have been carried out ([`ClientError::is_lost`]). [`NodeClient::submit`]
+//! then looks the transaction up, and says [`ClientError::OutcomeUnknown`] where that does not tell.
 
 use reqwest::Method;
 use soma_types::{
@@ -34,8 +34,8 @@ impl NodeClient {
 
     /// Hands a signed transaction in. Handing it in again is harmless.
     ///
-    /// A refusal is an error of its own; where the transaction may have been taken up although no good answer came,
-    /// the error is [`ClientError::OutcomeUnknown`].
+    /// A refusal is an error of its own; where the transaction may have been taken up although no good answer
+    /// came, the error is [`ClientError::OutcomeUnknown`].
     ///
     /// # Errors
     /// When the node refuses it; [`ClientError::OutcomeUnknown`] where it may have been taken up although no

@@ -118,7 +118,8 @@ impl NodeClient {
         Ok(bytes)
     }
 
-    /// Opens `path` as an endless stream, after the event with the id given: no limit on its length, one on its silence.
+    /// Opens `path` as an endless stream, after the event with the id given: no limit on its length, one on
+    /// its silence.
     pub(crate) async fn open_stream(
         &self,
         path: &str,

@@ -54,8 +54,8 @@ impl Account {
         self.commit_reveal(target, reveal).await
     }
 
-    /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid, or the data
-    /// is someone's already.
+    /// First step, for a reveal body made by the caller. Not begun when deposit and bond cannot be paid, or
+    /// the data is someone's already.
     ///
     /// # Errors
     /// [`ClientError::DataKnown`] or [`ClientError::Unaffordable`], and nothing was sent; when the ledger
@@ -99,8 +99,8 @@ impl Account {
         Ok(pending)
     }
 
-    /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's claims, and
-    /// this account's commits that wait for their reveal. If it is, [`ClientError::DataKnown`].
+    /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's
+    /// claims, and this account's commits that wait for their reveal. If it is, [`ClientError::DataKnown`].
     ///
     /// # Errors
     /// [`ClientError::DataKnown`]; when the node or the disk fails.

@@ -1,15 +1,15 @@
 //! Challenges (docs/protocol.md, section 8): anyone may force the audit of a winner that the sample left out.
 //!
 //! Upon a *challenge*, from a win in epoch E until half of E + 1's audit commit phase is over: a bond as
-//! large as the winner's, and at least `challenge_bond_min`, is locked. One challenge is enough for one winner.
-//! When no more can come, the block's seed draws the auditors of all challenged winners, who then have the
-//! other half of the phase. Upon *settlement*: a winner found false pays the challenger like one of
+//! large as the winner's, and at least `challenge_bond_min`, is locked. One challenge is enough for one
+//! winner. When no more can come, the block's seed draws the auditors of all challenged winners, who then
+//! have the other half of the phase. Upon *settlement*: a winner found false pays the challenger like one of
 //! its auditors; found valid, it gets the challenger's bond; without a majority the bond goes back.
 //!
-//! **Why a later seed.** With the epoch's own, a challenger in E + 1 would know whom he calls. A cartel with a
-//! third of the stake holds the majority of about one in six draws of seven: whoever wants auditors to his liking, to
-//! protect a winner or to accuse it, would challenge just those. So he must lock a bond as large as the one he is after
-//! before he knows who will judge.
+//! **Why a later seed.** With the epoch's own, a challenger in E + 1 would know whom they call. A cartel with
+//! a third of the stake holds the majority of about one in six draws of seven: whoever wants auditors to
+//! their liking, to protect a winner or to accuse it, would challenge just those. So they must lock a bond as
+//! large as the one they are after before they know who will judge.
 
 use soma_types::{
     Address, Rejection, Shannons, SubmissionId,

@@ -1,27 +1,28 @@
 //! Hearings: auditors that were drawn only accuse, the whole committee convicts.
 //!
-//! A cartel with a third of the stake is the majority of 17% of the draws of seven, one with a fifth of 3%. If draws
-//! convicted, it would take honest winners' bonds there. A majority of the committee it is in none.
+//! A cartel with a third of the stake is the majority of 17% of the draws of seven, one with a fifth of 3%.
+//! If draws convicted, it would take honest winners' bonds there. A majority of the committee it is in none.
 //!
-//! Upon the end of `audit_reveal_blocks`: the votes of drawn auditors are frozen. A winner of whom more than half
-//! of their stake found that it must not stand is *heard*: a function of their votes, so nothing is stored and
-//! nothing happens at that height. In the next `hearing_commit_blocks` every seat of the committee, the auditors
-//! too, commits to what it finds, and in the rest of the epoch reveals it. Upon settlement: more than half of the committee's stake
-//! for one finding decides; without it the winner stands.
-//! Where all of the committee are auditors there is nobody else to ask: they reveal until the epoch's end, and
-//! their majority is final.
+//! Upon the end of `audit_reveal_blocks`: the votes of drawn auditors are frozen. A winner of whom more than
+//! half of their stake found that it must not stand is *heard*: a function of their votes, so nothing is
+//! stored and nothing happens at that height. In the next `hearing_commit_blocks` every seat of the
+//! committee, the auditors too, commits to what it finds, and in the rest of the epoch reveals it. Upon
+//! settlement: more than half of the committee's stake for one finding decides; without it the winner stands.
+//! Where all of the committee are auditors there is nobody else to ask: they reveal until the epoch's end,
+//! and their majority is final.
 //!
-//! A hearing's transcript covers what the auditors' does, under another domain: it cannot be made from theirs,
-//! which are public by then.
+//! A hearing's transcript covers what the auditors' does, under another domain: it cannot be made from
+//! theirs, which are public by then.
 //!
-//! **Duty.** A hearing is an audit more for every seat, done if it agreed. An auditor of a heard winner has done its
-//! part if it took the side that the hearing took. One whose false score the hearing overruled made the whole committee
-//! work: that counts as an audit of every seat assigned, and not done. Not so where it could not fetch the
-//! data, or not the right bytes: their owner can show others what it kept from the auditors, so an honest auditor
-//! may be overruled, and loses one audit.
+//! **Duty.** A hearing is an audit more for every seat, done if it agreed. An auditor of a heard winner has
+//! done its part if it took the side that the hearing took. One whose false score the hearing overruled made
+//! the whole committee work: that counts as an audit of every seat assigned, and not done. Not so where it
+//! could not fetch the data, or not the right bytes: their owner can show others what it kept from the
+//! auditors, so an honest auditor may be overruled, and loses one audit.
 //!
-//! **Bounds.** A vote in a hearing reads the votes of its auditors. An epoch has at most as many hearings as winners, and each
-//! adds at most two for each seat to a count of audits, or the number of seats to an accuser's: far below 64 bits.
+//! **Bounds.** A vote in a hearing reads the votes of its auditors. An epoch has at most as many hearings as
+//! winners, and each adds at most two for each seat to a count of audits, or the number of seats to an
+//! accuser's: far below 64 bits.
 
 use std::collections::BTreeMap;
 
@@ -53,8 +54,8 @@ fn accuses(drawn: &VoteCount, auditors: &[Seat], committee: &Committee) -> bool 
     auditors.len() < committee.seats.len() && drawn.majority.is_some_and(|finding| finding.verdict.accuses())
 }
 
-/// What an audit adds to its voters' duty: audits assigned to them, and done. `findings` has one entry for each of
-/// `auditors`.
+/// What an audit adds to its voters' duty: audits assigned to them, and done. `findings` has one entry for
+/// each of `auditors`.
 fn duties(
     auditors: &[Seat],
     findings: &[Option<AuditFinding>],
@@ -131,8 +132,8 @@ impl Ledger<'_> {
         Ok(turn)
     }
 
-    /// Counts the votes on a winner that was audited in the epoch `audit`, enters them in the voters' duty, and drops them.
-    /// `None` when it was not audited.
+    /// Counts the votes on a winner that was audited in the epoch `audit`, enters them in the voters' duty,
+    /// and drops them. `None` when it was not audited.
     pub(crate) fn conclude_audit(
         &mut self,
         audit: &EpochState,

@@ -1,11 +1,11 @@
 //! Models (docs/protocol.md, section 5): create, commit in epoch N, reveal in N + 1, compete from N + 2.
 //!
-//! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all
-//! commits, which later breaks ties between equal models. Upon *reveal* in the next epoch: key and
-//! embedding wait for the boundary. Upon a *boundary*: revealed weights take over, a commitment that
-//! was due lapses and costs a share of the owner's stake, weights past their refresh time stop
-//! competing, so do weights of another shape than the network's, retiring models leave. What a deactivated model has
-//! committed or revealed by then lapses, too: nobody can report it any more. Within an epoch, what a model competes with never changes.
+//! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all commits,
+//! which later breaks ties between equal models. Upon *reveal* in the next epoch: key and embedding wait for
+//! the boundary. Upon a *boundary*: revealed weights take over, a commitment that was due lapses and costs a
+//! share of the owner's stake, weights past their refresh time stop competing, so do weights of another shape
+//! than the network's, retiring models leave. What a deactivated model has committed or revealed by then
+//! lapses, too: nobody can report it any more. Within an epoch, what a model competes with never changes.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Submissions (docs/protocol.md, section 7), in two steps so that nobody can copy what he sees.
+//! Submissions (docs/protocol.md, section 7), in two steps so that nobody can copy what they see.
 //!
 //! Upon *commit*: a deposit is locked, and the commit takes its place in the order of all commits.
 //! Upon *reveal*, 1 to `reveal_blocks` later: everything is checked, a bond is locked, and the target's

@@ -1,8 +1,8 @@
 //! Targets (docs/protocol.md, section 6): opened, raced for, filled.
 //!
-//! **Thresholds.** A target's is the one in force when it opens, and an upper bound: a commit is held to
-//! the lower of it and the threshold in force when the commit is made. So a target that few can hit does
-//! not keep its place closed once the difficulty has fallen; and since each commit's threshold is stored with it,
+//! **Thresholds.** A target's is the one in force when it opens, and an upper bound: a commit is held to the
+//! lower of it and the threshold in force when the commit is made. So a target that few can hit does not keep
+//! its place closed once the difficulty has fallen; and since each commit's threshold is stored with it,
 //! nobody gains by waiting with a reveal.
 //!
 //! Upon a *fill*, a new target opens in the same place and block. Its seed comes from the block's VRF

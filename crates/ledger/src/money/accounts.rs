@@ -1,9 +1,9 @@
 //! Transfers (docs/protocol.md, section 3).
 //!
-//! An account stays in the state for ever, so to open one has a price: a transfer pays `account_price` into the
-//! epoch's fees for each payee that has none yet. Nothing else opens accounts but genesis, and the first reward of
-//! a validator of genesis: whoever is credited elsewhere has sent a transaction before. (Where fees are voted down to
-//! zero, anyone's first transaction does, too.)
+//! An account stays in the state for ever, so to open one has a price: a transfer pays `account_price` into
+//! the epoch's fees for each payee that has none yet. Nothing else opens accounts but genesis, and the first
+//! reward of a validator of genesis: whoever is credited elsewhere has sent a transaction before. (Where fees
+//! are voted down to zero, anyone's first transaction does, too.)
 
 use std::collections::BTreeSet;
 

@@ -1,12 +1,12 @@
 //! Bonds: what makes a false claim a loss (docs/protocol.md, sections 7 and 8).
 //!
-//! A reveal locks `max(bond_per_byte * size, floor)`. Whoever claims a hit falsely gains at most its
-//! whole reward r (he may own the model too) with chance 1 - p, where p is the audit rate, and loses the
-//! bond with chance p. So the floor is `bond_margin * ceil(r * (1 - p) / p)`: at a margin of 2 cheating is a
-//! loss even where rewards have doubled since the epoch began. It is at least r: where everything is audited, a
-//! false claim still costs what it keeps from others, whose target it takes. It is frozen for the epoch, from what
-//! that will emit, what the last one recycled, and the reserve: all that its hits will share but fees and forfeits to
-//! come. Missing hits do not raise it.
+//! A reveal locks `max(bond_per_byte * size, floor)`. Whoever claims a hit falsely gains at most its whole
+//! reward r (they may own the model too) with chance 1 - p, where p is the audit rate, and loses the bond
+//! with chance p. So the floor is `bond_margin * ceil(r * (1 - p) / p)`: at a margin of 2 cheating is a loss
+//! even where rewards have doubled since the epoch began. It is at least r: where everything is audited, a
+//! false claim still costs what it keeps from others, whose target it takes. It is frozen for the epoch, from
+//! what that will emit, what the last one recycled, and the reserve: all that its hits will share but fees
+//! and forfeits to come. Missing hits do not raise it.
 
 use soma_types::{Address, Shannons, objects::Submission, params::Params, transaction::BASIS_POINTS_ONE};
 

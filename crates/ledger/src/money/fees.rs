@@ -5,8 +5,8 @@
 //! target. The price of an account is collected and burned like a fee.
 //!
 //! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
-//! rises while they are more than half full, and else goes back to one. So what a transaction costs on a quiet localnet
-//! does not depend on how long it has been running.
+//! rises while they are more than half full, and else goes back to one. So what a transaction costs on a
+//! quiet localnet does not depend on how long it has been running.
 
 use soma_types::{Shannons, objects::EpochState, params::Params, transaction::BASIS_POINTS_ONE};
 
@@ -32,8 +32,8 @@ pub(crate) fn fee(params: &Params, now: &EpochState, size_bytes: u64) -> Shannon
     Shannons(u64::try_from(fee).unwrap_or(u64::MAX))
 }
 
-/// Whether an epoch's blocks were more than half full, by the number of their transactions: one that can be released
-/// from in full can hold no more.
+/// Whether an epoch's blocks were more than half full, by the number of their transactions: one that can be
+/// released from in full can hold no more.
 fn was_full(closed: &EpochState) -> bool {
     let room = u128::from(closed.length_blocks) * RELEASES_PER_BLOCK as u128;
     2 * u128::from(closed.transactions) > room

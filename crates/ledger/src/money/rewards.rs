@@ -1,15 +1,16 @@
 //! Rewards (docs/protocol.md, section 9).
 //!
 //! When epoch E closes, what it pays is fixed and reserved ([`Split`]). *Fresh* is what E itself adds: its
-//! emission and recycled fees. The *reserve* is all else in the reward pool: what earlier epochs did not pay, and
-//! what anyone forfeited. Validators share a part of what is fresh; hits share the rest of it and an even part of the reserve, spread
-//! over as many epochs as the emission. So missing hits make nobody richer: validators earn the same, a later
-//! hit next to nothing more, and who judges has no part in what is forfeited but the finders' of a bond. What is
-//! not earned joins the reserve, which goes on paying when nothing is emitted any more.
+//! emission and recycled fees. The *reserve* is all else in the reward pool: what earlier epochs did not pay,
+//! and what anyone forfeited. Validators share a part of what is fresh; hits share the rest of it and an even
+//! part of the reserve, spread over as many epochs as the emission. So missing hits make nobody richer:
+//! validators earn the same, a later hit next to nothing more, and who judges has no part in what is
+//! forfeited but the finders' of a bond. What is not earned joins the reserve, which goes on paying when
+//! nothing is emitted any more.
 //!
 //! In E + 2, a bounded number per block and in this order, each of E's winners is settled with the outcome of
-//! its audit and each seat of E's committee is paid. Nobody has to claim. With the settlement goes what only the audit
-//! needed: the winner's embedding and the votes.
+//! its audit and each seat of E's committee is paid. Nobody has to claim. With the settlement goes what only
+//! the audit needed: the winner's embedding and the votes.
 //!
 //! A seat earns its share of the pot by stake, times min(1, 2 * blocks proposed / expected), times the
 //! share of its audits *in* E in which it agreed with the majority. What it does not earn returns.
@@ -301,8 +302,8 @@ mod tests {
             prop_assert_eq!(split.per_hit.0 % 2, 0);
         }
 
-        /// Hits that are missing make neither the others nor validators richer, in their epoch; and hits beyond
-        /// the goal take together what the goal's would.
+        /// Hits that are missing make neither the others nor validators richer, in their epoch; and hits
+        /// beyond the goal take together what the goal's would.
         #[test]
         fn missing_hits_pay_nobody((params, fresh, reserve) in epochs(), part in 0_u64..=1_000) {
             let goal = params.hits_goal;
@@ -315,8 +316,8 @@ mod tests {
             prop_assert_eq!(over.validators, full.validators);
         }
 
-        /// Nor later ones: of what an epoch did not pay, a later hit has at most the emission's epochs' part of
-        /// its goal's part.
+        /// Nor later ones: of what an epoch did not pay, a later hit has at most the emission's epochs' part
+        /// of its goal's part.
         #[test]
         fn an_unpaid_epoch_is_paid_over_all_of_them((params, fresh, reserve) in epochs()) {
             let left = fresh.saturating_sub(params.validator_share.of(fresh));

@@ -1,16 +1,17 @@
-//! Equivocation (docs/protocol.md, section 4): who votes for two blocks in one view pays, with all who staked on it.
+//! Equivocation (docs/protocol.md, section 4): who votes for two blocks in one view pays, with all who staked
+//! on it.
 //!
-//! Upon *evidence*, two conflicting votes signed by the network key of a seat: `equivocation_slash` of the pool is
-//! burned, from every staker in proportion; the validator loses its seat at the next boundary, and its
-//! account can never be a validator again. Whoever ran it may register another account. So a pool is slashed
-//! at most once, which also bounds how many shares a shannon can come to have.
+//! Upon *evidence*, two conflicting votes signed by the network key of a seat: `equivocation_slash` of the
+//! pool is burned, from every staker in proportion; the validator loses its seat at the next boundary, and
+//! its account can never be a validator again. Whoever ran it may register another account. So a pool is
+//! slashed at most once, which also bounds how many shares a shannon can come to have.
 //!
-//! **Who pays.** Stake that counts when the evidence is accepted: shares through their price, younger stake in the
-//! position it is in, when that is next touched. Stake withdrawn before but counting at the offence pays when it is
-//! released. Evidence is accepted for as long as that can be.
+//! **Who pays.** Stake that counts when the evidence is accepted: shares through their price, younger stake
+//! in the position it is in, when that is next touched. Stake withdrawn before but counting at the offence
+//! pays when it is released. Evidence is accepted for as long as that can be.
 //!
-//! **Why burned.** What goes to the reward pool comes back to whoever earns rewards: a validator could take from those who staked
-//! on it for a small part of its own.
+//! **Why burned.** What goes to the reward pool comes back to whoever earns rewards: a validator could take
+//! from those who staked on it for a small part of its own.
 //!
 //! **Failures.** The last validator that does not leave keeps its seat, for the network would stop.
 
@@ -28,7 +29,8 @@ use crate::{
 
 impl Ledger<'_> {
     pub(crate) fn report_equivocation(&mut self, evidence: &Equivocation) -> Result<(), Stop> {
-        // What was withdrawn in the epoch of the offence is released this much later, whatever was voted since.
+        // What was withdrawn in the epoch of the offence is released this much later, whatever was voted
+        // since.
         let newest = self.epoch();
         let waits = if evidence.epoch < newest {
             self.expect(&EPOCHS, &evidence.epoch)?.state.unbonding_epochs

@@ -2,8 +2,8 @@
 //!
 //! A pool's stake is owned through shares; a reward raises what a share is worth. Stake added in epoch E
 //! counts from E + 1, so the first rewards it earns are E + 1's, paid in E + 3's first blocks. It becomes
-//! shares at the boundary into E + 3, at that boundary's price; until then it stands beside the shares
-//! at its face value. So nobody can buy into rewards that others earned. Who withdraws leaves what is not yet paid
+//! shares at the boundary into E + 3, at that boundary's price; until then it stands beside the shares at its
+//! face value. So nobody can buy into rewards that others earned. Who withdraws leaves what is not yet paid
 //! to those who stay.
 //!
 //! Shares are bought and given back rounded against the caller. A virtual shannon with
@@ -29,8 +29,8 @@ use crate::{
     tables::{MODELS, POOLS, POSITIONS, PRICES, RELEASES, STAKES, VALIDATORS},
 };
 
-/// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was withdrawn in an epoch's
-/// n-th block is released by the n-th of its release, whatever else was withdrawn.
+/// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was
+/// withdrawn in an epoch's n-th block is released by the n-th of its release, whatever else was withdrawn.
 pub const RELEASES_PER_BLOCK: usize = 512;
 
 impl Ledger<'_> {
@@ -255,8 +255,8 @@ impl Ledger<'_> {
         RELEASES.push(self.state, &release, &entry)
     }
 
-    /// Pays stake whose wait is over, a bounded number a block. In the order of release, for a vote can make later
-    /// withdrawals wait less than earlier ones.
+    /// Pays stake whose wait is over, a bounded number a block. In the order of release, for a vote can make
+    /// later withdrawals wait less than earlier ones.
     pub(crate) fn release_unbonded(&mut self) -> Result<(), Stop> {
         let mut left = RELEASES_PER_BLOCK;
         while left > 0 && self.hot.counters.release_epoch <= self.epoch() {

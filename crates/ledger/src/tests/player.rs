@@ -148,7 +148,8 @@ impl<'a> Player<'a> {
         self.push(who, make(Shannons(amount)));
     }
 
-    /// Three payments to two addresses that mostly have no account, of all that can be spent, a shannon more, or dust.
+    /// Three payments to two addresses that mostly have no account, of all that can be spent, a shannon more,
+    /// or dust.
     fn pay_strangers(&mut self, who: u8, b: u8, size: u8) {
         let kind = |amount: u64| {
             let payment = |to: u8, amount: u64| Payment {
@@ -317,8 +318,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Auditors accuse a winner, mostly, and the committee hears it: half the time with one voice, or those in
-    /// `agree` with one.
+    /// Auditors accuse a winner, mostly, and the committee hears it: half the time with one voice, or those
+    /// in `agree` with one.
     fn hear(&mut self, pick: u8, verdicts: u8, agree: u8, odd: u8) {
         if self.offset() >= self.params().audit_commit_blocks {
             self.until(0);

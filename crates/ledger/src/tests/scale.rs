@@ -1,5 +1,5 @@
-//! What a block costs does not depend on how much there is: the same transactions read and write as many values
-//! with a thousand models, a thousand accounts more and many open targets as with few of each.
+//! What a block costs does not depend on how much there is: the same transactions read and write as many
+//! values with a thousand models, a thousand accounts more and many open targets as with few of each.
 
 use soma_types::{
     Address, ModelId, Seed, Shannons, TransactionKind as Kind,
@@ -155,7 +155,8 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
     costs
 }
 
-/// A world with `models` models that compete, owned by accounts 4 to 8, and `accounts` accounts more than usual.
+/// A world with `models` models that compete, owned by accounts 4 to 8, and `accounts` accounts more than
+/// usual.
 fn crowd(params: Params, models: u64, accounts: u64) -> (World, Vec<ModelId>) {
     let mut world = World::new(params);
     let owner = |index: usize| 4 + (index % 5) as u8;

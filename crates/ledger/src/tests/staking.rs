@@ -233,7 +233,7 @@ fn an_empty_pool_cannot_be_inflated() {
         shares: Shares(1),
         ..Pool::default()
     };
-    // His share is worth a thousandth: the rest belongs to nobody.
+    // Their share is worth a thousandth: the rest belongs to nobody.
     let worth = crate::stake::pool::worth(&pool, Shares(1)).unwrap();
     assert!(worth.0 <= 10 * SOMA);
 }

@@ -458,8 +458,8 @@ impl World {
         id
     }
 
-    /// Votes on a winner, each by someone with a verdict and a transcript told by a number: committed in the next block,
-    /// revealed in the first one in which they can be.
+    /// Votes on a winner, each by someone with a verdict and a transcript told by a number: committed in the
+    /// next block, revealed in the first one in which they can be.
     pub fn audit(&mut self, id: SubmissionId, votes: impl IntoIterator<Item = (u8, Verdict, u8)>) {
         let kinds = votes.into_iter().map(|(who, verdict, transcript)| {
             let (commit, reveal) = audit_kinds(who, id, verdict, transcript);

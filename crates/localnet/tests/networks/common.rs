@@ -4,7 +4,7 @@ use soma_client::NodeClient;
 use soma_localnet::Localnet;
 use soma_types::Address;
 
-/// Somebody.
+/// An account of somebody's.
 pub const ALICE: Address = Address([0xa1; 32]);
 
 pub fn runtime() -> tokio::runtime::Runtime {

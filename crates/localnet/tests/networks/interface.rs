@@ -1,4 +1,5 @@
-//! The HTTP interface as a hostile or careless client sees it: every route of its own description, byte by byte.
+//! The HTTP interface as a hostile or careless client sees it: every route of its own description, byte by
+//! byte.
 
 use std::{
     collections::BTreeSet,
@@ -468,8 +469,8 @@ fn events(address: SocketAddr, query: &str, lines: &str, count: usize) -> Vec<(S
     }
 }
 
-/// Whoever resumes by an id gets all that came after it and nothing twice, also at a node that was restarted; and
-/// whoever cannot be served so is told.
+/// Whoever resumes by an id gets all that came after it and nothing twice, also at a node that was restarted;
+/// and whoever cannot be served so is told.
 #[test]
 fn events_resume_exactly() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Whole networks: on sockets and disks, as clients, strangers and those who run them see them, and in simulated time.
+//! Whole networks: on sockets and disks, as clients, strangers and those who run them see them, and in
+//! simulated time.
 
 mod clients;
 mod common;

@@ -99,8 +99,8 @@ impl Drop for Killed {
     }
 }
 
-/// Where a system allows no more than 1024 open files, four validators run, their files do not grow with the chain,
-/// and no number of silent clients takes a file from storage.
+/// Where a system allows no more than 1024 open files, four validators run, their files do not grow with the
+/// chain, and no number of silent clients takes a file from storage.
 #[cfg(target_os = "linux")]
 #[test]
 fn storage_has_its_files_whoever_connects() {

@@ -138,8 +138,8 @@ impl Property<Identity, State> for Dates {
     }
 }
 
-/// The dates after `height` blocks, which must come within `patience` of simulated time while the wall clock is
-/// `off_ms` off between the fifth second and `until_ms`.
+/// The dates after `height` blocks, which must come within `patience` of simulated time while the wall clock
+/// is `off_ms` off between the fifth second and `until_ms`.
 fn dates_with_a_wrong_clock(off_ms: i64, until_ms: u64, height: u64, patience: Duration) -> Vec<(u64, u64)> {
     let mut network = Network::new(4, 1_000);
     network.wall = Arc::new(move |steady_ms| {
@@ -179,7 +179,8 @@ fn a_clock_that_steps_and_is_put_right_changes_nothing() {
 #[test]
 fn a_clock_that_is_set_back_after_long_does_not_stop_the_chain() {
     let back_ms = DOUBT_MS + 8_000;
-    // Up to the step back, the doubt after it, and some blocks more: before the chain's time is caught up with.
+    // Up to the step back, the doubt after it, and some blocks more: before the chain's time is caught up
+    // with.
     let patience = Duration::from_secs(110);
     for (height, date_ms) in dates_with_a_wrong_clock(60_000, back_ms, 310, patience) {
         assert!(

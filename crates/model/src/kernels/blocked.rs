@@ -7,8 +7,8 @@
 //!
 //! 1. tasks of at most [`TASK_ROWS_MAX`] rows by some panels of columns, on any thread;
 //! 2. groups of [`GROUP`] panels of 32 columns each, whose sums (132 KiB at most) stay in the L2 cache;
-//! 3. stretches of [`DEPTH`] steps of k: the task's rows over a stretch (528 KiB) stay in the L2 cache for the
-//!    group, and a panel's stretch (64 KiB) while
+//! 3. stretches of [`DEPTH`] steps of k: the task's rows over a stretch (528 KiB) stay in the L2 cache for
+//!    the group, and a panel's stretch (64 KiB) while
 //! 4. tiles of [`TILE_ROWS`] rows pass over it.
 
 use std::{cell::RefCell, marker::PhantomData, ops::Range};

@@ -72,7 +72,8 @@ impl Isa for Avx2 {
                 ..a
             };
             let part = sums.len();
-            // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were checked.
+            // SAFETY: this backend is handed out only after `detected()`; the bounds of all rows were
+            // checked.
             unsafe {
                 match (reach, a.row_stride) {
                     (Reach::Even, 1) => {

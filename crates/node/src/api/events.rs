@@ -1,17 +1,17 @@
 //! The ledger's events as server-sent events.
 //!
 //! Upon connecting:
-//! - with the id of the last event received (header `Last-Event-ID`, which browsers send when they reconnect, or the
-//!   query's `last_event_id`): everything after that event, first from the index, then as it comes;
+//! - with the id of the last event received (header `Last-Event-ID`, which browsers send when they reconnect,
+//!   or the query's `last_event_id`): everything after that event, first from the index, then as it comes;
 //! - with `from`: everything from that block on;
-//! - with neither: from now on. The stream then begins with an id and no event, so that whoever loses the connection
-//!   before the first event can still resume.
+//! - with neither: from now on. The stream then begins with an id and no event, so that whoever loses the
+//!   connection before the first event can still resume.
 //!
-//! A reader that falls too far behind is served from the index again, so none is lost. What cannot be resumed after
-//! is refused. The stream ends when the node stops.
+//! A reader that falls too far behind is served from the index again, so none is lost. What cannot be resumed
+//! after is refused. The stream ends when the node stops.
 //!
-//! Ids are `HEIGHT-INDEX`, the place of an event among all, or `HEIGHT`, the end of a block. They follow from the
-//! chain alone: the same on every node, and after its restart.
+//! Ids are `HEIGHT-INDEX`, the place of an event among all, or `HEIGHT`, the end of a block. They follow from
+//! the chain alone: the same on every node, and after its restart.
 
 use std::{convert::Infallible, fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -122,7 +122,8 @@ pub struct Start {
     /// The first block of interest; the next one where left out.
     #[param(value_type = Option<u64>)]
     from: Option<Number>,
-    /// The id of the last event received, for whoever cannot send the header `Last-Event-ID`, which counts before it.
+    /// The id of the last event received, for whoever cannot send the header `Last-Event-ID`, which counts
+    /// before it.
     #[param(value_type = Option<String>)]
     last_event_id: Option<Place>,
 }
@@ -270,7 +271,8 @@ pub async fn events(
     let tip = api.query.tip().await.map_or(0, |tip| tip.height);
     let first = index.recorded_from(0, 1).await.first().copied().unwrap_or(0);
     let kept = Kept { first, tip };
-    // A browser that reconnects asks for its first address again, and says in the header how far it came since.
+    // A browser that reconnects asks for its first address again, and says in the header how far it came
+    // since.
     let after = match (id_in(&headers)?, start.last_event_id, start.from) {
         (None, Some(_), Some(_)) => {
             let detail = "both 'from' and 'last_event_id' say where to begin: give one of them";

@@ -61,8 +61,8 @@ pub struct SubmissionFilter {
     pub status: Option<String>,
 }
 
-/// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how many
-/// places were looked at.
+/// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how
+/// many places were looked at.
 async fn scan<T>(
     reader: &mut LiveReader<'_>,
     indices: impl Iterator<Item = u64>,
@@ -343,9 +343,9 @@ pub async fn data(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<
         .ok_or_else(|| Error::not_found("claim to data", hash))
 }
 
-/// The winners on which votes are taken in the current epoch: the sample first, in the order of their wins, then
-/// those that were challenged, once their auditors are drawn. Once hearings have begun, those that are heard, and
-/// those whose auditors are the whole committee.
+/// The winners on which votes are taken in the current epoch: the sample first, in the order of their wins,
+/// then those that were challenged, once their auditors are drawn. Once hearings have begun, those that are
+/// heard, and those whose auditors are the whole committee.
 #[utoipa::path(get, path = "/v1/audits", params(AuditFilter, Part),
     responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
 pub async fn audits(

@@ -1,5 +1,6 @@
-//! What a request to a node says, read once and carried in types. An error names the parameter or field, shows its value,
-//! and says what is allowed. That nothing unknown is said, the [contract](soma_http::contract) has checked before.
+//! What a request to a node says, read once and carried in types. An error names the parameter or field,
+//! shows its value, and says what is allowed. That nothing unknown is said, the
+//! [contract](soma_http::contract) has checked before.
 
 use std::{fmt, str::FromStr};
 
@@ -154,7 +155,7 @@ pub struct NoPlace;
 pub enum Which {
     /// The latest.
     Latest,
-    /// This.
+    /// The one with this number.
     Number(u64),
 }
 

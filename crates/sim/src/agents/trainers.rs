@@ -1,5 +1,5 @@
-//! Trainers: each creates a model, renews its weights in time, and gives up when nobody's data wants it. What it does
-//! where a better model serves its region is its habit.
+//! Trainers: each creates a model, renews its weights in time, and gives up when nobody's data wants it. What
+//! it does where a better model serves its region is its habit.
 
 use soma_types::{
     ContentHash, DecryptionKey, Epoch, ModelId, Shannons, TransactionKind,
@@ -45,7 +45,7 @@ pub struct Trainer {
 /// What a trainer does where a better model serves its region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
-    /// Stays.
+    /// Stays where it is.
     Steady,
     /// Reveals what it committed, and trains for another region next.
     Moving,

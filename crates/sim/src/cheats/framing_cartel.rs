@@ -14,8 +14,8 @@ use crate::{
     chain::Actor,
 };
 
-/// Finds a winner false, with one made-up transcript, where most of its auditors are members, who all have the same stake.
-/// In a hearing, which it cannot win, and in other draws it does its work.
+/// Finds a winner false, with one made-up transcript, where most of its auditors are members, who all have
+/// the same stake. In a hearing, which it cannot win, and in other draws it does its work.
 #[derive(Clone, Debug)]
 pub struct FramingCartel {
     /// Its members.

@@ -1,5 +1,5 @@
-//! How much capital bonds take, and who gains where there is too little of it: the same network with submitters
-//! who own less and less.
+//! How much capital bonds take, and who gains where there is too little of it: the same network with
+//! submitters who own less and less.
 
 use soma_types::{Epoch, objects::EpochRecord};
 

@@ -1,4 +1,5 @@
-//! What cheating earns, as a function of the audit rate, before and after bonds got a floor and hearings came.
+//! What cheating earns, as a function of the audit rate, before and after bonds got a floor and hearings
+//! came.
 //!
 //! Each strategy runs on the ledger for some epochs at each rate, among honest submitters and auditors. What
 //! a claim earns when it is not audited, what it loses when it is, and what it costs anyway are measured; the
@@ -8,9 +9,10 @@
 //! A claim is compared with making none; withheld data with the honest find that it would have been; an
 //! auditor with its honest peers of equal stake.
 //!
-//! So is a member of a cartel that finds honest winners false, before and after hearings. After: on the ledger. Before, the
-//! majority of a draw convicted: of each winner in a draw that it holds the cartel would have shared half of the bond, and
-//! lost no pay; winners and bonds are measured, and weighted by the audit rate and the chance of holding a draw.
+//! So is a member of a cartel that finds honest winners false, before and after hearings. After: on the
+//! ledger. Before, the majority of a draw convicted: of each winner in a draw that it holds the cartel would
+//! have shared half of the bond, and lost no pay; winners and bonds are measured, and weighted by the audit
+//! rate and the chance of holding a draw.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,8 +1,9 @@
-//! What it earns to dodge a competitor: a trainer finds a better model in its region, and lets its commitment lapse, or
-//! deactivates and comes back with a new model, against the same trainer who reveals and moves with its next weights.
+//! What it earns to dodge a competitor: a trainer finds a better model in its region, and lets its commitment
+//! lapse, or deactivates and comes back with a new model, against the same trainer who reveals and moves with
+//! its next weights.
 //!
-//! All three live in the same world up to the epoch in which the trainer comes, and see the same draws from then on
-//! until they do different things.
+//! All three live in the same world up to the epoch in which the trainer comes, and see the same draws from
+//! then on until they do different things.
 
 use soma_ledger::view;
 use soma_types::transaction::PoolId;
@@ -64,8 +65,8 @@ pub fn run(seed: u64, tick: Tick<'_>) -> Result<Study, SimError> {
     })
 }
 
-/// What an average trainer with this habit has earned by the end of each epoch, in SOMA. It comes for the region of the
-/// best.
+/// What an average trainer with this habit has earned by the end of each epoch, in SOMA. It comes for the
+/// region of the best.
 fn follow(mut world: World, dodger: Actor, habit: Habit, tick: Tick<'_>) -> Result<Vec<f64>, SimError> {
     let talents = world
         .trainers

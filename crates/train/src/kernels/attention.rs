@@ -1,13 +1,16 @@
 //! Causal attention with rotary positions, forward and backward, one head of one sequence at a time.
 //!
-//! Rows (queries) are taken in blocks; a block's scores reach only as far as its last row, so about half of the square
-//! is never computed. The probabilities are kept for the backward pass: block after block, `rows x columns` each.
+//! Rows (queries) are taken in blocks; a block's scores reach only as far as its last row, so about half of
+//! the square is never computed. The probabilities are kept for the backward pass: block after block, `rows x
+//! columns` each.
 
 use soma_model::kernels::Rope;
 
-use super::gemm::{Former, Matrix, multiply};
-use super::math::{dot, exp_shifted, max};
-use super::vectorised;
+use super::{
+    gemm::{Former, Matrix, multiply},
+    math::{dot, exp_shifted, max},
+    vectorised,
+};
 
 /// Queries per block.
 const BLOCK: usize = 64;
@@ -15,7 +18,7 @@ const BLOCK: usize = 64;
 /// Sizes of one attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// Sequences.
+    /// How many sequences there are.
     pub batch: usize,
     /// Positions per sequence.
     pub sequence: usize,
@@ -43,8 +46,8 @@ impl Sizes {
     }
 }
 
-/// What the backward pass needs: turned queries (scaled by 1 / sqrt(head_dim)) and keys, `[batch][head][position][dim]`,
-/// and the probabilities.
+/// What the backward pass needs: turned queries (scaled by 1 / sqrt(head_dim)) and keys,
+/// `[batch][head][position][dim]`, and the probabilities.
 #[derive(Clone, Debug)]
 pub struct Saved {
     queries: Vec<f32>,

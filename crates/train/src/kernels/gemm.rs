@@ -1,16 +1,17 @@
-//! Matrix products on one thread: a bounds-checked face of the `gemm` crate, which picks AVX-512, AVX2 or NEON at run time,
-//! and gives the same bits with each of them.
+//! Matrix products on one thread: a bounds-checked face of the `gemm` crate, which picks AVX-512, AVX2 or
+//! NEON at run time, and gives the same bits with each of them.
 //!
-//! An element of a product is a sum of chains of fused multiply-adds, each along at most [`CHAIN`] elements, in order. The
-//! crate alone cuts sums where the size of the processor's caches suggests it, and adds up small products across the lanes
-//! of its vectors; here it is only asked for what it computes in one chain.
+//! An element of a product is a sum of chains of fused multiply-adds, each along at most [`CHAIN`] elements,
+//! in order. The crate alone cuts sums where the size of the processor's caches suggests it, and adds up
+//! small products across the lanes of its vectors; here it is only asked for what it computes in one chain.
 #![allow(unsafe_code)]
 
 use super::vectorised;
 
 /// The longest chain. `gemm` never cuts one of this length, on any machine.
 const CHAIN: usize = 512;
-/// Products of at most so many elements are computed here: what `gemm` makes of them depends on the width of its vectors.
+/// Products of at most so many elements are computed here: what `gemm` makes of them depends on the width of
+/// its vectors.
 const SMALL: usize = 16 * 16;
 /// Shorter chains too.
 const SHORT: usize = 2;
@@ -84,7 +85,7 @@ fn fits(len: usize, rows: usize, columns: usize, row_stride: usize) -> bool {
 /// What a product does with the destination's former content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Former {
-    /// Overwritten.
+    /// It is overwritten.
     Replace,
     /// The product is added to it.
     Add,
@@ -138,10 +139,10 @@ fn multiply_by_definition(dst: &mut [f32], row_stride: usize, former: Former, a:
 
 /// The same by `gemm`. The product is not empty.
 fn multiply_by_tiles(dst: &mut [f32], row_stride: usize, former: Former, a: Matrix<'_>, b: Matrix<'_>) {
-    // SAFETY: `Matrix::new` and `multiply`'s assertion prove that every element addressed by these sizes and strides lies
-    // inside its slice (transposing exchanges sizes and strides together; a part of the columns or rows addresses some of
-    // the same elements); `dst` is exclusively borrowed, and its rows do not overlap because columns <= row_stride. Strides
-    // fit isize, as slices are shorter than isize::MAX.
+    // SAFETY: `Matrix::new` and `multiply`'s assertion prove that every element addressed by these sizes and
+    // strides lies inside its slice (transposing exchanges sizes and strides together; a part of the columns
+    // or rows addresses some of the same elements); `dst` is exclusively borrowed, and its rows do not
+    // overlap because columns <= row_stride. Strides fit isize, as slices are shorter than isize::MAX.
     unsafe {
         gemm::gemm(
             a.rows,
@@ -186,7 +187,8 @@ mod tests {
         }
     }
 
-    /// Small and one-row products, short and long chains, and what tiles leave over: to the bit, for all layouts.
+    /// Small and one-row products, short and long chains, and what tiles leave over: to the bit, for all
+    /// layouts.
     #[test]
     fn products_equal_the_definition_to_the_bit() {
         // `gemm` rounds twice on processors that cannot multiply and add at once.

@@ -2,12 +2,14 @@
 
 use soma_model::{elementary, elementary64};
 
-use super::gemm::{Former, Matrix, multiply};
-use super::math::{LANES, exp_shifted, max, sin_cos};
-use super::vectorised;
+use super::{
+    gemm::{Former, Matrix, multiply},
+    math::{LANES, exp_shifted, max, sin_cos},
+    vectorised,
+};
 
-/// Sum over rows of -log softmax(row)[target], and its gradient (softmax - one-hot). Rows without a target (`None`) count
-/// nothing. The sum is in f64.
+/// Sum over rows of -log softmax(row)[target], and its gradient (softmax - one-hot). Rows without a target
+/// (`None`) count nothing. The sum is in f64.
 pub fn cross_entropy(logits: &[f32], targets: &[Option<u16>]) -> (f64, Vec<f32>) {
     let width = logits.len() / targets.len().max(1);
     let mut grad = logits.to_vec();
@@ -62,7 +64,8 @@ fn point(j: usize) -> (f64, f64) {
 
 /// SIGReg of the rows of `x` (each `width` wide) for which `counts` is true, and the gradient of every row.
 ///
-/// `directions` is `[width][count]`, columns of length 1. All 17 angles of a projection follow from the first by turning.
+/// `directions` is `[width][count]`, columns of length 1. All 17 angles of a projection follow from the first
+/// by turning.
 ///
 /// # Panics
 /// If the lengths do not agree: a caller's bug.
@@ -78,7 +81,8 @@ pub fn sigreg(x: &[f32], counts: &[bool], width: usize, directions: &[f32]) -> (
     if samples == 0 || count == 0 {
         return (0.0, grad);
     }
-    // Padded to whole lanes, so that the loops below have a fixed width; what stands in the padding counts nothing.
+    // Padded to whole lanes, so that the loops below have a fixed width; what stands in the padding counts
+    // nothing.
     let padded = count.next_multiple_of(LANES);
     let mut projected = vec![0.0; rows * padded];
     let x = Matrix::new(x, rows, width, width);

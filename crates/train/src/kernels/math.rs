@@ -1,10 +1,12 @@
-//! Elementary functions, written without branches so that the compiler vectorises loops over them, and reductions over
-//! lanes. Accurate to about 1e-7 relative (erf: 2e-7 absolute), which training does not notice.
+//! Elementary functions, written without branches so that the compiler vectorises loops over them, and
+//! reductions over lanes. Accurate to about 1e-7 relative (erf: 2e-7 absolute), which training does not
+//! notice.
 
 /// Lanes of a reduction: one AVX-512 register, two of AVX2, four of NEON.
 pub const LANES: usize = 16;
 
-/// 1.5 * 2^23: adding it to a float of magnitude below 2^22 leaves the nearest integer in the low mantissa bits.
+/// 1.5 * 2^23: adding it to a float of magnitude below 2^22 leaves the nearest integer in the low mantissa
+/// bits.
 const ROUND: f32 = 12_582_912.0;
 
 /// e^x; 0 below -87, and capped at e^88.

@@ -1,7 +1,9 @@
 //! Layer norm over rows, forward and backward.
 
-use super::math::{LANES, dot, sum};
-use super::vectorised;
+use super::{
+    math::{LANES, dot, sum},
+    vectorised,
+};
 
 /// What the backward pass needs of a forward one.
 #[derive(Clone, Debug)]

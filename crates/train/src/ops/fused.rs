@@ -1,21 +1,24 @@
 //! The CPU engine's operations: this crate's kernels, recorded in burn's autodiff graph on the Flex backend.
 
-use std::marker::PhantomData;
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use burn::tensor::{Tensor, TensorData};
-use burn_autodiff::Autodiff;
-use burn_autodiff::checkpoint::base::Checkpointer;
-use burn_autodiff::checkpoint::strategy::NoCheckpointing;
-use burn_autodiff::grads::Gradients;
-use burn_autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
+use burn_autodiff::{
+    Autodiff,
+    checkpoint::{base::Checkpointer, strategy::NoCheckpointing},
+    grads::Gradients,
+    ops::{Backward, NodeGuard, Ops, OpsKind},
+};
 use burn_backend::TensorMetadata;
 use burn_flex::{Flex, FlexTensor};
 use soma_model::kernels::Rope;
 
-use crate::kernels::attention::{self, Sizes};
-use crate::kernels::gemm::{Former, Matrix, multiply};
-use crate::kernels::{self, loss, norm};
+use crate::kernels::{
+    self,
+    attention::{self, Sizes},
+    gemm::{Former, Matrix, multiply},
+    loss, norm,
+};
 
 type Traced = burn_autodiff::ops::NodeGuard;
 

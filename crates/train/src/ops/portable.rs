@@ -1,12 +1,16 @@
-//! The same operations composed of burn's tensor operations: they run on every backend, and define what the fused ones
-//! must equal.
+//! The same operations composed of burn's tensor operations: they run on every backend, and define what the
+//! fused ones must equal.
 
-use burn::tensor::activation::{gelu as gelu_of, log_softmax, softmax};
-use burn::tensor::{Bool, Int, Tensor, TensorData};
+use burn::tensor::{
+    Bool, Int, Tensor, TensorData,
+    activation::{gelu as gelu_of, log_softmax, softmax},
+};
 use soma_model::{elementary::exp, kernels::Rope};
 
-use crate::kernels::attention::Sizes;
-use crate::kernels::loss::{POINTS, STEP, WEIGHT};
+use crate::kernels::{
+    attention::Sizes,
+    loss::{POINTS, STEP, WEIGHT},
+};
 
 /// Rows of a table.
 pub fn embed(table: Tensor<2>, tokens: &[u16]) -> Tensor<2> {

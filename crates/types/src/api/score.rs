@@ -9,8 +9,8 @@ use serde::{
 
 use crate::{ContentHash, Seed, Transcript};
 
-/// Most texts of one list in a request. What a service allows may be less; more than this is refused before it takes
-/// memory, which a list of empty texts would need twentyfold.
+/// Most texts of one list in a request. What a service allows may be less; more than this is refused before
+/// it takes memory, which a list of empty texts would need twentyfold.
 pub const TEXTS_MAX: usize = 1_024;
 
 /// A text, or several.
@@ -156,7 +156,7 @@ pub enum DocumentView {
     Failed {
         /// The document's name.
         data: String,
-        /// Why.
+        /// Why it has no score.
         error: String,
     },
 }
@@ -179,8 +179,8 @@ pub enum ScoreAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ServedScores {
-    /// BLAKE3 of each model's weights, in the order asked for: of its file at `soma score serve`, on a node of the
-    /// encrypted weights, as the chain names them.
+    /// BLAKE3 of each model's weights, in the order asked for: of its file at `soma score serve`, on a node
+    /// of the encrypted weights, as the chain names them.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub weights: Vec<ContentHash>,
     /// The scores.

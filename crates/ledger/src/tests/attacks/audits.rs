@@ -59,8 +59,8 @@ fn more_than_honest(who: u8, does: [Does; 4], honest: [Does; 4]) -> i64 {
 
 /// Attack: lazy auditors who vote without computing
 /// Does: votes valid with a made-up transcript, or not at all, and saves the work.
-/// Outcome: the transcript covers embeddings that nobody published: a guess is outside the majority. He forfeits his whole
-/// reward of the epoch, the winner stands.
+/// Outcome: the transcript covers embeddings that nobody published: a guess is outside the majority. They
+/// forfeit their whole reward of the epoch, the winner stands.
 #[test]
 fn lazy_auditors_who_vote_without_computing() {
     for lazy in [Does::Guesses(Verdict::Valid), Does::Nothing] {
@@ -76,9 +76,9 @@ fn lazy_auditors_who_vote_without_computing() {
 }
 
 /// Attack: auditors who copy
-/// Does: copies another auditor's commitment, or waits for his transcript and commits then.
-/// Outcome: a commitment binds its auditor and opens for nobody else; when transcripts appear, commits are closed. He forfeits
-/// like one who did nothing.
+/// Does: copies another auditor's commitment, or waits for their transcript and commits then.
+/// Outcome: a commitment binds its auditor and opens for nobody else; when transcripts appear, commits are
+/// closed. They forfeit like one who did nothing.
 #[test]
 fn auditors_who_copy() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -97,8 +97,9 @@ fn auditors_who_copy() {
 
 /// Attack: a cartel below the threshold
 /// Does: holds half of the committee's stake and finds an honest winner false, or a false one valid.
-/// Outcome: half is no majority: an honest winner stands and the cartel forfeits. A false winner stands too, since nobody can tell
-/// which half lies: to be safe from protecting cartels a committee needs more than half honest.
+/// Outcome: half is no majority: an honest winner stands and the cartel forfeits. A false winner stands too,
+/// since nobody can tell which half lies: to be safe from protecting cartels a committee needs more than half
+/// honest.
 #[test]
 fn a_cartel_below_the_threshold() {
     let (mut world, id) = audited([HONEST, HONEST, FALSE, FALSE]);
@@ -121,8 +122,8 @@ fn a_cartel_below_the_threshold() {
 
 /// Attack: a cartel at the threshold
 /// Does: holds more than half of the committee's stake and finds honest winners false, to share their bonds.
-/// Outcome: it succeeds: an audit is as honest as the majority of the committee's stake. Half of each bond is shared among the
-/// cartel's members; the submitter loses bond and reward.
+/// Outcome: it succeeds: an audit is as honest as the majority of the committee's stake. Half of each bond is
+/// shared among the cartel's members; the submitter loses bond and reward.
 #[test]
 fn a_cartel_at_the_threshold() {
     let (mut world, id) = audited([FALSE, FALSE, FALSE, HONEST]);
@@ -136,8 +137,10 @@ fn a_cartel_at_the_threshold() {
 }
 
 /// Attack: challenging honest winners
-/// Does: challenges winners to have a share of their bonds, to keep validators busy, or to keep a submitter from its reward.
-/// Outcome: the submitter gets the challenger's bond, which is as large as its own, and its reward at the usual time.
+/// Does: challenges winners to have a share of their bonds, to keep validators busy, or to keep a submitter
+/// from its reward.
+/// Outcome: the submitter gets the challenger's bond, which is as large as its own, and its reward at the
+/// usual time.
 #[test]
 fn challenging_honest_winners() {
     let (mut world, _) = World::with_models(unsampled(), 3);
@@ -155,8 +158,9 @@ fn challenging_honest_winners() {
 }
 
 /// Attack: challenging oneself
-/// Does: challenges his own false winner, so that nobody else can, and shares the bond it loses.
-/// Outcome: the audit takes place all the same. Of his bond he gets back one part of those who found it false, less than half.
+/// Does: challenges their own false winner, so that nobody else can, and shares the bond it loses.
+/// Outcome: the audit takes place all the same. Of their bond they get back one part of those who found it
+/// false, less than half.
 #[test]
 fn challenging_oneself() {
     let (mut world, _) = World::with_models(unsampled(), 3);
@@ -175,9 +179,11 @@ fn challenging_oneself() {
 }
 
 /// Attack: auditing and running
-/// Does: as a validator, protects his own false winner, withdraws his stake at once, and is gone when the audit is settled.
-/// Outcome: what he withdraws unbonds no sooner than a boundary and the unbonding time later; what an audit costs is the bond, which
-/// was locked before, and the reward of the epoch. Nothing of either can be withdrawn.
+/// Does: as a validator, protects their own false winner, withdraws their stake at once, and is gone when the
+/// audit is settled.
+/// Outcome: what they withdraw unbonds no sooner than a boundary and the unbonding time later; what an audit
+/// costs is the bond, which was locked before, and the reward of the epoch. Nothing of either can be
+/// withdrawn.
 #[test]
 fn auditing_and_running() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -227,9 +233,10 @@ fn auditing_and_running() {
 }
 
 /// Attack: voting twice and running
-/// Does: as a validator signs two blocks in one view, leaves and withdraws all its stake before anyone has shown it.
-/// Outcome: evidence counts for as long as the stake that stood behind the votes is unbonding: 5% of it is lost at its release, and its
-/// account can never be a validator again.
+/// Does: as a validator signs two blocks in one view, leaves and withdraws all its stake before anyone has
+/// shown it.
+/// Outcome: evidence counts for as long as the stake that stood behind the votes is unbonding: 5% of it is
+/// lost at its release, and its account can never be a validator again.
 #[test]
 fn voting_twice_and_running() {
     const OFFENDER: u8 = 5;

@@ -48,8 +48,8 @@ fn the_same_data_twice() {
 
 /// Attack: a near copy of data that won
 /// Does: changes a byte of data that won and submits it as new.
-/// Outcome: it is new by its hash, and has to be as close to a target drawn since as any other data: it wins nothing from the
-/// one it copied. The ledger does not know what resembles what.
+/// Outcome: it is new by its hash, and has to be as close to a target drawn since as any other data: it wins
+/// nothing from the one it copied. The ledger does not know what resembles what.
 #[test]
 fn a_near_copy_of_data_that_won() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -81,9 +81,9 @@ fn a_near_copy_of_data_that_won() {
 }
 
 /// Attack: data withdrawn before the audit
-/// Does: wins, and takes the data off his host before the auditors come.
-/// Outcome: auditors find it unavailable: bond and reward are gone. (One validator that fetched it at the reveal is enough to
-/// serve all; only data that nobody could fetch ends so.)
+/// Does: wins, and takes the data off their host before the auditors come.
+/// Outcome: auditors find it unavailable: bond and reward are gone. (One validator that fetched it at the
+/// reveal is enough to serve all; only data that nobody could fetch ends so.)
 #[test]
 fn data_withdrawn_before_the_audit() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -104,9 +104,9 @@ fn data_withdrawn_before_the_audit() {
 
 /// Attack: a false score
 /// Does: claims losses and an embedding that hit, for data that does not.
-/// Outcome: whoever scores it knows: bond and reward are gone. At std, where a tenth is audited, the bond is at least twice
-/// nine times the most a hit can earn, so the expected gain is below minus eight tenths of a reward. Where everything is audited, it
-/// is a whole reward: what the claim kept from others.
+/// Outcome: whoever scores it knows: bond and reward are gone. At std, where a tenth is audited, the bond is
+/// at least twice nine times the most a hit can earn, so the expected gain is below minus eight tenths of a
+/// reward. Where everything is audited, it is a whole reward: what the claim kept from others.
 #[test]
 fn a_false_score() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -146,7 +146,8 @@ fn a_false_score() {
 }
 
 /// Attack: claiming noise or filler at the edge of the loss band
-/// Does: submits data whose winning cross entropy is just outside the band, and the same with a cross entropy that is made up.
+/// Does: submits data whose winning cross entropy is just outside the band, and the same with a cross entropy
+/// that is made up.
 /// Outcome: outside it is refused and the deposit is lost; made up it is a false score.
 #[test]
 fn outside_the_loss_band() {
@@ -182,9 +183,9 @@ fn outside_the_loss_band() {
 }
 
 /// Attack: burning someone's data
-/// Does: claims a hash that he does not have data for, so that its owner cannot win with it any more.
-/// Outcome: he has to know the hash before its owner commits, and loses bond and reward once audited. The hash stays used: data
-/// that is public before its commit can be spoilt at that price.
+/// Does: claims a hash that they do not have data for, so that its owner cannot win with it any more.
+/// Outcome: they have to know the hash before its owner commits, and lose bond and reward once audited. The
+/// hash stays used: data that is public before its commit can be spoilt at that price.
 #[test]
 fn burning_someones_data() {
     let (mut world, _) = World::with_models(tiny(), 3);

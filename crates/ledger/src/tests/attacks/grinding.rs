@@ -27,10 +27,10 @@ fn pay(amount: u64) -> Kind {
 }
 
 /// Attack: grinding targets
-/// Does: as leader of the block in which a target is replaced, tries blocks with other transactions, other orders and
-/// none, for a new target near his data.
-/// Outcome: the seed was fixed before he could choose anything and the fills by earlier blocks: all his blocks open the same
-/// targets. No gain.
+/// Does: as leader of the block in which a target is replaced, tries blocks with other transactions, other
+/// orders and none, for a new target near their data.
+/// Outcome: the seed was fixed before they could choose anything and the fills by earlier blocks: all their
+/// blocks open the same targets. No gain.
 #[test]
 fn grinding_targets() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -61,10 +61,10 @@ fn grinding_targets() {
 }
 
 /// Attack: grinding salts
-/// Does: tries salts, and so commitments, transaction hashes and submission ids, to come before an earlier commit or to be
-/// left out of the audit's sample.
-/// Outcome: the order is that of the commits and the sample is drawn from a later seed and the winner's number: no salt
-/// changes either. No gain.
+/// Does: tries salts, and so commitments, transaction hashes and submission ids, to come before an earlier
+/// commit or to be left out of the audit's sample.
+/// Outcome: the order is that of the commits and the sample is drawn from a later seed and the winner's
+/// number: no salt changes either. No gain.
 #[test]
 fn grinding_salts() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -86,7 +86,7 @@ fn grinding_salts() {
             SubmissionStatus::LostRace { to: first },
             "salt {salt}"
         );
-        // And alone, whether he is audited does not depend on it.
+        // And alone, whether they are audited does not depend on it.
         let other = world.open_targets().remove(1);
         let alone = Find {
             salt: Salt([salt; 32]),
@@ -105,8 +105,8 @@ fn grinding_salts() {
 
 /// Attack: grinding ids
 /// Does: creates models until one has a low id, since routing breaks ties by the lower id.
-/// Outcome: only exact ties are broken so. A shannon more stake beats any id, and a copy in the same place wins no target from the
-/// model it copied. Each try costs a model's least stake and fees.
+/// Outcome: only exact ties are broken so. A shannon more stake beats any id, and a copy in the same place
+/// wins no target from the model it copied. Each try costs a model's least stake and fees.
 #[test]
 fn grinding_ids() {
     let place = soma_types::Embedding::draw(&Seed([1; 32]), DIM as usize);
@@ -129,10 +129,10 @@ fn grinding_ids() {
 }
 
 /// Attack: grinding a boundary
-/// Does: as leader of an epoch's last block, orders or drops transactions to change the next epoch's sample of audits or its
-/// targets.
-/// Outcome: both come from the first block's seed of the new epoch, and a winner's number from races that earlier blocks began: the last leader
-/// changes neither.
+/// Does: as leader of an epoch's last block, orders or drops transactions to change the next epoch's sample
+/// of audits or its targets.
+/// Outcome: both come from the first block's seed of the new epoch, and a winner's number from races that
+/// earlier blocks began: the last leader changes neither.
 #[test]
 fn grinding_a_boundary() {
     let (mut world, _) = World::with_models(tiny(), 3);

@@ -23,8 +23,8 @@ const VALID: Vote = (Verdict::Valid, 1);
 const FALSE: Vote = (Verdict::FalseScore, 1);
 const UNAVAILABLE: Vote = (Verdict::DataUnavailable, 0);
 
-/// A winner of epoch 2 in epoch 3, and the one of four validators that was drawn to audit it: who has a quarter of the stake
-/// holds this draw.
+/// A winner of epoch 2 in epoch 3, and the one of four validators that was drawn to audit it: who has a
+/// quarter of the stake holds this draw.
 fn drawn() -> (World, SubmissionId, u8) {
     let params = Params {
         auditors: 1,
@@ -38,8 +38,8 @@ fn drawn() -> (World, SubmissionId, u8) {
     (world, id, auditor)
 }
 
-/// The auditor finds `first`, and in a hearing, if it comes to one, each validator what `then` says. The world ends when
-/// all are paid.
+/// The auditor finds `first`, and in a hearing, if it comes to one, each validator what `then` says. The
+/// world ends when all are paid.
 fn heard(first: Vote, then: impl Fn(u8, u8) -> Option<Vote>) -> (World, SubmissionId, u8) {
     let (mut world, id, auditor) = drawn();
     world.audit(id, [(auditor, first.0, first.1)]);
@@ -76,8 +76,8 @@ fn duty(world: &mut World, who: u8) -> (u64, u64) {
     (audits_assigned, audits_done)
 }
 
-/// In how many of 10 000 draws of `drawn` out of 100 equal seats `cartel` of them are the majority, and how many of them are
-/// drawn there.
+/// In how many of 10 000 draws of `drawn` out of 100 equal seats `cartel` of them are the majority, and how
+/// many of them are drawn there.
 fn draws_held(cartel: u8, drawn: u32) -> (u64, u64) {
     let (mut world, id, _) = self::drawn();
     let winner = world.submission(id);
@@ -117,10 +117,11 @@ fn majorities(cartel: u8, drawn: u32) -> u64 {
 }
 
 /// Attack: a cartel in sampled audits
-/// Does: holds a third of the stake, and finds honest winners false in audits whose seven drawn auditors are mostly its own.
-/// Outcome: it is the majority of 17% of the draws (a fifth of the stake: 3%), and before hearings it took half of an honest
-/// winner's bond in each. Now auditors only accuse: of 0% of them, for in the committee a third decides nothing. The winner
-/// stands, and the accusers lose most of their reward of the epoch.
+/// Does: holds a third of the stake, and finds honest winners false in audits whose seven drawn auditors are
+/// mostly its own.
+/// Outcome: it is the majority of 17% of the draws (a fifth of the stake: 3%), and before hearings it took
+/// half of an honest winner's bond in each. Now auditors only accuse: of 0% of them, for in the committee a
+/// third decides nothing. The winner stands, and the accusers lose most of their reward of the epoch.
 #[test]
 fn a_cartel_in_sampled_audits() {
     let third = majorities(33, 7);
@@ -146,9 +147,10 @@ fn a_cartel_in_sampled_audits() {
 }
 
 /// Attack: a cartel in a hearing
-/// Does: holds up to half of the committee's stake, and in hearings finds honest winners false, or lets its own false ones stand.
-/// Outcome: with less than half, as for a whole committee: true accusations convict, false ones do not. At exactly half nothing
-/// convicts.
+/// Does: holds up to half of the committee's stake, and in hearings finds honest winners false, or lets its
+/// own false ones stand.
+/// Outcome: with less than half, as for a whole committee: true accusations convict, false ones do not. At
+/// exactly half nothing convicts.
 #[test]
 fn a_cartel_in_a_hearing() {
     // One of four stands by its false winner, and fails.
@@ -169,9 +171,11 @@ fn a_cartel_in_a_hearing() {
 }
 
 /// Attack: making work by accusing
-/// Does: finds honest winners false where it holds the draw, and valid in the hearing, so that the whole committee has to score them.
-/// Outcome: an accuser that a hearing overrules has as many audits more to its duty as there are seats, and none of them done. In the
-/// hundred seats of std, with some six hundred audits an epoch, ten cost it most of its reward of the epoch.
+/// Does: finds honest winners false where it holds the draw, and valid in the hearing, so that the whole
+/// committee has to score them.
+/// Outcome: an accuser that a hearing overrules has as many audits more to its duty as there are seats, and
+/// none of them done. In the hundred seats of std, with some six hundred audits an epoch, ten cost it most of
+/// its reward of the epoch.
 #[test]
 fn making_work_by_accusing() {
     let (mut world, id, auditor) = heard(FALSE, |_, _| Some(VALID));
@@ -195,9 +199,9 @@ fn making_work_by_accusing() {
 
 /// Attack: making work by not finding data
 /// Does: says of honest winners' data that it could not be had, where it holds the draw.
-/// Outcome: OPEN, limited. The winner stands, but only one audit is held against each accuser: an honest one can be overruled in the same
-/// way (see below). A third of the stake can so have the committee score 17% of the sample, at std three times its usual
-/// work, for a tenth of the cartel's reward. It earns nothing by it.
+/// Outcome: OPEN, limited. The winner stands, but only one audit is held against each accuser: an honest one
+/// can be overruled in the same way (see below). A third of the stake can so have the committee score 17% of
+/// the sample, at std three times its usual work, for a tenth of the cartel's reward. It earns nothing by it.
 #[test]
 fn making_work_by_not_finding_data() {
     let (mut world, id, auditor) = heard(UNAVAILABLE, |_, _| Some(VALID));
@@ -215,10 +219,10 @@ fn making_work_by_not_finding_data() {
 }
 
 /// Attack: data shown only to the hearing
-/// Does: keeps the data of an honest find from everyone until its auditors have accused it, and shows it to the committee, to have
-/// auditors overruled who did their work.
-/// Outcome: the winner stands, and nothing is gained. An auditor loses one audit of some six hundred. That is why an accusation
-/// that anything but scoring may explain does not count for more.
+/// Does: keeps the data of an honest find from everyone until its auditors have accused it, and shows it to
+/// the committee, to have auditors overruled who did their work.
+/// Outcome: the winner stands, and nothing is gained. An auditor loses one audit of some six hundred. That is
+/// why an accusation that anything but scoring may explain does not count for more.
 #[test]
 fn data_shown_only_to_the_hearing() {
     let (mut world, id, auditor) = heard(UNAVAILABLE, |_, _| Some(VALID));
@@ -231,9 +235,11 @@ fn data_shown_only_to_the_hearing() {
 }
 
 /// Attack: copying accusers in a hearing
-/// Does: as a member of the committee, takes transcript or commitment of an accuser, which are public when the hearing begins.
-/// Outcome: a hearing's transcript covers the same under another domain: the accusers' is outside the majority. Their commitments open for
-/// nobody else. Only that data cannot be had can be repeated without work, and is wrong as often as the accusers are.
+/// Does: as a member of the committee, takes transcript or commitment of an accuser, which are public when
+/// the hearing begins.
+/// Outcome: a hearing's transcript covers the same under another domain: the accusers' is outside the
+/// majority. Their commitments open for nobody else. Only that data cannot be had can be repeated without
+/// work, and is wrong as often as the accusers are.
 #[test]
 fn copying_accusers_in_a_hearing() {
     let copied: Vote = (Verdict::FalseScore, 9);
@@ -256,8 +262,10 @@ fn copying_accusers_in_a_hearing() {
 }
 
 /// Attack: a hearing without an accusation
-/// Does: commits in time for a hearing on a winner that its auditors found valid, or on which they were silent.
-/// Outcome: there is none: refused, and no auditor can change what the others found after the phase in which they reveal.
+/// Does: commits in time for a hearing on a winner that its auditors found valid, or on which they were
+/// silent.
+/// Outcome: there is none: refused, and no auditor can change what the others found after the phase in which
+/// they reveal.
 #[test]
 fn a_hearing_without_an_accusation() {
     for found in [Some(VALID), None] {
@@ -285,9 +293,11 @@ fn a_hearing_without_an_accusation() {
 }
 
 /// Attack: a protecting cartel
-/// Does: submits false winners, finds them valid where it holds the draw, and elsewhere votes with the others to have its part of the bond back.
-/// Outcome: a winner that its auditors do not accuse stands. It takes 47% of the draws to gain by that at std's margin of two, or, with its
-/// part of the lost bonds, about 43% of the stake. Below, every claim is a loss; with half of the stake nobody could convict it anyway.
+/// Does: submits false winners, finds them valid where it holds the draw, and elsewhere votes with the others
+/// to have its part of the bond back.
+/// Outcome: a winner that its auditors do not accuse stands. It takes 47% of the draws to gain by that at
+/// std's margin of two, or, with its part of the lost bonds, about 43% of the stake. Below, every claim is a
+/// loss; with half of the stake nobody could convict it anyway.
 #[test]
 fn a_protecting_cartel() {
     let (mut world, id, _) = heard(VALID, |_, _| None);

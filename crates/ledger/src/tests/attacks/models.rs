@@ -19,7 +19,8 @@ fn staked(world: &mut World, model: ModelId) -> u64 {
     pool.unwrap().counted.0
 }
 
-/// Three validators of four report the attacker's revealed model; he and the model as they stand two epochs on.
+/// Three validators of four report the attacker's revealed model; the attacker and the model as they stand
+/// two epochs on.
 fn reported(fault: ModelFault) -> (World, ModelId, i64) {
     let (mut world, _) = World::with_models(tiny(), 3);
     let before = world.wealth(ATTACKER);
@@ -36,9 +37,9 @@ fn reported(fault: ModelFault) -> (World, ModelId, i64) {
 }
 
 /// Attack: weights swapped after the commit, as the ledger sees it
-/// Does: commits to one encrypted file and serves another once he knows the epoch's targets.
-/// Outcome: the file has another hash than committed: validators report it, past two thirds of stake the model is retired before it
-/// competes, and a tenth of its owner's stake is lost.
+/// Does: commits to one encrypted file and serves another once they know the epoch's targets.
+/// Outcome: the file has another hash than committed: validators report it, past two thirds of stake the
+/// model is retired before it competes, and a tenth of its owner's stake is lost.
 #[test]
 fn weights_swapped_after_the_commit_are_reported() {
     let (mut world, model, gained) = reported(ModelFault::HashMismatch);
@@ -49,7 +50,8 @@ fn weights_swapped_after_the_commit_are_reported() {
 
 /// Attack: key swapped after the commit, as the ledger sees it
 /// Does: reveals another key than the file was made with, for a second set of weights in the same bytes.
-/// Outcome: the file's header commits to its key: no other opens it. Reported, retired, and slashed like swapped weights.
+/// Outcome: the file's header commits to its key: no other opens it. Reported, retired, and slashed like
+/// swapped weights.
 #[test]
 fn a_key_swapped_after_the_commit_is_reported() {
     let (mut world, model, gained) = reported(ModelFault::WrongKey);
@@ -79,10 +81,10 @@ fn slandering_a_model() {
 }
 
 /// Attack: a copied model
-/// Does: commits to the same encrypted file before its key is public, reveals the same key after its owner, and competes with as
-/// much stake in the same place.
-/// Outcome: both have exactly equal losses, and a tie goes to the weights committed earlier: the copy wins nothing, and its owner
-/// has paid rent and fees.
+/// Does: commits to the same encrypted file before its key is public, reveals the same key after its owner,
+/// and competes with as much stake in the same place.
+/// Outcome: both have exactly equal losses, and a tie goes to the weights committed earlier: the copy wins
+/// nothing, and its owner has paid rent and fees.
 #[test]
 fn a_copied_model() {
     let (mut world, _) = World::with_models(tiny(), 1);
@@ -129,10 +131,10 @@ fn a_copied_model() {
 }
 
 /// Attack: reveal skipped
-/// Does: commits to weights, sees the others' embeddings, and does not reveal when the place is taken; or commits to several and
-/// reveals the one that suits.
-/// Outcome: one commitment at a time, and the one that lapses costs 5% of the owner's stake and the rent. He competes
-/// two epochs later than if he had revealed.
+/// Does: commits to weights, sees the others' embeddings, and does not reveal when the place is taken; or
+/// commits to several and reveals the one that suits.
+/// Outcome: one commitment at a time, and the one that lapses costs 5% of the owner's stake and the rent.
+/// They compete two epochs later than if they had revealed.
 #[test]
 fn a_reveal_skipped() {
     let mut world = World::new(tiny());
@@ -164,9 +166,11 @@ fn a_reveal_skipped() {
 }
 
 /// Attack: deactivating before the report
-/// Does: reveals weights that are not what he committed, or sees that their place is taken, and deactivates the model in the same block, so that
-/// nobody can report it and nothing lapses; then comes back with a new one.
-/// Outcome: what has not competed when its model is deactivated lapses: it costs what not revealing it does. (It was free.)
+/// Does: reveals weights that are not what they committed, or sees that their place is taken, and deactivates
+/// the model in the same block, so that nobody can report it and nothing lapses; then comes back with a new
+/// one.
+/// Outcome: what has not competed when its model is deactivated lapses: it costs what not revealing it does.
+/// (It was free.)
 #[test]
 fn deactivating_before_the_report() {
     let mut world = World::new(tiny());
@@ -196,9 +200,9 @@ fn deactivating_before_the_report() {
 }
 
 /// Attack: another embedding than the weights have
-/// Does: reveals an embedding near places with little competition instead of where his weights are good.
-/// Outcome: routing believes it, scoring does not: to win a target his weights must have the lowest loss there, exactly as auditors
-/// compute it. He is routed to targets that others win.
+/// Does: reveals an embedding near places with little competition instead of where their weights are good.
+/// Outcome: routing believes it, scoring does not: to win a target their weights must have the lowest loss
+/// there, exactly as auditors compute it. They are routed to targets that others win.
 #[test]
 fn an_embedding_that_is_not_the_weights() {
     let (mut world, models) = World::with_models(tiny(), 3);
@@ -232,10 +236,10 @@ fn an_embedding_that_is_not_the_weights() {
 }
 
 /// Attack: stake moved at the boundary to sway routing
-/// Does: adds stake to a model in an epoch's last block, so that it counts in the next, withdraws it in that one's first block, and
-/// moves on to another pool.
-/// Outcome: it counts in one pool at a time: what was withdrawn is nobody's to stake until a boundary and the unbonding time
-/// have passed. It earns nothing of the epoch it swayed.
+/// Does: adds stake to a model in an epoch's last block, so that it counts in the next, withdraws it in that
+/// one's first block, and moves on to another pool.
+/// Outcome: it counts in one pool at a time: what was withdrawn is nobody's to stake until a boundary and the
+/// unbonding time have passed. It earns nothing of the epoch it swayed.
 #[test]
 fn stake_moved_at_the_boundary() {
     let (mut world, models) = World::with_models(tiny(), 3);
@@ -254,7 +258,7 @@ fn stake_moved_at_the_boundary() {
         amount: Withdrawal::All,
     };
     world.apply(ATTACKER, withdraw(first));
-    // It is not his to stake again.
+    // It is not theirs to stake again.
     let again = Kind::AddStake {
         pool: second,
         amount: Shannons(6_000 * SOMA),
@@ -292,9 +296,11 @@ fn stake_moved_at_the_boundary() {
 }
 
 /// Attack: one stake, many models
-/// Does: creates many models in one place with a small stake each, to take more of a target's three slots than one model could.
-/// Outcome: the slots go by similarity and ln(stake): three models with a third of the stake each rank below the one with all of it. He pays
-/// rent three times and can fill the slots where nobody is near; the reward of a hit is the same.
+/// Does: creates many models in one place with a small stake each, to take more of a target's three slots
+/// than one model could.
+/// Outcome: the slots go by similarity and ln(stake): three models with a third of the stake each rank below
+/// the one with all of it. They pay rent three times and can fill the slots where nobody is near; the reward
+/// of a hit is the same.
 #[test]
 fn one_stake_many_models() {
     use soma_routing::RoutingTable;
@@ -319,8 +325,10 @@ fn one_stake_many_models() {
 }
 
 /// Attack: recommitting to be first
-/// Does: commits to a rival's public file under his own model, many times, to get a place before the rival's.
-/// Outcome: a place in the order is kept only by whoever commits the same file again; everyone else's is later.
+/// Does: commits to a rival's public file under their own model, many times, to get a place before the
+/// rival's.
+/// Outcome: a place in the order is kept only by whoever commits the same file again; everyone else's is
+/// later.
 #[test]
 fn recommitting_to_be_first() {
     let mut world = World::new(tiny());

@@ -31,8 +31,9 @@ fn pay(to: u8, amount: u64) -> Kind {
 
 /// Attack: spam at the minimum fee
 /// Does: fills blocks with the cheapest transactions, epoch after epoch.
-/// Outcome: the multiplier rises by up to an eighth an epoch until the traffic pays the burn target: whoever makes most of the traffic pays
-/// most of 5% of the supply a year, and it is burned. Below it spam is as cheap as the multiplier of the day.
+/// Outcome: the multiplier rises by up to an eighth an epoch until the traffic pays the burn target: whoever
+/// makes most of the traffic pays most of 5% of the supply a year, and it is burned. Below it spam is as
+/// cheap as the multiplier of the day.
 #[test]
 fn spam_at_the_minimum_fee() {
     let params = Params {
@@ -66,8 +67,9 @@ fn spam_at_the_minimum_fee() {
 
 /// Attack: dust accounts
 /// Does: pays a shannon to as many new accounts as a transaction holds, to bloat the state.
-/// Outcome: each new account costs him the account price besides its shannon, a thousandth of a SOMA at std whatever the multiplier, paid as
-/// a fee: a million accounts take a thousand SOMA. Without the price they took half a SOMA.
+/// Outcome: each new account costs them the account price besides its shannon, a thousandth of a SOMA at std
+/// whatever the multiplier, paid as a fee: a million accounts take a thousand SOMA. Without the price they
+/// took half a SOMA.
 #[test]
 fn dust_accounts() {
     let mut world = World::new(tiny());
@@ -162,10 +164,11 @@ fn paid(hits: &[u8]) -> Vec<(u64, u64, u64)> {
 }
 
 /// Attack: withholding finds to be paid more later
-/// Does: keeps what he finds for some epochs, alone or with all other submitters, so that the pool grows and a later hit earns more.
-/// Outcome: what nobody earned is paid out over as many epochs as the emission: an epoch without any hit raises a later reward by less than
-/// a 3652nd part, so that to have back what he withheld he would have to win everything for ten years. (A hit earned up to five
-/// times as much before.)
+/// Does: keeps what they find for some epochs, alone or with all other submitters, so that the pool grows and
+/// a later hit earns more.
+/// Outcome: what nobody earned is paid out over as many epochs as the emission: an epoch without any hit
+/// raises a later reward by less than a 3652nd part, so that to have back what they withheld they would have
+/// to win everything for ten years. (A hit earned up to five times as much before.)
 #[test]
 fn withholding_finds_to_be_paid_more() {
     let (withheld, steady) = (paid(&[0, 0, 0, 2]), paid(&[2, 2, 2, 2]));
@@ -179,8 +182,9 @@ fn withholding_finds_to_be_paid_more() {
 
 /// Attack: validators who gain from missing hits
 /// Does: as a validator keeps commits and reveals out of blocks, so that less of the pool goes to hits.
-/// Outcome: validators share a part of what an epoch adds, whatever becomes of the rest and of what earlier epochs left: with no hits at all they earn
-/// exactly what they earn with all of them, but for their part of the fees that are missing. (They earned up to five times as much before.)
+/// Outcome: validators share a part of what an epoch adds, whatever becomes of the rest and of what earlier
+/// epochs left: with no hits at all they earn exactly what they earn with all of them, but for their part of
+/// the fees that are missing. (They earned up to five times as much before.)
 #[test]
 fn validators_who_gain_from_missing_hits() {
     let (none, all) = (paid(&[0, 0, 0, 0, 0]), paid(&[8, 8, 8, 8, 8]));
@@ -195,9 +199,10 @@ fn validators_who_gain_from_missing_hits() {
 }
 
 /// Attack: judging for the forfeits
-/// Does: as a validator finds winners false, models unusable or reveals late, so that more is forfeited to the pool of which validators have a part.
-/// Outcome: what is forfeited joins the reserve, of which validators have no part. All that anyone gets of a judgement is the finders'
-/// share of a bond.
+/// Does: as a validator finds winners false, models unusable or reveals late, so that more is forfeited to
+/// the pool of which validators have a part.
+/// Outcome: what is forfeited joins the reserve, of which validators have no part. All that anyone gets of a
+/// judgement is the finders' share of a bond.
 #[test]
 fn judging_for_the_forfeits() {
     let pot = |verdict: Verdict| {
@@ -223,9 +228,10 @@ fn judging_for_the_forfeits() {
 }
 
 /// Attack: dust stakes and dust withdrawals
-/// Does: stakes less than the least, or takes a stake out shannon by shannon, to have each rounded in his favour.
-/// Outcome: stakes below the least are refused, and every withdrawal is rounded against him: he never has a shannon more than at
-/// once.
+/// Does: stakes less than the least, or takes a stake out shannon by shannon, to have each rounded in their
+/// favour.
+/// Outcome: stakes below the least are refused, and every withdrawal is rounded against them: they never have
+/// a shannon more than at once.
 #[test]
 fn dust_stakes_and_withdrawals() {
     let (mut world, models) = World::with_models(tiny(), 3);
@@ -266,7 +272,7 @@ fn dust_stakes_and_withdrawals() {
 
 /// Attack: dust transfers and zero amounts
 /// Does: sends nothing, or sums that overflow, to be credited without being debited.
-/// Outcome: nothing and overflowing sums are refused before anything moves; he pays the fee.
+/// Outcome: nothing and overflowing sums are refused before anything moves; they pay the fee.
 #[test]
 fn sums_that_overflow() {
     let mut world = World::new(tiny());
@@ -295,10 +301,10 @@ fn sums_that_overflow() {
 }
 
 /// Attack: share-price inflation of an empty pool
-/// Does: is the first in a pool, withdraws all but dust so that a share is dear, lets a reward raise its price, and waits for a victim whose
-/// stake is then rounded away.
-/// Outcome: a thousand shares that nobody owns are in every pool, and stake becomes shares at the boundary's price: the victim loses at most
-/// a thousandth, the attacker gains nothing of it.
+/// Does: is the first in a pool, withdraws all but dust so that a share is dear, lets a reward raise its
+/// price, and waits for a victim whose stake is then rounded away.
+/// Outcome: a thousand shares that nobody owns are in every pool, and stake becomes shares at the boundary's
+/// price: the victim loses at most a thousandth, the attacker gains nothing of it.
 #[test]
 fn share_price_inflation_of_an_empty_pool() {
     let (mut world, models) = World::with_models(tiny(), 3);
@@ -306,7 +312,8 @@ fn share_price_inflation_of_an_empty_pool() {
     let target = world.open_targets().remove(0);
     let place = target.models.iter().position(|id| *id == models[0]);
     world.win(6, &target, 1, place.unwrap_or(0));
-    // The owner deactivates, is free to withdraw all but a few shannons, and the reward of epoch 2 comes then.
+    // The owner deactivates, is free to withdraw all but a few shannons, and the reward of epoch 2 comes
+    // then.
     world.apply(4, Kind::DeactivateModel { model: models[0] });
     let victim_stake = 1_000 * SOMA;
     world.until_epoch(3);
@@ -337,10 +344,10 @@ fn share_price_inflation_of_an_empty_pool() {
 }
 
 /// Attack: nonce games
-/// Does: replays transactions, leaves gaps, jumps to the last number there is, sends two with one number in a block, and uses another
-/// network's.
-/// Outcome: each is refused before it is in a block and costs its sender nothing; nothing of it takes effect. Exactly one of two with the same
-/// number is included.
+/// Does: replays transactions, leaves gaps, jumps to the last number there is, sends two with one number in a
+/// block, and uses another network's.
+/// Outcome: each is refused before it is in a block and costs its sender nothing; nothing of it takes effect.
+/// Exactly one of two with the same number is included.
 #[test]
 fn nonce_games() {
     let mut world = World::new(tiny());
@@ -379,7 +386,8 @@ fn nonce_games() {
 
 /// Attack: spending what is locked
 /// Does: commits, reveals, stakes and pays in one block with the same shannons.
-/// Outcome: what is locked has left the balance when the next transaction is executed: the one that cannot be paid fails.
+/// Outcome: what is locked has left the balance when the next transaction is executed: the one that cannot be
+/// paid fails.
 #[test]
 fn spending_what_is_locked() {
     let mut world = World::new(tiny());
@@ -400,8 +408,9 @@ fn spending_what_is_locked() {
 }
 
 /// Attack: rounding commissions
-/// Does: sets commissions and splits stakes so that what is rounded away goes to him.
-/// Outcome: owner's and pool's parts of a reward add up to it exactly, whatever the commission: the owner's is rounded down.
+/// Does: sets commissions and splits stakes so that what is rounded away goes to them.
+/// Outcome: owner's and pool's parts of a reward add up to it exactly, whatever the commission: the owner's
+/// is rounded down.
 #[test]
 fn rounding_commissions() {
     for points in [0, 1, 3_333, 9_999, 10_000] {
@@ -438,8 +447,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     /// Attack: any coming and going of stake
-    /// Does: adds and withdraws stake in any amounts and at any times in a pool that earns nothing, whose price does not divide.
-    /// Outcome: he never has more than he began with, not by a shannon; nor do the others in the pool have less.
+    /// Does: adds and withdraws stake in any amounts and at any times in a pool that earns nothing, whose
+    /// price does not divide.
+    /// Outcome: they never have more than they began with, not by a shannon; nor do the others in the pool
+    /// have less.
     #[test]
     fn stake_that_comes_and_goes_gains_nothing(moves in moves()) {
         let (mut world, models) = World::with_models(tiny(), 3);
@@ -472,8 +483,8 @@ proptest! {
 }
 
 /// Attack: signing for nobody
-/// Does: uses a public key of small order, for which a signature of zeros is good over any message, to have an account or a
-/// validator that everybody can sign for.
+/// Does: uses a public key of small order, for which a signature of zeros is good over any message, to have
+/// an account or a validator that everybody can sign for.
 /// Outcome: such keys sign nothing: refused as a bad signature. (It worked until fuzzing found it.)
 #[test]
 fn signing_for_nobody() {

@@ -86,10 +86,11 @@ fn spamming_proposals_from_one_seat() {
 }
 
 /// Attack: clogging the list of proposals
-/// Does: registers validators, has each propose something for as far ahead as may be, leaves, and comes back as others, until the
-/// list is full and nobody can propose what is urgent.
-/// Outcome: a proposal ends with its proposer's seat, so open ones are never more than seats, and the list has more places than
-/// that. (It worked: some twenty least stakes, used again as they unbonded, filled all 128 places for 64 epochs.)
+/// Does: registers validators, has each propose something for as far ahead as may be, leaves, and comes back
+/// as others, until the list is full and nobody can propose what is urgent.
+/// Outcome: a proposal ends with its proposer's seat, so open ones are never more than seats, and the list
+/// has more places than that. (It worked: some twenty least stakes, used again as they unbonded, filled all
+/// 128 places for 64 epochs.)
 #[test]
 fn clogging_the_list_of_proposals() {
     assert!(PROPOSALS_MAX > soma_types::params::COMMITTEE_SIZE_MAX as usize);
@@ -116,9 +117,11 @@ fn clogging_the_list_of_proposals() {
 }
 
 /// Attack: vetoing with small seats
-/// Does: registers validators with the least stake until a third of the seats are his, and approves nothing.
-/// Outcome: OPEN. Nothing is decided against a third of the seats, and until a committee is full a seat costs the least
-/// stake: half as many as there are others veto all changes. In a full one they cost what the hundred largest have.
+/// Does: registers validators with the least stake until a third of the seats are theirs, and approves
+/// nothing.
+/// Outcome: OPEN. Nothing is decided against a third of the seats, and until a committee is full a seat costs
+/// the least stake: half as many as there are others veto all changes. In a full one they cost what the
+/// hundred largest have.
 #[test]
 fn vetoing_with_small_seats() {
     let mut world = seats(6);
@@ -192,10 +195,11 @@ fn stake_without_seats_and_seats_without_stake() {
 }
 
 /// Attack: stake moved at the boundary to sway a vote
-/// Does: waits until the seats are for it, adds the stake that is lacking in an epoch's last block, and withdraws it in the
-/// next one.
-/// Outcome: it counts, if more than two thirds of the seats are for it too: stake decides as it stands at the boundary, and what is
-/// scheduled cannot be stopped. What he withdraws has counted for an epoch and unbonds for as long as any other.
+/// Does: waits until the seats are for it, adds the stake that is lacking in an epoch's last block, and
+/// withdraws it in the next one.
+/// Outcome: it counts, if more than two thirds of the seats are for it too: stake decides as it stands at the
+/// boundary, and what is scheduled cannot be stopped. What they withdraw has counted for an epoch and unbonds
+/// for as long as any other.
 #[test]
 fn stake_moved_at_the_boundary_to_sway_a_vote() {
     let mut world = World::new(tiny());
@@ -222,9 +226,10 @@ fn stake_moved_at_the_boundary_to_sway_a_vote() {
 }
 
 /// Attack: voting and leaving
-/// Does: votes, gives up the seat, and takes the stake out, so that the vote decides and he has nothing at stake in what comes of it.
-/// Outcome: a boundary strikes out the votes of those without a seat in the new committee, and they stay struck out when they
-/// come back.
+/// Does: votes, gives up the seat, and takes the stake out, so that the vote decides and they have nothing at
+/// stake in what comes of it.
+/// Outcome: a boundary strikes out the votes of those without a seat in the new committee, and they stay
+/// struck out when they come back.
 #[test]
 fn voting_and_leaving() {
     let mut world = seats(6);
@@ -233,7 +238,7 @@ fn voting_and_leaving() {
         world.apply(who, vote(proposal, Ballot::Approve));
         world.apply(who, Kind::LeaveValidator);
     }
-    // Two more stay, so that three of six are no two thirds without him.
+    // Two more stay, so that three of six are no two thirds without them.
     for who in [6, 7] {
         let kind = register(&world, who, 1_000 * SOMA);
         world.apply(who, kind);
@@ -254,8 +259,10 @@ fn voting_and_leaving() {
 }
 
 /// Attack: proposing and being barred
-/// Does: proposes, and is shown to have voted for two blocks at once, or leaves, while the others decide on the proposal.
-/// Outcome: it ends with its proposer's seat, unless the others have carried it without him: then it is theirs.
+/// Does: proposes, and is shown to have voted for two blocks at once, or leaves, while the others decide on
+/// the proposal.
+/// Outcome: it ends with its proposer's seat, unless the others have carried it without them: then it is
+/// theirs.
 #[test]
 fn proposing_and_being_barred() {
     for votes in [2, 4] {
@@ -278,8 +285,9 @@ fn proposing_and_being_barred() {
 
 /// Attack: an upgrade nobody has time to see
 /// Does: has enough votes, and wants the change in force before anyone can leave.
-/// Outcome: an activation less than two epochs ahead is refused; what is withdrawn upon seeing a change at std unbonds for
-/// seven, so money can leave the network's stake only after it, but a node has at least an epoch to say that it will stop.
+/// Outcome: an activation less than two epochs ahead is refused; what is withdrawn upon seeing a change at
+/// std unbonds for seven, so money can leave the network's stake only after it, but a node has at least an
+/// epoch to say that it will stop.
 #[test]
 fn an_upgrade_nobody_has_time_to_see() {
     let mut world = World::new(tiny());
@@ -298,10 +306,11 @@ fn an_upgrade_nobody_has_time_to_see() {
 }
 
 /// Attack: two upgrades that are sound alone
-/// Does: schedules two changes for one epoch, each sound with what is in force, which together are not: more targets than the
-/// shorter payouts can settle.
-/// Outcome: the later one is void when it would take effect, for all parameters are checked together then; and one proposal of both is
-/// refused. (Together they were taken for sound: winners would have waited longer from epoch to epoch, for ever.)
+/// Does: schedules two changes for one epoch, each sound with what is in force, which together are not: more
+/// targets than the shorter payouts can settle.
+/// Outcome: the later one is void when it would take effect, for all parameters are checked together then;
+/// and one proposal of both is refused. (Together they were taken for sound: winners would have waited longer
+/// from epoch to epoch, for ever.)
 #[test]
 fn two_upgrades_that_are_sound_alone() {
     let mut world = World::new(tiny());
@@ -324,10 +333,10 @@ fn two_upgrades_that_are_sound_alone() {
 }
 
 /// Attack: freezing all that unbonds
-/// Does: withdraws a little while a vote has made unbonding long, so that everything withdrawn after a vote has made it short again
-/// waits behind it.
-/// Outcome: stake is released in the order of its release, not of its withdrawal: only his own waits. (It worked: one shannon
-/// would have locked all stake for as long as the longest time that was ever in force.)
+/// Does: withdraws a little while a vote has made unbonding long, so that everything withdrawn after a vote
+/// has made it short again waits behind it.
+/// Outcome: stake is released in the order of its release, not of its withdrawal: only their own waits. (It
+/// worked: one shannon would have locked all stake for as long as the longest time that was ever in force.)
 #[test]
 fn freezing_all_that_unbonds() {
     let mut world = World::new(tiny());
@@ -345,9 +354,10 @@ fn freezing_all_that_unbonds() {
 }
 
 /// Attack: shortening the time in which evidence counts
-/// Does: votes for two blocks at once, withdraws, and has a vote shorten unbonding before anyone shows the evidence.
-/// Outcome: evidence counts for as long as what was withdrawn then is locked, by the rules of then: a part of it is lost. (It
-/// escaped: evidence was held to the time in force when it was shown.)
+/// Does: votes for two blocks at once, withdraws, and has a vote shorten unbonding before anyone shows the
+/// evidence.
+/// Outcome: evidence counts for as long as what was withdrawn then is locked, by the rules of then: a part of
+/// it is lost. (It escaped: evidence was held to the time in force when it was shown.)
 #[test]
 fn shortening_the_time_in_which_evidence_counts() {
     let params = Params {
@@ -375,10 +385,11 @@ fn shortening_the_time_in_which_evidence_counts() {
 }
 
 /// Attack: pricing the others out of the vote
-/// Does: has fees voted so low that the multiplier rises as high as it goes, and then back to what they were, or up to their
-/// bound: nobody can pay for a vote on lower ones.
-/// Outcome: fees that a vote changes start at a multiplier of one; and at their bound and the highest multiplier a vote still
-/// costs less than the least stake of a validator. (Fees of a shannon, and back: everything would have cost 65536 times as much.)
+/// Does: has fees voted so low that the multiplier rises as high as it goes, and then back to what they were,
+/// or up to their bound: nobody can pay for a vote on lower ones.
+/// Outcome: fees that a vote changes start at a multiplier of one; and at their bound and the highest
+/// multiplier a vote still costs less than the least stake of a validator. (Fees of a shannon, and back:
+/// everything would have cost 65536 times as much.)
 #[test]
 fn pricing_the_others_out_of_the_vote() {
     let usual = Params {
@@ -417,7 +428,8 @@ fn pricing_the_others_out_of_the_vote() {
     }
 }
 
-/// Every parameter at both ends of what a vote may choose; with those that it would otherwise be unsound without.
+/// Every parameter at both ends of what a vote may choose; with those that it would otherwise be unsound
+/// without.
 fn extremes() -> Vec<Vec<Change>> {
     let amounts = [
         (Change::StakeMin as fn(Shannons) -> Change, 1_000, SOMA),
@@ -505,9 +517,11 @@ fn undo(changes: &[Change]) -> Vec<Change> {
 }
 
 /// Attack: an upgrade that bricks the network
-/// Does: has more than two thirds, and votes a parameter to an end of what it may be: fees, stakes, slashes, phases, targets, sizes.
-/// Outcome: blocks go on, money adds up, and another vote takes it back, after which a hit is won and paid as before. What it can do
-/// meanwhile it can do: nobody hits where the loss band is a point, and an epoch of 2^24 blocks takes 48 days at std.
+/// Does: has more than two thirds, and votes a parameter to an end of what it may be: fees, stakes, slashes,
+/// phases, targets, sizes.
+/// Outcome: blocks go on, money adds up, and another vote takes it back, after which a hit is won and paid as
+/// before. What it can do meanwhile it can do: nobody hits where the loss band is a point, and an epoch of
+/// 2^24 blocks takes 48 days at std.
 #[test]
 fn an_upgrade_that_bricks_the_network() {
     let tried: BTreeSet<String> = extremes().iter().flatten().map(name).collect();

@@ -25,9 +25,9 @@ fn committed(params: Params) -> (World, Vec<Target>, Find, SubmissionId) {
 
 /// Attack: copying a revealed submission from the mempool
 /// Does: sees a reveal before it is in a block, commits to the same data in the same block as the reveal, and
-/// reveals as soon as he may, for the same target.
-/// Outcome: his commit is the later one: refused as not new, he loses the fees; his deposit comes back because the target
-/// was filled.
+/// reveals as soon as they may, for the same target.
+/// Outcome: their commit is the later one: refused as not new, they lose the fees; their deposit comes back
+/// because the target was filled.
 #[test]
 fn copying_a_reveal_from_the_mempool() {
     let (mut world, targets, find, id) = committed(tiny());
@@ -37,14 +37,14 @@ fn copying_a_reveal_from_the_mempool() {
         salt: Salt([99; 32]),
         ..find.clone()
     };
-    // As leader he puts himself first.
+    // As leader they put themselves first.
     let receipts = world.block(vec![(ATTACKER, copy.commit()), (VICTIM, find.reveal(id))]);
     let stolen = created_submission(&receipts[0]);
     assert!(matches!(
         world.fail(ATTACKER, copy.reveal(stolen)),
         Rejection::DataNotNew { submission, .. } if submission == id
     ));
-    // Nor on another target, whatever he finds there.
+    // Nor on another target, whatever they find there.
     let elsewhere = world.find(ATTACKER, &targets[1], 1, 0);
     let receipt = world.apply(ATTACKER, elsewhere.commit());
     let second = created_submission(&receipt);
@@ -58,7 +58,7 @@ fn copying_a_reveal_from_the_mempool() {
 }
 
 /// Attack: replaying a commitment
-/// Does: copies the bytes of someone's commit, to open them with his reveal once it is public.
+/// Does: copies the bytes of someone's commit, to open them with their reveal once it is public.
 /// Outcome: a commitment binds its sender: the copy opens for nobody, and costs its fees.
 #[test]
 fn a_commitment_of_someone_else_opens_for_nobody() {
@@ -118,11 +118,11 @@ fn withheld(blocks: u64) -> (bool, i64) {
 }
 
 /// Attack: a leader that withholds and re-commits
-/// Does: leads some blocks in a row, keeps a reveal that reached him out of them, commits its data as his own in the first
-/// and reveals in the second.
-/// Outcome: the earlier commit wins as long as one honest leader comes within the settlement window: up to four blocks in
-/// a row gain nothing (at std's window of 4). With five in a row he wins the target: who leads a third of all blocks has them in one
-/// of 243 cases, and the victim's node sees it done.
+/// Does: leads some blocks in a row, keeps a reveal that reached them out of their blocks, commits its data
+/// as their own in the first and reveals in the second.
+/// Outcome: the earlier commit wins as long as one honest leader comes within the settlement window: up to
+/// four blocks in a row gain nothing (at std's window of 4). With five in a row they win the target: who
+/// leads a third of all blocks has them in one of 243 cases, and the victim's node sees it done.
 #[test]
 fn a_leader_that_withholds_and_recommits() {
     for blocks in 0..=4 {
@@ -133,9 +133,9 @@ fn a_leader_that_withholds_and_recommits() {
 }
 
 /// Attack: crowding a race
-/// Does: fills a race's 32 places with commits of his own, so that the honest reveal finds none.
-/// Outcome: the places go to the earliest commits, whoever revealed first; the honest one is the earliest and wins. The
-/// attacker loses the fees.
+/// Does: fills a race's 32 places with commits of their own, so that the honest reveal finds none.
+/// Outcome: the places go to the earliest commits, whoever revealed first; the honest one is the earliest and
+/// wins. The attacker loses the fees.
 #[test]
 fn crowding_a_race() {
     let (mut world, targets, find, id) = committed(tiny());
@@ -163,10 +163,10 @@ fn crowding_a_race() {
 }
 
 /// Attack: taking over a freed claim
-/// Does: has an earlier commit with the same data lose its own race, and takes the claim that it frees while the victim's race
-/// is still on.
-/// Outcome: a claim counts against later commits only: the victim wins, the attacker's second copy is not new. (It worked until the naive
-/// economy found it.)
+/// Does: has an earlier commit with the same data lose its own race, and takes the claim that it frees while
+/// the victim's race is still on.
+/// Outcome: a claim counts against later commits only: the victim wins, the attacker's second copy is not
+/// new. (It worked until the naive economy found it.)
 #[test]
 fn taking_over_a_freed_claim() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -202,7 +202,8 @@ fn taking_over_a_freed_claim() {
 
 /// Attack: blind early commits
 /// Does: commits to many targets as soon as they open, to be the earliest, and decides later what to reveal.
-/// Outcome: a commitment fixes the data: nothing else opens it. Each costs its deposit, which the reward pool gets.
+/// Outcome: a commitment fixes the data: nothing else opens it. Each costs its deposit, which the reward pool
+/// gets.
 #[test]
 fn blind_early_commits() {
     let (mut world, _) = World::with_models(tiny(), 3);
@@ -230,8 +231,10 @@ fn blind_early_commits() {
 }
 
 /// Attack: unrevealed commits on every target
-/// Does: commits to every open target in every block and reveals nothing, so that honest submitters find no place.
-/// Outcome: a commit takes no place: only reveals do, and others win as if he were not there. Each of his loses its deposit.
+/// Does: commits to every open target in every block and reveals nothing, so that honest submitters find no
+/// place.
+/// Outcome: a commit takes no place: only reveals do, and others win as if they were not there. Each of
+/// theirs loses its deposit.
 #[test]
 fn unrevealed_commits_on_every_target() {
     let (mut world, _) = World::with_models(tiny(), 3);

@@ -20,10 +20,11 @@ use crate::{RELEASES_PER_BLOCK, view};
 const ATTACKER: u8 = 9;
 
 /// Attack: rent pushed up by a cartel
-/// Does: holds less than half of the committee's stake and votes for the highest rent, so that rivals cannot afford to publish and
-/// validators earn more.
-/// Outcome: the rent is the stake-weighted median of the committee's votes: below half it moves nothing, above half it goes as far as
-/// its bound, a SOMA per MiB and epoch. Who has not voted counts for what is, so against such a cartel the others must vote.
+/// Does: holds less than half of the committee's stake and votes for the highest rent, so that rivals cannot
+/// afford to publish and validators earn more.
+/// Outcome: the rent is the stake-weighted median of the committee's votes: below half it moves nothing,
+/// above half it goes as far as its bound, a SOMA per MiB and epoch. Who has not voted counts for what is, so
+/// against such a cartel the others must vote.
 #[test]
 fn rent_pushed_up_by_a_cartel() {
     let mut world = seats(5);
@@ -53,10 +54,11 @@ fn rent_pushed_up_by_a_cartel() {
 }
 
 /// Attack: commission raised just before the reward
-/// Does: attracts stake with a low commission, and sets it to the whole when the pool is about to be paid, as a model's owner and as
-/// a validator.
-/// Outcome: a hit's reward is split by the commission in force when it was revealed, a seat's by that of its epoch, and a new one
-/// counts from the next epoch, before which those who staked can withdraw what it would take from.
+/// Does: attracts stake with a low commission, and sets it to the whole when the pool is about to be paid, as
+/// a model's owner and as a validator.
+/// Outcome: a hit's reward is split by the commission in force when it was revealed, a seat's by that of its
+/// epoch, and a new one counts from the next epoch, before which those who staked can withdraw what it would
+/// take from.
 #[test]
 fn commission_raised_just_before_the_reward() {
     let (mut world, models) = World::with_models(tiny(), 3);
@@ -84,10 +86,11 @@ fn commission_raised_just_before_the_reward() {
 }
 
 /// Attack: voting twice to hurt those who stake
-/// Does: attracts stake many times his own, votes for two blocks in one view, and shows the evidence himself, to earn from the pool
-/// what the others lose.
-/// Outcome: all lose 5%, he as much of his own, and it is burned: nobody earns it. (It went to the reward pool: with a fiftieth of the stake of his
-/// own, a validator that earned more than a fiftieth of rewards gained.)
+/// Does: attracts stake many times their own, votes for two blocks in one view, and shows the evidence
+/// themselves, to earn from the pool what the others lose.
+/// Outcome: all lose 5%, they as much of their own, and it is burned: nobody earns it. (It went to the reward
+/// pool: with a fiftieth of the stake of their own, a validator that earned more than a fiftieth of rewards
+/// gained.)
 #[test]
 fn voting_twice_to_hurt_those_who_stake() {
     let mut world = World::in_lockstep(tiny());
@@ -115,9 +118,11 @@ fn voting_twice_to_hurt_those_who_stake() {
 }
 
 /// Attack: clogging the releases
-/// Does: withdraws shannon by shannon, as often as blocks hold, so that those who withdraw after him wait behind his releases.
-/// Outcome: a block releases as many as a block of withdrawals makes: whoever withdraws in an epoch's n-th block has his by the n-th
-/// of its release. (A block released 64: a day of waiting for everyone cost 261 SOMA in fees at std.)
+/// Does: withdraws shannon by shannon, as often as blocks hold, so that those who withdraw after them wait
+/// behind their releases.
+/// Outcome: a block releases as many as a block of withdrawals makes: whoever withdraws in an epoch's n-th
+/// block has theirs by the n-th of its release. (A block released 64: a day of waiting for everyone cost 261
+/// SOMA in fees at std.)
 #[test]
 fn clogging_the_releases() {
     const EACH: usize = RELEASES_PER_BLOCK / 4;

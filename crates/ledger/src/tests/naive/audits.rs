@@ -20,8 +20,8 @@ fn is_sampled(audit: &EpochState, index: u64) -> bool {
     u64::from_le_bytes([a, b, c, d, e, f, g, h]) % 10_000 < u64::from(audit.audit_rate.get())
 }
 
-/// Each seat has a stretch as long as its stake. A number falls into somebody's, who is taken out with it; and again,
-/// until enough are drawn. All seats where there are no more, or 0 are wanted.
+/// Each seat has a stretch as long as its stake. A number falls into somebody's, who is taken out with it;
+/// and again, until enough are drawn. All seats where there are no more, or 0 are wanted.
 fn draw(mut seats: Vec<Seat>, wanted: usize, seed: &Seed, index: u64) -> Vec<Seat> {
     if wanted == 0 || wanted >= seats.len() {
         return seats;
@@ -213,8 +213,8 @@ impl Economy {
     }
 
     /// Counts the votes of a stage. Choice: a majority is more than half of the stake of all voters, silent
-    /// ones included, for one verdict with one transcript; where there is none, those in the largest group (of
-    /// equal ones the first in order) have agreed.
+    /// ones included, for one verdict with one transcript; where there is none, those in the largest group
+    /// (of equal ones the first in order) have agreed.
     fn counted(&self, id: SubmissionId, stage: AuditStage, voters: &[Seat]) -> VoteCount {
         let finding = |seat: &Seat| self.revealed(id, stage, seat);
         let total: u128 = voters.iter().map(|seat| money(seat.stake)).sum();

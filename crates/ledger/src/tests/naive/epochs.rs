@@ -112,8 +112,8 @@ impl Economy {
     }
 
     /// What makes a false claim a loss in an epoch that expects to add and to find this: the most that a hit
-    /// can earn, times the chance not to be audited over the chance to be, times the margin; and not less than
-    /// what it takes from others.
+    /// can earn, times the chance not to be audited over the chance to be, times the margin; and not less
+    /// than what it takes from others.
     pub(super) fn bond_floor(&self, fresh: u128, reserve: u128) -> u128 {
         // Choice: without a margin there is no floor.
         if self.params.bond_margin == 0 {
@@ -140,7 +140,8 @@ impl Economy {
         self.burned += burned;
         let m = self.now.multiplier_q16;
         let (low, high) = (m - m / 8, m + m / 8);
-        // Choice: without fees it rises; without a target only while blocks hold more than 256 transactions each.
+        // Choice: without fees it rises; without a target only while blocks hold more than 256 transactions
+        // each.
         let wanted = match target {
             0 if u128::from(state.transactions) > u128::from(state.length_blocks) * 256 => high,
             0 => 1 << 16,
@@ -251,7 +252,8 @@ impl Economy {
                 let mut finders = count.expect("it has a majority").agreed;
                 finders.extend(submission.challenge.map(|challenge| challenge.challenger));
                 let (bond, reward) = (submission.bond, record.reward_per_hit);
-                // Half to the auditors and the challenger in equal parts, the rest to the pool, rounding included.
+                // Half to the auditors and the challenger in equal parts, the rest to the pool, rounding
+                // included.
                 each = money(bond) / 2 / finders.len() as u128;
                 for finder in &finders {
                     self.credit(*finder, each);

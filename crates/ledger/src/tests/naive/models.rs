@@ -94,7 +94,7 @@ impl Economy {
         let rent = (self.now.rent_rate * mib_epochs).div_ceil(1 << 20);
         self.take(&sender, rent)?;
         self.now.rent += rent;
-        // Choice: whoever commits the file he already competes with keeps his place in the order.
+        // Choice: whoever commits the file they already compete with keeps their place in the order.
         let same = [&model.revealed, &model.weights]
             .into_iter()
             .flatten()
@@ -229,8 +229,8 @@ impl Economy {
             if model.status == ModelStatus::Active && outgrown {
                 model.status = ModelStatus::Stale;
             }
-            // Choice: one that retires while it owes a reveal, or before what it revealed has competed, does not get
-            // away with it.
+            // Choice: one that retires while it owes a reveal, or before what it revealed has competed, does
+            // not get away with it.
             let retiring = model.retiring.is_some();
             let owed = model
                 .committed

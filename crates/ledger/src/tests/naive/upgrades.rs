@@ -121,8 +121,8 @@ impl Economy {
         }
     }
 
-    /// More than two thirds of the new committee's stake and seats schedule a proposal. Choice: who has no seat any more
-    /// is forgotten, and with a proposer its proposal.
+    /// More than two thirds of the new committee's stake and seats schedule a proposal. Choice: who has no
+    /// seat any more is forgotten, and with a proposer its proposal.
     pub(super) fn tally_proposals(&mut self) {
         let (epoch, seats) = (self.now.epoch, self.seats().to_vec());
         let total: u128 = seats.iter().map(|seat| money(seat.stake)).sum();

@@ -1,5 +1,5 @@
-//! The CPU engine's kernels: plain functions over slices, each a forward and a backward pass. Loops are written to be
-//! vectorised; [`vectorised`] compiles them for the widest instruction set of the machine.
+//! The CPU engine's kernels: plain functions over slices, each a forward and a backward pass. Loops are
+//! written to be vectorised; [`vectorised`] compiles them for the widest instruction set of the machine.
 
 pub mod attention;
 pub mod gemm;
@@ -7,8 +7,8 @@ pub mod loss;
 pub mod math;
 pub mod norm;
 
-/// Runs `work` compiled for the best instruction set of this machine (AVX-512, AVX2 + FMA, NEON, or the baseline). All
-/// that `work` calls must be `#[inline(always)]` to profit.
+/// Runs `work` compiled for the best instruction set of this machine (AVX-512, AVX2 + FMA, NEON, or the
+/// baseline). All that `work` calls must be `#[inline(always)]` to profit.
 #[inline(always)]
 pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     struct Work<F>(F);

@@ -1,4 +1,5 @@
-//! The market: models that compete, targets and who is routed to them, and the submissions that race for them.
+//! The market: models that compete, targets and who is routed to them, and the submissions that race for
+//! them.
 
 pub(crate) mod difficulty;
 pub(crate) mod models;

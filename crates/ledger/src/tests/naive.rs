@@ -1,10 +1,11 @@
 //! The economy a second time, written from docs/protocol.md for clarity: plain maps, everything in `u128`,
 //! everything recomputed, no overlays, no queues, no running totals. A failed transaction is undone by
-//! putting the old copy of the whole economy back. It shares the public vocabulary (`soma_types`) with the ledger and none of its
-//! rules, and runs in lockstep with it (`compare`).
+//! putting the old copy of the whole economy back. It shares the public vocabulary (`soma_types`) with the
+//! ledger and none of its rules, and runs in lockstep with it (`compare`).
 //!
-//! Taken from the ledger as given: the fixed-point logarithm, whose method is its definition, and the derivation of ids and
-//! seeds. Where the text leaves a choice open, a comment that starts with "Choice:" says what the ledger chose.
+//! Taken from the ledger as given: the fixed-point logarithm, whose method is its definition, and the
+//! derivation of ids and seeds. Where the text leaves a choice open, a comment that starts with "Choice:"
+//! says what the ledger chose.
 
 mod act;
 mod audits;

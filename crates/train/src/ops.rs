@@ -1,4 +1,5 @@
-//! The operations of the V1 model, each in two forms: fused kernels for the CPU, and compositions for every other backend.
+//! The operations of the V1 model, each in two forms: fused kernels for the CPU, and compositions for every
+//! other backend.
 
 pub mod fused;
 pub mod portable;
