@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# Before either framework starts: two CPU devices for JAX's sharding, few threads for both.
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+# Before either framework starts: two CPU devices for JAX's sharding, few threads for both. Programs
+# are compiled for one use, so XLA does not optimise them.
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 

@@ -105,6 +105,9 @@ def test_files_are_mapped_and_named(tmp_path):
     path.write_bytes(random_file(SMALL))
     for name, tensor in weights.load(path, SMALL).items():
         np.testing.assert_array_equal(tensor, random_tensors(SMALL)[name])
+    path.write_bytes(random_file(SMALL)[:-1])
+    with pytest.raises(WeightsError, match=r"model.safetensors: truncated: tensor"):
+        weights.load(path, SMALL)
     path.write_bytes(b"")
     with pytest.raises(WeightsError, match=r"model.safetensors: truncated"):
         weights.load(path, SMALL)

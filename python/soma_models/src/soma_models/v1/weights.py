@@ -63,16 +63,13 @@ def load(path: str | os.PathLike[str], config: ModelConfig) -> dict[str, NDArray
 
     """
     with Path(path).open("rb") as file:
-        try:
-            if os.fstat(file.fileno()).st_size == 0:
-                return load_bytes(b"", config)
-            with (
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-                memoryview(mapped) as view,
-            ):
-                return load_bytes(view, config)
-        except WeightsError as error:
-            raise WeightsError(f"{os.fspath(path)}: {error}") from None
+        size = os.fstat(file.fileno()).st_size
+        # Unmapped when nothing refers to it: an error's traceback may, beyond this function.
+        data: Any = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size > 0 else b""
+    try:
+        return load_bytes(memoryview(data), config)
+    except WeightsError as error:
+        raise WeightsError(f"{os.fspath(path)}: {error}") from None
 
 
 def save_bytes(tensors: Tensors, config: ModelConfig, dtype: Dtype = "F32") -> bytes:

@@ -50,9 +50,11 @@ class SIGReg(nnx.Module):
             directions = jax.random.normal(self.rngs.sigreg(), shape)
             directions = directions / jnp.linalg.norm(directions, axis=0)
         with jax.default_matmul_precision("highest"):
-            return _sigreg(samples, mask.reshape(-1), directions)
+            loss: Array = _sigreg(samples, mask.reshape(-1), directions)
+        return loss
 
 
+@jax.jit
 def _sigreg(samples: Array, mask: Array, directions: Array) -> Array:
     """Return SIGReg of samples [N, d] where `mask` [N] is true, along directions [d, S]."""
     projections = samples @ directions
