@@ -178,7 +178,7 @@ impl Account {
             let mut sequence = self.sequence.lock().await;
             let context = self.refresh(&mut sequence).await?;
             let turn = self.turn(&context.chain).await?;
-            self.take_up(&turn, kind, context.epoch).await?
+            self.take_up(&turn, kind, context.now.epoch).await?
         };
         let Some((sent, heard)) = taken_up else {
             return Ok(None);

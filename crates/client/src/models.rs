@@ -5,6 +5,11 @@
 //! key again and reveals it. A crash between the two, or in the middle of the first, loses nothing:
 //! [`Account::pending_models`] says what is still to be revealed, and [`Account::publication`] how far given
 //! weights have come, so that who brings them again goes on instead of beginning anew.
+//!
+//! [`Account::commit_model`]: crate::Account::commit_model
+//! [`Account::reveal_model`]: crate::Account::reveal_model
+//! [`Account::pending_models`]: crate::Account::pending_models
+//! [`Account::publication`]: crate::Account::publication
 
 mod commit;
 mod create;

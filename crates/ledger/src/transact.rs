@@ -14,7 +14,6 @@ use crate::{
     block::Block,
     error::{Error, OrBroken, Stop},
     ledger::{Hot, Ledger},
-    money::fees::fee,
     state::{Overlay, State},
     tables::ACCOUNTS,
 };
@@ -54,7 +53,7 @@ fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<(
         }
         .into());
     }
-    let fee = fee(&ledger.hot.params, &ledger.hot.now, size_bytes);
+    let fee = ledger.hot.now.fee_of(&ledger.hot.params, size_bytes);
     if fee > body.max_fee {
         return Err(Rejection::FeeAboveLimit {
             fee,

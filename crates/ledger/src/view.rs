@@ -21,7 +21,6 @@ use crate::{
     block::Block,
     error::{Error, OrBroken, Stop},
     ledger::{Hot, Ledger},
-    money::fees,
     stake::pool::{face_value, worth},
     state::State,
     tables,
@@ -153,7 +152,7 @@ pub fn account(state: &mut dyn State, address: Address) -> Read<Account> {
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn fee(state: &mut dyn State, size_bytes: u64) -> Read<Shannons> {
     let hot = read(Hot::load(state))?;
-    Ok(fees::fee(&hot.params, &hot.now, size_bytes))
+    Ok(hot.now.fee_of(&hot.params, size_bytes))
 }
 
 /// Runs `view` with a ledger that nothing is written through.

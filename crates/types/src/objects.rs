@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     Address, Architecture, Commitment, ContentHash, DecryptionKey, Epoch, Height, ModelId, PublicKey, Seed,
     Shannons, SubmissionId, TargetId, Url,
-    params::Params,
+    params::{ONE_Q16, Params},
     transaction::{BasisPoints, PoolId, Verdict},
     upgrade::ProtocolVersion,
 };
@@ -614,6 +614,19 @@ pub struct EpochState {
 }
 
 impl EpochState {
+    /// The fee of a transaction of `size_bytes` (docs/protocol.md, section 3): what it is by base and length,
+    /// times the multiplier, rounded up.
+    #[must_use]
+    pub fn fee_of(&self, params: &Params, size_bytes: u64) -> Shannons {
+        // Within the bounds of parameters nothing saturates; a client believes a node's only so far.
+        let by_size = u128::from(params.fee_per_byte.0) * u128::from(size_bytes);
+        let plain = by_size.saturating_add(u128::from(params.fee_base.0));
+        let fee = plain
+            .saturating_mul(u128::from(self.fee_multiplier_q16))
+            .div_ceil(ONE_Q16 as u128);
+        Shannons(u64::try_from(fee).unwrap_or(u64::MAX))
+    }
+
     /// What a reveal of `size_bytes` of data locks.
     #[must_use]
     pub fn bond_of(&self, params: &Params, size_bytes: u64) -> Shannons {

@@ -5,13 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use soma_types::{ChainId, Epoch, Shannons, SignedTransaction, Transaction, TransactionKind, params::Params};
-
-use super::{
-    Account, LIFETIME_EPOCHS,
-    fee::{fee, limit},
-    sequence::Sequence,
+use soma_types::{
+    ChainId, Epoch, Shannons, SignedTransaction, Transaction, TransactionKind, objects::EpochState,
+    params::Params,
 };
+
+use super::{Account, LIFETIME_EPOCHS, fee::limit, sequence::Sequence};
 use crate::error::ClientError;
 
 /// For how long fees and epoch are taken as known.
@@ -22,14 +21,14 @@ const CONTEXT_AGE_MAX: Duration = Duration::from_secs(2);
 pub(super) struct Context {
     pub chain: ChainId,
     pub params: Arc<Params>,
-    pub epoch: Epoch,
-    pub fee_multiplier_q16: u64,
+    /// The epoch in progress.
+    pub now: EpochState,
     fetched: Instant,
 }
 
 impl Context {
     fn fee(&self, transaction: &SignedTransaction) -> Shannons {
-        fee(&self.params, self.fee_multiplier_q16, transaction)
+        self.now.fee_of(&self.params, transaction.encode().len() as u64)
     }
 }
 
@@ -55,7 +54,7 @@ impl Account {
     /// # Errors
     /// When the node does not answer, or not as its interface promises.
     pub async fn current_epoch(&self) -> Result<Epoch, ClientError> {
-        Ok(self.context().await?.epoch)
+        Ok(self.context().await?.now.epoch)
     }
 
     /// What `kind` would cost in fees now.
@@ -78,11 +77,11 @@ impl Account {
         {
             return Ok(context.clone());
         }
-        let epoch = self.node.epoch(None).await?;
+        let now = self.node.epoch(None).await?.state;
         let known = sequence.context.take();
         let (chain, params) = match known {
             // Chain and parameters can only have changed at a boundary.
-            Some(known) if known.epoch == epoch.epoch => (known.chain, known.params),
+            Some(known) if known.now.epoch == now.epoch => (known.chain, known.params),
             _ => (
                 self.node.status().await?.chain,
                 Arc::new(self.node.params().await?),
@@ -91,8 +90,7 @@ impl Account {
         let context = Context {
             chain,
             params,
-            epoch: epoch.epoch,
-            fee_multiplier_q16: epoch.state.fee_multiplier_q16,
+            now,
             fetched: Instant::now(),
         };
         sequence.context = Some(context.clone());
@@ -104,7 +102,7 @@ impl Account {
             chain: context.chain,
             sender: self.keys.public_key(),
             nonce,
-            expires: context.epoch.plus(LIFETIME_EPOCHS),
+            expires: context.now.epoch.plus(LIFETIME_EPOCHS),
             max_fee: Shannons::ZERO,
             kind,
         }

@@ -1,10 +1,6 @@
-//! What a transaction costs in fees, and the limit that it carries.
+//! The limit of fees that a transaction carries.
 
-use soma_types::{
-    Shannons, SignedTransaction,
-    amount::SHANNONS_PER_SOMA,
-    params::{ONE_Q16, Params},
-};
+use soma_types::{Shannons, amount::SHANNONS_PER_SOMA};
 
 use crate::error::ClientError;
 
@@ -31,17 +27,6 @@ pub(super) fn limit(fee: Shannons, limit: Shannons) -> Result<Shannons, ClientEr
         .saturating_add(1 << SALT_BITS);
     let most = room.min(limit.0);
     Ok(Shannons(most.saturating_sub(salt).max(fee.0)))
-}
-
-/// The fee of a transaction (docs/protocol.md, section 3), rounded up.
-pub(super) fn fee(params: &Params, multiplier_q16: u64, transaction: &SignedTransaction) -> Shannons {
-    let length_bytes = transaction.encode().len() as u128;
-    let (base, per_byte) = (u128::from(params.fee_base.0), u128::from(params.fee_per_byte.0));
-    let unit = base.saturating_add(per_byte.saturating_mul(length_bytes));
-    let fee = unit
-        .saturating_mul(u128::from(multiplier_q16))
-        .div_ceil(ONE_Q16 as u128);
-    Shannons(u64::try_from(fee).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Account {
         let mut sequence = self.sequence.lock().await;
         let mut context = self.refresh(&mut sequence).await?;
         let mut turn = self.turn(&context.chain).await?;
-        if let Some(taken_up) = self.take_up(&turn, kind, context.epoch).await? {
+        if let Some(taken_up) = self.take_up(&turn, kind, context.now.epoch).await? {
             return Ok(taken_up);
         }
         let last = on_disk(&turn, Turn::last).await?;

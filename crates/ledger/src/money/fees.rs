@@ -8,7 +8,7 @@
 //! rises while they are more than half full, and else goes back to one. So what a transaction costs on a
 //! quiet localnet does not depend on how long it has been running.
 
-use soma_types::{Shannons, objects::EpochState, params::Params, transaction::BASIS_POINTS_ONE};
+use soma_types::{Shannons, objects::EpochState, transaction::BASIS_POINTS_ONE};
 
 use crate::{
     error::{OrBroken, Stop},
@@ -23,14 +23,6 @@ pub(crate) const MULTIPLIER_ONE_Q16: u64 = 1 << 16;
 const MULTIPLIER_MIN_Q16: u64 = 1 << 12;
 /// m is at most 2^16.
 const MULTIPLIER_MAX_Q16: u64 = 1 << 32;
-
-/// The fee of a transaction of `size_bytes` in the epoch `now`.
-pub(crate) fn fee(params: &Params, now: &EpochState, size_bytes: u64) -> Shannons {
-    // Bounded: (2^30 + 2^20 * 2^15) * 2^32.
-    let plain = u128::from(params.fee_base.0) + u128::from(params.fee_per_byte.0) * u128::from(size_bytes);
-    let fee = (plain * u128::from(now.fee_multiplier_q16)).div_ceil(u128::from(MULTIPLIER_ONE_Q16));
-    Shannons(u64::try_from(fee).unwrap_or(u64::MAX))
-}
 
 /// Whether an epoch's blocks were more than half full, by the number of their transactions: one that can be
 /// released from in full can hold no more.
@@ -86,6 +78,8 @@ impl Ledger<'_> {
 
 #[cfg(test)]
 mod tests {
+    use soma_types::params::Params;
+
     use super::*;
 
     /// What follows an epoch with this multiplier, in which `fees` were collected.
@@ -140,8 +134,8 @@ mod tests {
         let params = Params::std();
         let mut now = crate::genesis::tests::epoch_state();
         now.fee_multiplier_q16 = MULTIPLIER_ONE_Q16;
-        assert_eq!(fee(&params, &now, 100), Shannons(11_000));
+        assert_eq!(now.fee_of(&params, 100), Shannons(11_000));
         now.fee_multiplier_q16 = MULTIPLIER_ONE_Q16 + 1;
-        assert_eq!(fee(&params, &now, 100), Shannons(11_001));
+        assert_eq!(now.fee_of(&params, 100), Shannons(11_001));
     }
 }
