@@ -1,11 +1,13 @@
 """Against the exact runtime: what trains here scores there, and the reverse."""
 
 import json
+import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
-from conftest import SMALL, cosine, random_file
+from conftest import REPOSITORY, SMALL, cosine, random_file
 from frameworks import BOTH, batch_of
 
 from soma_models.v1.configs import ModelConfig
@@ -96,3 +98,24 @@ def test_soma_embeds_as_the_loss_says(run, tmp_path, text):
         model, framework.sig_reg(count=0), *batch_of(text, SMALL.max_seq_len)
     )
     assert cosine(embedding, told["embedding_q15"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_example_says_what_soma_says(run, tmp_path, text):
+    (tmp_path / "document").write_bytes(text)
+    (tmp_path / "model.safetensors").write_bytes(random_file(SMALL))
+    arch = architecture(SMALL, tmp_path)
+    told = run(
+        *("score", "--weights", "model.safetensors", "--data", "document"),
+        *("--arch", arch, "--seed", 5),
+    )["models"][0]
+    example = REPOSITORY / "python/examples/loss.py"
+    done = subprocess.run(
+        [sys.executable, example, "model.safetensors", "document", "--arch", arch, "--seed=5"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = [float(number) for number in re.findall(r"-?\d+\.\d+", done.stdout)]
+    assert said[0] == pytest.approx(told["loss_nano"] / 1e9, abs=1e-5)
+    assert said[1:] == pytest.approx(told["mean_embedding"][:4], abs=1e-4)
