@@ -1,9 +1,9 @@
 //! A network to measure: accounts, a full committee, models that compete.
 
-use soma_ledger::{Block, BlockOutcome, Executor, MemoryState, RoutingCache, initialize, view};
+use soma_ledger::{BlockOutcome, Sandbox, view};
 use soma_types::{
-    Address, ChainId, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId, PublicKey, Seed,
-    Shannons, Signature, SignedTransaction, Transaction, TransactionKind as Kind, VerifiedTransaction,
+    Address, ContentHash, DecryptionKey, Embedding, ModelId, PublicKey, Seed, Shannons,
+    TransactionKind as Kind, VerifiedTransaction,
     amount::SHANNONS_PER_SOMA,
     genesis::{Genesis, GenesisAccount, GenesisValidator},
     params::{Params, Preset},
@@ -37,12 +37,9 @@ impl Times {
 }
 
 pub struct Network {
-    pub state: MemoryState,
+    pub sandbox: Sandbox,
     pub addresses: Vec<Address>,
     pub params: Params,
-    chain: ChainId,
-    cache: RoutingCache,
-    height: Height,
     nonces: Vec<u64>,
 }
 
@@ -98,17 +95,10 @@ impl Network {
                 .collect(),
             weights: None,
         };
-        let mut state = MemoryState::new();
-        let chain = initialize(&mut state, &genesis)
-            .expect("the genesis is valid")
-            .chain;
         let mut network = Self {
-            state,
+            sandbox: Sandbox::new(&genesis, Seed([4; 32])).expect("the genesis is valid"),
             addresses,
             params: genesis.params,
-            chain,
-            cache: RoutingCache::new(),
-            height: Height::ZERO,
             nonces: vec![0; accounts as usize],
         };
         let boundary = network.populate(models);
@@ -180,40 +170,24 @@ impl Network {
     pub fn transaction(&mut self, account: u64, kind: Kind) -> VerifiedTransaction {
         let nonce = &mut self.nonces[account as usize];
         *nonce += 1;
-        VerifiedTransaction::assume_verified(SignedTransaction {
-            transaction: Transaction {
-                chain: self.chain,
-                sender: key(account),
-                nonce: *nonce - 1,
-                expires: Epoch(u64::MAX),
-                max_fee: Shannons(u64::MAX),
-                kind,
-            },
-            signature: Signature([0; 64]),
-        })
+        self.sandbox.transaction(key(account), *nonce - 1, kind)
     }
 
     /// Executes the next block; all transactions must take effect.
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> (Times, BlockOutcome) {
-        self.height = self.height.next();
-        let proposer = self.addresses[(self.height.0 % VALIDATORS) as usize];
-        let mut executor = Executor::new(Block {
-            height: self.height,
-            seed: Seed([4; 32]).derive("block", self.height.0),
-            timestamp_ms: 250 * self.height.0,
-            proposer: Some(proposer),
-        });
-        let (begin, begun) = timed(|| executor.begin(&mut self.state, &mut self.cache));
-        begun.expect("a block begins");
+        let proposer = self.addresses[(self.sandbox.height().next().0 % VALIDATORS) as usize];
+        let next = self.sandbox.next_block(Some(proposer));
+        let (begin, block) = timed(|| self.sandbox.begin(next));
+        let mut block = block.expect("a block begins");
         let (apply, ()) = timed(|| {
             for transaction in transactions {
-                executor
-                    .apply(&mut self.state, transaction)
+                block
+                    .apply(transaction)
                     .expect("the state is sound")
                     .expect("the transaction is admitted");
             }
         });
-        let (end, outcome) = timed(|| executor.end(&mut self.state));
+        let (end, outcome) = timed(|| block.end());
         let outcome = outcome.expect("a block ends");
         let failed = outcome.receipts.iter().find(|receipt| !receipt.applied());
         assert!(failed.is_none(), "{failed:?}");
@@ -232,7 +206,8 @@ impl Network {
 
     /// The epoch, and how many of its blocks came before the last one.
     pub fn epoch_offset(&mut self) -> (u64, u64) {
-        let now = view::epoch(&mut self.state).expect("loaded").expect("begun");
-        (now.epoch.0, self.height.0 - now.first_height.0)
+        let now = view::epoch(&mut self.sandbox.state);
+        let now = now.expect("loaded").expect("begun");
+        (now.epoch.0, self.sandbox.height().0 - now.first_height.0)
     }
 }

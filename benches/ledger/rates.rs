@@ -214,7 +214,7 @@ fn some_submissions(
     network: &mut Network,
     round: u64,
 ) -> (Vec<VerifiedTransaction>, Vec<VerifiedTransaction>) {
-    let targets: Vec<Target> = view::open_targets(&mut network.state).expect("loaded");
+    let targets: Vec<Target> = view::open_targets(&mut network.sandbox.state).expect("loaded");
     assert_eq!(targets.len(), network.params.open_targets as usize);
     let salt = Salt([6; 32]);
     let accounts = network.addresses.len() as u64;
@@ -263,7 +263,7 @@ fn some_submissions(
 
 /// Commits and reveals of all auditors of all winners.
 fn some_audits(network: &mut Network) -> (Vec<VerifiedTransaction>, Vec<VerifiedTransaction>) {
-    let tasks = view::audit_tasks(&mut network.state, 0, u64::MAX).expect("loaded");
+    let tasks = view::audit_tasks(&mut network.sandbox.state, 0, u64::MAX).expect("loaded");
     assert!(!tasks.is_empty());
     let (verdict, transcript, salt) = (Verdict::Valid, Transcript([8; 32]), Salt([9; 32]));
     let mut kinds = Vec::new();

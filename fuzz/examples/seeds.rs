@@ -9,8 +9,8 @@ use commonware_storage::mmr::Location as Place;
 use commonware_utils::non_empty_range;
 use soma_blobs::encrypt;
 use soma_client::keyfile::{KeyFile, Secret};
-use soma_fuzz::{World, genesis, keys, small_architecture};
-use soma_ledger::view;
+use soma_fuzz::{World, keys, params, small_architecture};
+use soma_ledger::{testing, view};
 use soma_model::layout;
 use soma_node::{
     block::{Block, SeedSignature},
@@ -19,120 +19,36 @@ use soma_node::{
     index::Record,
 };
 use soma_types::{
-    BlockHash, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId, Salt, Seed,
-    Shannons, SignedTransaction, SubmissionId, TargetId, Transaction, TransactionKind as Kind, Transcript,
+    ContentHash, Embedding, Epoch, Height, Salt, Seed, Shannons, SignedTransaction, SubmissionId, Transaction,
+    TransactionKind as Kind, Transcript,
+    amount::SHANNONS_PER_SOMA,
     api::{
         AccountView, EpochView, FaucetRequest, ModelView, Page, Problem, StakeView, SubmissionView,
         Submitted, TargetView, TransactionView, UnbondingView, ValidatorView,
         score::{ContestView, OneOrMany, ScoreRequest, ScoreView},
     },
-    equivocation::{Equivocation, SignedDigest},
-    list::List,
+    genesis::Genesis,
     objects::AuditStage,
-    transaction::{BasisPoints, ModelFault, Payment, PoolId, SubmissionReveal, Verdict, Withdrawal},
-    upgrade::{Ballot, PROTOCOL_VERSION, ParamChange, Upgrade},
+    samples::{Matter, one_of_each},
+    transaction::{PoolId, Verdict},
+    upgrade::PROTOCOL_VERSION,
 };
 
 /// One of each kind, with ids that `World::resolve` replaces.
 fn kinds() -> Vec<Kind> {
-    let (model, target, submission) = (ModelId([0; 32]), TargetId([0; 32]), SubmissionId([0; 32]));
-    let (pool, amount) = (PoolId::Model(model), Shannons(5_000_000_000));
-    let commission = BasisPoints::new(100).expect("one percent");
-    let (commitment, salt) = (Commitment([0; 32]), Salt([0; 32]));
-    let embedding = Embedding::draw(&Seed([1; 32]), small_architecture().embedding_dim as usize);
-    let reveal = SubmissionReveal {
-        data_url: "soma:data".parse().expect("a URL"),
-        data_size_bytes: 1_000,
-        data_hash: ContentHash([77; 32]),
-        losses_nano: List::new(vec![1_000_000_000; 3]).expect("three"),
-        cross_entropy_nano: 900_000_000,
-        embedding: embedding.clone(),
-    };
-    let to = keys(0).address();
-    let vote = |digest| {
-        SignedDigest::sign(
-            &keys(9),
-            &genesis().chain_id(),
-            Epoch(3),
-            1,
-            BlockHash([digest; 32]),
-        )
-    };
-    vec![
-        Kind::Transfer {
-            payments: List::new(vec![Payment { to, amount }]).expect("one"),
-        },
-        Kind::AddStake { pool, amount },
-        Kind::WithdrawStake {
-            pool,
-            amount: Withdrawal::All,
-        },
-        Kind::CreateModel {
-            commission,
-            stake: Shannons(20_000_000_000),
-            architecture: small_architecture(),
-        },
-        Kind::CommitModel {
-            model,
-            url: "soma:weights".parse().expect("a URL"),
-            size_bytes: 1 << 20,
-            hash: ContentHash([3; 32]),
-        },
-        Kind::RevealModel {
-            model,
-            key: DecryptionKey([1; 32]),
-            embedding,
-        },
-        Kind::SetModelCommission { model, commission },
-        Kind::DeactivateModel { model },
-        Kind::CommitSubmission { target, commitment },
-        Kind::RevealSubmission {
-            submission,
-            salt,
-            reveal,
-        },
-        Kind::CommitAudit {
-            submission,
-            commitment,
-        },
-        Kind::RevealAudit {
-            submission,
-            salt,
-            verdict: Verdict::FalseScore,
-            transcript: Transcript([1; 32]),
-        },
-        Kind::ReportModel {
-            model,
-            fault: ModelFault::BadWeights,
-        },
-        Kind::LeaveValidator,
-        Kind::SetValidatorCommission { commission },
-        Kind::SetRentVote {
-            rent_per_mib_epoch: Shannons(5),
-        },
-        Kind::ChallengeSubmission { submission },
-        Kind::ProposeUpgrade {
-            upgrade: Upgrade {
-                version: PROTOCOL_VERSION,
-                architecture: None,
-                params: List::new(vec![ParamChange::OpenTargets(5)]).expect("one"),
-                activation: Epoch(6),
-            },
-        },
-        Kind::VoteUpgrade {
-            proposal: 0,
-            ballot: Ballot::Approve,
-        },
-        Kind::ReportEquivocation {
-            evidence: Equivocation {
-                network_key: keys(9).public_key(),
-                epoch: Epoch(3),
-                view: 1,
-                first: vote(1),
-                second: vote(2),
-            },
-        },
-    ]
+    let architecture = params().architecture;
+    one_of_each(&Matter {
+        byte: 0,
+        amount: Shannons(SHANNONS_PER_SOMA),
+        architecture,
+        embedding: Embedding::draw(&Seed([1; 32]), architecture.embedding_dim as usize),
+        version: PROTOCOL_VERSION,
+    })
+}
+
+/// Rules, accounts and validators of a network.
+fn genesis() -> Genesis {
+    testing::World::new(params()).genesis
 }
 
 /// An id that `World::resolve` takes for the place of what exists.
@@ -240,7 +156,7 @@ fn answers(world: &mut World) -> io::Result<Vec<(&'static str, Vec<u8>)>> {
     };
     let target = view::target(state, target).expect(loaded).expect("open");
     let target = TargetView {
-        embedding: Embedding::draw(&target.seed, small_architecture().embedding_dim as usize),
+        embedding: Embedding::draw(&target.seed, params().architecture.embedding_dim as usize),
         target,
         commit_threshold_q30: -5,
         current: true,

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use soma_ledger::{Block, MemoryState, RoutingCache, execute_block, initialize, view};
+use soma_ledger::{BlockInfo, MemoryState, RoutingCache, execute_block, initialize, view};
 use soma_types::{Height, Seed, amount::MAX_SUPPLY, genesis::Genesis};
 
 /// Enough for several of the shortest epochs.
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let mut cache = RoutingCache::new();
     for height in 1..=BLOCKS {
-        let block = Block {
+        let block = BlockInfo {
             height: Height(height),
             seed: Seed([7; 32]).derive("block", height),
             timestamp_ms: genesis.timestamp_ms.saturating_add(height),

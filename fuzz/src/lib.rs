@@ -17,19 +17,22 @@
 //! Not here: consensus messages and the network's framing (commonware's own, fuzzed there), text for training
 //! (local files, read by libraries), and a localnet's folder, which only its owner writes.
 
-use soma_ledger::{Block, BlockOutcome, Executor, MemoryState, RoutingCache, initialize, view};
+use soma_ledger::{
+    BlockOutcome, MemoryState,
+    testing::{World as Tests, address, tiny},
+    view,
+};
 use soma_types::{
-    Address, Architecture, ContentHash, DecryptionKey, Embedding, Epoch, Height, Keypair, ModelId, PublicKey,
-    Salt, Seed, Shannons, Signature, SignedTransaction, SubmissionId, TargetId, Transaction,
-    TransactionKind as Kind, VerifiedTransaction,
+    Address, Architecture, ModelId, Shannons, SubmissionId, TargetId, TransactionKind as Kind, VerifiedTransaction,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
-    genesis::{Genesis, GenesisAccount, GenesisValidator},
     list::List,
-    objects::TargetStatus,
+    objects::{Target, TargetStatus},
     params::Params,
     receipt::{Created, Outcome},
-    transaction::{BasisPoints, PoolId, SubmissionReveal},
+    transaction::PoolId,
 };
+
+pub use soma_ledger::testing::keys;
 
 /// Few enough weights for a fuzzer to guess.
 #[must_use]
@@ -44,69 +47,27 @@ pub const fn small_architecture() -> Architecture {
     }
 }
 
-/// Accounts 0 to 3 are validators, 4 to 6 own models, 7 has little and 8 nothing.
-pub const ACCOUNTS: u8 = 9;
+/// Accounts 0 to 3 are validators, 4 to 6 own models, the last has nothing.
+pub const ACCOUNTS: u8 = 11;
 
 /// How many of them are validators.
 pub const VALIDATORS: u8 = 4;
 
-/// A genesis with epochs of 16 blocks.
-///
-/// # Panics
-/// Never: its shares are below the whole.
+/// The tests' rules, under which whom an auditor accuses is heard, and samples are sound.
 #[must_use]
-pub fn genesis() -> Genesis {
-    let address = |who| keys(who).address();
-    Genesis {
-        network: "fuzz".to_owned(),
-        timestamp_ms: 1,
-        params: Params {
-            architecture: small_architecture(),
-            epoch_blocks: 16,
-            audit_commit_blocks: 8,
-            audit_reveal_blocks: 3,
-            hearing_commit_blocks: 2,
-            // So that whom it accuses is heard.
-            auditors: 1,
-            open_targets: 4,
-            hits_goal: 8,
-            difficulty_windows: 4,
-            reveal_blocks: 5,
-            settlement_blocks: 2,
-            burn_per_year: Params::std().burn_per_year,
-            ..Params::local()
-        },
-        accounts: (0..8)
-            .map(|who| GenesisAccount {
-                address: address(who),
-                balance: Shannons(if who == 7 { 1 } else { 10_000 } * SHANNONS_PER_SOMA),
-            })
-            .collect(),
-        validators: (0..4)
-            .map(|who| GenesisValidator {
-                address: address(who),
-                network_key: PublicKey([who + 100; 32]),
-                commission: BasisPoints::new(1_000).expect("a tenth"),
-                stake: Shannons(1_000 * SHANNONS_PER_SOMA),
-            })
-            .collect(),
-        weights: None,
+pub fn params() -> Params {
+    Params {
+        auditors: 1,
+        cross_entropy_min_nano: 0,
+        model_stake_min: Shannons(SHANNONS_PER_SOMA),
+        ..tiny()
     }
 }
 
-/// The keys of an account.
-#[must_use]
-pub fn keys(who: u8) -> Keypair {
-    Keypair::from_secret_bytes([who + 1; 32])
-}
-
-/// The network, and what there is to name in a transaction.
+/// The ledger's tests' network, and what there is to name in a transaction.
 #[derive(Clone)]
 pub struct World {
-    genesis: Genesis,
-    state: MemoryState,
-    cache: RoutingCache,
-    height: Height,
+    tests: Tests,
     /// Models created.
     pub models: Vec<ModelId>,
     /// Submissions committed.
@@ -120,144 +81,61 @@ impl World {
     /// When the ledger is broken.
     #[must_use]
     pub fn populated() -> Self {
-        let genesis = genesis();
-        let mut state = MemoryState::new();
-        initialize(&mut state, &genesis).expect("a good genesis");
+        let (tests, models) = Tests::with_models(params(), 3);
         let mut world = Self {
-            genesis,
-            state,
-            cache: RoutingCache::new(),
-            height: Height::ZERO,
-            models: Vec::new(),
+            tests,
+            models,
             submissions: Vec::new(),
         };
-        for owner in 4..7 {
-            let create = Kind::CreateModel {
-                commission: BasisPoints::new(500).expect("a twentieth"),
-                stake: Shannons(20 * SHANNONS_PER_SOMA),
-                architecture: small_architecture(),
-            };
-            world.must(owner, create);
-            let model = *world.models.last().expect("just created");
-            let commit = Kind::CommitModel {
-                model,
-                url: "soma:weights".parse().expect("a URL"),
-                size_bytes: 1 << 20,
-                hash: ContentHash([owner; 32]),
-            };
-            world.must(owner, commit);
-        }
-        world.until_epoch(1);
-        for (owner, model) in (4..).zip(world.models.clone()) {
-            let reveal = Kind::RevealModel {
-                model,
-                key: DecryptionKey([owner; 32]),
-                embedding: Embedding::draw(&Seed([owner; 32]), small_architecture().embedding_dim as usize),
-            };
-            world.must(owner, reveal);
-        }
-        world.until_epoch(2);
-        world.submit(5, 0, 3);
+        world.win(5, 0);
         world.until_epoch(3);
-        world.submit(6, 1, 3);
-        world.submit(5, 2, 0);
-        let target = world.free_target();
-        let salt = Salt([9; 32]);
-        let reveal = world.reveal(target, 4);
-        let commitment = reveal.commitment(&keys(5).address(), &salt);
-        world.must(5, Kind::CommitSubmission { target, commitment });
+        world.win(6, 1);
+        let race = world.commit(5, 2);
+        world.tests.apply(5, race);
+        world.commit(5, 4);
         world
     }
 
-    /// Data that hits the first open target, committed, revealed, and followed by some blocks.
-    fn submit(&mut self, who: u8, data: u8, blocks: u64) {
+    /// A winner among the submissions.
+    fn win(&mut self, who: u8, data: u8) {
         let target = self.free_target();
-        let salt = Salt([data; 32]);
-        let reveal = self.reveal(target, data);
-        let commitment = reveal.commitment(&keys(who).address(), &salt);
-        self.must(who, Kind::CommitSubmission { target, commitment });
-        let submission = *self.submissions.last().expect("just committed");
-        self.must(
-            who,
-            Kind::RevealSubmission {
-                submission,
-                salt,
-                reveal,
-            },
-        );
-        for _ in 0..blocks {
-            self.block(&[]);
-        }
+        let winner = self.tests.win(who, &target, data, 0);
+        self.submissions.push(winner);
+    }
+
+    /// A commit among the submissions; returns its reveal.
+    fn commit(&mut self, who: u8, data: u8) -> Kind {
+        let target = self.free_target();
+        let find = self.tests.find(who, &target, data, 0);
+        let id = self.tests.commit(&find);
+        self.submissions.push(id);
+        find.reveal(id)
     }
 
     /// A target that nobody races for.
-    fn free_target(&mut self) -> TargetId {
-        let open = view::open_targets(&mut self.state).expect("all is loaded");
-        let free = open.iter().find(|target| target.status == TargetStatus::Open);
-        free.expect("there are four").id
-    }
-
-    fn reveal(&mut self, target: TargetId, data: u8) -> SubmissionReveal {
-        let target = view::target(&mut self.state, target)
-            .expect("all is loaded")
-            .expect("an open target");
-        SubmissionReveal {
-            data_url: "soma:data".parse().expect("a URL"),
-            data_size_bytes: 1_000,
-            data_hash: ContentHash([data; 32]),
-            losses_nano: List::new(vec![1_000_000_000; target.models.len()]).expect("few models"),
-            cross_entropy_nano: 900_000_000,
-            embedding: Embedding::draw(&target.seed, small_architecture().embedding_dim as usize),
-        }
-    }
-
-    fn must(&mut self, who: u8, kind: Kind) {
-        let transaction = self.transaction(who, kind);
-        let outcome = self.block(&[transaction]);
-        assert!(outcome.receipts[0].applied(), "{:?}", outcome.receipts);
+    fn free_target(&mut self) -> Target {
+        let mut open = self.tests.open_targets().into_iter();
+        let free = open.find(|target| target.status == TargetStatus::Open);
+        free.expect("there are four")
     }
 
     /// A transaction of an account with its next nonce; its signature is taken as checked.
+    ///
+    /// # Panics
+    /// Never: the state is in memory.
     #[must_use]
     pub fn transaction(&mut self, who: u8, kind: Kind) -> VerifiedTransaction {
-        let keys = keys(who);
-        let account = view::account(&mut self.state, keys.address()).expect("all is loaded");
-        VerifiedTransaction::assume_verified(SignedTransaction {
-            transaction: Transaction {
-                chain: self.genesis.chain_id(),
-                sender: keys.public_key(),
-                nonce: account.nonce,
-                expires: Epoch(u64::MAX),
-                max_fee: Shannons(u64::MAX),
-                kind,
-            },
-            signature: Signature([0; 64]),
-        })
+        let account = view::account(self.state(), address(who)).expect("all is loaded");
+        self.tests.transaction(who, account.nonce, kind)
     }
 
-    /// Executes a block of those transactions that are not refused.
+    /// Executes a block of those transactions that are not refused, and counts all money.
     ///
     /// # Panics
     /// When the ledger is broken: that is what is looked for.
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> BlockOutcome {
-        self.height = self.height.next();
-        let block = Block {
-            height: self.height,
-            seed: Seed([7; 32]).derive("block", self.height.0),
-            timestamp_ms: self.height.0,
-            proposer: Some(keys((self.height.0 % 4) as u8).address()),
-        };
-        let mut executor = Executor::new(block);
-        executor
-            .begin(&mut self.state, &mut self.cache)
-            .expect("a sound ledger");
-        for transaction in transactions {
-            // Refused ones are left out.
-            let _ = executor
-                .apply(&mut self.state, transaction)
-                .expect("a sound ledger");
-        }
-        let outcome = executor.end(&mut self.state).expect("a sound ledger");
+        self.tests.offer(transactions);
+        let outcome = self.tests.history.pop().expect("it was just executed");
         for receipt in &outcome.receipts {
             match receipt.outcome {
                 Outcome::Applied {
@@ -281,16 +159,12 @@ impl World {
 
     /// What is stored.
     pub const fn state(&mut self) -> &mut MemoryState {
-        &mut self.state
+        &mut self.tests.chain.state
     }
 
     /// The current epoch.
-    ///
-    /// # Panics
-    /// Never: the state is in memory.
     pub fn epoch(&mut self) -> u64 {
-        let now = view::epoch(&mut self.state).expect("all is loaded");
-        now.expect("after genesis").epoch.0
+        self.tests.epoch().0
     }
 
     /// Blocks up to the one before votes of audits or of hearings are revealed, if some are still to be
@@ -299,15 +173,11 @@ impl World {
     /// # Panics
     /// Never: the state is in memory.
     pub fn until_reveals(&mut self) {
-        let params = &self.genesis.params;
-        let commits = params.audit_commit_blocks;
-        let hearing = commits + params.audit_reveal_blocks;
-        let phases = [0..commits, hearing..hearing + params.hearing_commit_blocks];
+        let params = params();
+        let phases = [0..params.audit_commit_blocks, params.hearing_from()..params.hearing_reveals_from()];
         loop {
-            let now = view::epoch(&mut self.state)
-                .expect("all is loaded")
-                .expect("after genesis");
-            let next = self.height.next().0 - now.first_height.0;
+            let now = view::epoch(self.state()).expect("all is loaded").expect("after genesis");
+            let next = self.tests.next_block().height.0 - now.first_height.0;
             if !phases.iter().any(|phase| phase.contains(&next)) {
                 break;
             }
@@ -316,12 +186,9 @@ impl World {
     }
 
     /// The open targets.
-    ///
-    /// # Panics
-    /// Never: the state is in memory.
     pub fn targets(&mut self) -> Vec<TargetId> {
-        let open = view::open_targets(&mut self.state).expect("all is loaded");
-        open.into_iter().map(|target| target.id).collect()
+        let open = self.tests.open_targets().into_iter();
+        open.map(|target| target.id).collect()
     }
 
     /// All that exists adds up, and everything that was under way ends.
@@ -331,8 +198,7 @@ impl World {
     pub fn finish(&mut self) {
         let end = self.epoch() + 3;
         self.until_epoch(end);
-        let supply = view::supply(&mut self.state).expect("all is loaded");
-        assert_eq!(supply.expect("after genesis").total(), Some(MAX_SUPPLY));
+        assert_eq!(self.tests.supply().total(), Some(MAX_SUPPLY));
     }
 
     /// Puts names of what exists in the place of names that end in a zero byte: nobody guesses a hash.
@@ -346,7 +212,7 @@ impl World {
         };
         match kind {
             Kind::Transfer { payments } => {
-                let known: Vec<Address> = (0..ACCOUNTS).map(|who| keys(who).address()).collect();
+                let known: Vec<Address> = (0..ACCOUNTS).map(address).collect();
                 let resolved = payments.iter().map(|payment| {
                     let mut payment = *payment;
                     payment.to.0 = pick(payment.to.0, &known.iter().map(|one| one.0).collect::<Vec<_>>());
@@ -356,7 +222,7 @@ impl World {
             }
             Kind::AddStake { pool, .. } | Kind::WithdrawStake { pool, .. } => match pool {
                 PoolId::Validator(address) => {
-                    let known: Vec<[u8; 32]> = (0..ACCOUNTS).map(|who| keys(who).address().0).collect();
+                    let known: Vec<[u8; 32]> = (0..ACCOUNTS).map(|who| address(who).0).collect();
                     address.0 = pick(address.0, &known);
                 }
                 PoolId::Model(id) => model(id),

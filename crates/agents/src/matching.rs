@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use soma_client::Scores as Claim;
 use soma_model::{FastScore, LOSS_NONE, Score};
-use soma_types::{ModelId, TargetId, api::TargetView, objects::TargetStatus, params::Params};
+use soma_types::{ModelId, TargetId, api::TargetView, losses::lowest, objects::TargetStatus, params::Params};
 
 /// A document's answer to one target.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,8 +94,7 @@ pub fn claim(scores: &Scores, models: &[ModelId]) -> Option<Claim> {
         .iter()
         .map(|score| score.map_or(LOSS_NONE, Score::loss_nano))
         .collect();
-    let winner = (0..losses_nano.len()).min_by_key(|index| losses_nano[*index])?;
-    let best = entrants[winner]?;
+    let best = entrants[lowest(&losses_nano)?]?;
     Some(Claim {
         losses_nano,
         cross_entropy_nano: best.cross_entropy_nano(),

@@ -14,5 +14,6 @@
 pub(crate) mod challenges;
 pub(crate) mod count;
 pub(crate) mod draw;
+mod findings;
 pub(crate) mod hearing;
 mod votes;

@@ -8,7 +8,7 @@
 use soma_types::{Height, Receipt, Rejection, VerifiedTransaction, event::Event};
 
 use crate::{
-    block::{Block, BlockOutcome},
+    block::{BlockInfo, BlockOutcome},
     error::{Broken, Error, OrBroken, Stop},
     ledger::{Hot, Ledger},
     market::routing::RoutingCache,
@@ -58,7 +58,7 @@ enum Step {
 /// One block in the making.
 #[derive(Debug)]
 pub struct Executor {
-    block: Block,
+    block: BlockInfo,
     step: Step,
     hot: Option<Hot>,
     boundary: bool,
@@ -71,7 +71,7 @@ pub struct Executor {
 impl Executor {
     /// A block about to be executed. Use one executor for one block.
     #[must_use]
-    pub const fn new(block: Block) -> Self {
+    pub const fn new(block: BlockInfo) -> Self {
         Self {
             block,
             step: Step::Load,
@@ -304,7 +304,7 @@ impl Executor {
 pub fn execute_block(
     state: &mut dyn State,
     cache: &mut RoutingCache,
-    block: Block,
+    block: BlockInfo,
     transactions: &[VerifiedTransaction],
 ) -> Result<BlockOutcome, Error> {
     let mut executor = Executor::new(block);

@@ -14,7 +14,7 @@ use soma_types::{
 };
 
 use crate::{
-    block::Block,
+    block::BlockInfo,
     error::{Broken, Error, Stop},
     ledger::{Hot, Ledger},
     market::{difficulty, routing::record_of},
@@ -77,7 +77,7 @@ pub fn initialize(state: &mut dyn State, genesis: &Genesis) -> Result<Network, E
         genesis_supply: supply,
         weights: genesis.weights.clone(),
     };
-    let block = Block {
+    let block = BlockInfo {
         height: Height::ZERO,
         seed: Seed::default(),
         timestamp_ms: genesis.timestamp_ms,

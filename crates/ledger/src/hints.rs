@@ -7,24 +7,20 @@ use soma_types::{
     transaction::{PoolId, TransactionKind as Kind},
 };
 
-use crate::tables::{
-    ACCOUNTS, AUDIT_VOTES, CLAIMS, COMMITTEES, COUNTERS, EPOCH, MODELS, NETWORK, NETWORK_KEYS, PARAMS,
-    PENDING_PROPOSALS, POOLS, POSITIONS, PROPOSALS, REVEALED_EMBEDDINGS, ROUTING, STAKES, SUBMISSIONS,
-    SUPPLY, TARGETS, VALIDATORS,
+use crate::{
+    ledger::Hot,
+    tables::{
+        ACCOUNTS, AUDIT_VOTES, CLAIMS, COMMITTEES, MODELS, NETWORK_KEYS, PENDING_PROPOSALS, POOLS, POSITIONS,
+        PROPOSALS, REVEALED_EMBEDDINGS, ROUTING, STAKES, SUBMISSIONS, TARGETS, VALIDATORS,
+    },
 };
 
 /// The keys that every block reads.
 #[must_use]
 pub fn block_keys() -> Vec<Vec<u8>> {
-    let unit = &();
-    vec![
-        NETWORK.key(unit),
-        PARAMS.key(unit),
-        EPOCH.key(unit),
-        SUPPLY.key(unit),
-        COUNTERS.key(unit),
-        ROUTING.key(unit),
-    ]
+    let mut keys = Hot::keys().to_vec();
+    keys.push(ROUTING.key(&()));
+    keys
 }
 
 /// The keys that `transaction` reads, as far as it names them. `epoch` is the one it is executed in.

@@ -15,7 +15,7 @@ use soma_types::{
 };
 
 use crate::{
-    block::Block,
+    block::BlockInfo,
     error::{Broken, OrBroken, Stop},
     state::State,
     tables::{COUNTERS, Counters, EPOCH, NETWORK, NetworkRecord, PARAMS, SUPPLY, Table},
@@ -32,14 +32,19 @@ pub(crate) struct Hot {
 }
 
 impl Hot {
-    pub(crate) fn load(state: &mut dyn State) -> Result<Self, Stop> {
-        state.prefetch(&[
+    /// Where they lie.
+    pub(crate) fn keys() -> [Vec<u8>; 5] {
+        [
             NETWORK.key(&()),
             PARAMS.key(&()),
             EPOCH.key(&()),
             SUPPLY.key(&()),
             COUNTERS.key(&()),
-        ])?;
+        ]
+    }
+
+    pub(crate) fn load(state: &mut dyn State) -> Result<Self, Stop> {
+        state.prefetch(&Self::keys())?;
         Ok(Self {
             network: Arc::new(NETWORK.expect(state, &())?),
             params: Arc::new(PARAMS.expect(state, &())?),
@@ -66,7 +71,7 @@ impl Hot {
     }
 
     /// How many blocks of the epoch came before this one.
-    pub(crate) fn epoch_offset(&self, block: &Block) -> u64 {
+    pub(crate) fn epoch_offset(&self, block: &BlockInfo) -> u64 {
         block.height.0.saturating_sub(self.now.first_height.0)
     }
 }
@@ -74,7 +79,7 @@ impl Hot {
 /// One step in progress.
 pub(crate) struct Ledger<'a> {
     pub state: &'a mut dyn State,
-    pub block: &'a Block,
+    pub block: &'a BlockInfo,
     pub hot: Hot,
     pub events: Vec<Event>,
 }
@@ -96,6 +101,22 @@ impl Ledger<'_> {
         table.expect(self.state, key)
     }
 
+    pub(crate) fn get_all<K: BorshSerialize, V: BorshSerialize + BorshDeserialize>(
+        &mut self,
+        table: &Table<K, V>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<V>>, Stop> {
+        table.get_all(self.state, keys)
+    }
+
+    pub(crate) fn expect_all<K: BorshSerialize, V: BorshSerialize + BorshDeserialize>(
+        &mut self,
+        table: &Table<K, V>,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<V>, Stop> {
+        table.expect_all(self.state, keys)
+    }
+
     pub(crate) fn set<K: BorshSerialize, V: BorshSerialize + BorshDeserialize>(
         &mut self,
         table: &Table<K, V>,
@@ -113,8 +134,10 @@ impl Ledger<'_> {
         table.remove(self.state, key);
     }
 
-    pub(crate) fn prefetch(&mut self, keys: &[Vec<u8>]) -> Result<(), Stop> {
-        Ok(self.state.prefetch(keys)?)
+    /// Loads together what will be read from several tables.
+    pub(crate) fn prefetch(&mut self, keys: impl IntoIterator<Item = Vec<u8>>) -> Result<(), Stop> {
+        let keys: Vec<Vec<u8>> = keys.into_iter().collect();
+        Ok(self.state.prefetch(&keys)?)
     }
 
     pub(crate) fn emit(&mut self, event: Event) {

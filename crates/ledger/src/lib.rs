@@ -19,41 +19,46 @@
 //! **Cost.** A block's work depends on its transactions and on bounded queues, never on the number of
 //! accounts, models or targets; a boundary's is linear in pools.
 //!
+//! **In memory.** A [`Sandbox`] puts the three parts together, for whoever has no network around the ledger:
+//!
 //! ```
-//! use soma_ledger::{Block, Error, MemoryState, RoutingCache, execute_block, initialize, view};
+//! use soma_ledger::{Sandbox, view};
 //! use soma_types::{
-//!     Height, Keypair, Seed, Shannons,
-//!     genesis::{Genesis, GenesisValidator},
+//!     Keypair, PublicKey, Seed, Shannons, TransactionKind,
+//!     genesis::{Genesis, GenesisAccount, GenesisValidator},
+//!     list::List,
 //!     params::Params,
-//!     transaction::BasisPoints,
+//!     transaction::{BasisPoints, Payment},
 //! };
 //!
-//! let keys = Keypair::from_secret_bytes([1; 32]);
-//! let genesis = Genesis {
-//!     network: "one".to_owned(),
-//!     timestamp_ms: 0,
-//!     params: Params::local(),
-//!     accounts: Vec::new(),
-//!     validators: vec![GenesisValidator {
-//!         address: keys.address(),
-//!         network_key: keys.public_key(),
-//!         commission: BasisPoints::default(),
-//!         stake: Shannons(1_000_000_000_000),
-//!     }],
-//!     weights: None,
-//! };
-//! let (mut state, mut cache) = (MemoryState::new(), RoutingCache::default());
-//! initialize(&mut state, &genesis)?;
-//! let block = Block {
-//!     height: Height(1),
-//!     seed: Seed([2; 32]),
-//!     timestamp_ms: 250,
-//!     proposer: Some(keys.address()),
-//! };
-//! let outcome = execute_block(&mut state, &mut cache, block, &[])?;
-//! assert!(outcome.receipts.is_empty() && !outcome.boundary);
-//! assert_eq!(view::epoch(&mut state)?.unwrap().first_height, Height::ZERO);
-//! # Ok::<(), Error>(())
+//! let [payer, payee] = [1, 2].map(|byte| Keypair::from_secret_bytes([byte; 32]));
+//! let params = Params::local();
+//! let mut ledger = Sandbox::new(
+//!     &Genesis {
+//!         network: "example".to_owned(),
+//!         timestamp_ms: 0,
+//!         accounts: vec![GenesisAccount { address: payer.address(), balance: "100".parse()? }],
+//!         validators: vec![GenesisValidator {
+//!             address: payer.address(),
+//!             network_key: PublicKey([3; 32]),
+//!             commission: BasisPoints::default(),
+//!             stake: params.validator_stake_min,
+//!         }],
+//!         weights: None,
+//!         params,
+//!     },
+//!     Seed([4; 32]),
+//! )?;
+//!
+//! let payment = Payment { to: payee.address(), amount: Shannons(5) };
+//! let transfer = TransactionKind::Transfer { payments: List::new(vec![payment])? };
+//! let transaction = ledger.transaction(payer.public_key(), 0, transfer);
+//! let next = ledger.next_block(Some(payer.address()));
+//! let mut block = ledger.begin(next)?;
+//! assert!(block.apply(&transaction)?.is_ok_and(|receipt| receipt.applied()));
+//! block.end()?;
+//! assert_eq!(view::account(&mut ledger.state, payee.address())?.balance, Shannons(5));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 #![deny(
@@ -73,9 +78,12 @@ mod hints;
 mod ledger;
 mod market;
 mod money;
+mod sandbox;
 mod stake;
 pub mod state;
 mod tables;
+#[cfg(any(test, feature = "test-support"))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod transact;
@@ -84,13 +92,13 @@ pub mod view;
 
 pub use archive::history;
 pub use audit::draw::{auditors_of, is_sampled};
-pub use block::{Block, BlockOutcome};
+pub use block::{BlockInfo, BlockOutcome, RELEASES_PER_BLOCK};
 pub use error::{Broken, Error};
 pub use execute::{Executor, execute_block};
 pub use genesis::{Network, initialize};
 pub use hints::{block_keys, transaction_keys};
-pub use market::routing::RoutingCache;
-pub use stake::staking::RELEASES_PER_BLOCK;
+pub use market::{difficulty::threshold_q30, routing::RoutingCache};
+pub use sandbox::{OpenBlock, Sandbox};
 pub use state::{MemoryState, Missing, State};
 pub use transact::{check, simulate};
 pub use upgrades::Support;

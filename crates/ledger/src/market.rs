@@ -3,6 +3,7 @@
 
 pub(crate) mod difficulty;
 pub(crate) mod models;
+mod races;
 pub(crate) mod routing;
 pub(crate) mod submissions;
 pub(crate) mod targets;

@@ -18,6 +18,8 @@ use soma_types::{
     upgrade::Proposal,
 };
 
+#[cfg(any(test, feature = "test-support"))]
+use crate::state::MemoryState;
 use crate::{
     error::{Broken, OrBroken, Stop},
     state::State,
@@ -51,8 +53,8 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         bytes
     }
 
-    pub(crate) fn get(&self, state: &mut dyn State, key: &K) -> Result<Option<V>, Stop> {
-        match state.get(&self.key(key))? {
+    fn read(&self, state: &mut dyn State, key: &[u8]) -> Result<Option<V>, Stop> {
+        match state.get(key)? {
             None => Ok(None),
             Some(bytes) => borsh::from_slice(&bytes)
                 .map(Some)
@@ -60,9 +62,36 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         }
     }
 
+    pub(crate) fn get(&self, state: &mut dyn State, key: &K) -> Result<Option<V>, Stop> {
+        self.read(state, &self.key(key))
+    }
+
+    /// What lies under each of `keys`, loaded together.
+    pub(crate) fn get_all(
+        &self,
+        state: &mut dyn State,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<V>>, Stop> {
+        let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| self.key(&key)).collect();
+        state.prefetch(&keys)?;
+        keys.iter().map(|key| self.read(state, key)).collect()
+    }
+
     /// A value that must exist, or the state is broken.
     pub(crate) fn expect(&self, state: &mut dyn State, key: &K) -> Result<V, Stop> {
         self.get(state, key)?.ok_or(Stop::Broken(Broken(self.name)))
+    }
+
+    /// Values that must all exist, or the state is broken, loaded together.
+    pub(crate) fn expect_all(
+        &self,
+        state: &mut dyn State,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<V>, Stop> {
+        let values = self.get_all(state, keys)?.into_iter();
+        values
+            .map(|value| value.ok_or(Stop::Broken(Broken(self.name))))
+            .collect()
     }
 
     pub(crate) fn set(&self, state: &mut dyn State, key: &K, value: &V) {
@@ -88,9 +117,12 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         Ok(())
     }
 
-    #[cfg(test)]
-    pub(crate) const fn prefix(&self) -> u8 {
-        self.prefix
+    /// All values in a state.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) fn all<'s>(&self, state: &'s MemoryState) -> impl Iterator<Item = V> + use<'s, K, V> {
+        let prefix = self.prefix;
+        let mine = state.iter().filter(move |(key, _)| key[0] == prefix);
+        mine.map(|(_, value)| borsh::from_slice(value).expect("the ledger wrote it"))
     }
 }
 
@@ -129,9 +161,10 @@ where
         self.lengths.key(key)
     }
 
-    #[cfg(test)]
-    pub(crate) const fn entries_prefix(&self) -> u8 {
-        self.entries.prefix()
+    /// All entries in a state.
+    #[cfg(any(test, feature = "test-support"))]
+    pub(crate) fn all<'s>(&self, state: &'s MemoryState) -> impl Iterator<Item = V> + use<'s, K, I, V> {
+        self.entries.all(state)
     }
 
     /// The key of an entry.
@@ -156,8 +189,19 @@ where
         self.entries.expect(state, &(key.clone(), index))
     }
 
-    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so whoever
-    /// walks a list from its beginning leaves nothing behind.
+    /// What lies at `indices`, all of which must be there, loaded together.
+    pub(crate) fn at_all(
+        &self,
+        state: &mut dyn State,
+        key: &K,
+        indices: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<V>, Stop> {
+        let keys = indices.into_iter().map(|index| (key.clone(), index));
+        self.entries.expect_all(state, keys)
+    }
+
+    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so
+    /// whoever walks a list from its beginning leaves nothing behind.
     pub(crate) fn take(&self, state: &mut dyn State, key: &K, index: I) -> Result<Option<V>, Stop> {
         let length = self.len(state, key)?;
         if index >= length {
@@ -308,7 +352,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::state::MemoryState;
 
     #[test]
     fn a_queue_that_was_walked_leaves_nothing() {
@@ -336,6 +379,6 @@ mod tests {
             ACCOUNTS.key(&Address([1; 32])),
             POOLS.key(&PoolId::Validator(Address([1; 32])))
         );
-        assert_eq!(ACCOUNTS.prefix(), 6);
+        assert_eq!(ACCOUNTS.key(&Address([1; 32]))[0], 6);
     }
 }

@@ -11,7 +11,7 @@ use soma_types::{
 };
 
 use crate::{
-    block::Block,
+    block::BlockInfo,
     error::{Error, OrBroken, Stop},
     ledger::{Hot, Ledger},
     state::{Overlay, State},
@@ -74,7 +74,7 @@ fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<(
 /// Executes one transaction on `state`, which is changed only when it is included.
 pub(crate) fn apply(
     state: &mut dyn State,
-    block: &Block,
+    block: &BlockInfo,
     hot: Hot,
     transaction: &VerifiedTransaction,
     index: u32,
@@ -224,8 +224,8 @@ fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result
 }
 
 /// The block that would follow, as far as it is known before it exists.
-fn next_block(hot: &Hot) -> Block {
-    Block {
+fn next_block(hot: &Hot) -> BlockInfo {
+    BlockInfo {
         height: hot.counters.height.next(),
         seed: hot.now.seed,
         timestamp_ms: hot.counters.timestamp_ms,

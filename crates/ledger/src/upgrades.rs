@@ -154,7 +154,7 @@ impl Ledger<'_> {
             .into());
         }
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         let index = self.hot.counters.proposals;
         self.hot.counters.proposals += 1;
         let proposal = Proposal {

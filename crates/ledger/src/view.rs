@@ -18,7 +18,7 @@ use soma_types::{
 
 use crate::{
     audit::{draw::is_sampled, hearing::Turn},
-    block::Block,
+    block::BlockInfo,
     error::{Error, OrBroken, Stop},
     ledger::{Hot, Ledger},
     stake::pool::{face_value, worth},
@@ -158,7 +158,7 @@ pub fn fee(state: &mut dyn State, size_bytes: u64) -> Read<Shannons> {
 /// Runs `view` with a ledger that nothing is written through.
 fn with_ledger<T>(state: &mut dyn State, view: impl FnOnce(&mut Ledger<'_>) -> Result<T, Stop>) -> Read<T> {
     let hot = read(Hot::load(state))?;
-    let block = Block {
+    let block = BlockInfo {
         height: hot.counters.height,
         seed: hot.now.seed,
         timestamp_ms: hot.counters.timestamp_ms,
@@ -209,17 +209,9 @@ pub fn challenges(state: &mut dyn State, epoch: Epoch) -> Read<u64> {
 pub fn stakes(state: &mut dyn State, owner: Address, start: u64, limit: u64) -> Read<(Vec<Stake>, u64)> {
     let count = read(tables::STAKES.len(state, &owner))?;
     let indices = start.min(count)..start.saturating_add(limit).min(count);
-    let keys: Vec<Vec<u8>> = indices
-        .clone()
-        .map(|index| tables::STAKES.entry_key(&owner, index))
-        .collect();
-    state.prefetch(&keys)?;
-    let mut list = Vec::new();
-    for index in indices {
-        let pool = read(tables::STAKES.at(state, &owner, index))?;
-        list.push(stake(state, pool, owner)?);
-    }
-    Ok((list, count))
+    let pools = read(tables::STAKES.at_all(state, &owner, indices))?;
+    let stakes: Read<Vec<Stake>> = pools.into_iter().map(|pool| stake(state, pool, owner)).collect();
+    Ok((stakes?, count))
 }
 
 /// The least dot product, in Q30, that a commit to `target` is held to now.
@@ -237,15 +229,7 @@ pub fn commit_threshold_q30(state: &mut dyn State, target: &Target) -> Read<i64>
 pub fn pending_proposals(state: &mut dyn State) -> Read<Vec<Proposal>> {
     with_ledger(state, |ledger| {
         let pending = ledger.pending_proposals()?;
-        let keys: Vec<Vec<u8>> = pending
-            .iter()
-            .map(|entry| tables::PROPOSALS.key(&entry.index))
-            .collect();
-        ledger.prefetch(&keys)?;
-        pending
-            .iter()
-            .map(|entry| ledger.expect(&tables::PROPOSALS, &entry.index))
-            .collect()
+        ledger.expect_all(&tables::PROPOSALS, pending.iter().map(|entry| entry.index))
     })
 }
 
@@ -266,26 +250,12 @@ pub fn support(state: &mut dyn State, proposal: &Proposal) -> Read<Support> {
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
     let hot = read(Hot::load(state))?;
-    let slots = 0..hot.params.open_targets;
-    let keys: Vec<Vec<u8>> = slots
-        .clone()
-        .map(|slot| tables::OPEN_TARGET_AT.key(&slot))
-        .collect();
-    state.prefetch(&keys)?;
-    let mut ids = Vec::new();
-    for slot in slots {
-        ids.extend(read(tables::OPEN_TARGET_AT.get(state, &slot))?);
-    }
-    let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::TARGETS.key(id)).collect();
-    state.prefetch(&keys)?;
-    let mut open = Vec::new();
-    for id in ids {
-        let target = read(tables::TARGETS.expect(state, &id))?;
-        if target.epoch == hot.now.epoch && !matches!(target.status, TargetStatus::Filled { .. }) {
-            open.push(target);
-        }
-    }
-    Ok(open)
+    let slots = read(tables::OPEN_TARGET_AT.get_all(state, 0..hot.params.open_targets))?;
+    let mut targets = read(tables::TARGETS.expect_all(state, slots.into_iter().flatten()))?;
+    targets.retain(|target| {
+        target.epoch == hot.now.epoch && !matches!(target.status, TargetStatus::Filled { .. })
+    });
+    Ok(targets)
 }
 
 /// The models that the targets at positions `start..end` of an epoch's list name. The list's length is the
@@ -294,21 +264,10 @@ pub fn open_targets(state: &mut dyn State) -> Read<Vec<Target>> {
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].
 pub fn models_named(state: &mut dyn State, epoch: Epoch, start: u64, end: u64) -> Read<BTreeSet<ModelId>> {
-    let keys: Vec<Vec<u8>> = (start..end)
-        .map(|index| tables::TARGET_AT.key(&(epoch, index)))
-        .collect();
-    state.prefetch(&keys)?;
-    let mut ids = Vec::new();
-    for index in start..end {
-        ids.push(read(tables::TARGET_AT.expect(state, &(epoch, index)))?);
-    }
-    let keys: Vec<Vec<u8>> = ids.iter().map(|id| tables::TARGETS.key(id)).collect();
-    state.prefetch(&keys)?;
-    let mut models = BTreeSet::new();
-    for id in ids {
-        models.extend(read(tables::TARGETS.expect(state, &id))?.models);
-    }
-    Ok(models)
+    let places = (start..end).map(|index| (epoch, index));
+    let ids = read(tables::TARGET_AT.expect_all(state, places))?;
+    let targets = read(tables::TARGETS.expect_all(state, ids))?;
+    Ok(targets.into_iter().flat_map(|target| target.models).collect())
 }
 
 /// The winners of the last epoch at positions `start..end` of its list that are in this one's sample and on
@@ -324,19 +283,9 @@ pub fn audit_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<Audi
         };
         let hits = ledger.expect(&tables::EPOCHS, &closed)?.state.hits;
         let now = ledger.hot.now;
-        let indices: Vec<u64> = (start..end.min(hits))
-            .filter(|index| is_sampled(&now, *index))
-            .collect();
-        let keys: Vec<Vec<u8>> = indices
-            .iter()
-            .map(|index| tables::WINNER_AT.key(&(closed, *index)))
-            .collect();
-        ledger.prefetch(&keys)?;
-        let mut ids = Vec::new();
-        for index in &indices {
-            ids.push(ledger.expect(&tables::WINNER_AT, &(closed, *index))?);
-        }
-        tasks_of(ledger, &ids)
+        let sampled = (start..end.min(hits)).filter(|index| is_sampled(&now, *index));
+        let ids = ledger.expect_all(&tables::WINNER_AT, sampled.map(|index| (closed, index)))?;
+        tasks_of(ledger, ids)
     })
 }
 
@@ -351,11 +300,8 @@ pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<
             return Ok(Vec::new());
         };
         let count = tables::CHALLENGES.len(ledger.state, &closed)?;
-        let mut ids = Vec::new();
-        for index in start..end.min(count) {
-            ids.push(tables::CHALLENGES.at(ledger.state, &closed, index)?);
-        }
-        let mut tasks = tasks_of(ledger, &ids)?;
+        let ids = tables::CHALLENGES.at_all(ledger.state, &closed, start..end.min(count))?;
+        let mut tasks = tasks_of(ledger, ids)?;
         let now = ledger.hot.now;
         let found = |task: &AuditTask| {
             task.submission
@@ -368,12 +314,9 @@ pub fn challenge_tasks(state: &mut dyn State, start: u64, end: u64) -> Read<Vec<
     })
 }
 
-fn tasks_of(ledger: &mut Ledger<'_>, winners: &[SubmissionId]) -> Result<Vec<AuditTask>, Stop> {
-    let keys: Vec<Vec<u8>> = winners.iter().map(|id| tables::SUBMISSIONS.key(id)).collect();
-    ledger.prefetch(&keys)?;
+fn tasks_of(ledger: &mut Ledger<'_>, winners: Vec<SubmissionId>) -> Result<Vec<AuditTask>, Stop> {
     let mut tasks = Vec::new();
-    for id in winners {
-        let submission = ledger.expect(&tables::SUBMISSIONS, id)?;
+    for submission in ledger.expect_all(&tables::SUBMISSIONS, winners)? {
         if let Some(polled) = polled_on(ledger, &submission)? {
             let target = ledger.expect(&tables::TARGETS, &submission.target)?;
             tasks.push(AuditTask {

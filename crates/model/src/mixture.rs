@@ -8,6 +8,7 @@
 //! All arithmetic is binary64 `+ - * /` in the order of the experts: the same bits everywhere.
 
 use rayon::prelude::*;
+use soma_types::losses::lowest;
 
 use crate::{
     elementary64,
@@ -103,12 +104,10 @@ impl MixtureScore {
             .collect()
     }
 
-    /// The expert with the lowest total, ties to the earlier.
+    /// The expert that alone would win.
     #[must_use]
     pub fn best_expert(&self) -> usize {
-        (0..self.experts_nano.len())
-            .min_by_key(|index| self.experts_nano[*index])
-            .unwrap_or(0)
+        lowest(&self.experts_nano).unwrap_or(0)
     }
 
     fn bits_per_byte(&self, nano: u64) -> f64 {

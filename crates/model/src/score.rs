@@ -8,7 +8,9 @@
 use std::{iter::Peekable, ops::ControlFlow};
 
 use rayon::prelude::*;
-use soma_types::{Architecture, Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash};
+use soma_types::{
+    Architecture, Embedding, Transcript, embedding::EmbeddingError, hash::domain_hash, losses::lowest,
+};
 
 use crate::{
     fast::FastScore,
@@ -184,8 +186,7 @@ impl Contest {
     /// # Errors
     /// When there are no models, or none has a score: then the first one's reason.
     pub(crate) fn new(results: Vec<Result<Score, ModelError>>) -> Result<Self, ScoreError> {
-        let winner = (0..results.len()).min_by_key(|index| loss_nano(&results[*index]));
-        let winner = winner.ok_or(ScoreError::NoModels)?;
+        let winner = lowest(results.iter().map(loss_nano)).ok_or(ScoreError::NoModels)?;
         if let Err(error) = &results[winner] {
             return Err(ScoreError::Model {
                 index: winner,
@@ -211,7 +212,7 @@ impl Contest {
         self.results.iter().map(loss_nano).collect()
     }
 
-    /// Index of the lowest loss, ties to the earlier.
+    /// Index of the winner, the [`lowest`] loss.
     #[must_use]
     pub const fn winner(&self) -> usize {
         self.winner

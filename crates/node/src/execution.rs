@@ -1,6 +1,6 @@
 //! The bridge between asynchronous, authenticated storage and the ledger, which is pure and synchronous.
 //!
-//! The ledger reads and writes raw keys through [`Overlay`]. When it needs a key that is not in memory it
+//! The ledger reads and writes raw keys through [`WorkingSet`]. When it needs a key that is not in memory it
 //! stops with [`Missing`], leaving behind only steps it has completed; the bridge loads the key and calls
 //! it again. What is loaded stays for the whole block, so little runs twice.
 //!
@@ -120,19 +120,19 @@ impl<E: Runtime> Source for DatabaseSource<'_, E> {
 
 /// State in memory: what is loaded, and what the block changed.
 #[derive(Debug, Default)]
-pub struct Overlay {
+pub struct WorkingSet {
     loaded: HashMap<Vec<u8>, Option<Vec<u8>>>,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     missing: Vec<Vec<u8>>,
 }
 
-impl Overlay {
+impl WorkingSet {
     fn knows(&self, key: &[u8]) -> bool {
         self.changes.contains_key(key) || self.loaded.contains_key(key)
     }
 }
 
-impl State for Overlay {
+impl State for WorkingSet {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Missing> {
         match self.changes.get(key).or_else(|| self.loaded.get(key)) {
             Some(value) => Ok(value.clone()),
@@ -162,32 +162,32 @@ impl State for Overlay {
 /// Runs a synchronous machine over a [`Source`].
 pub struct Bridge<S> {
     source: S,
-    overlay: Overlay,
+    working_set: WorkingSet,
 }
 
 impl<S: Source> Bridge<S> {
     /// A bridge with nothing loaded.
     pub fn new(source: S) -> Self {
-        Self::resume(source, Overlay::default())
+        Self::resume(source, WorkingSet::default())
     }
 
-    /// A bridge that knows what `overlay` holds.
-    pub fn resume(source: S, overlay: Overlay) -> Self {
-        Self { source, overlay }
+    /// A bridge that knows what `working_set` holds.
+    pub fn resume(source: S, working_set: WorkingSet) -> Self {
+        Self { source, working_set }
     }
 
     /// What the bridge has loaded and changed.
-    pub fn into_overlay(self) -> Overlay {
-        self.overlay
+    pub fn into_working_set(self) -> WorkingSet {
+        self.working_set
     }
 
     /// Calls `step` until it misses nothing. After [`Missing`] its writes stay, so it must have written only
     /// what it will not do again.
-    pub async fn run<T>(&mut self, mut step: impl FnMut(&mut Overlay) -> Result<T, Missing>) -> T {
+    pub async fn run<T>(&mut self, mut step: impl FnMut(&mut WorkingSet) -> Result<T, Missing>) -> T {
         loop {
-            match step(&mut self.overlay) {
+            match step(&mut self.working_set) {
                 Ok(value) => {
-                    self.overlay.missing.clear();
+                    self.working_set.missing.clear();
                     return value;
                 }
                 Err(Missing) => self.load().await,
@@ -196,14 +196,14 @@ impl<S: Source> Bridge<S> {
     }
 
     async fn load(&mut self) {
-        let mut keys = std::mem::take(&mut self.overlay.missing);
+        let mut keys = std::mem::take(&mut self.working_set.missing);
         keys.sort_unstable();
         keys.dedup();
         assert!(!keys.is_empty(), "a step that misses a key has asked for it");
         let hashed: Vec<Digest> = keys.iter().map(|key| state_key(key)).collect();
         let values = self.source.load(&hashed).await;
         assert_eq!(values.len(), keys.len(), "a source answers every key");
-        self.overlay.loaded.extend(keys.into_iter().zip(values));
+        self.working_set.loaded.extend(keys.into_iter().zip(values));
     }
 
     /// Every change, in key order.
@@ -211,7 +211,7 @@ impl<S: Source> Bridge<S> {
     /// # Panics
     /// If a value is longer than [`STATE_VALUE_BYTES_MAX`]: the ledger bounds what it stores.
     pub fn into_changes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        for (key, value) in &self.overlay.changes {
+        for (key, value) in &self.working_set.changes {
             let length = value.as_ref().map_or(0, Vec::len);
             assert!(
                 length <= STATE_VALUE_BYTES_MAX,
@@ -219,7 +219,7 @@ impl<S: Source> Bridge<S> {
                 hex::encode(key)
             );
         }
-        self.overlay.changes
+        self.working_set.changes
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
 use soma_ledger::{
-    Block, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys,
+    BlockInfo, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys,
     initialize, transaction_keys, view,
 };
 use soma_types::{
@@ -13,7 +13,7 @@ use soma_types::{
 };
 
 use crate::{
-    execution::{Bridge, Source},
+    execution::{Bridge, Source, WorkingSet},
     machine::{BlockContext, Executed, Inadmissible, Invalid, Machine},
     mempool::Mempool,
 };
@@ -31,14 +31,14 @@ pub fn retry<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Missing> {
 
 /// The SOMA ledger of one network.
 #[derive(Clone)]
-pub struct Ledger {
+pub struct LedgerMachine {
     genesis: Arc<Genesis>,
     proposers: Arc<HashMap<PublicKey, Address>>,
     routing: Arc<Mutex<RoutingCache>>,
     mempool: Mempool,
 }
 
-impl Ledger {
+impl LedgerMachine {
     /// The ledger that starts from `genesis`. Signatures of transactions that wait in `mempool` are not
     /// checked again.
     #[must_use]
@@ -68,12 +68,12 @@ impl Ledger {
     }
 
     /// The state of block 0, written by block 1.
-    fn install(&self, overlay: &mut crate::execution::Overlay) -> Result<(), Missing> {
-        let mut state = MemoryState::new();
-        initialize(&mut state, &self.genesis)
+    fn install(&self, state: &mut WorkingSet) -> Result<(), Missing> {
+        let mut first = MemoryState::new();
+        initialize(&mut first, &self.genesis)
             .unwrap_or_else(|error| panic!("cannot make the first state: {error}"));
-        for (key, value) in state.iter() {
-            overlay.set(key, Some(value.to_vec()));
+        for (key, value) in first.iter() {
+            state.set(key, Some(value.to_vec()));
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ fn sound<T>(result: Result<T, Error>) -> T {
     result.unwrap_or_else(|error| panic!("{error}"))
 }
 
-impl Machine for Ledger {
+impl Machine for LedgerMachine {
     type Outcome = BlockOutcome;
 
     async fn execute<S: Source + Send>(
@@ -100,7 +100,7 @@ impl Machine for Ledger {
         }
         let proposer = block.proposer.encode();
         let proposer = proposer.as_ref().try_into().ok().map(PublicKey);
-        let mut executor = Executor::new(Block {
+        let mut executor = Executor::new(BlockInfo {
             height: Height(block.height),
             seed: Seed(block.seed),
             timestamp_ms: block.timestamp_ms,

@@ -15,7 +15,7 @@ use crate::{
     block::Block,
     consensus::{Digest, Finalization, Identity},
     engine::Marshal,
-    execution::{Bridge, Database, DatabaseSource, Databases, Overlay},
+    execution::{Bridge, Database, DatabaseSource, Databases, WorkingSet},
     gossip::Gossip,
     health::Health,
     index::{Index, Tip},
@@ -56,7 +56,7 @@ impl From<Rejection> for SubmitError {
 /// The finalized state as of one block.
 pub struct Reader<'a, E: Runtime> {
     database: ReadGuard<'a, Database<E>>,
-    known: Overlay,
+    known: WorkingSet,
 }
 
 impl<E: Runtime> Reader<'_, E> {
@@ -72,7 +72,7 @@ impl<E: Runtime> Reader<'_, E> {
         let known = std::mem::take(&mut self.known);
         let mut bridge = Bridge::resume(DatabaseSource::<E>(&self.database), known);
         let result = bridge.run(|state| retry(view(state))).await;
-        self.known = bridge.into_overlay();
+        self.known = bridge.into_working_set();
         result.map_err(ReadError)
     }
 }
@@ -139,7 +139,7 @@ impl<E: Runtime> Query<E> {
     pub async fn reader(&self) -> Reader<'_, E> {
         Reader {
             database: self.databases.read().await,
-            known: Overlay::default(),
+            known: WorkingSet::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     engine::{self, Channel, Channels, Timeouts},
     gossip::Gossip,
     index::Index,
-    ledger::Ledger,
+    ledger::LedgerMachine,
     mempool::{Limits, Mempool},
     query::Query,
     runtime::Runtime,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The application as the SOMA network runs it.
-pub type Application<E> = App<E, Ledger, Mempool, Index<E>>;
+pub type Application<E> = App<E, LedgerMachine, Mempool, Index<E>>;
 
 /// What makes a validator itself.
 pub struct Config<C, B> {
@@ -79,7 +79,7 @@ where
     let mempool = Mempool::new(chain, Limits::default());
     let gossip = Gossip::start(context.child("gossip"), mempool.clone(), gossip.0, gossip.1);
     let index = Index::open(context.child("chain"), &config.partition, mempool.clone()).await;
-    let ledger = Ledger::new(config.genesis.clone(), mempool.clone());
+    let ledger = LedgerMachine::new(config.genesis.clone(), mempool.clone());
     let network_key = {
         use commonware_codec::Encode as _;
         let encoded = config.scheme.identity().encode();

@@ -9,7 +9,6 @@
 //! Models that descend from one ancestor are less apart than chance has it, and established pools hold a
 //! thousand times the least stake: with kappa = 2 sqrt(dim) no newcomer was ever routed to, however good, so
 //! none could show that it deserved stake (docs/economy.md, with the figures of both).
-//
 //!
 //! A [`RoutingTable`] holds the models; [`RoutingTable::route`] finds each target's. Rows pass over the
 //! targets in tiles (`similarity`), or past a shortlist on 8 bits that never leaves out what could win
@@ -19,12 +18,14 @@
 //! use soma_routing::RoutingTable;
 //! use soma_types::{Embedding, ModelId, Seed, Shannons};
 //!
-//! let place = |number| Embedding::draw(&Seed([number; 32]), 128);
-//! let mut table = RoutingTable::new(128);
-//! for number in 1..=4 {
-//!     table.push(ModelId([number; 32]), number.into(), Shannons(1_000_000_000), &place(number));
+//! let direction = |number: u8| Embedding::draw(&Seed([number; 32]), 64);
+//! let mut table = RoutingTable::new(64);
+//! for number in 0..9 {
+//!     let committed = u64::from(number);
+//!     table.push(ModelId([number; 32]), committed, Shannons(1_000_000_000), &direction(number));
 //! }
-//! assert_eq!(table.route(&[place(3)], 1), [[ModelId([3; 32])]]);
+//! // Where all have the same stake the nearest comes first.
+//! assert_eq!(table.route(&[direction(5)], 1), [[ModelId([5; 32])]]);
 //! ```
 #![deny(
     clippy::float_arithmetic,

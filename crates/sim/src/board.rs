@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use soma_ledger::view::{self, AuditTask};
-use soma_routing::fixed::sqrt_q16;
+use soma_ledger::{
+    threshold_q30,
+    view::{self, AuditTask},
+};
 use soma_types::{
     ModelId, TargetId,
     event::Event,
@@ -13,8 +15,8 @@ use soma_types::{
 };
 
 use crate::{
-    SimError,
     chain::{Chain, present},
+    error::SimError,
     space::{Mind, Vector, dot, floats},
 };
 
@@ -98,7 +100,7 @@ impl Board {
     #[must_use]
     pub fn threshold_now_q30(&self) -> i64 {
         let dim = self.params.architecture.embedding_dim;
-        (self.now.difficulty.z_q16 << 30).div_euclid(sqrt_q16(dim) as i64)
+        threshold_q30(self.now.difficulty.z_q16, dim)
     }
 
     /// Whether a find made now can still be revealed in this epoch.
@@ -158,18 +160,17 @@ impl Board {
             let everything = stage == AuditStage::Hearing;
             self.audits.clear();
             if self.offset == 1 || everything {
-                self.audits
-                    .extend(view::audit_tasks(&mut chain.state, 0, u64::MAX)?);
+                self.audits.extend(view::audit_tasks(chain.state(), 0, u64::MAX)?);
             }
             if self.offset > 1 {
                 self.audits
-                    .extend(view::challenge_tasks(&mut chain.state, 0, u64::MAX)?);
+                    .extend(view::challenge_tasks(chain.state(), 0, u64::MAX)?);
             }
         }
         for event in events {
             match event {
                 Event::TargetOpened { target, .. } => {
-                    let target = present(view::target(&mut chain.state, *target)?, "target")?;
+                    let target = present(view::target(chain.state(), *target)?, "target")?;
                     let slot = target.slot as usize;
                     self.targets[slot] = Some(self.opened(&target));
                 }
@@ -222,22 +223,22 @@ impl Board {
     }
 
     fn look_at_pools(&mut self, chain: &mut Chain) -> Result<(), SimError> {
-        let counters = present(view::counters(&mut chain.state)?, "counters")?;
+        let counters = present(view::counters(chain.state())?, "counters")?;
         let mut ids = Vec::new();
         for index in 0..counters.validators {
-            let address = present(view::validator_at(&mut chain.state, index)?, "validator")?;
+            let address = present(view::validator_at(chain.state(), index)?, "validator")?;
             ids.push(PoolId::Validator(address));
         }
         for index in 0..counters.live_models {
-            let id = present(view::live_model_at(&mut chain.state, index)?, "model")?;
-            let model = present(view::model(&mut chain.state, id)?, "model")?;
+            let id = present(view::live_model_at(chain.state(), index)?, "model")?;
+            let model = present(view::model(chain.state(), id)?, "model")?;
             if Model::is_live(&model) {
                 ids.push(PoolId::Model(id));
             }
         }
         let before: BTreeMap<PoolId, PoolView> = self.pools.drain(..).map(|pool| (pool.id, pool)).collect();
         for id in ids {
-            let pool = present(view::pool(&mut chain.state, id)?, "pool")?;
+            let pool = present(view::pool(chain.state(), id)?, "pool")?;
             let price = (pool.stake.0 as f64 + 1.0) / (pool.shares.0 as f64 + 1_000.0);
             let growth = before.get(&id).map_or(0.0, |old| {
                 old.growth + GROWTH_WEIGHT * (price / old.price - 1.0 - old.growth)

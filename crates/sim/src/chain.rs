@@ -5,17 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use soma_ledger::{Block, Error, Executor, MemoryState, RoutingCache, initialize, view};
+use soma_ledger::{MemoryState, Sandbox, view};
 use soma_types::{
-    Address, ChainId, Epoch, Height, PublicKey, Receipt, Rejection, Seed, Shannons, Signature,
-    SignedTransaction, Transaction, TransactionKind, VerifiedTransaction,
+    Address, Epoch, Height, PublicKey, Receipt, Rejection, Seed, Shannons, TransactionKind,
     event::Event,
     genesis::Genesis,
     hash::domain_hash,
     objects::{EpochRecord, EpochState, SupplyBreakdown},
 };
 
-use crate::SimError;
+use crate::error::SimError;
 
 /// Someone with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,12 +66,7 @@ pub struct Done {
 /// A network's ledger, and what its users must remember to write to it.
 #[derive(Clone, Debug)]
 pub struct Chain {
-    /// The ledger's state.
-    pub state: MemoryState,
-    cache: RoutingCache,
-    id: ChainId,
-    height: Height,
-    seed: Seed,
+    sandbox: Sandbox,
     nonces: BTreeMap<Address, u64>,
 }
 
@@ -82,14 +76,9 @@ impl Chain {
     /// # Errors
     /// When the genesis is not valid.
     pub fn new(genesis: &Genesis, seed: u64) -> Result<Self, SimError> {
-        let mut state = MemoryState::new();
-        initialize(&mut state, genesis)?;
+        let seed = Seed(domain_hash("soma 2026 sim beacon", &[&seed.to_le_bytes()]));
         Ok(Self {
-            state,
-            cache: RoutingCache::new(),
-            id: genesis.chain_id(),
-            height: Height::ZERO,
-            seed: Seed(domain_hash("soma 2026 sim beacon", &[&seed.to_le_bytes()])),
+            sandbox: Sandbox::new(genesis, seed)?,
             nonces: BTreeMap::new(),
         })
     }
@@ -99,29 +88,13 @@ impl Chain {
     /// # Errors
     /// Only when the ledger is broken: refused and failed transactions are part of the answer.
     pub fn block(&mut self, proposer: Address, intents: Vec<Intent>) -> Result<Done, SimError> {
-        self.height = self.height.next();
-        let mut executor = Executor::new(Block {
-            height: self.height,
-            seed: self.seed.derive("block", self.height.0),
-            timestamp_ms: self.height.0 * 250,
-            proposer: Some(proposer),
-        });
-        executor.begin(&mut self.state, &mut self.cache)?;
+        let next = self.sandbox.next_block(Some(proposer));
+        let mut block = self.sandbox.begin(next)?;
         let mut receipts = Vec::with_capacity(intents.len());
-        for intent in intents {
-            let nonce = self.nonces.entry(intent.by.address).or_default();
-            let transaction = VerifiedTransaction::assume_verified(SignedTransaction {
-                transaction: Transaction {
-                    chain: self.id,
-                    sender: intent.by.key,
-                    nonce: *nonce,
-                    expires: Epoch(u64::MAX),
-                    max_fee: Shannons(u64::MAX),
-                    kind: intent.kind,
-                },
-                signature: Signature([0; 64]),
-            });
-            receipts.push(match executor.apply(&mut self.state, &transaction)? {
+        for Intent { by, kind } in intents {
+            let nonce = self.nonces.entry(by.address).or_default();
+            let transaction = block.sandbox().transaction(by.key, *nonce, kind);
+            receipts.push(match block.apply(&transaction)? {
                 Ok(receipt) => {
                     *nonce += 1;
                     Ok(receipt.clone())
@@ -129,7 +102,7 @@ impl Chain {
                 Err(rejection) => Err(rejection),
             });
         }
-        let outcome = executor.end(&mut self.state)?;
+        let outcome = block.end()?;
         Ok(Done {
             boundary: outcome.boundary,
             receipts,
@@ -137,10 +110,15 @@ impl Chain {
         })
     }
 
+    /// The ledger's state.
+    pub const fn state(&mut self) -> &mut MemoryState {
+        &mut self.sandbox.state
+    }
+
     /// The last block's height.
     #[must_use]
     pub const fn height(&self) -> Height {
-        self.height
+        self.sandbox.height()
     }
 
     /// The epoch in progress.
@@ -148,7 +126,7 @@ impl Chain {
     /// # Errors
     /// When the ledger is broken.
     pub fn epoch(&mut self) -> Result<EpochState, SimError> {
-        present(view::epoch(&mut self.state)?, "epoch")
+        present(view::epoch(self.state())?, "epoch")
     }
 
     /// A closed epoch.
@@ -156,7 +134,7 @@ impl Chain {
     /// # Errors
     /// When it is not over.
     pub fn record(&mut self, epoch: Epoch) -> Result<EpochRecord, SimError> {
-        present(view::epoch_record(&mut self.state, epoch)?, "epoch record")
+        present(view::epoch_record(self.state(), epoch)?, "epoch record")
     }
 
     /// Where every shannon is.
@@ -164,7 +142,7 @@ impl Chain {
     /// # Errors
     /// When the ledger is broken.
     pub fn supply(&mut self) -> Result<SupplyBreakdown, SimError> {
-        present(view::supply(&mut self.state)?, "supply")
+        present(view::supply(self.state())?, "supply")
     }
 
     /// What `actor` can spend.
@@ -172,17 +150,11 @@ impl Chain {
     /// # Errors
     /// When the ledger is broken.
     pub fn balance(&mut self, actor: Actor) -> Result<Shannons, SimError> {
-        Ok(view::account(&mut self.state, actor.address)?.balance)
+        Ok(view::account(self.state(), actor.address)?.balance)
     }
 }
 
 /// What the ledger must have.
 pub(crate) fn present<T>(value: Option<T>, what: &'static str) -> Result<T, SimError> {
     value.ok_or(SimError::Absent(what))
-}
-
-impl From<Error> for SimError {
-    fn from(error: Error) -> Self {
-        Self::Ledger(error)
-    }
 }

@@ -10,7 +10,7 @@ use soma_types::{
     transaction::PoolId,
 };
 
-use crate::{SimError, board::Board, chain::Chain};
+use crate::{board::Board, chain::Chain, error::SimError};
 
 /// What happened in an epoch.
 #[derive(Clone, Debug)]

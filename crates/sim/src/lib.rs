@@ -9,23 +9,25 @@
 //! network, and the volume ([`scale`]). Everything is drawn from one seed.
 //!
 //! ```
-//! use soma_sim::space::{Space, dot, rng};
+//! use soma_sim::{cast::Cast, studies, world::World};
+//! use soma_types::amount::MAX_SUPPLY;
 //!
-//! let mut rng = rng(1, 0);
-//! let space = Space::new(&mut rng);
-//! // Two minds of one cluster are near each other, though not in one place.
-//! let [one, other] = [(); 2].map(|()| space.position(0, &mut rng));
-//! assert!(dot(&one, &other) > 0.0 && one != other);
+//! let few = Cast { trainers: 3, submitters: 4, households: 2, ..studies::cast(7) };
+//! let facts = World::new(&few)?.epoch()?;
+//! assert_eq!(facts.supply.total(), Some(MAX_SUPPLY));
+//! # Ok::<(), soma_sim::SimError>(())
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod agents;
 pub mod board;
+pub mod cast;
 pub mod chain;
 pub mod chart;
 pub mod cheats;
 pub mod desk;
+mod error;
 pub mod facts;
+pub mod participants;
 pub mod report;
 pub mod scale;
 pub mod space;
@@ -33,23 +35,10 @@ pub mod stats;
 pub mod studies;
 pub mod world;
 
+pub use error::SimError;
 pub use report::{Check, Output, Report};
 pub use studies::Tick;
 use studies::{capital, cheating, decade, difficulty, dodging, newcomer, whale};
-
-/// Why a simulation stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum SimError {
-    /// The ledger is broken, or the genesis is not valid.
-    #[error("the ledger stopped the simulation: {0}")]
-    Ledger(soma_ledger::Error),
-    /// The ledger lacks something that must be there.
-    #[error("the ledger has no {0} where there must be one")]
-    Absent(&'static str),
-    /// A file of the report cannot be written.
-    #[error(transparent)]
-    Write(#[from] soma_files::FileError),
-}
 
 /// What to simulate.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use serde::Serialize;
 use soma_files::{At as _, replace};
 
-use crate::{SimError, chart::Figure};
+use crate::{chart::Figure, error::SimError};
 
 /// The file that names the others.
 const REPORT: &str = "report.json";

@@ -11,9 +11,9 @@ pub mod whale;
 use soma_types::Shannons;
 
 use crate::{
-    agents::Rule,
+    cast::{Cast, Demand},
+    participants::Rule,
     scale::{params, soma},
-    world::{Cast, Demand},
 };
 
 /// What a study tells while it runs: called once an epoch.

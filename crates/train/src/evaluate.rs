@@ -10,9 +10,9 @@ use soma_types::Architecture;
 
 use crate::{
     chunk::Batch,
-    engine::{self, Task},
     model::Context,
-    ops::Engine,
+    ops::{self, Operations},
+    pass::{self, Task},
     weights::Weights,
 };
 
@@ -41,8 +41,8 @@ pub fn evaluate(
     threads: Option<NonZeroUsize>,
 ) -> Result<Evaluation, WeightsError> {
     let weights = Weights::from_safetensors(architecture, weights)?;
-    let context = Context::new(Engine::Fused, *architecture);
-    let device: Device = Engine::cpu();
+    let context = Context::new(Operations::Fused, *architecture);
+    let device: Device = ops::cpu();
     let length = architecture.max_seq_len as usize;
     let mut all = Batch::new(length);
     for document in dataset.documents() {
@@ -61,15 +61,7 @@ pub fn evaluate(
     let threads = threads
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get);
-    let results = engine::run(
-        &weights,
-        &context,
-        &device,
-        &tasks,
-        threads,
-        false,
-        engine::losses,
-    );
+    let results = pass::run(&weights, &context, &device, &tasks, threads, false, pass::losses);
     let sum: f64 = results.iter().map(|l| l.cross_entropy_sum).sum();
     let predicted_tokens: u64 = results.iter().map(|l| l.predicted_tokens).sum();
     let cross_entropy = sum / predicted_tokens.max(1) as f64;

@@ -1,5 +1,6 @@
-//! The CPU engine's kernels: plain functions over slices, each a forward and a backward pass. Loops are
-//! written to be vectorised; [`vectorised`] compiles them for the widest instruction set of the machine.
+//! The fused operations' kernels: plain functions over slices, each a forward and a backward pass. Loops
+//! are written to be vectorised; [`vectorised`] compiles them for the widest instruction set of the
+//! machine.
 
 pub mod attention;
 pub mod gemm;

@@ -15,17 +15,15 @@
 //! ```
 //! use std::sync::atomic::AtomicBool;
 //!
-//! use soma_data::{Rules, read};
-//! use soma_train::{TrainConfig, train};
+//! use soma_data::{Dataset, Document};
+//! use soma_train::{Stop, TrainConfig, train};
 //! use soma_types::Architecture;
 //!
-//! # let folder = tempfile::tempdir().unwrap();
-//! # let path = folder.path().join("text");
-//! # std::fs::write(&path, "a tale of two towns and a river between. ".repeat(40)).unwrap();
-//! let text = read(&[path], &Rules::default())?.dataset;
-//! let config = TrainConfig::new(Architecture::NANO, 2);
-//! let trained = train(&config, &text, None, |_| {}, &AtomicBool::new(false))?;
-//! assert_eq!(trained.steps, 2);
+//! let architecture = Architecture { embedding_dim: 16, heads: 2, layers: 1, ffn_dim: 32, ..Architecture::NANO };
+//! let data = b"who sells sea shells by the sea shore?\n".repeat(20);
+//! let text = Dataset::new("text", [Document { origin: "shells".into(), data }])?;
+//! let trained = train(&TrainConfig::new(architecture, 3), &text, None, |_| (), &AtomicBool::new(false))?;
+//! assert_eq!((trained.steps, trained.stop), (3, Stop::Steps));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -34,13 +32,14 @@
 
 pub mod checkpoint;
 pub mod chunk;
-pub mod engine;
+mod error;
 mod evaluate;
 pub mod kernels;
 mod memory;
 pub mod model;
 pub mod ops;
 pub mod optimizer;
+pub mod pass;
 pub mod random;
 pub mod sampler;
 mod settings;
@@ -50,7 +49,8 @@ mod trainer;
 mod vectors;
 pub mod weights;
 
+pub use error::TrainError;
 pub use evaluate::{Evaluation, evaluate};
-pub use ops::Engine;
+pub use ops::Operations;
 pub use settings::{Schedule, TrainConfig};
-pub use trainer::{Event, Progress, Stop, TrainError, Trained, train};
+pub use trainer::{Event, Progress, Stop, Trained, train};

@@ -13,7 +13,7 @@ use soma_types::Architecture;
 use crate::{
     chunk::Batch,
     kernels::attention::Sizes,
-    ops::Engine,
+    ops::Operations,
     random::Random,
     weights::{Named, Weights},
 };
@@ -78,12 +78,12 @@ pub struct Transformer {
     predictor: Linear,
 }
 
-/// What the forward pass needs besides weights: the engine, the sizes and the table of rotary positions.
+/// What the forward pass needs besides weights: the operations, the sizes and the table of rotary positions.
 /// Shared by all threads.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The form of the operations.
-    pub engine: Engine,
+    pub ops: Operations,
     /// The dimensions.
     pub architecture: Architecture,
     rope: Arc<Rope>,
@@ -92,11 +92,11 @@ pub struct Context {
 impl Context {
     /// Builds the table.
     #[must_use]
-    pub fn new(engine: Engine, architecture: Architecture) -> Self {
+    pub fn new(ops: Operations, architecture: Architecture) -> Self {
         let a = &architecture;
         let rope = Rope::new(a.max_seq_len as usize, a.head_dim() as usize, a.rope_wavelength);
         Self {
-            engine,
+            ops,
             architecture,
             rope: Arc::new(rope),
         }
@@ -156,35 +156,35 @@ impl Transformer {
             Some(masks) => masks.thin(x),
             None => x,
         };
-        let engine = context.engine;
+        let ops = context.ops;
         let sizes = Sizes {
             batch: batch.chunks(),
             sequence: context.architecture.max_seq_len as usize,
             heads: context.architecture.heads as usize,
             head_dim: context.architecture.head_dim() as usize,
         };
-        let mut x = engine.embed(self.embedding.weight.val(), batch.tokens());
+        let mut x = ops.embed(self.embedding.weight.val(), batch.tokens());
         for layer in &self.encoder.layers {
-            let normal = layer.norm_1.forward(engine, x.clone());
+            let normal = layer.norm_1.forward(ops, x.clone());
             let heads = [
                 &layer.attention.query,
                 &layer.attention.key,
                 &layer.attention.value,
             ]
-            .map(|linear| linear.forward(engine, normal.clone()));
-            let mixed = engine.attention(heads, &context.rope, sizes);
-            x = x + thin(layer.attention.output.forward(engine, mixed));
-            let normal = layer.norm_2.forward(engine, x.clone());
-            let inner = engine.gelu(layer.pwff.linear_inner.forward(engine, normal));
-            x = x + thin(layer.pwff.linear_outer.forward(engine, inner));
+            .map(|linear| linear.forward(ops, normal.clone()));
+            let mixed = ops.attention(heads, &context.rope, sizes);
+            x = x + thin(layer.attention.output.forward(ops, mixed));
+            let normal = layer.norm_2.forward(ops, x.clone());
+            let inner = ops.gelu(layer.pwff.linear_inner.forward(ops, normal));
+            x = x + thin(layer.pwff.linear_outer.forward(ops, inner));
         }
-        self.final_norm.forward(engine, x)
+        self.final_norm.forward(ops, x)
     }
 
     /// The logits `[tokens, vocab]` of representations.
     #[must_use]
     pub fn predict(&self, context: &Context, representations: Tensor<2>) -> Tensor<2> {
-        self.predictor.forward(context.engine, representations)
+        self.predictor.forward(context.ops, representations)
     }
 }
 
@@ -294,13 +294,13 @@ impl ModuleVisitor for Copier {
 }
 
 impl Norm {
-    fn forward(&self, engine: Engine, x: Tensor<2>) -> Tensor<2> {
-        engine.layer_norm(x, self.gamma.val(), self.beta.val())
+    fn forward(&self, ops: Operations, x: Tensor<2>) -> Tensor<2> {
+        ops.layer_norm(x, self.gamma.val(), self.beta.val())
     }
 }
 
 impl Linear {
-    fn forward(&self, engine: Engine, x: Tensor<2>) -> Tensor<2> {
-        engine.linear(x, self.weight.val(), self.bias.val())
+    fn forward(&self, ops: Operations, x: Tensor<2>) -> Tensor<2> {
+        ops.linear(x, self.weight.val(), self.bias.val())
     }
 }

@@ -14,20 +14,20 @@ use crate::kernels::attention::Sizes;
 
 /// Which form of the operations a model uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub enum Operations {
     /// This crate's kernels; only on burn's Flex (CPU) backend with autodiff.
     Fused,
     /// burn's own operations, on any backend.
     Portable,
 }
 
-impl Engine {
-    /// The device of this engine on the CPU.
-    #[must_use]
-    pub fn cpu() -> Device {
-        Device::flex().autodiff()
-    }
+/// The CPU, with autodiff.
+#[must_use]
+pub fn cpu() -> Device {
+    Device::flex().autodiff()
+}
 
+impl Operations {
     pub(crate) fn embed(self, table: Tensor<2>, tokens: &[u16]) -> Tensor<2> {
         match self {
             Self::Fused => fused::embed(table, tokens),

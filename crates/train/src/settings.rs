@@ -6,7 +6,7 @@ use soma_data::Dataset;
 use soma_model::elementary64::sin_cos;
 use soma_types::Architecture;
 
-use crate::{ops::Engine, trainer::TrainError};
+use crate::{error::TrainError, ops::Operations};
 
 /// The learning rate's share that is left at the end of a falling schedule.
 const FINAL_SHARE: f64 = 0.05;
@@ -76,7 +76,7 @@ pub struct TrainConfig {
     /// Updates between checkpoints; one is written at the end too.
     pub checkpoint_every: u64,
     /// The form of the operations.
-    pub engine: Engine,
+    pub ops: Operations,
 }
 
 impl TrainConfig {
@@ -104,7 +104,7 @@ impl TrainConfig {
             time_budget: None,
             checkpoint_dir: None,
             checkpoint_every: 200,
-            engine: Engine::Fused,
+            ops: Operations::Fused,
         };
         if architecture.parameters() < LARGE {
             return small;

@@ -9,16 +9,15 @@ use std::{
 use burn::tensor::Device;
 use soma_data::Dataset;
 use soma_files::{FileError, Lock, Output, sweep};
-use soma_model::WeightsError;
-use soma_types::architecture::ArchitectureError;
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, FILE_NAME},
     chunk::Batch,
-    engine::{self, Losses, Task},
+    error::TrainError,
     model::{Context, Dropout, Transformer},
-    ops::Engine,
+    ops,
     optimizer::{Flat, Moments, Update, accumulate},
+    pass::{self, Losses, Task},
     random::Random,
     sampler::Sampler,
     settings::TrainConfig,
@@ -104,59 +103,6 @@ pub struct Trained {
     pub last: Option<Progress>,
 }
 
-/// Why a run could not start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// Bad dimensions.
-    #[error(transparent)]
-    Architecture(#[from] ArchitectureError),
-    /// A setting outside its range.
-    #[error("training: {setting} is {value}, must be {range}")]
-    Setting {
-        /// The setting.
-        setting: &'static str,
-        /// Its value.
-        value: String,
-        /// What is allowed.
-        range: &'static str,
-    },
-    /// The initial weights are unusable.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The initial weights are so large that nothing can be computed with them.
-    #[error(
-        "the weights to start from overflow: their gradient is not finite before any training; the largest value, \
-         {value:e}, is in '{tensor}'"
-    )]
-    Overflow {
-        /// The tensor with the largest value.
-        tensor: String,
-        /// That value.
-        value: f32,
-    },
-    /// A checkpoint could not be used.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The checkpoint is further than the run is to go.
-    #[error("training: the checkpoint holds {done} steps, more than the {steps} asked for")]
-    Beyond {
-        /// Updates that it holds.
-        done: u64,
-        /// Updates asked for.
-        steps: u64,
-    },
-    /// The loss left the numbers.
-    #[error(
-        "training diverged at step {step} (the gradient is not finite); lower the learning rate of {learning_rate}"
-    )]
-    Diverged {
-        /// The update that failed.
-        step: u64,
-        /// The setting.
-        learning_rate: f64,
-    },
-}
-
 /// Trains a model on a data set, from `init` (a safetensors file) or from fresh weights.
 ///
 /// `watch` is told of every update and every checkpoint. Setting `cancel` ends the run after the pass in
@@ -179,8 +125,8 @@ pub fn train(
 ) -> Result<Trained, TrainError> {
     config.check()?;
     let architecture = config.architecture;
-    let context = Context::new(config.engine, architecture);
-    let device = Engine::cpu();
+    let context = Context::new(config.ops, architecture);
+    let device = ops::cpu();
     let length = architecture.max_seq_len as usize;
     let sampler = Sampler::new(dataset, length, config.seed);
     let run = config.facts(dataset, init);
@@ -334,9 +280,9 @@ fn gradient(
     let (mut losses, mut grads) = (Losses::default(), Flat::new());
     for wave in tasks.chunks(threads) {
         let pass = |model: &Transformer, context: &Context, task: &Task| {
-            (!cancel.load(Ordering::Relaxed)).then(|| engine::gradients(model, context, task))
+            (!cancel.load(Ordering::Relaxed)).then(|| pass::gradients(model, context, task))
         };
-        for result in engine::run(weights, context, device, wave, threads, true, pass) {
+        for result in pass::run(weights, context, device, wave, threads, true, pass) {
             let (more, flat) = result?;
             losses.cross_entropy_sum += more.cross_entropy_sum;
             losses.predicted_tokens += more.predicted_tokens;

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use soma_model::{Directions, Model, Scorer};
 use soma_train::{
-    Engine,
     chunk::Batch,
-    engine::{self, Losses, Task},
     model::{Context, Dropout, Transformer},
+    ops::{self, Operations},
+    pass::{self, Losses, Task},
     random::Random,
     weights::Weights,
 };
@@ -40,9 +40,9 @@ fn vectors(name: &str) -> (Vectors, Vec<u8>) {
     (cases, weights)
 }
 
-fn losses(engine: Engine, architecture: &Architecture, weights: &Weights, task: &Task) -> Losses {
-    let model = Transformer::new(architecture, weights, &Engine::cpu());
-    engine::losses(&model, &Context::new(engine, *architecture), task)
+fn losses(ops: Operations, architecture: &Architecture, weights: &Weights, task: &Task) -> Losses {
+    let model = Transformer::new(architecture, weights, &ops::cpu());
+    pass::losses(&model, &Context::new(ops, *architecture), task)
 }
 
 fn task(data: &[u8], architecture: &Architecture, directions: Vec<f32>) -> Task {
@@ -64,8 +64,8 @@ fn cross_entropy_equals_the_reference_vectors() {
         for case in &vectors.cases {
             let data = hex::decode(&case.data_hex).unwrap();
             let task = task(&data, &vectors.architecture, Vec::new());
-            for engine in [Engine::Fused, Engine::Portable] {
-                let losses = losses(engine, &vectors.architecture, &weights, &task);
+            for ops in [Operations::Fused, Operations::Portable] {
+                let losses = losses(ops, &vectors.architecture, &weights, &task);
                 assert_eq!(
                     losses.predicted_tokens, case.predicted_tokens,
                     "{name}, {}",
@@ -75,7 +75,7 @@ fn cross_entropy_equals_the_reference_vectors() {
                 let off = (mean - case.cross_entropy_nats).abs();
                 assert!(
                     off < 1e-4,
-                    "{name}, {}, {engine:?}: {mean}, off by {off}",
+                    "{name}, {}, {ops:?}: {mean}, off by {off}",
                     case.label
                 );
             }
@@ -96,7 +96,7 @@ fn the_loss_equals_the_exact_runtimes() {
             let data = hex::decode(&case.data_hex).unwrap();
             let exact = scorer.score(&model, &data, &directions).unwrap();
             let ours = losses(
-                Engine::Fused,
+                Operations::Fused,
                 &architecture,
                 &weights,
                 &task(&data, &architecture, directions.to_row_major()),
@@ -126,10 +126,10 @@ fn fused_gradients_equal_burns() {
             }),
             ..task(&data, &architecture, directions)
         };
-        let [(fused_losses, fused), (portable_losses, portable)] =
-            [Engine::Fused, Engine::Portable].map(|engine| {
-                let model = Transformer::new(&architecture, &weights, &Engine::cpu());
-                engine::gradients(&model, &Context::new(engine, architecture), &task)
+        let [(fused_losses, fused), (portable_losses, portable)] = [Operations::Fused, Operations::Portable]
+            .map(|ops| {
+                let model = Transformer::new(&architecture, &weights, &ops::cpu());
+                pass::gradients(&model, &Context::new(ops, architecture), &task)
             });
         assert!((fused_losses.cross_entropy_sum - portable_losses.cross_entropy_sum).abs() < 2e-2);
         assert!((fused_losses.sigreg - portable_losses.sigreg).abs() < 1e-4);

@@ -8,7 +8,7 @@ use std::{
 
 use soma_data::{Dataset, Document};
 use soma_train::{
-    Engine, Event, Schedule, Stop, TrainConfig, TrainError,
+    Event, Operations, Schedule, Stop, TrainConfig, TrainError,
     checkpoint::{Checkpoint, CheckpointError, FILE_NAME},
     evaluate, train,
     weights::Weights,
@@ -102,8 +102,8 @@ fn threads_do_not_change_the_result() {
 
 #[test]
 fn burns_own_operations_train_alike() {
-    let losses = [Engine::Fused, Engine::Portable].map(|engine| {
-        run(&TrainConfig { engine, ..config(10) })
+    let losses = [Operations::Fused, Operations::Portable].map(|ops| {
+        run(&TrainConfig { ops, ..config(10) })
             .unwrap()
             .last
             .unwrap()

@@ -4,12 +4,25 @@
 //! Types carry proofs: a value that exists has passed its checks, wherever it came from.
 //!
 //! ```
-//! use soma_types::{Epoch, Shannons, amount::AmountError};
+//! use soma_types::{ChainId, Epoch, Keypair, SignedTransaction, Transaction, TransactionKind};
 //!
-//! let amount: Shannons = "1.5".parse()?;
-//! assert_eq!((amount.0, amount.to_string()), (1_500_000_000, "1.5".to_owned()));
-//! assert_eq!(Epoch(4).next(), Epoch(5));
-//! # Ok::<(), AmountError>(())
+//! let keys = Keypair::from_secret_bytes([1; 32]);
+//! let transaction = Transaction {
+//!     chain: ChainId([2; 32]),
+//!     sender: keys.public_key(),
+//!     nonce: 0,
+//!     expires: Epoch(7),
+//!     max_fee: "0.0001".parse()?,
+//!     kind: TransactionKind::AddStake {
+//!         pool: format!("validator:{}", keys.address()).parse()?,
+//!         amount: "12.5".parse()?,
+//!     },
+//! };
+//! let bytes = transaction.sign(&keys).encode();
+//! // What is received becomes a `VerifiedTransaction`, or is refused with a reason.
+//! let verified = SignedTransaction::decode(&bytes)?.verify()?;
+//! assert_eq!(verified.sender(), keys.address());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 #![forbid(unsafe_code)]
 
@@ -26,11 +39,14 @@ pub mod hash;
 pub mod id;
 pub mod keys;
 pub mod list;
+pub mod losses;
 pub mod objects;
 pub mod params;
 pub mod phase;
 pub mod receipt;
 pub mod rejection;
+#[cfg(any(test, feature = "test-support"))]
+pub mod samples;
 pub mod secrecy;
 pub mod text;
 pub mod time;

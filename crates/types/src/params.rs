@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Architecture, Shannons,
     amount::SHANNONS_PER_SOMA,
-    transaction::{BASIS_POINTS_ONE, BasisPoints, MODELS_PER_TARGET_MAX},
+    basis_points::{BASIS_POINTS_ONE, BasisPoints},
 };
 
 /// One, in the 16-bit fixed point of parameters and multipliers.
 pub const ONE_Q16: i64 = 1 << 16;
+/// The most models a target can have: the bound on the losses in a reveal.
+pub const MODELS_PER_TARGET_MAX: usize = 16;
 /// The fewest seats that a committee can be limited to: one of four may fail.
 pub const COMMITTEE_SIZE_MIN: u32 = 4;
 /// The most members a committee can have.

@@ -18,6 +18,8 @@ use crate::{
     hash::domain_hash,
     keys::TRANSACTION_NAMESPACE,
     list::List,
+    losses,
+    params::MODELS_PER_TARGET_MAX,
     rejection::Rejection,
     upgrade::{Ballot, Upgrade},
 };
@@ -28,8 +30,6 @@ pub use crate::basis_points::{BASIS_POINTS_ONE, BasisPoints, BasisPointsError};
 pub const TRANSACTION_BYTES_MAX: usize = 32 * 1024;
 /// The most payments in one transfer.
 pub const PAYMENTS_MAX: usize = 256;
-/// The most models a target can have: the bound on the losses in a reveal.
-pub const MODELS_PER_TARGET_MAX: usize = 16;
 /// The longest reveal fits: embedding, losses, URL, and half a KiB for all the rest.
 const _: () = assert!(
     2 * MAX_EMBEDDING_DIM + 8 * MODELS_PER_TARGET_MAX + URL_MAX_BYTES + 512 <= TRANSACTION_BYTES_MAX,
@@ -112,14 +112,10 @@ pub struct SubmissionReveal {
 }
 
 impl SubmissionReveal {
-    /// The position of the model with the lowest loss, ties to the earlier; `None` without losses.
+    /// The position of the model that wins; `None` without losses.
     #[must_use]
     pub fn winner(&self) -> Option<usize> {
-        self.losses_nano
-            .iter()
-            .enumerate()
-            .min_by_key(|&(index, loss)| (*loss, index))
-            .map(|(index, _)| index)
+        losses::lowest(self.losses_nano.iter())
     }
 
     /// What [`TransactionKind::CommitSubmission`] carries for this reveal by `sender`.
@@ -359,34 +355,45 @@ pub enum TransactionKind {
     },
 }
 
-impl TransactionKind {
-    /// A short stable name, for logs and metrics.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Transfer { .. } => "transfer",
-            Self::AddStake { .. } => "add_stake",
-            Self::WithdrawStake { .. } => "withdraw_stake",
-            Self::CreateModel { .. } => "create_model",
-            Self::CommitModel { .. } => "commit_model",
-            Self::RevealModel { .. } => "reveal_model",
-            Self::SetModelCommission { .. } => "set_model_commission",
-            Self::DeactivateModel { .. } => "deactivate_model",
-            Self::CommitSubmission { .. } => "commit_submission",
-            Self::RevealSubmission { .. } => "reveal_submission",
-            Self::CommitAudit { .. } => "commit_audit",
-            Self::RevealAudit { .. } => "reveal_audit",
-            Self::ReportModel { .. } => "report_model",
-            Self::RegisterValidator { .. } => "register_validator",
-            Self::LeaveValidator => "leave_validator",
-            Self::SetValidatorCommission { .. } => "set_validator_commission",
-            Self::SetRentVote { .. } => "set_rent_vote",
-            Self::ChallengeSubmission { .. } => "challenge_submission",
-            Self::ProposeUpgrade { .. } => "propose_upgrade",
-            Self::VoteUpgrade { .. } => "vote_upgrade",
-            Self::ReportEquivocation { .. } => "report_equivocation",
+macro_rules! names {
+    ($($kind:ident => $name:literal,)*) => {
+        impl TransactionKind {
+            /// The names of all kinds, in the order of their codes.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// A short stable name, for logs and metrics.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind { .. } => $name,)*
+                }
+            }
         }
-    }
+    };
+}
+
+names! {
+    Transfer => "transfer",
+    AddStake => "add_stake",
+    WithdrawStake => "withdraw_stake",
+    CreateModel => "create_model",
+    CommitModel => "commit_model",
+    RevealModel => "reveal_model",
+    SetModelCommission => "set_model_commission",
+    DeactivateModel => "deactivate_model",
+    CommitSubmission => "commit_submission",
+    RevealSubmission => "reveal_submission",
+    CommitAudit => "commit_audit",
+    RevealAudit => "reveal_audit",
+    ReportModel => "report_model",
+    RegisterValidator => "register_validator",
+    LeaveValidator => "leave_validator",
+    SetValidatorCommission => "set_validator_commission",
+    SetRentVote => "set_rent_vote",
+    ChallengeSubmission => "challenge_submission",
+    ProposeUpgrade => "propose_upgrade",
+    VoteUpgrade => "vote_upgrade",
+    ReportEquivocation => "report_equivocation",
 }
 
 /// What a validator's network key signs to prove that it is held: the chain and the account.
@@ -580,132 +587,23 @@ impl FromStr for PoolId {
 mod tests {
     use super::*;
     use crate::{
-        equivocation::SignedDigest,
-        upgrade::{ParamChange, ProtocolVersion},
+        samples::{Matter, one_of_each},
+        upgrade::ProtocolVersion,
     };
 
-    fn id<T>(make: impl Fn([u8; 32]) -> T) -> T {
-        make([9; 32])
-    }
-
-    /// One of each kind, in wire order.
     fn kinds() -> Vec<TransactionKind> {
-        use TransactionKind as Kind;
-        let (model, target, submission) = (id(ModelId), id(TargetId), id(SubmissionId));
-        let (pool, amount, commission) = (PoolId::Model(model), Shannons(7), BasisPoints::new(250).unwrap());
-        let (commitment, salt) = (id(Commitment), id(Salt));
-        let embedding = Embedding::from_q15(vec![i16::MAX, 0]).unwrap();
-        let url: Url = "soma:x".parse().unwrap();
-        let reveal = SubmissionReveal {
-            data_url: url.clone(),
-            data_size_bytes: 3,
-            data_hash: id(ContentHash),
-            losses_nano: List::new(vec![2, 1, 1]).unwrap(),
-            cross_entropy_nano: 1,
-            embedding: embedding.clone(),
-        };
-        assert_eq!(reveal.winner(), Some(1), "ties go to the earlier");
-        let vote = |digest: u8| SignedDigest {
-            digest: crate::BlockHash([digest; 32]),
-            signature: Signature([9; 64]),
-        };
-        vec![
-            Kind::Transfer {
-                payments: List::new(vec![Payment {
-                    to: id(Address),
-                    amount,
-                }])
-                .unwrap(),
-            },
-            Kind::AddStake {
-                pool: PoolId::Validator(id(Address)),
-                amount,
-            },
-            Kind::WithdrawStake {
-                pool,
-                amount: Withdrawal::Amount(amount),
-            },
-            Kind::CreateModel {
-                commission,
-                stake: amount,
-                architecture: Architecture::NANO,
-            },
-            Kind::CommitModel {
-                model,
-                url,
-                size_bytes: 5,
-                hash: id(ContentHash),
-            },
-            Kind::RevealModel {
-                model,
-                key: id(DecryptionKey),
-                embedding,
-            },
-            Kind::SetModelCommission { model, commission },
-            Kind::DeactivateModel { model },
-            Kind::CommitSubmission { target, commitment },
-            Kind::RevealSubmission {
-                submission,
-                salt,
-                reveal,
-            },
-            Kind::CommitAudit {
-                submission,
-                commitment,
-            },
-            Kind::RevealAudit {
-                submission,
-                salt,
-                verdict: Verdict::FalseScore,
-                transcript: id(Transcript),
-            },
-            Kind::ReportModel {
-                model,
-                fault: ModelFault::WrongKey,
-            },
-            Kind::RegisterValidator {
-                network_key: PublicKey([9; 32]),
-                proof: Signature([9; 64]),
-                commission,
-                stake: amount,
-            },
-            Kind::LeaveValidator,
-            Kind::SetValidatorCommission { commission },
-            Kind::SetRentVote {
-                rent_per_mib_epoch: amount,
-            },
-            Kind::ChallengeSubmission { submission },
-            Kind::ProposeUpgrade {
-                upgrade: Upgrade {
-                    version: ProtocolVersion(2),
-                    architecture: Some(Architecture::NANO),
-                    params: List::new(vec![
-                        ParamChange::FeeBase(amount),
-                        ParamChange::AuditRate(commission),
-                    ])
-                    .unwrap(),
-                    activation: Epoch(9),
-                },
-            },
-            Kind::VoteUpgrade {
-                proposal: 3,
-                ballot: Ballot::Withdraw,
-            },
-            Kind::ReportEquivocation {
-                evidence: Equivocation {
-                    network_key: PublicKey([9; 32]),
-                    epoch: Epoch(5),
-                    view: 6,
-                    first: vote(1),
-                    second: vote(2),
-                },
-            },
-        ]
+        one_of_each(&Matter {
+            byte: 9,
+            amount: Shannons(7),
+            architecture: Architecture::NANO,
+            embedding: Embedding::from_q15(vec![i16::MAX, 0]).unwrap(),
+            version: ProtocolVersion(2),
+        })
     }
 
     fn transaction(kind: TransactionKind) -> Transaction {
         Transaction {
-            chain: id(ChainId),
+            chain: ChainId([9; 32]),
             sender: Keypair::from_secret_bytes([1; 32]).public_key(),
             nonce: 4,
             expires: Epoch(5),
@@ -717,6 +615,12 @@ mod tests {
     /// Encodings are signed and stored: a change here breaks every client and every chain.
     #[test]
     fn encodings_are_pinned() {
+        assert!(
+            kinds()
+                .iter()
+                .map(TransactionKind::name)
+                .eq(TransactionKind::NAMES.iter().copied())
+        );
         let mut lines = Vec::new();
         for (code, kind) in kinds().into_iter().enumerate() {
             let bytes = borsh::to_vec(&kind).unwrap();

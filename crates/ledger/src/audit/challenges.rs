@@ -54,7 +54,7 @@ impl Ledger<'_> {
         let bond = submission.bond.max(self.hot.params.challenge_bond_min);
         self.debit(sender, bond, Bucket::Bonds)?;
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         submission.challenge = Some(Challenge {
             challenger: *sender,
             bond,

@@ -145,11 +145,11 @@ impl Ledger<'_> {
             return Ok(None);
         }
         let seats = &committee.seats;
-        let duties_of: Vec<_> = seats
-            .iter()
-            .map(|seat| DUTIES.key(&(audit.epoch, seat.validator)))
-            .collect();
-        self.prefetch(&duties_of)?;
+        self.prefetch(
+            seats
+                .iter()
+                .map(|seat| DUTIES.key(&(audit.epoch, seat.validator))),
+        )?;
         let findings = self.findings(&winner.id, AuditStage::Drawn, &auditors)?;
         let mut outcome = AuditOutcome {
             drawn: count(&auditors, &findings),

@@ -3,7 +3,7 @@
 use soma_types::{
     Address, Commitment, Height, Rejection, Salt, SubmissionId, Transcript,
     event::Event,
-    objects::{AuditFinding, AuditStage, AuditVote, Seat},
+    objects::{AuditFinding, AuditVote},
     transaction::Verdict,
 };
 
@@ -77,38 +77,6 @@ impl Ledger<'_> {
             auditor: *sender,
             verdict,
         });
-        Ok(())
-    }
-
-    /// What each of `voters` has revealed of `winner` in a `stage` of its audit.
-    pub(crate) fn findings(
-        &mut self,
-        winner: &SubmissionId,
-        stage: AuditStage,
-        voters: &[Seat],
-    ) -> Result<Vec<Option<AuditFinding>>, Stop> {
-        let key = |seat: &Seat| (*winner, stage, seat.validator);
-        let keys: Vec<_> = voters.iter().map(|seat| AUDIT_VOTES.key(&key(seat))).collect();
-        self.prefetch(&keys)?;
-        let votes = voters.iter().map(|seat| self.get(&AUDIT_VOTES, &key(seat)));
-        votes
-            .map(|vote| Ok(vote?.and_then(|vote| vote.revealed)))
-            .collect()
-    }
-
-    /// Drops what `voters` did in a `stage` of the audit of `winner`: its outcome says what that came to.
-    pub(crate) fn drop_votes(
-        &mut self,
-        winner: &SubmissionId,
-        stage: AuditStage,
-        voters: &[Seat],
-    ) -> Result<(), Stop> {
-        for seat in voters {
-            let key = (*winner, stage, seat.validator);
-            if self.get(&AUDIT_VOTES, &key)?.is_some() {
-                self.remove(&AUDIT_VOTES, &key);
-            }
-        }
         Ok(())
     }
 }

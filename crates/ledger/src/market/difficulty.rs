@@ -44,7 +44,8 @@ pub(crate) fn start(params: &Params) -> Difficulty {
 }
 
 /// The least dot product of a hit, in Q30: z / sqrt(dim), rounded down.
-pub(crate) fn threshold_q30(z_q16: i64, dim: u32) -> i64 {
+#[must_use]
+pub fn threshold_q30(z_q16: i64, dim: u32) -> i64 {
     // z is at most 2^19, so the numerator stays below 2^50.
     (z_q16 << 30).div_euclid(sqrt_q16(dim) as i64)
 }

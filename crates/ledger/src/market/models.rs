@@ -54,7 +54,7 @@ impl Ledger<'_> {
         let id = ModelId::created_by(transaction);
         self.add_pending(PoolId::Model(id), sender, stake)?;
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         let model = Model {
             id,
             index: self.hot.counters.models,
@@ -129,7 +129,7 @@ impl Ledger<'_> {
         let rent = self.rent(size_bytes)?;
         self.debit(sender, rent, Bucket::Rent)?;
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         self.hot.now.rent = self.hot.now.rent.checked_add(rent).or_broken("rent overflowed")?;
         // The same file again is not a later copy of itself.
         let same = [&model.revealed, &model.weights]
@@ -187,7 +187,7 @@ impl Ledger<'_> {
             .into());
         }
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         model.revealed = Some(Weights {
             committed,
             key,
@@ -249,7 +249,7 @@ impl Ledger<'_> {
             return Err(Rejection::AlreadyReported {}.into());
         }
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         self.set(&REPORTS, &key, &());
         let tally_key = (*id, sequence, epoch);
         let tally = self.get(&REPORTED_STAKE, &tally_key)?.unwrap_or_default();
@@ -280,15 +280,14 @@ impl Ledger<'_> {
 
     /// Asks for what [`Ledger::roll_model`] reads of the live models at `indices`.
     pub(crate) fn read_models(&mut self, indices: Range<u64>) -> Result<(), Stop> {
-        let keys: Vec<Vec<u8>> = indices.clone().map(|index| LIVE_MODEL_AT.key(&index)).collect();
-        self.prefetch(&keys)?;
-        let mut keys = Vec::new();
-        for index in indices {
-            let id = self.expect(&LIVE_MODEL_AT, &index)?;
-            let pool = POOLS.key(&PoolId::Model(id));
-            keys.extend([MODELS.key(&id), pool, REVEALED_EMBEDDINGS.key(&id)]);
-        }
-        self.prefetch(&keys)
+        let ids = self.expect_all(&LIVE_MODEL_AT, indices)?;
+        self.prefetch(ids.iter().flat_map(|id| {
+            [
+                MODELS.key(id),
+                POOLS.key(&PoolId::Model(*id)),
+                REVEALED_EMBEDDINGS.key(id),
+            ]
+        }))
     }
 
     /// At the boundary into the current epoch: brings the live model at `index` up to date. Writes only what

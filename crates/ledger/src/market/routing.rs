@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use soma_routing::RoutingTable;
-use soma_types::{objects::ModelStatus, transaction::PoolId};
+use soma_types::{ModelId, objects::ModelStatus, transaction::PoolId};
 
 use crate::{
     error::{Broken, OrBroken, Stop},
@@ -53,18 +53,9 @@ impl Ledger<'_> {
     /// Builds the table of the current epoch from the state. At a boundary, `before` is the table of the
     /// epoch that closed: rows that are in it and did not change are not read again.
     fn build_table(&mut self, before: Option<&RoutingTable>) -> Result<RoutingTable, Stop> {
-        let count = self.hot.counters.live_models;
-        let keys: Vec<Vec<u8>> = (0..count).map(|index| LIVE_MODEL_AT.key(&index)).collect();
-        self.prefetch(&keys)?;
-        let mut ids = Vec::new();
-        for index in 0..count {
-            ids.push(self.expect(&LIVE_MODEL_AT, &index)?);
-        }
-        let keys: Vec<Vec<u8>> = ids
-            .iter()
-            .flat_map(|id| [MODELS.key(id), POOLS.key(&PoolId::Model(*id))])
-            .collect();
-        self.prefetch(&keys)?;
+        let ids = self.expect_all(&LIVE_MODEL_AT, 0..self.hot.counters.live_models)?;
+        let records = |id: &ModelId| [MODELS.key(id), POOLS.key(&PoolId::Model(*id))];
+        self.prefetch(ids.iter().flat_map(records))?;
         let mut known = BTreeMap::new();
         if let Some(before) = before {
             known.extend(before.ids().zip(0..));
@@ -80,12 +71,8 @@ impl Ledger<'_> {
             let place = known.get(id).filter(|_| weights.active_from < self.epoch());
             competing.push((*id, weights.committed.sequence, place.copied()));
         }
-        let keys: Vec<Vec<u8>> = competing
-            .iter()
-            .filter(|(_, _, place)| place.is_none())
-            .map(|(id, _, _)| EMBEDDINGS.key(id))
-            .collect();
-        self.prefetch(&keys)?;
+        let new = competing.iter().filter(|(_, _, place)| place.is_none());
+        self.prefetch(new.map(|(id, _, _)| EMBEDDINGS.key(id)))?;
         let mut table = RoutingTable::new(self.hot.params.architecture.embedding_dim);
         table.reserve(competing.len());
         for (id, sequence, place) in competing {

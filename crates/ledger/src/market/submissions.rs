@@ -2,7 +2,7 @@
 //!
 //! Upon *commit*: a deposit is locked, and the commit takes its place in the order of all commits.
 //! Upon *reveal*, 1 to `reveal_blocks` later: everything is checked, a bond is locked, and the target's
-//! race starts or goes on. At its end the earliest commit wins; the others get bond and deposit back.
+//! race starts or goes on: see `races`.
 //! Upon *expiry* without a reveal: the deposit is lost, unless the target closed in the meantime.
 //!
 //! **Data that is not new.** The first reveal of a data hash claims it; a reveal with an earlier commit
@@ -13,7 +13,8 @@
 //! height hold what one block put there.
 
 use soma_types::{
-    Address, Commitment, Embedding, Rejection, Salt, Shannons, SubmissionId, TargetId, TransactionHash,
+    Address, Commitment, Embedding, Height, Rejection, Salt, Shannons, SubmissionId, TargetId,
+    TransactionHash,
     event::Event,
     objects::{Candidate, DataClaim, Found, Submission, SubmissionStatus, Target, TargetStatus},
     transaction::SubmissionReveal,
@@ -23,7 +24,9 @@ use crate::{
     error::{OrBroken, Stop},
     ledger::Ledger,
     money::bank::Bucket,
-    tables::{CLAIMS, EXPIRIES, MODELS, SUBMISSION_AT, SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGETS},
+    tables::{
+        CLAIMS, EXPIRIES, MODELS, SETTLEMENTS, SUBMISSION_AT, SUBMISSION_EMBEDDINGS, SUBMISSIONS, TARGETS,
+    },
 };
 
 /// Most candidates in one race.
@@ -46,7 +49,7 @@ impl Ledger<'_> {
         let deposit = self.hot.params.submission_deposit;
         self.debit(sender, deposit, Bucket::Deposits)?;
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         let id = SubmissionId::created_by(transaction);
         let submission = Submission {
             id,
@@ -127,7 +130,7 @@ impl Ledger<'_> {
         let bond = self.hot.now.bond_of(&self.hot.params, reveal.data_size_bytes);
         self.debit(sender, bond, Bucket::Bonds)?;
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         self.set(&CLAIMS, &reveal.data_hash, &claim);
         self.set(&SUBMISSION_EMBEDDINGS, id, &reveal.embedding);
         self.hot.now.submissions_revealed += 1;
@@ -160,6 +163,17 @@ impl Ledger<'_> {
         }
         self.set(&TARGETS, &target.id.clone(), &target);
         Ok(())
+    }
+
+    /// Starts the race for a target that has its first valid reveal; returns when it settles.
+    fn start_race(&mut self, target: &mut Target) -> Result<Height, Stop> {
+        if let TargetStatus::Settling { at } = target.status {
+            return Ok(at);
+        }
+        let at = self.block.height.plus(self.hot.params.settlement_blocks);
+        SETTLEMENTS.push(self.state, &at, &target.id)?;
+        target.status = TargetStatus::Settling { at };
+        Ok(at)
     }
 
     /// Checks what was found against the target and the rules.

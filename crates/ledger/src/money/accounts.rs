@@ -17,14 +17,10 @@ impl Ledger<'_> {
         if payments.is_empty() || payments.iter().any(|payment| payment.amount.is_zero()) {
             return Err(Rejection::NothingToDo {}.into());
         }
-        let keys: Vec<Vec<u8>> = payments.iter().map(|payment| ACCOUNTS.key(&payment.to)).collect();
-        self.prefetch(&keys)?;
-        let mut opened = BTreeSet::new();
-        for payment in payments {
-            if self.get(&ACCOUNTS, &payment.to)?.is_none() {
-                opened.insert(payment.to);
-            }
-        }
+        let payees = payments.iter().map(|payment| payment.to);
+        let accounts = self.get_all(&ACCOUNTS, payees.clone())?;
+        let strangers = payees.zip(&accounts).filter(|(_, account)| account.is_none());
+        let opened: BTreeSet<Address> = strangers.map(|(payee, _)| payee).collect();
         let price = self.hot.params.account_price;
         // Below 2^30 * 2^20.
         let prices = Shannons(price.0 * opened.len() as u64);

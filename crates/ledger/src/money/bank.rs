@@ -91,13 +91,15 @@ impl Ledger<'_> {
         Ok(self.shift(Bucket::Balances, to, amount)?)
     }
 
-    /// Takes a fee from `account`, which covers it. Whoever calls stores the account.
-    pub(crate) fn charge(&mut self, account: &mut Account, fee: Shannons) -> Result<(), Stop> {
+    /// Takes a fee of the epoch from `account`, which covers it. Whoever calls stores the account.
+    pub(crate) fn charge(&mut self, account: &mut Account, fee: Shannons) -> Result<(), Broken> {
         account.balance = account
             .balance
             .checked_sub(fee)
             .or_broken("a fee was not covered")?;
-        self.collect_fee(fee)
+        let fees = self.hot.now.fees.checked_add(fee);
+        self.hot.now.fees = fees.or_broken("fees overflowed")?;
+        self.shift(Bucket::Balances, Bucket::Fees, fee)
     }
 
     /// Makes `payments` out of the `account` of `sender`, which covers them, and stores it.

@@ -1,24 +1,24 @@
 //! Fees and their burn (docs/protocol.md, sections 3 and 9).
 //!
-//! fee = m * (base + per_byte * length), rounded up. At an epoch's end the fees collected are burned up
-//! to the epoch's burn target and the rest recycled; m moves by at most an eighth toward collecting the
-//! target. The price of an account is collected and burned like a fee.
+//! A transaction's fee is m * (base + per_byte * length): see [`EpochState::fee_of`]. At an epoch's end the fees
+//! collected are burned up to the epoch's burn target and the rest recycled; m moves by at most an eighth
+//! toward collecting the target. The price of an account is collected and burned like a fee.
 //!
 //! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
 //! rises while they are more than half full, and else goes back to one. So what a transaction costs on a
 //! quiet localnet does not depend on how long it has been running.
 
-use soma_types::{Shannons, objects::EpochState, transaction::BASIS_POINTS_ONE};
+use soma_types::{Shannons, objects::EpochState, params::ONE_Q16, transaction::BASIS_POINTS_ONE};
 
 use crate::{
+    block::RELEASES_PER_BLOCK,
     error::{OrBroken, Stop},
     ledger::Ledger,
     money::bank::Bucket,
-    stake::staking::RELEASES_PER_BLOCK,
 };
 
 /// m = 1.
-pub(crate) const MULTIPLIER_ONE_Q16: u64 = 1 << 16;
+pub(crate) const MULTIPLIER_ONE_Q16: u64 = ONE_Q16 as u64;
 /// m is at least 2^-4.
 const MULTIPLIER_MIN_Q16: u64 = 1 << 12;
 /// m is at most 2^16.
@@ -51,13 +51,6 @@ fn next_multiplier(closed: &EpochState, target: Shannons) -> u64 {
 }
 
 impl Ledger<'_> {
-    /// Counts what left someone's balance as a fee of the epoch.
-    pub(crate) fn collect_fee(&mut self, fee: Shannons) -> Result<(), Stop> {
-        let fees = self.hot.now.fees.checked_add(fee);
-        self.hot.now.fees = fees.or_broken("fees overflowed")?;
-        Ok(self.shift(Bucket::Balances, Bucket::Fees, fee)?)
-    }
-
     /// Burns and recycles the fees of the epoch that closes. Returns what was burned, what recycled,
     /// and the next multiplier.
     pub(crate) fn close_fees(&mut self, closed: &EpochState) -> Result<(Shannons, Shannons, u64), Stop> {

@@ -64,7 +64,7 @@ impl Ledger<'_> {
             return Err(Rejection::AlreadyBarred {}.into());
         }
 
-        // After this point it must succeed.
+        // From here on nothing is rejected.
         let id = PoolId::Validator(address);
         let mut pool = self.expect(&POOLS, &id)?;
         let slash = PoolSlash {

@@ -19,6 +19,7 @@ use soma_types::{
 };
 
 use crate::{
+    block::RELEASES_PER_BLOCK,
     error::{OrBroken, Stop},
     ledger::Ledger,
     money::bank::Bucket,
@@ -28,10 +29,6 @@ use crate::{
     },
     tables::{MODELS, POOLS, POSITIONS, PRICES, RELEASES, STAKES, VALIDATORS},
 };
-
-/// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was
-/// withdrawn in an epoch's n-th block is released by the n-th of its release, whatever else was withdrawn.
-pub const RELEASES_PER_BLOCK: usize = 512;
 
 impl Ledger<'_> {
     /// The position of `owner`, with what has matured turned into shares.
@@ -159,7 +156,7 @@ impl Ledger<'_> {
         let remaining = stake.saturating_sub(unbonding).saturating_sub(returned);
         self.check_self_stake(sender, id, remaining)?;
 
-        // After this point it must succeed. What has earned least goes first.
+        // From here on nothing is rejected. What has earned least goes first.
         let mut left = unbonding;
         for entry in position.added.iter_mut().rev() {
             let taken = if entry.epoch == now {

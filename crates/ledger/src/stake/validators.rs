@@ -134,17 +134,9 @@ impl Ledger<'_> {
     /// Returns the committee and the rent that it voted for.
     pub(crate) fn roll_validators(&mut self) -> Result<(Committee, Shannons), Stop> {
         let count = self.hot.counters.validators;
-        let keys: Vec<Vec<u8>> = (0..count).map(|index| VALIDATOR_AT.key(&index)).collect();
-        self.prefetch(&keys)?;
-        let mut addresses = Vec::new();
-        for index in 0..count {
-            addresses.push(self.expect(&VALIDATOR_AT, &index)?);
-        }
-        let keys: Vec<Vec<u8>> = addresses
-            .iter()
-            .flat_map(|address| [VALIDATORS.key(address), POOLS.key(&PoolId::Validator(*address))])
-            .collect();
-        self.prefetch(&keys)?;
+        let addresses = self.expect_all(&VALIDATOR_AT, 0..count)?;
+        let records = |address: &Address| [VALIDATORS.key(address), POOLS.key(&PoolId::Validator(*address))];
+        self.prefetch(addresses.iter().flat_map(records))?;
 
         let epoch = self.epoch();
         let mut listed = 0;

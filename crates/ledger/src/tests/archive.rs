@@ -7,13 +7,11 @@ use soma_types::{
     transaction::Verdict,
 };
 
-use super::{
-    challenges::unsampled,
-    world::{World, audit_kinds, tiny},
-};
+use super::challenges::unsampled;
 use crate::{
     State as _, history,
     tables::{AUDIT_OUTCOMES, AUDIT_VOTES, CLAIMS, SUBMISSION_EMBEDDINGS},
+    testing::{World, audit_kinds, tiny},
     view,
 };
 
@@ -39,14 +37,14 @@ fn live(world: &mut World, epochs: u64, forget: bool) {
         world.commit(&never);
         world.until_epoch(epoch + 1);
         if let Some(settled) = epoch.checked_sub(3) {
-            let record = view::epoch_record(&mut world.state, Epoch(settled))
+            let record = view::epoch_record(&mut world.chain.state, Epoch(settled))
                 .unwrap()
                 .unwrap();
             assert!(record.settled);
             if forget {
-                let keys = history(&mut world.state, Epoch(settled), first_submission).unwrap();
+                let keys = history(&mut world.chain.state, Epoch(settled), first_submission).unwrap();
                 for key in keys {
-                    world.state.set(&key, None);
+                    world.chain.state.set(&key, None);
                 }
             }
             first_submission += record.state.submissions_committed;
@@ -68,8 +66,8 @@ fn forgetting_history_changes_nothing_else() {
         forgetful.history, remembering.history,
         "every receipt and every event"
     );
-    let kept: Vec<_> = forgetful.state.iter().collect();
-    let all: Vec<_> = remembering.state.iter().collect();
+    let kept: Vec<_> = forgetful.chain.state.iter().collect();
+    let all: Vec<_> = remembering.chain.state.iter().collect();
     assert!(
         kept.iter().all(|entry| all.contains(entry)),
         "what is kept is the same"
@@ -81,11 +79,6 @@ fn forgetting_history_changes_nothing_else() {
         kept.len(),
         all.len()
     );
-}
-
-/// Entries of the state whose table has this `prefix`.
-fn entries(world: &World, prefix: u8) -> usize {
-    world.state.iter().filter(|(key, _)| key[0] == prefix).count()
 }
 
 #[test]
@@ -100,13 +93,11 @@ fn embeddings_and_votes_go_when_they_are_settled() {
     let (first, second) = (world.commit(&won), world.commit(&lost));
     world.apply(8, won.reveal(first));
     world.apply(9, lost.reveal(second));
-    assert_eq!(entries(&world, SUBMISSION_EMBEDDINGS.prefix()), 2);
+    let embeddings = |world: &World| SUBMISSION_EMBEDDINGS.all(&world.chain.state).count();
+    let votes = |world: &World| AUDIT_VOTES.all(&world.chain.state).count();
+    assert_eq!(embeddings(&world), 2);
     world.skip(2);
-    assert_eq!(
-        entries(&world, SUBMISSION_EMBEDDINGS.prefix()),
-        1,
-        "the loser's has gone"
-    );
+    assert_eq!(embeddings(&world), 1, "the loser's has gone");
     world.until_epoch(3);
     // One auditor accuses, and of the committee one commits and does not reveal.
     let auditors = world.polled(first);
@@ -118,19 +109,17 @@ fn embeddings_and_votes_go_when_they_are_settled() {
     let (commit, _) = audit_kinds(3, first, Verdict::Valid, 7);
     world.apply(3, commit);
     world.audit(first, (0..3).map(|who| (who, Verdict::FalseScore, 7)));
-    assert_eq!(entries(&world, AUDIT_VOTES.prefix()), 5);
+    assert_eq!(votes(&world), 5);
     world.until_epoch(4);
     world.skip(1);
     assert!(matches!(world.status(first), SubmissionStatus::FoundFalse { .. }));
-    for table in [SUBMISSION_EMBEDDINGS.prefix(), AUDIT_VOTES.prefix()] {
-        assert_eq!(entries(&world, table), 0);
-    }
+    assert_eq!((embeddings(&world), votes(&world)), (0, 0));
 }
 
 /// Bytes in the state of what is there under these keys.
 fn bytes(world: &mut World, keys: &[Vec<u8>]) -> usize {
     let sizes = keys.iter().map(|key| {
-        let value = world.state.get(key).unwrap();
+        let value = world.chain.state.get(key).unwrap();
         value.map_or(0, |value| key.len() + value.len())
     });
     sizes.sum()
@@ -161,7 +150,7 @@ fn what_a_settled_hit_leaves() {
     }
     world.until_epoch(6);
     let [one, two] = [(2, 0), (3, 1)].map(|(epoch, first)| {
-        let keys = history(&mut world.state, Epoch(epoch), first).unwrap();
+        let keys = history(&mut world.chain.state, Epoch(epoch), first).unwrap();
         bytes(&mut world, &keys)
     });
     let claim = bytes(&mut world, &[CLAIMS.key(&ContentHash([0; 32]))]);
@@ -187,5 +176,5 @@ fn what_a_settled_hit_leaves() {
 fn an_epoch_that_is_not_settled_has_no_history() {
     let (mut world, _) = World::with_models(tiny(), 3);
     world.until_epoch(4);
-    assert!(history(&mut world.state, Epoch(3), 0).is_err());
+    assert!(history(&mut world.chain.state, Epoch(3), 0).is_err());
 }

@@ -16,7 +16,7 @@ mod racing;
 mod stakes;
 mod table;
 
-use super::world::World;
+use crate::testing::World;
 
 /// What `who` gained by an attack: its wealth less what it was, in shannons.
 fn gain(world: &mut World, who: u8, before: u64) -> i64 {

@@ -4,8 +4,11 @@ use soma_types::{
     Epoch, Shannons, TransactionKind, amount::MAX_SUPPLY, list::List, params::Params, transaction::Payment,
 };
 
-use super::world::{SOMA, World, address, tiny};
-use crate::{Block, Error, view};
+use crate::{
+    BlockInfo, Error,
+    testing::{SOMA, World, address, tiny},
+    view,
+};
 
 #[test]
 fn everything_is_emitted_and_nothing_more() {
@@ -28,7 +31,12 @@ fn everything_is_emitted_and_nothing_more() {
 #[test]
 fn fees_are_burned_up_to_the_target_and_the_multiplier_follows() {
     let mut world = World::new(tiny());
-    let multiplier = |world: &mut World| view::epoch(&mut world.state).unwrap().unwrap().fee_multiplier_q16;
+    let multiplier = |world: &mut World| {
+        view::epoch(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .fee_multiplier_q16
+    };
     assert_eq!(multiplier(&mut world), 1 << 16);
     world.until_epoch(1);
     assert_eq!(
@@ -45,16 +53,18 @@ fn fees_are_burned_up_to_the_target_and_the_multiplier_follows() {
     };
     let size = world.transaction(8, 0, pay()).size_bytes();
     assert_eq!(
-        view::fee(&mut world.state, size).unwrap().0,
+        view::fee(&mut world.chain.state, size).unwrap().0,
         ((10_000 + 10 * size) * 9).div_ceil(8)
     );
     let receipt = world.apply(8, pay());
-    assert_eq!(receipt.fee, view::fee(&mut world.state, size).unwrap());
+    assert_eq!(receipt.fee, view::fee(&mut world.chain.state, size).unwrap());
     for _ in 0..5 {
         world.block((0..40).map(|_| (8, pay())).collect());
     }
     world.until_epoch(2);
-    let record = view::epoch_record(&mut world.state, Epoch(1)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(1))
+        .unwrap()
+        .unwrap();
     assert_eq!(record.burned.0 + record.recycled.0, record.state.fees.0);
     assert!(record.burned.0 > 0);
     assert_eq!(world.supply().burned, record.burned);
@@ -104,11 +114,11 @@ fn transfers_pay_all_or_none() {
 fn blocks_come_in_order() {
     let mut world = World::new(tiny());
     world.skip(3);
-    let block = Block {
+    let block = BlockInfo {
         height: soma_types::Height(3),
         ..world.next_block()
     };
-    let result = crate::execute_block(&mut world.state, &mut world.cache, block, &[]);
+    let result = crate::execute_block(&mut world.chain.state, &mut world.chain.cache, block, &[]);
     assert_eq!(result, Err(Error::OutOfOrder { given: 3, last: 3 }));
 }
 
@@ -121,11 +131,12 @@ fn missed_blocks_cost_a_validator() {
         if block.proposer == Some(address(3)) {
             block.proposer = Some(address(0));
         }
-        crate::execute_block(&mut world.state, &mut world.cache, block, &[]).unwrap();
-        world.height = block.height;
+        world.chain.begin(block).unwrap().end().unwrap();
     }
     world.until_epoch(3);
-    let record = view::epoch_record(&mut world.state, Epoch(0)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(0))
+        .unwrap()
+        .unwrap();
     assert!(record.settled);
     let quarter = record.validator_pot.0 / 4;
     assert_eq!(record.paid_validators.0, 3 * quarter);

@@ -1,15 +1,17 @@
 //! Anyone can force an audit, at the risk of a bond.
 
 use soma_types::{
-    Epoch, Rejection, Shannons, SubmissionId, TransactionKind as Kind,
+    Epoch, Rejection, Shannons, SubmissionId,
     event::Event,
     objects::{ChallengeEnd, SubmissionStatus},
     params::Params,
     transaction::Verdict,
 };
 
-use super::world::{SOMA, World, address, audit_kinds, basis, tiny};
-use crate::view;
+use crate::{
+    testing::{SOMA, World, address, audit_kinds, basis, challenge, tiny},
+    view,
+};
 
 /// Practically nothing is sampled; a challenge locks at least one SOMA.
 pub fn unsampled() -> Params {
@@ -19,10 +21,6 @@ pub fn unsampled() -> Params {
         challenge_bond_min: Shannons(SOMA),
         ..tiny()
     }
-}
-
-pub fn challenge(submission: SubmissionId) -> Kind {
-    Kind::ChallengeSubmission { submission }
 }
 
 /// A winner of epoch 2, won by account 8.
@@ -39,12 +37,19 @@ fn audit(world: &mut World, winner: SubmissionId, findings: [Option<(Verdict, u8
     // Their auditors are drawn when nobody can be challenged any more.
     let (early, _) = audit_kinds(0, winner, Verdict::Valid, 1);
     assert_eq!(world.fail(0, early), Rejection::NotUnderAudit {});
-    assert!(view::challenge_tasks(&mut world.state, 0, 9).unwrap().is_empty());
+    assert!(
+        view::challenge_tasks(&mut world.chain.state, 0, 9)
+            .unwrap()
+            .is_empty()
+    );
     world.skip(3);
-    assert_eq!(view::challenge_tasks(&mut world.state, 0, 9).unwrap().len(), 1);
+    assert_eq!(
+        view::challenge_tasks(&mut world.chain.state, 0, 9).unwrap().len(),
+        1
+    );
     let submission = world.submission(winner);
     assert_eq!(
-        view::polled(&mut world.state, &submission)
+        view::polled(&mut world.chain.state, &submission)
             .unwrap()
             .unwrap()
             .voters
@@ -100,9 +105,11 @@ fn a_false_winner_pays_its_challenger() {
         world.status(winner),
         SubmissionStatus::FoundFalse { .. }
     ));
-    let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     assert_eq!((record.audited, record.found_false), (1, 1));
-    let duty = view::duty(&mut world.state, Epoch(3), address(0))
+    let duty = view::duty(&mut world.chain.state, Epoch(3), address(0))
         .unwrap()
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (1, 1));
@@ -204,19 +211,22 @@ fn auditors_of_challenged_winners_cannot_be_foreseen() {
     world.apply(9, challenge(winner));
     world.skip(2);
     assert_eq!(
-        view::epoch(&mut world.state).unwrap().unwrap().challenge_seed,
+        view::epoch(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .challenge_seed,
         None
     );
     let block = world.next_block();
     world.skip(1);
-    let now = view::epoch(&mut world.state).unwrap().unwrap();
+    let now = view::epoch(&mut world.chain.state).unwrap().unwrap();
     assert_eq!(now.challenge_seed, Some(block.seed));
     assert_ne!(block.seed, now.seed);
     // From here on it is too late for others.
     let (mut world, winner) = self::winner();
     world.until_epoch(3);
     world.skip(4);
-    let from = view::epoch(&mut world.state)
+    let from = view::epoch(&mut world.chain.state)
         .unwrap()
         .unwrap()
         .first_height
@@ -237,7 +247,11 @@ fn what_is_sampled_needs_no_challenge() {
     world.apply(9, challenge(early));
     world.until_epoch(3);
     assert_eq!(world.fail(9, challenge(late)), Rejection::SampledAlready {});
-    assert!(view::challenge_tasks(&mut world.state, 0, 9).unwrap().is_empty());
+    assert!(
+        view::challenge_tasks(&mut world.chain.state, 0, 9)
+            .unwrap()
+            .is_empty()
+    );
     audit_nobody(&mut world);
     assert_eq!(end(&mut world, early), ChallengeEnd::Undecided);
 }

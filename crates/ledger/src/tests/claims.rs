@@ -2,8 +2,10 @@
 
 use soma_types::{Embedding, Epoch, Rejection, Seed, Shannons, objects::Target, params::Params};
 
-use super::world::{DIM, SOMA, World, basis, tiny};
-use crate::view;
+use crate::{
+    testing::{DIM, SOMA, World, basis, tiny},
+    view,
+};
 
 /// A quarter of the winners is audited: a false claim gets away in three of four cases.
 fn quarter() -> Params {
@@ -18,7 +20,7 @@ fn quarter() -> Params {
 #[test]
 fn a_bond_is_worth_what_a_false_claim_could_earn() {
     let (mut world, _) = World::with_models(quarter(), 3);
-    let now = view::epoch(&mut world.state).unwrap().unwrap();
+    let now = view::epoch(&mut world.chain.state).unwrap().unwrap();
     let epochs = world.genesis.params.emission_epochs;
     let fresh = world.supply().emission.0 / (epochs - now.epoch.0);
     let reserve = world.supply().reward_pool.0 - now.forfeits.0;
@@ -91,7 +93,7 @@ fn a_commit_is_held_to_the_lower_of_two_thresholds() {
     let frozen = world.submission(early_id).threshold_q30;
     // A window without hits ends: what is asked falls, for the target that is open, too.
     world.skip(3);
-    let relaxed = view::commit_threshold_q30(&mut world.state, &targets[0]).unwrap();
+    let relaxed = view::commit_threshold_q30(&mut world.chain.state, &targets[0]).unwrap();
     assert!(relaxed < frozen && frozen < targets[0].threshold_q30);
     assert_eq!(world.epoch(), Epoch(2));
     let embedding = between(&targets[0], relaxed, frozen);
@@ -112,12 +114,12 @@ fn waiting_with_a_reveal_gains_nothing_and_a_target_never_gets_harder() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     world.skip(2);
-    let asked = view::commit_threshold_q30(&mut world.state, &target).unwrap();
+    let asked = view::commit_threshold_q30(&mut world.chain.state, &target).unwrap();
     let mut find = world.find(8, &target, 1, 0);
     find.reveal.embedding = between(&target, asked - (1 << 24), asked);
     let id = world.commit(&find);
     world.skip(3);
-    let now = view::commit_threshold_q30(&mut world.state, &target).unwrap();
+    let now = view::commit_threshold_q30(&mut world.chain.state, &target).unwrap();
     assert!(now < asked, "it would do now");
     assert!(matches!(
         world.fail(8, find.reveal(id)),
@@ -134,5 +136,7 @@ fn waiting_with_a_reveal_gains_nothing_and_a_target_never_gets_harder() {
             world.win(9, &other, data, 0);
         }
     }
-    assert!(view::commit_threshold_q30(&mut world.state, &targets[0]).unwrap() <= targets[0].threshold_q30);
+    assert!(
+        view::commit_threshold_q30(&mut world.chain.state, &targets[0]).unwrap() <= targets[0].threshold_q30
+    );
 }

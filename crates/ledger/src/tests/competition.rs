@@ -8,8 +8,10 @@ use soma_types::{
     transaction::{BasisPoints, Verdict},
 };
 
-use super::world::{SOMA, World, address, audit_kinds, created_submission, tiny};
-use crate::view;
+use crate::{
+    testing::{SOMA, World, address, audit_kinds, created_submission, tiny},
+    view,
+};
 
 /// Everyone audits `submission` with the given verdicts (`None`: silent). The world stands in the audit
 /// epoch and ends when its winners are settled.
@@ -48,7 +50,9 @@ fn the_whole_competition() {
     let now = world.open_targets();
     assert_eq!(now.len(), 4);
     assert!(now.iter().all(|target| target.id != targets[0].id));
-    let filled = view::target(&mut world.state, targets[0].id).unwrap().unwrap();
+    let filled = view::target(&mut world.chain.state, targets[0].id)
+        .unwrap()
+        .unwrap();
     let TargetStatus::Filled { at, submission: by } = filled.status else {
         panic!("{filled:?}")
     };
@@ -63,7 +67,9 @@ fn the_whole_competition() {
 
     // Nobody audits: the winner stands, the validators forfeit.
     world.until_epoch(4);
-    let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     assert_eq!(record.state.hits, 1);
     let fresh = record.emission.0 + record.recycled.0;
     let targets = fresh - fresh / 5 + record.reserve.0 / world.genesis.params.emission_epochs;
@@ -81,13 +87,15 @@ fn the_whole_competition() {
     );
     assert_eq!(world.balance(8), after + half + submission.bond.0);
     let pool = view::pool(
-        &mut world.state,
+        &mut world.chain.state,
         soma_types::transaction::PoolId::Model(models[1]),
     )
     .unwrap()
     .unwrap();
     assert_eq!(pool.stake.0, 20 * SOMA + half - owner);
-    let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     assert!(record.settled);
     assert_eq!(
         (record.settled_hits, record.audited, record.found_false),
@@ -97,7 +105,9 @@ fn the_whole_competition() {
     assert!(record.validator_pot.0 - record.paid_validators.0 < 4);
     world.until_epoch(5);
     world.skip(3);
-    let record = view::epoch_record(&mut world.state, Epoch(3)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(3))
+        .unwrap()
+        .unwrap();
     assert_eq!(
         record.paid_validators,
         Shannons::ZERO,
@@ -145,7 +155,9 @@ fn data_belongs_to_its_earliest_commit_even_across_targets() {
     world.skip(2);
     assert_eq!(world.status(ids[0]), SubmissionStatus::Won);
     assert_eq!(world.status(ids[1]), SubmissionStatus::NotNew { first: ids[0] });
-    let reopened = view::target(&mut world.state, targets[1].id).unwrap().unwrap();
+    let reopened = view::target(&mut world.chain.state, targets[1].id)
+        .unwrap()
+        .unwrap();
     assert_eq!(reopened.status, TargetStatus::Open);
     // A hash that has won never wins again, in later epochs either.
     world.until_epoch(3);
@@ -272,7 +284,7 @@ fn races_settle_and_targets_close_at_the_boundary() {
     assert_eq!(world.epoch(), Epoch(3));
     assert_eq!(world.status(ids[0]), SubmissionStatus::Won);
     assert_eq!(
-        view::winner_at(&mut world.state, Epoch(2), 0).unwrap(),
+        view::winner_at(&mut world.chain.state, Epoch(2), 0).unwrap(),
         Some(ids[0])
     );
     assert_eq!(world.fail(9, waiting.reveal(ids[1])), Rejection::TargetClosed {});
@@ -292,7 +304,7 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     let targets = world.open_targets();
     let (cheat, honest) = (world.win(8, &targets[0], 1, 0), world.win(9, &targets[1], 2, 1));
     world.until_epoch(3);
-    let tasks = view::audit_tasks(&mut world.state, 0, 10).unwrap();
+    let tasks = view::audit_tasks(&mut world.chain.state, 0, 10).unwrap();
     assert_eq!(tasks.len(), 2);
     assert!(tasks.iter().all(|task| task.polled.voters.len() == 4));
     let (before, bond) = (world.balance(8), world.submission(cheat).bond);
@@ -317,7 +329,9 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     assert!(world.block(commits).iter().all(soma_types::Receipt::applied));
     world.skip(8);
     assert!(world.block(reveals).iter().all(soma_types::Receipt::applied));
-    let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     world.until_epoch(4);
     world.skip(4);
     assert_eq!(
@@ -330,11 +344,13 @@ fn a_false_winner_loses_its_bond_and_nobody_honest_loses() {
     );
     assert_eq!(world.balance(8), before, "a cheat gets nothing back");
     assert!(matches!(world.status(honest), SubmissionStatus::Paid { .. }));
-    let outcome = view::audit_outcome(&mut world.state, cheat).unwrap().unwrap();
+    let outcome = view::audit_outcome(&mut world.chain.state, cheat)
+        .unwrap()
+        .unwrap();
     assert_eq!(outcome.hearing, None, "its auditors were the committee");
     assert_eq!(outcome.drawn.agreed.len(), 3);
     assert_eq!(outcome.drawn.dissented, vec![address(3)]);
-    let duty = view::duty(&mut world.state, Epoch(3), address(3))
+    let duty = view::duty(&mut world.chain.state, Epoch(3), address(3))
         .unwrap()
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (2, 1));
@@ -376,7 +392,7 @@ fn without_a_majority_the_winner_stands() {
     audit(&mut world, winner, &[unavailable, unavailable, valid, valid]);
     assert!(matches!(world.status(winner), SubmissionStatus::Paid { .. }));
     assert_eq!(
-        view::audit_outcome(&mut world.state, winner)
+        view::audit_outcome(&mut world.chain.state, winner)
             .unwrap()
             .unwrap()
             .decisive()
@@ -429,13 +445,13 @@ fn a_sample_is_audited_by_some() {
         world.skip(2);
     }
     world.until_epoch(3);
-    let hits = view::epoch_record(&mut world.state, Epoch(2))
+    let hits = view::epoch_record(&mut world.chain.state, Epoch(2))
         .unwrap()
         .unwrap()
         .state
         .hits;
     assert_eq!(hits, 12);
-    let tasks = view::audit_tasks(&mut world.state, 0, hits).unwrap();
+    let tasks = view::audit_tasks(&mut world.chain.state, 0, hits).unwrap();
     assert!(!tasks.is_empty() && (tasks.len() as u64) < hits);
     assert!(tasks.iter().all(|task| task.polled.voters.len() == 2));
     let outsider = (0..4)
@@ -448,10 +464,18 @@ fn a_sample_is_audited_by_some() {
 #[test]
 fn difficulty_follows_hits() {
     let (mut world, _) = World::with_models(tiny(), 3);
-    let start = view::epoch(&mut world.state).unwrap().unwrap().difficulty.z_q16;
+    let start = view::epoch(&mut world.chain.state)
+        .unwrap()
+        .unwrap()
+        .difficulty
+        .z_q16;
     assert_eq!(start, 0, "epochs without targets change nothing");
     world.until_epoch(4);
-    let idle = view::epoch(&mut world.state).unwrap().unwrap().difficulty.z_q16;
+    let idle = view::epoch(&mut world.chain.state)
+        .unwrap()
+        .unwrap()
+        .difficulty
+        .z_q16;
     assert!(idle < start, "nobody hits: easier");
     let mut data = 0;
     for _ in 0..30 {
@@ -474,7 +498,11 @@ fn difficulty_follows_hits() {
             .collect();
         world.block(reveals);
     }
-    let busy = view::epoch(&mut world.state).unwrap().unwrap().difficulty.z_q16;
+    let busy = view::epoch(&mut world.chain.state)
+        .unwrap()
+        .unwrap()
+        .difficulty
+        .z_q16;
     assert!(busy > idle, "more hits than wanted: harder ({idle} to {busy})");
     let targets = world.open_targets();
     assert!(targets[0].threshold_q30 != 0);
@@ -484,8 +512,8 @@ fn difficulty_follows_hits() {
 fn targets_are_drawn_from_the_blocks_seed() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let targets = world.open_targets();
-    let seed = view::epoch(&mut world.state).unwrap().unwrap().seed;
-    assert_eq!(seed, Seed([7; 32]).derive("block", world.height.0));
+    let seed = view::epoch(&mut world.chain.state).unwrap().unwrap().seed;
+    assert_eq!(seed, Seed([7; 32]).derive("block", world.chain.height().0));
     for target in targets {
         assert_eq!(target.seed, seed.derive("target", target.index));
     }

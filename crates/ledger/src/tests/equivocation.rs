@@ -1,37 +1,23 @@
 //! Who votes for two blocks at once pays, with all who staked on it, and loses its seat.
 
 use soma_types::{
-    BlockHash, Epoch, Rejection, Shannons, TransactionKind as Kind,
-    equivocation::{Equivocation, SignedDigest},
+    Epoch, Rejection, Shannons, TransactionKind as Kind,
     params::Params,
     transaction::{PoolId, Withdrawal},
 };
 
-use super::{
-    staking::register,
-    world::{SOMA, World, address, keys, tiny},
+use crate::{
+    testing::{SOMA, World, address, evidence, register, report, tiny},
+    view,
 };
-use crate::view;
-
-/// Votes of validator `who`, registered with [`register`], for the digests `first` and `second`.
-pub fn evidence(world: &World, who: u8, epoch: u64, first: u8, second: u8) -> Equivocation {
-    let (network, chain) = (keys(who + 200), world.genesis.chain_id());
-    let vote = |digest: u8| SignedDigest::sign(&network, &chain, Epoch(epoch), 7, BlockHash([digest; 32]));
-    Equivocation {
-        network_key: network.public_key(),
-        epoch: Epoch(epoch),
-        view: 7,
-        first: vote(first),
-        second: vote(second),
-    }
-}
-
-pub fn report(evidence: Equivocation) -> Kind {
-    Kind::ReportEquivocation { evidence }
-}
 
 fn stake(world: &mut World, who: u8) -> u64 {
-    let stake = view::stake(&mut world.state, PoolId::Validator(address(5)), address(who)).unwrap();
+    let stake = view::stake(
+        &mut world.chain.state,
+        PoolId::Validator(address(5)),
+        address(who),
+    )
+    .unwrap();
     stake.counting.0
 }
 
@@ -49,7 +35,7 @@ fn staked() -> World {
         ..tiny()
     };
     let mut world = World::new(params);
-    let kind = register(&world, 5, 2_000 * SOMA);
+    let kind = register(&world.genesis, 5, 2_000 * SOMA);
     world.apply(5, kind);
     world.apply(6, add(100 * SOMA));
     world.until_epoch(3);
@@ -65,7 +51,10 @@ fn staked() -> World {
 fn all_who_staked_on_it_pay_in_proportion() {
     let mut world = staked();
     let before: Vec<u64> = (5..9).map(|who| stake(&mut world, who)).collect();
-    let (burned, kind) = (world.supply().burned, report(evidence(&world, 5, 5, 1, 2)));
+    let (burned, kind) = (
+        world.supply().burned,
+        report(evidence(&world.genesis, 5, 5, 1, 2)),
+    );
     world.apply(0, kind);
     let after: Vec<u64> = (5..9).map(|who| stake(&mut world, who)).collect();
     for (before, after) in before.iter().zip(&after) {
@@ -93,24 +82,24 @@ fn all_who_staked_on_it_pay_in_proportion() {
 #[test]
 fn its_seat_is_gone_for_good() {
     let mut world = staked();
-    let kind = report(evidence(&world, 5, 4, 1, 2));
+    let kind = report(evidence(&world.genesis, 5, 4, 1, 2));
     world.apply(9, kind);
     // More evidence of the same changes nothing.
-    let other = report(evidence(&world, 5, 5, 3, 4));
+    let other = report(evidence(&world.genesis, 5, 5, 3, 4));
     assert_eq!(world.fail(9, other), Rejection::AlreadyBarred {});
     assert_eq!(world.fail(6, add(SOMA)), Rejection::PoolClosed {});
     let seated = |world: &mut World| {
         let epoch = world.epoch();
-        let committee = view::committee(&mut world.state, epoch).unwrap().unwrap();
+        let committee = view::committee(&mut world.chain.state, epoch).unwrap().unwrap();
         committee.seats.iter().any(|seat| seat.validator == address(5))
     };
     assert!(seated(&mut world), "the committee is frozen for the epoch");
     world.until_epoch(6);
     assert!(!seated(&mut world));
     world.until_epoch(9);
-    let again = register(&world, 5, 1_000 * SOMA);
+    let again = register(&world.genesis, 5, 1_000 * SOMA);
     assert_eq!(world.fail(5, again), Rejection::Barred {});
-    let anew = register(&world, 9, 1_000 * SOMA);
+    let anew = register(&world.genesis, 9, 1_000 * SOMA);
     world.apply(9, anew);
 }
 
@@ -123,7 +112,7 @@ fn who_withdraws_after_the_offence_pays_when_it_is_released() {
     assert!(receipt.applied());
     world.until_epoch(7);
     // Of epoch 5, in which what was withdrawn then still counted.
-    let kind = report(evidence(&world, 5, 5, 1, 2));
+    let kind = report(evidence(&world.genesis, 5, 5, 1, 2));
     world.apply(0, kind);
     let later = Withdrawal::Amount(Shannons(10 * SOMA));
     let receipt = world.apply(6, Kind::WithdrawStake { pool, amount: later });
@@ -146,9 +135,11 @@ fn the_last_validator_keeps_its_seat() {
     for who in 0..4 {
         world.apply(who, Kind::LeaveValidator);
     }
-    let kind = report(evidence(&world, 5, 5, 1, 2));
+    let kind = report(evidence(&world.genesis, 5, 5, 1, 2));
     world.apply(9, kind);
     world.until_epoch(8);
-    let committee = view::committee(&mut world.state, Epoch(8)).unwrap().unwrap();
+    let committee = view::committee(&mut world.chain.state, Epoch(8))
+        .unwrap()
+        .unwrap();
     assert_eq!(committee.seats.len(), 1, "or the network would stop");
 }

@@ -2,7 +2,7 @@
 
 use soma_types::{params::Params, transaction::Verdict};
 
-use super::world::{World, tiny};
+use crate::testing::{World, tiny};
 
 /// Four epochs with wins, an auditor who accuses one, a hearing that finds it false, stake and fees.
 fn history() -> World {
@@ -30,9 +30,10 @@ fn history() -> World {
 #[test]
 fn the_state_is_pinned() {
     let (first, second) = (history(), history());
-    assert_eq!(first.state, second.state);
+    assert_eq!(first.chain.state, second.chain.state);
     assert_eq!(first.history, second.history);
     let digest: String = first
+        .chain
         .state
         .digest()
         .iter()

@@ -10,13 +10,10 @@
 use std::cell::RefCell;
 
 use proptest::{collection::vec, prelude::*, strategy::ValueTree, test_runner::TestRunner};
-use soma_types::{Rejection, params::Params, transaction::BasisPoints};
+use soma_types::{Rejection, TransactionKind, params::Params, transaction::BasisPoints};
 
-use super::{
-    player::{Coverage, Player, Step},
-    properties::extremes,
-    world::tiny,
-};
+use super::strategies::extremes;
+use crate::testing::{Coverage, Player, Step, tiny};
 
 fn play(params: Params, tape: &[Step], coverage: &mut Coverage) {
     let mut player = Player::new(params, coverage);
@@ -67,8 +64,7 @@ fn the_ledger_follows_the_naive_economy_into_every_corner() {
         .filter(|(_, count)| **count < APPLIED_MIN)
         .collect();
     assert!(rare.is_empty(), "hardly ever: {rare:?}");
-    let kinds = coverage.applied.len();
-    assert_eq!(kinds, KINDS);
+    assert_eq!(coverage.applied.len(), TransactionKind::NAMES.len());
     let never: Vec<_> = Rejection::TABLE
         .iter()
         .map(|(_, name)| *name)
@@ -102,9 +98,6 @@ fn the_ledger_follows_the_naive_economy_into_every_corner() {
         assert!(coverage.events.contains_key(event), "no {event}");
     }
 }
-
-/// Kinds of transactions.
-const KINDS: usize = 21;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 300, ..ProptestConfig::default() })]

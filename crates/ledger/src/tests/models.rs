@@ -7,11 +7,16 @@ use soma_types::{
     transaction::{ModelFault, PoolId, Withdrawal},
 };
 
-use super::world::{DIM, SOMA, World, address, basis, tiny};
-use crate::view;
+use crate::{
+    testing::{DIM, SOMA, World, address, basis, commit_model, reveal_model, tiny},
+    view,
+};
 
 fn status(world: &mut World, model: soma_types::ModelId) -> ModelStatus {
-    view::model(&mut world.state, model).unwrap().unwrap().status
+    view::model(&mut world.chain.state, model)
+        .unwrap()
+        .unwrap()
+        .status
 }
 
 #[test]
@@ -19,14 +24,14 @@ fn commit_reveal_compete() {
     let mut world = World::new(tiny());
     let model = world.create_model(4);
     let rent_before = world.supply().rent;
-    world.apply(4, World::commit_model_kind(model, 1));
+    world.apply(4, commit_model(model, 1));
     // One MiB for six epochs at 10 000 shannons.
     assert_eq!(world.supply().rent.0 - rent_before.0, 60_000);
     assert!(matches!(
-        world.fail(4, World::commit_model_kind(model, 2)),
+        world.fail(4, commit_model(model, 2)),
         Rejection::AlreadyCommitted { .. }
     ));
-    let reveal = World::reveal_model_kind(model, 1);
+    let reveal = reveal_model(model, 1);
     assert_eq!(
         world.fail(4, reveal.clone()),
         Rejection::RevealTooEarly { due: Epoch(1) }
@@ -41,7 +46,7 @@ fn commit_reveal_compete() {
     assert_eq!(status(&mut world, model), ModelStatus::Created);
     assert!(world.open_targets().is_empty());
     // An update can follow at once.
-    world.apply(4, World::commit_model_kind(model, 2));
+    world.apply(4, commit_model(model, 2));
     world.until_epoch(2);
     assert_eq!(status(&mut world, model), ModelStatus::Active);
     assert!(
@@ -51,9 +56,9 @@ fn commit_reveal_compete() {
             .all(|target| target.models == vec![model]),
         "all there are"
     );
-    world.apply(4, World::reveal_model_kind(model, 2));
+    world.apply(4, reveal_model(model, 2));
     world.until_epoch(3);
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!(
         record.weights_in(Epoch(3)).unwrap().committed.hash,
         ContentHash([2; 32])
@@ -68,11 +73,11 @@ fn commit_reveal_compete() {
 fn a_commitment_that_is_not_revealed_lapses_and_costs() {
     let mut world = World::new(tiny());
     let model = world.create_model(4);
-    world.apply(4, World::commit_model_kind(model, 1));
+    world.apply(4, commit_model(model, 1));
     world.until_epoch(1);
     let pool = world.supply().reward_pool;
     world.until_epoch(2);
-    let stake = view::stake(&mut world.state, PoolId::Model(model), address(4)).unwrap();
+    let stake = view::stake(&mut world.chain.state, PoolId::Model(model), address(4)).unwrap();
     assert_eq!(stake.counting.0, 19 * SOMA, "5% of 20 SOMA");
     assert!(world.supply().reward_pool.0 > pool.0);
     let lapsed = Event::ModelLapsed {
@@ -82,11 +87,11 @@ fn a_commitment_that_is_not_revealed_lapses_and_costs() {
     assert!(world.history.last().unwrap().events.contains(&lapsed));
     assert_eq!(status(&mut world, model), ModelStatus::Created);
     assert_eq!(
-        world.fail(4, World::reveal_model_kind(model, 1)),
+        world.fail(4, reveal_model(model, 1)),
         Rejection::NothingCommitted {}
     );
     // It still has the least stake, and may try again.
-    world.apply(4, World::commit_model_kind(model, 1));
+    world.apply(4, commit_model(model, 1));
 }
 
 #[test]
@@ -96,11 +101,11 @@ fn a_slash_of_everything_leaves_a_sound_pool() {
         ..tiny()
     });
     let model = world.create_model(4);
-    world.apply(4, World::commit_model_kind(model, 1));
+    world.apply(4, commit_model(model, 1));
     world.until_epoch(4);
     let pool = PoolId::Model(model);
     assert!(
-        view::stake(&mut world.state, pool, address(4))
+        view::stake(&mut world.chain.state, pool, address(4))
             .unwrap()
             .counting
             .is_zero()
@@ -119,7 +124,7 @@ fn a_slash_of_everything_leaves_a_sound_pool() {
     );
     world.until_epoch(8);
     assert_eq!(
-        view::stake(&mut world.state, pool, address(4))
+        view::stake(&mut world.chain.state, pool, address(4))
             .unwrap()
             .counting
             .0,
@@ -141,9 +146,9 @@ fn weights_grow_old() {
         reason: Inactivity::Stale,
     };
     assert!(world.history.last().unwrap().events.contains(&inactive));
-    world.apply(4, World::commit_model_kind(models[0], 9));
+    world.apply(4, commit_model(models[0], 9));
     world.until_epoch(9);
-    world.apply(4, World::reveal_model_kind(models[0], 9));
+    world.apply(4, reveal_model(models[0], 9));
     world.until_epoch(10);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Active);
     assert_eq!(world.open_targets().len(), 4);
@@ -167,7 +172,7 @@ fn deactivation_frees_the_stake() {
         "frozen until the boundary"
     );
     assert_eq!(
-        world.fail(4, World::commit_model_kind(models[0], 3)),
+        world.fail(4, commit_model(models[0], 3)),
         Rejection::ModelRetired {}
     );
     let add = TransactionKind::AddStake {
@@ -183,7 +188,12 @@ fn deactivation_frees_the_stake() {
             .iter()
             .all(|target| target.models == vec![models[1]])
     );
-    let live = |world: &mut World| view::counters(&mut world.state).unwrap().unwrap().live_models;
+    let live = |world: &mut World| {
+        view::counters(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .live_models
+    };
     assert_eq!(live(&mut world), 1, "its stake of epoch 0 is shares by epoch 3");
     world.apply(4, all);
     assert_eq!(world.supply().unbonding.0, 20 * SOMA);
@@ -203,10 +213,25 @@ fn stake_added_just_before_a_retirement_matures_all_the_same() {
     world.apply(4, TransactionKind::DeactivateModel { model: models[0] });
     world.until_epoch(3);
     assert_eq!(status(&mut world, models[0]), ModelStatus::Retired);
-    assert_eq!(view::counters(&mut world.state).unwrap().unwrap().live_models, 2);
+    assert_eq!(
+        view::counters(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .live_models,
+        2
+    );
     world.until_epoch(5);
-    assert_eq!(view::counters(&mut world.state).unwrap().unwrap().live_models, 1);
-    assert_eq!(view::model_at(&mut world.state, 0).unwrap(), Some(models[0]));
+    assert_eq!(
+        view::counters(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .live_models,
+        1
+    );
+    assert_eq!(
+        view::model_at(&mut world.chain.state, 0).unwrap(),
+        Some(models[0])
+    );
     world.until_epoch(9);
     let fee = world
         .apply(
@@ -237,7 +262,9 @@ fn a_reward_to_an_empty_pool_goes_to_its_owner() {
     );
     let before = world.balance(4);
     world.until_epoch(5);
-    let record = view::epoch_record(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let record = view::epoch_record(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     assert!(record.settled);
     let gained = world.balance(4) - before;
     assert_eq!(
@@ -259,14 +286,14 @@ fn two_thirds_of_the_stake_retire_a_faulty_model() {
     assert_eq!(world.fail(0, report.clone()), Rejection::AlreadyReported {});
     world.apply(1, report.clone());
     assert!(
-        view::model(&mut world.state, models[0])
+        view::model(&mut world.chain.state, models[0])
             .unwrap()
             .unwrap()
             .is_live(),
         "half is not enough"
     );
     world.apply(2, report.clone());
-    let stake = view::stake(&mut world.state, PoolId::Model(models[0]), address(4)).unwrap();
+    let stake = view::stake(&mut world.chain.state, PoolId::Model(models[0]), address(4)).unwrap();
     assert_eq!(stake.counting.0, 18 * SOMA, "10% of 20 SOMA");
     assert_eq!(world.fail(3, report), Rejection::ModelRetired {});
     world.until_epoch(3);
@@ -277,18 +304,18 @@ fn two_thirds_of_the_stake_retire_a_faulty_model() {
 fn the_same_file_again_keeps_its_place_in_the_order() {
     let (mut world, models) = World::with_models(tiny(), 2);
     let sequence = |world: &mut World| {
-        let model = view::model(&mut world.state, models[0]).unwrap().unwrap();
+        let model = view::model(&mut world.chain.state, models[0]).unwrap().unwrap();
         model.weights.unwrap().committed.sequence
     };
     let first = sequence(&mut world);
-    world.apply(4, World::commit_model_kind(models[0], 0));
+    world.apply(4, commit_model(models[0], 0));
     world.until_epoch(3);
-    world.apply(4, World::reveal_model_kind(models[0], 0));
+    world.apply(4, reveal_model(models[0], 0));
     world.until_epoch(4);
     assert_eq!(sequence(&mut world), first);
-    world.apply(4, World::commit_model_kind(models[0], 77));
+    world.apply(4, commit_model(models[0], 77));
     world.until_epoch(5);
-    world.apply(4, World::reveal_model_kind(models[0], 77));
+    world.apply(4, reveal_model(models[0], 77));
     world.until_epoch(6);
     assert!(sequence(&mut world) > first);
 }
@@ -302,7 +329,7 @@ fn stake_moves_routing_only_from_the_next_epoch() {
     };
     let (mut world, models) = World::with_models(params, 2);
     let pool = PoolId::Model(models[1]);
-    let before = view::epoch(&mut world.state).unwrap().unwrap().models;
+    let before = view::epoch(&mut world.chain.state).unwrap().unwrap().models;
     assert_eq!(before, 2);
     world.apply(
         9,
@@ -311,7 +338,7 @@ fn stake_moves_routing_only_from_the_next_epoch() {
             amount: Shannons(9_000 * SOMA),
         },
     );
-    let counted = view::pool(&mut world.state, pool).unwrap().unwrap().counted;
+    let counted = view::pool(&mut world.chain.state, pool).unwrap().unwrap().counted;
     assert_eq!(counted.0, 20 * SOMA);
     world.until_epoch(3);
     // ln(451) = 6.1: kappa = 11.3 makes up for it only by more than half a similarity.

@@ -1,18 +1,15 @@
 //! Random histories: whatever is tried, nothing panics, and money is neither made nor lost (the world
 //! counts all of it after every block).
 
-mod tries;
-
 use std::collections::BTreeMap;
 
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use soma_types::{
     Rejection, Shannons, amount::MAX_SUPPLY, event::Event, params::Params, transaction::BasisPoints,
-    upgrade::ParamChange,
 };
 
-use super::world::{SOMA, tiny};
-use tries::{Driver, Try, tries};
+use super::strategies::{extremes, tries, tries_and_upgrades};
+use crate::testing::{Driver, SOMA, Try, tiny};
 
 /// Plays a history to its end under the tests' usual rules, or with a sampled audit and slow payouts.
 fn play(tries: &[Try], sampled: bool) -> Driver {
@@ -40,102 +37,6 @@ fn play_under(params: Params, tries: &[Try]) -> Driver {
     let end = driver.world.epoch().0 + 4;
     driver.world.until_epoch(end);
     driver
-}
-
-/// Changes of parameters that matter to what is under way. Most are sound, some are not.
-fn changes() -> impl Strategy<Value = Vec<ParamChange>> {
-    use ParamChange as Change;
-    let basis = || (0..=10_000_u16).prop_map(|points| BasisPoints::new(points).unwrap());
-    let change = prop_oneof![
-        (8..32_u64).prop_map(Change::EpochBlocks),
-        (1..16_u64).prop_map(Change::AuditCommitBlocks),
-        (1..16_u64).prop_map(Change::SettlementBlocks),
-        (1..16_u64).prop_map(Change::RevealBlocks),
-        (1..8_u32).prop_map(Change::OpenTargets),
-        (1..6_u32).prop_map(Change::ModelsPerTarget),
-        (1..6_u32).prop_map(Change::CommitteeSize),
-        (0..6_u32).prop_map(Change::Auditors),
-        (1..6_u32).prop_map(Change::PayoutsPerBlock),
-        (1..16_u32).prop_map(Change::DifficultyWindows),
-        (2..9_u64).prop_map(Change::RefreshEpochs),
-        (1..5_u64).prop_map(Change::UnbondingEpochs),
-        (1..1_u64 << 32).prop_map(Change::HitsGoal),
-        (0..2_000_u64).prop_map(|per_byte| Change::BondPerByte(Shannons(per_byte))),
-        (0..SOMA).prop_map(|deposit| Change::SubmissionDeposit(Shannons(deposit))),
-        basis().prop_map(Change::AuditRate),
-        basis().prop_map(Change::ValidatorShare),
-        basis().prop_map(Change::LapseSlash),
-        basis().prop_map(Change::FaultSlash),
-        basis().prop_map(Change::BurnPerYear),
-        (0..SOMA).prop_map(|price| Change::AccountPrice(Shannons(price))),
-    ];
-    prop::collection::vec(change, 1..5)
-}
-
-fn tries_and_upgrades() -> impl Strategy<Value = Try> {
-    prop_oneof![12 => tries(), 1 => changes().prop_map(Try::Upgrade)]
-}
-
-/// Parameters at the edges of what a vote could choose.
-pub fn extremes() -> impl Strategy<Value = Params> {
-    use prop::sample::select;
-    let basis = || select(vec![0, 1, 5_000, 10_000]).prop_map(|points| BasisPoints::new(points).unwrap());
-    let time = (
-        8_u64..24,
-        select(vec![1_u64, 3, 1 << 24]),
-        select(vec![1_u64, 365, 1 << 24]),
-        1_u64..4,
-    );
-    let targets = (
-        1_u32..9,
-        1_u32..6,
-        select(vec![1_u64, 1 << 32]),
-        select(vec![-4_i64, 0]),
-        1_u64..8,
-        1_u64..8,
-    );
-    let money = (
-        select(vec![0_u64, 1, SOMA / 100]),
-        select(vec![0_u64, 1, 1_000, SOMA]),
-        2_u64..9,
-    );
-    let shares = (basis(), basis(), basis(), basis(), basis());
-    (time, targets, money, shares, 0_u32..5, 1_u32..5).prop_map(
-        |(time, targets, money, shares, auditors, payouts)| {
-            let settlement_blocks = targets.5.min(time.0 - 1);
-            let races = time.0.div_ceil(settlement_blocks + 1) as u32;
-            let owed = (races * targets.0 + 11).div_ceil(time.0 as u32);
-            Params {
-                epoch_blocks: time.0,
-                emission_epochs: time.1,
-                epochs_per_year: time.2,
-                unbonding_epochs: time.3,
-                audit_commit_blocks: time.0 / 2,
-                audit_reveal_blocks: 1 + time.0 / 12,
-                hearing_commit_blocks: 1 + time.0 / 12,
-                difficulty_windows: 3,
-                open_targets: targets.0,
-                models_per_target: targets.1,
-                hits_goal: targets.2,
-                difficulty_start_q16: targets.3 << 16,
-                reveal_blocks: targets.4,
-                settlement_blocks,
-                fee_base: Shannons(money.0),
-                bond_per_byte: Shannons(money.1),
-                refresh_epochs: money.2,
-                burn_per_year: shares.0,
-                lapse_slash: shares.1,
-                fault_slash: shares.2,
-                audit_rate: shares.3.max(BasisPoints::new(1).unwrap()),
-                validator_share: shares.4,
-                auditors,
-                payouts_per_block: payouts.max(owed),
-                ..tiny()
-            }
-            .validate()
-            .unwrap()
-        },
-    )
 }
 
 /// The random histories do meet what matters.

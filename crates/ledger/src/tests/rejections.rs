@@ -12,16 +12,14 @@ use soma_types::{
     upgrade::{Ballot, PROPOSALS_MAX, ParamChange, ProtocolVersion, Upgrade},
 };
 
-use super::{
-    challenges::{challenge, unsampled},
-    equivocation::{evidence, report},
-    staking::register,
-    upgrades::{propose, upgrade, vote},
-    world::{DIM, Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
-};
+use super::challenges::unsampled;
 use crate::{
     check,
     tables::{PENDING_PROPOSALS, PendingProposal},
+    testing::{
+        DIM, Find, SOMA, World, address, audit_kinds, basis, challenge, commit_model, created_submission,
+        evidence, keys, propose, register, report, reveal_model, tiny, upgrade, vote,
+    },
 };
 
 /// Collects the reasons met.
@@ -63,7 +61,7 @@ fn refusals(seen: &mut Seen) {
     let verified = signed.clone().verify().unwrap();
     assert_eq!(SignedTransaction::decode(&signed.encode()), Ok(signed.clone()));
     assert_eq!(verified.hash(), signed.hash());
-    assert!(check(&mut world.state, &verified).unwrap().is_ok());
+    assert!(check(&mut world.chain.state, &verified).unwrap().is_ok());
 
     for (bytes, name) in [
         (vec![0; TRANSACTION_BYTES_MAX + 1], "TooLarge"),
@@ -90,14 +88,14 @@ fn refusals(seen: &mut Seen) {
     world.until_epoch(1);
     let mut expect = |bad: &Transaction, keys: &Keypair, name: &str| {
         let verified = bad.clone().sign(keys).verify().unwrap();
-        let rejection = check(&mut world.state, &verified).unwrap().unwrap_err();
+        let rejection = check(&mut world.chain.state, &verified).unwrap().unwrap_err();
         assert_eq!(rejection.name(), name);
         assert!(rejection.is_refusal());
         seen.note(&rejection);
         // In a block it is refused, not included.
         let block = world.next_block();
-        let mut state = world.state.clone();
-        let result = crate::execute_block(&mut state, &mut world.cache, block, &[verified]);
+        let mut state = world.chain.state.clone();
+        let result = crate::execute_block(&mut state, &mut world.chain.cache, block, &[verified]);
         assert!(matches!(result, Err(crate::Error::Refused { index: 0, .. })));
     };
     expect(&bad, &poor, "WrongChain");
@@ -111,7 +109,7 @@ fn refusals(seen: &mut Seen) {
     expect(&bad, &poor, "CannotPayFee");
     world.apply(8, transfer(1));
     let used = good.sign(&keys(8)).verify().unwrap();
-    let rejection = check(&mut world.state, &used).unwrap().unwrap_err();
+    let rejection = check(&mut world.chain.state, &used).unwrap().unwrap_err();
     assert_eq!(
         rejection,
         Rejection::NonceUsed {
@@ -158,9 +156,9 @@ fn accounts_and_stake(seen: &mut Seen) {
     seen.fail(&mut world, 8, withdraw(pool, 1), "InsufficientStake");
     seen.fail(&mut world, 0, withdraw(pool, 1), "SelfStakeTooSmall");
 
-    let small = register(&world, 8, SOMA);
+    let small = register(&world.genesis, 8, SOMA);
     seen.fail(&mut world, 8, small, "StakeTooSmall");
-    let again = register(&world, 0, 1_000 * SOMA);
+    let again = register(&world.genesis, 0, 1_000 * SOMA);
     seen.fail(&mut world, 0, again, "AlreadyValidator");
     let bad = |key| Kind::RegisterValidator {
         network_key: key,
@@ -205,7 +203,7 @@ fn models(seen: &mut Seen) {
     );
     seen.fail(&mut world, 4, create(20_000 * SOMA, ours), "InsufficientBalance");
     let none = ModelId([1; 32]);
-    seen.fail(&mut world, 4, World::commit_model_kind(none, 1), "NoSuchModel");
+    seen.fail(&mut world, 4, commit_model(none, 1), "NoSuchModel");
     seen.fail(
         &mut world,
         4,
@@ -225,12 +223,7 @@ fn models(seen: &mut Seen) {
     };
     seen.fail(&mut world, 4, commit(0), "WeightsSize");
     seen.fail(&mut world, 4, commit(u64::MAX), "WeightsSize");
-    seen.fail(
-        &mut world,
-        4,
-        World::reveal_model_kind(model, 1),
-        "NothingCommitted",
-    );
+    seen.fail(&mut world, 4, reveal_model(model, 1), "NothingCommitted");
     let report = Kind::ReportModel {
         model,
         fault: ModelFault::WrongKey,
@@ -239,12 +232,7 @@ fn models(seen: &mut Seen) {
     seen.fail(&mut world, 0, report.clone(), "NothingToReport");
     world.apply(4, commit(100));
     seen.fail(&mut world, 4, commit(100), "AlreadyCommitted");
-    seen.fail(
-        &mut world,
-        4,
-        World::reveal_model_kind(model, 1),
-        "RevealTooEarly",
-    );
+    seen.fail(&mut world, 4, reveal_model(model, 1), "RevealTooEarly");
     world.until_epoch(1);
     let wrong = Kind::RevealModel {
         model,
@@ -252,7 +240,7 @@ fn models(seen: &mut Seen) {
         embedding: Embedding::draw(&Seed([1; 32]), DIM as usize + 1),
     };
     seen.fail(&mut world, 4, wrong, "WrongDimension");
-    world.apply(4, World::reveal_model_kind(model, 1));
+    world.apply(4, reveal_model(model, 1));
     world.apply(0, report.clone());
     seen.fail(&mut world, 0, report, "AlreadyReported");
     // Slashed below the least stake, it may not commit.
@@ -261,14 +249,9 @@ fn models(seen: &mut Seen) {
         ..tiny()
     });
     let model = poor.create_model(4);
-    poor.apply(4, World::commit_model_kind(model, 1));
+    poor.apply(4, commit_model(model, 1));
     poor.until_epoch(2);
-    seen.fail(
-        &mut poor,
-        4,
-        World::commit_model_kind(model, 1),
-        "SelfStakeTooSmall",
-    );
+    seen.fail(&mut poor, 4, commit_model(model, 1), "SelfStakeTooSmall");
     world.apply(
         4,
         Kind::DeactivateModel {
@@ -276,12 +259,12 @@ fn models(seen: &mut Seen) {
         },
     );
     let model = world_model(&world);
-    seen.fail(&mut world, 4, World::commit_model_kind(model, 1), "ModelRetired");
+    seen.fail(&mut world, 4, commit_model(model, 1), "ModelRetired");
 }
 
 /// The first model of a world.
 fn world_model(world: &World) -> ModelId {
-    crate::view::model_at(&mut world.state.clone(), 0)
+    crate::view::model_at(&mut world.chain.state.clone(), 0)
         .unwrap()
         .unwrap()
 }
@@ -308,7 +291,9 @@ fn submissions(seen: &mut Seen) {
     seen.fail(&mut world, 9, find.reveal(id), "NotSubmitter");
     // A reveal in the commit's own block.
     let second = world.find(8, &targets[1], 2, 0);
-    let nonce = crate::view::account(&mut world.state, address(8)).unwrap().nonce;
+    let nonce = crate::view::account(&mut world.chain.state, address(8))
+        .unwrap()
+        .nonce;
     let hash = world.transaction(8, nonce, second.commit()).hash();
     let receipts = world.block(vec![
         (8, second.commit()),
@@ -489,31 +474,31 @@ fn upgrades(seen: &mut Seen) {
         index,
         proposer: address(9),
     });
-    PENDING_PROPOSALS.set(&mut world.state, &(), &full.collect());
+    PENDING_PROPOSALS.set(&mut world.chain.state, &(), &full.collect());
     seen.fail(&mut world, 0, propose(upgrade(&cheaper, 3)), "TooManyProposals");
 }
 
 fn equivocations(seen: &mut Seen) {
     let mut world = World::new(tiny());
-    let kind = register(&world, 5, 1_000 * SOMA);
+    let kind = register(&world.genesis, 5, 1_000 * SOMA);
     world.apply(5, kind);
     world.until_epoch(4);
     for epoch in [1, 5] {
-        let kind = report(evidence(&world, 5, epoch, 1, 2));
+        let kind = report(evidence(&world.genesis, 5, epoch, 1, 2));
         seen.fail(&mut world, 9, kind, "EvidenceOutOfBounds");
     }
-    let kind = report(evidence(&world, 5, 4, 1, 1));
+    let kind = report(evidence(&world.genesis, 5, 4, 1, 1));
     seen.fail(&mut world, 9, kind, "VotesAgree");
-    let kind = report(evidence(&world, 6, 4, 1, 2));
+    let kind = report(evidence(&world.genesis, 6, 4, 1, 2));
     seen.fail(&mut world, 9, kind, "NotSeated");
-    let mut forged = evidence(&world, 5, 4, 1, 2);
+    let mut forged = evidence(&world.genesis, 5, 4, 1, 2);
     forged.second.signature = forged.first.signature;
     seen.fail(&mut world, 9, report(forged), "BadVoteSignature");
-    let kind = report(evidence(&world, 5, 4, 1, 2));
+    let kind = report(evidence(&world.genesis, 5, 4, 1, 2));
     world.apply(9, kind.clone());
     seen.fail(&mut world, 9, kind, "AlreadyBarred");
     world.until_epoch(8);
-    let kind = register(&world, 5, 1_000 * SOMA);
+    let kind = register(&world.genesis, 5, 1_000 * SOMA);
     seen.fail(&mut world, 5, kind, "Barred");
 }
 

@@ -10,14 +10,14 @@ use soma_types::{
     upgrade::{Ballot, ParamChange},
 };
 
-use super::{
-    challenges::challenge,
-    equivocation::{evidence, report},
-    staking::register,
-    upgrades::{propose, upgrade, vote},
-    world::{SOMA, World, audit_kinds, basis, tiny},
+use crate::{
+    Executor, MemoryState, Missing, State,
+    testing::{
+        SOMA, World, audit_kinds, basis, challenge, commit_model, evidence, propose, register, report,
+        reveal_model, tiny, upgrade, vote,
+    },
+    view,
 };
-use crate::{Executor, MemoryState, Missing, State, view};
 
 /// Counts what passes through it.
 struct Counting {
@@ -41,12 +41,14 @@ impl State for Counting {
 /// Reads and writes of the next block, with `kind` by `who` in it, or empty.
 fn cost(world: &World, transaction: Option<(u8, Kind)>) -> (u64, u64) {
     let mut counting = Counting {
-        state: world.state.clone(),
+        state: world.chain.state.clone(),
         reads: 0,
         writes: 0,
     };
     let mut executor = Executor::new(world.next_block());
-    executor.begin(&mut counting, &mut world.cache.clone()).unwrap();
+    executor
+        .begin(&mut counting, &mut world.chain.cache.clone())
+        .unwrap();
     if let Some((who, kind)) = transaction {
         let transaction = world.numbered(who, kind);
         let receipt = executor.apply(&mut counting, &transaction).unwrap().unwrap();
@@ -54,27 +56,6 @@ fn cost(world: &World, transaction: Option<(u8, Kind)>) -> (u64, u64) {
     }
     executor.end(&mut counting).unwrap();
     (counting.reads, counting.writes)
-}
-
-macro_rules! kinds {
-    ($($kind:ident)*) => {
-        /// Every kind of transaction: a new one does not compile until it is here.
-        const KINDS: &[&str] = &[$(stringify!($kind)),*];
-
-        fn name(kind: &Kind) -> &'static str {
-            match kind {
-                $(Kind::$kind { .. } => stringify!($kind),)*
-            }
-        }
-    };
-}
-
-kinds! {
-    Transfer AddStake WithdrawStake
-    CreateModel CommitModel RevealModel SetModelCommission DeactivateModel ReportModel
-    CommitSubmission RevealSubmission ChallengeSubmission CommitAudit RevealAudit
-    RegisterValidator LeaveValidator SetValidatorCommission SetRentVote ReportEquivocation
-    ProposeUpgrade VoteUpgrade
 }
 
 /// What each kind of transaction costs in a network of this size, and some blocks without any.
@@ -89,7 +70,7 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
     let (mut world, ids) = crowd(params, models, accounts);
     let mut costs = Vec::new();
     let mut note = |world: &World, who: u8, kind: Kind| {
-        costs.push((name(&kind), cost(world, Some((who, kind)))));
+        costs.push((kind.name(), cost(world, Some((who, kind)))));
     };
     let mut blocks = vec![("empty block", cost(&world, None))];
     let (model, pool, amount) = (ids[0], PoolId::Model(ids[3]), Shannons(SOMA));
@@ -109,11 +90,11 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
     note(&world, 4, transfer);
     note(&world, 4, Kind::AddStake { pool, amount });
     note(&world, 4, create);
-    note(&world, 4, World::commit_model_kind(model, 77));
+    note(&world, 4, commit_model(model, 77));
     note(&world, 4, Kind::SetModelCommission { model, commission });
     note(&world, 4, Kind::DeactivateModel { model });
     note(&world, 0, Kind::ReportModel { model, fault });
-    let newcomer = register(&world, 9, 2_000 * SOMA);
+    let newcomer = register(&world.genesis, 9, 2_000 * SOMA);
     note(&world, 9, newcomer.clone());
     note(&world, 3, Kind::LeaveValidator);
     note(&world, 3, Kind::SetValidatorCommission { commission });
@@ -136,10 +117,10 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
     blocks.push(("block that settles a race and opens a target", cost(&world, None)));
     world.skip(1);
     note(&world, 7, challenge(submission));
-    world.apply(4, World::commit_model_kind(model, 77));
+    world.apply(4, commit_model(model, 77));
 
     world.until_epoch(3);
-    note(&world, 4, World::reveal_model_kind(model, 9));
+    note(&world, 4, reveal_model(model, 9));
     let all = Withdrawal::Amount(amount);
     note(&world, 4, Kind::WithdrawStake { pool, amount: all });
     let (commit, reveal) = audit_kinds(0, submission, Verdict::Valid, 1);
@@ -147,8 +128,8 @@ fn costs(models: u64, accounts: u64, open_targets: u32) -> Vec<(&'static str, (u
     world.apply(0, commit);
     world.until_offset(world.genesis.params.audit_commit_blocks);
     note(&world, 0, reveal);
-    note(&world, 4, report(evidence(&world, 9, 3, 1, 2)));
-    for kind in KINDS {
+    note(&world, 4, report(evidence(&world.genesis, 9, 3, 1, 2)));
+    for kind in Kind::NAMES {
         assert!(costs.iter().any(|(name, _)| name == kind), "{kind}");
     }
     costs.extend(blocks);
@@ -192,11 +173,14 @@ fn crowd(params: Params, models: u64, accounts: u64) -> (World, Vec<ModelId>) {
             .map(|(index, id)| (owner(index), kind(*id, index as u8)))
             .collect()
     };
-    world.block(each(World::commit_model_kind));
+    world.block(each(commit_model));
     world.until_epoch(1);
-    world.block(each(World::reveal_model_kind));
+    world.block(each(reveal_model));
     world.until_epoch(2);
-    assert_eq!(view::epoch(&mut world.state).unwrap().unwrap().models, models);
+    assert_eq!(
+        view::epoch(&mut world.chain.state).unwrap().unwrap().models,
+        models
+    );
     (world, ids)
 }
 

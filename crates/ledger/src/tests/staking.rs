@@ -3,11 +3,13 @@
 use soma_types::{
     Epoch, PublicKey, Rejection, Shannons, Signature, TransactionKind,
     objects::Commission,
-    transaction::{PoolId, VALIDATOR_KEY_NAMESPACE, Withdrawal, validator_key_message},
+    transaction::{PoolId, Withdrawal},
 };
 
-use super::world::{SOMA, World, address, basis, keys, tiny};
-use crate::view;
+use crate::{
+    testing::{SOMA, World, address, basis, keys, register, tiny},
+    view,
+};
 
 fn add(pool: PoolId, amount: u64) -> TransactionKind {
     TransactionKind::AddStake {
@@ -30,33 +32,23 @@ const fn withdraw_all(pool: PoolId) -> TransactionKind {
     }
 }
 
-/// A registration of `who` with a good proof of possession.
-pub fn register(world: &World, who: u8, stake: u64) -> TransactionKind {
-    let network = super::world::keys(who + 200);
-    let message = validator_key_message(&world.genesis.chain_id(), &address(who));
-    TransactionKind::RegisterValidator {
-        network_key: network.public_key(),
-        proof: network.sign(VALIDATOR_KEY_NAMESPACE, &message),
-        commission: basis(500),
-        stake: Shannons(stake),
-    }
-}
-
 #[test]
 fn stake_counts_from_the_next_epoch_and_unbonds_after_it_stopped() {
     let mut world = World::new(tiny());
     let pool = PoolId::Validator(address(0));
     world.apply(8, add(pool, 100 * SOMA));
-    let stake = view::stake(&mut world.state, pool, address(8)).unwrap();
+    let stake = view::stake(&mut world.chain.state, pool, address(8)).unwrap();
     assert_eq!((stake.counting.0, stake.pending.0), (0, 100 * SOMA));
     assert!(matches!(
         world.fail(8, withdraw(pool, 1)),
         Rejection::InsufficientStake { .. }
     ));
     world.until_epoch(1);
-    let stake = view::stake(&mut world.state, pool, address(8)).unwrap();
+    let stake = view::stake(&mut world.chain.state, pool, address(8)).unwrap();
     assert_eq!((stake.counting.0, stake.pending.0), (100 * SOMA, 0));
-    let committee = view::committee(&mut world.state, Epoch(1)).unwrap().unwrap();
+    let committee = view::committee(&mut world.chain.state, Epoch(1))
+        .unwrap()
+        .unwrap();
     assert_eq!(committee.seats[0].validator, address(0), "the largest first");
     assert_eq!(committee.seats[0].stake.0, 1_100 * SOMA);
 
@@ -64,7 +56,7 @@ fn stake_counts_from_the_next_epoch_and_unbonds_after_it_stopped() {
     let fee = world.apply(8, withdraw(pool, 40 * SOMA)).fee.0;
     assert_eq!(world.balance(8), before - fee);
     assert_eq!(world.supply().unbonding.0, 40 * SOMA);
-    let frozen = view::pool(&mut world.state, pool).unwrap().unwrap();
+    let frozen = view::pool(&mut world.chain.state, pool).unwrap().unwrap();
     assert_eq!(
         (frozen.young.0, frozen.counted.0),
         (60 * SOMA, 1_100 * SOMA),
@@ -94,7 +86,7 @@ fn pending_stake_comes_back_at_once() {
         world.fail(8, withdraw_all(pool)),
         Rejection::InsufficientStake { .. }
     ));
-    let (list, count) = view::stakes(&mut world.state, address(8), 0, 10).unwrap();
+    let (list, count) = view::stakes(&mut world.chain.state, address(8), 0, 10).unwrap();
     assert_eq!((list.len(), count), (1, 1));
 }
 
@@ -111,7 +103,7 @@ fn owners_keep_their_least_stake_while_live() {
     assert_eq!(world.fail(0, add(pool, SOMA)), Rejection::PoolClosed {});
     world.until_epoch(1);
     assert_eq!(
-        view::committee(&mut world.state, Epoch(1))
+        view::committee(&mut world.chain.state, Epoch(1))
             .unwrap()
             .unwrap()
             .seats
@@ -119,10 +111,12 @@ fn owners_keep_their_least_stake_while_live() {
         3
     );
     // It may come back.
-    let again = register(&world, 0, 2_000 * SOMA);
+    let again = register(&world.genesis, 0, 2_000 * SOMA);
     world.apply(0, again);
     world.until_epoch(2);
-    let committee = view::committee(&mut world.state, Epoch(2)).unwrap().unwrap();
+    let committee = view::committee(&mut world.chain.state, Epoch(2))
+        .unwrap()
+        .unwrap();
     assert_eq!(
         (committee.seats.len(), committee.seats[0].validator),
         (4, address(0))
@@ -139,7 +133,7 @@ fn owners_keep_their_least_stake_while_live() {
 #[test]
 fn validators_prove_their_keys() {
     let mut world = World::new(tiny());
-    let good = register(&world, 8, 1_000 * SOMA);
+    let good = register(&world.genesis, 8, 1_000 * SOMA);
     let TransactionKind::RegisterValidator {
         network_key,
         commission,
@@ -169,7 +163,7 @@ fn validators_prove_their_keys() {
     assert_eq!(world.fail(9, taken), Rejection::NetworkKeyTaken {});
     world.until_epoch(1);
     assert_eq!(
-        view::committee(&mut world.state, Epoch(1))
+        view::committee(&mut world.chain.state, Epoch(1))
             .unwrap()
             .unwrap()
             .seats
@@ -187,7 +181,7 @@ fn nobody_buys_into_rewards_that_others_earned() {
     world.until_epoch(3);
     // The reward of epoch 2 is known now, and paid in epoch 4: a whale joins just in time.
     let pool = PoolId::Model(models[0]);
-    let reward = view::epoch_record(&mut world.state, Epoch(2))
+    let reward = view::epoch_record(&mut world.chain.state, Epoch(2))
         .unwrap()
         .unwrap()
         .reward_per_hit
@@ -197,17 +191,21 @@ fn nobody_buys_into_rewards_that_others_earned() {
     world.apply(9, add(pool, 5_000 * SOMA));
     world.until_epoch(4);
     assert_eq!(
-        view::pool(&mut world.state, pool).unwrap().unwrap().counted.0,
+        view::pool(&mut world.chain.state, pool)
+            .unwrap()
+            .unwrap()
+            .counted
+            .0,
         5_020 * SOMA
     );
     world.until_epoch(6);
-    let record = view::pool(&mut world.state, pool).unwrap().unwrap();
+    let record = view::pool(&mut world.chain.state, pool).unwrap().unwrap();
     assert!(
         record.young.is_zero() && record.maturing.is_zero(),
         "all is shares"
     );
-    let whale = view::stake(&mut world.state, pool, address(9)).unwrap();
-    let owner = view::stake(&mut world.state, pool, address(4)).unwrap();
+    let whale = view::stake(&mut world.chain.state, pool, address(9)).unwrap();
+    let owner = view::stake(&mut world.chain.state, pool, address(4)).unwrap();
     assert!(whale.counting.0 <= 5_000 * SOMA && whale.counting.0 > 5_000 * SOMA - 1_000);
     let pool_part = reward - reward / 10;
     assert!(owner.counting.0 <= 20 * SOMA + pool_part && owner.counting.0 > 20 * SOMA + pool_part - 10_000);
@@ -216,7 +214,7 @@ fn nobody_buys_into_rewards_that_others_earned() {
     world.win(8, &target, 2, 0);
     world.until_epoch(9);
     assert!(
-        view::stake(&mut world.state, pool, address(9))
+        view::stake(&mut world.chain.state, pool, address(9))
             .unwrap()
             .counting
             .0
@@ -259,7 +257,9 @@ fn commission_changes_count_from_the_next_epoch() {
         TransactionKind::SetValidatorCommission { commission: basis(0) },
     );
     let seat = |world: &mut World, epoch| {
-        let committee = view::committee(&mut world.state, Epoch(epoch)).unwrap().unwrap();
+        let committee = view::committee(&mut world.chain.state, Epoch(epoch))
+            .unwrap()
+            .unwrap();
         committee
             .seats
             .into_iter()
@@ -280,7 +280,7 @@ fn rent_is_the_stake_weighted_median_of_votes() {
     world.apply(0, vote(5));
     world.until_epoch(1);
     let rent = |world: &mut World| {
-        view::epoch(&mut world.state)
+        view::epoch(&mut world.chain.state)
             .unwrap()
             .unwrap()
             .rent_per_mib_epoch

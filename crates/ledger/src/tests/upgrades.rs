@@ -3,7 +3,6 @@
 use soma_types::{
     Architecture, Embedding, Epoch, Receipt, Rejection, Seed, Shannons, TransactionKind as Kind,
     event::Event,
-    list::List,
     objects::{Inactivity, ModelStatus, SubmissionStatus},
     params::Params,
     receipt::{Created, Outcome},
@@ -11,25 +10,11 @@ use soma_types::{
     upgrade::{Ballot, PROTOCOL_VERSION, ParamChange, ProposalStatus, ProtocolVersion, Upgrade},
 };
 
-use super::world::{DIM, World, tiny};
-use crate::{Error, view};
-
-pub fn upgrade(changes: &[ParamChange], activation: u64) -> Upgrade {
-    Upgrade {
-        version: PROTOCOL_VERSION,
-        architecture: None,
-        params: List::new(changes.to_vec()).unwrap(),
-        activation: Epoch(activation),
-    }
-}
-
-pub fn propose(upgrade: Upgrade) -> Kind {
-    Kind::ProposeUpgrade { upgrade }
-}
-
-pub fn vote(proposal: u64, ballot: Ballot) -> Kind {
-    Kind::VoteUpgrade { proposal, ballot }
-}
+use crate::{
+    Error,
+    testing::{DIM, World, address, commit_model, propose, reveal_model, tiny, upgrade, vote},
+    view,
+};
 
 /// Proposed by validator 0, approved by as many as `seats`; returns its number.
 pub fn approved(world: &mut World, upgrade: Upgrade, seats: u8) -> u64 {
@@ -46,14 +31,14 @@ pub fn approved(world: &mut World, upgrade: Upgrade, seats: u8) -> u64 {
 }
 
 pub fn status(world: &mut World, proposal: u64) -> ProposalStatus {
-    view::proposal(&mut world.state, proposal)
+    view::proposal(&mut world.chain.state, proposal)
         .unwrap()
         .unwrap()
         .status
 }
 
 pub fn params(world: &mut World) -> Params {
-    view::params(&mut world.state).unwrap().unwrap()
+    view::params(&mut world.chain.state).unwrap().unwrap()
 }
 
 #[test]
@@ -61,8 +46,8 @@ fn more_than_two_thirds_change_a_parameter() {
     let mut world = World::new(tiny());
     let changes = [ParamChange::EpochBlocks(20), ParamChange::FeeBase(Shannons(77))];
     let proposal = approved(&mut world, upgrade(&changes, 3), 3);
-    let open = view::proposal(&mut world.state, proposal).unwrap().unwrap();
-    let support = view::support(&mut world.state, &open).unwrap();
+    let open = view::proposal(&mut world.chain.state, proposal).unwrap().unwrap();
+    let support = view::support(&mut world.chain.state, &open).unwrap();
     assert_eq!((support.seats, support.seats_total), (3, 4));
     assert_eq!(open.status, ProposalStatus::Open);
     world.until_epoch(1);
@@ -77,9 +62,13 @@ fn more_than_two_thirds_change_a_parameter() {
     );
     world.until_epoch(2);
     assert_eq!(params(&mut world), tiny());
-    let before = world.height;
+    let before = world.chain.height();
     world.until_epoch(3);
-    assert_eq!(world.height.0 - before.0, 16, "the last epoch of the old length");
+    assert_eq!(
+        world.chain.height().0 - before.0,
+        16,
+        "the last epoch of the old length"
+    );
     assert_eq!(status(&mut world, proposal), ProposalStatus::Activated);
     assert_eq!(
         params(&mut world),
@@ -89,10 +78,14 @@ fn more_than_two_thirds_change_a_parameter() {
             ..tiny()
         }
     );
-    assert!(view::pending_proposals(&mut world.state).unwrap().is_empty());
-    let before = world.height;
+    assert!(
+        view::pending_proposals(&mut world.chain.state)
+            .unwrap()
+            .is_empty()
+    );
+    let before = world.chain.height();
     world.until_epoch(4);
-    assert_eq!(world.height.0 - before.0, 20);
+    assert_eq!(world.chain.height().0 - before.0, 20);
     let events: Vec<&Event> = world.history.iter().flat_map(|block| &block.events).collect();
     assert!(events.contains(&&Event::UpgradeScheduled {
         proposal,
@@ -140,7 +133,7 @@ fn stake_alone_carries_nothing_nor_do_seats() {
     world.until_epoch(1);
     assert_eq!(status(&mut world, proposal), ProposalStatus::Open);
     world.apply(3, vote(proposal, Ballot::Approve));
-    let pending = view::pending_proposals(&mut world.state).unwrap();
+    let pending = view::pending_proposals(&mut world.chain.state).unwrap();
     assert_eq!(
         pending[0].approvals.len(),
         2,
@@ -186,10 +179,12 @@ fn an_unknown_version_stops_before_it_is_in_force() {
     // Up to the last block of the old rules everything goes on.
     world.skip(15);
     assert_eq!(world.epoch(), Epoch(1));
-    let before = world.state.clone();
+    let before = world.chain.state.clone();
     let block = world.next_block();
     let mut executor = crate::Executor::new(block);
-    let error = executor.begin(&mut world.state, &mut world.cache).unwrap_err();
+    let error = executor
+        .begin(&mut world.chain.state, &mut world.chain.cache)
+        .unwrap_err();
     assert_eq!(
         error,
         Error::Unsupported {
@@ -198,7 +193,7 @@ fn an_unknown_version_stops_before_it_is_in_force() {
         }
     );
     let params = |state: &mut crate::MemoryState| view::epoch(state).unwrap().unwrap().epoch;
-    assert_eq!(params(&mut world.state), params(&mut before.clone()));
+    assert_eq!(params(&mut world.chain.state), params(&mut before.clone()));
 }
 
 #[test]
@@ -255,10 +250,10 @@ fn another_architecture_makes_models_commit_anew() {
     let winner = world.win(8, &target, 1, 0);
     world.until_epoch(3);
     // One owner is about to reveal, another has just committed, when the network moves on.
-    world.apply(4, World::commit_model_kind(models[0], 50));
+    world.apply(4, commit_model(models[0], 50));
     let stake = |world: &mut World, who| {
         let pool = soma_types::transaction::PoolId::Model(models[usize::from(who - 4)]);
-        view::stake(&mut world.state, pool, super::world::address(who))
+        view::stake(&mut world.chain.state, pool, address(who))
             .unwrap()
             .counting
     };
@@ -266,7 +261,7 @@ fn another_architecture_makes_models_commit_anew() {
     world.until_epoch(4);
     assert!(stake(&mut world, 4) >= before, "nobody is slashed for it");
     for id in &models {
-        let model = view::model(&mut world.state, *id).unwrap().unwrap();
+        let model = view::model(&mut world.chain.state, *id).unwrap().unwrap();
         assert_eq!(model.status, ModelStatus::Stale);
         assert!(model.committed.is_none());
     }
@@ -294,11 +289,11 @@ fn another_architecture_makes_models_commit_anew() {
     );
 
     // The same file of the new shape takes part again.
-    world.apply(4, World::commit_model_kind(models[0], 51));
+    world.apply(4, commit_model(models[0], 51));
     world.until_epoch(5);
-    let narrow = World::reveal_model_kind(models[0], 1);
+    let narrow = reveal_model(models[0], 1);
     assert!(matches!(world.fail(4, narrow), Rejection::WrongDimension { .. }));
-    let Kind::RevealModel { model, key, .. } = World::reveal_model_kind(models[0], 1) else {
+    let Kind::RevealModel { model, key, .. } = reveal_model(models[0], 1) else {
         unreachable!()
     };
     let embedding = Embedding::draw(&Seed([1; 32]), wider.embedding_dim as usize);

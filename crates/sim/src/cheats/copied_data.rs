@@ -1,9 +1,9 @@
 //! Data that has won before, submitted again.
 
 use crate::{
-    agents::{Honest, Submitting, Wallet, data_hash},
     board::Board,
     desk::Find,
+    participants::{Honest, Submitting, Wallet, data_hash},
 };
 
 /// Finds as an honest submitter does, but in data that somebody else has shown: all of its finds carry the

@@ -3,8 +3,8 @@
 use soma_types::objects::AuditFinding;
 
 use crate::{
-    agents::{Auditing, Task},
     chain::Actor,
+    participants::{Auditing, Task},
 };
 
 /// Would commit to what others found, but they show it only once commits are closed, and a copied

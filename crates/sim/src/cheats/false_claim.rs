@@ -4,9 +4,9 @@
 use soma_types::{Embedding, ModelId, transaction::Verdict};
 
 use crate::{
-    agents::{Submitting, Wallet, data_hash},
     board::Board,
     desk::Find,
+    participants::{Submitting, Wallet, data_hash},
 };
 
 /// Claims a hit for each document it would have had to score.

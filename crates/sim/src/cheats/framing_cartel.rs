@@ -10,8 +10,8 @@ use soma_types::{
 };
 
 use crate::{
-    agents::{Auditing, Diligent, Task},
     chain::Actor,
+    participants::{Auditing, Diligent, Task},
 };
 
 /// Finds a winner false, with one made-up transcript, where most of its auditors are members, who all have

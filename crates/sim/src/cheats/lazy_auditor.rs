@@ -3,8 +3,8 @@
 use soma_types::{Transcript, hash::domain_hash, objects::AuditFinding, transaction::Verdict};
 
 use crate::{
-    agents::{Auditing, Task},
     chain::Actor,
+    participants::{Auditing, Task},
 };
 
 /// Says that everything is valid, which is nearly always true, and guesses the transcript.

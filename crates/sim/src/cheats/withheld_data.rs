@@ -3,9 +3,9 @@
 use soma_types::transaction::Verdict;
 
 use crate::{
-    agents::{Honest, Submitting, Wallet},
     board::Board,
     desk::Find,
+    participants::{Honest, Submitting, Wallet},
 };
 
 /// Scores and submits as an honest submitter does, and withdraws the data once it has won.

@@ -5,13 +5,14 @@ use soma_types::{Epoch, objects::EpochRecord};
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
+    cast::{Cast, Demand},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
     report::{Check, Study, Table},
     scale::{HITS_GOAL, in_soma, soma},
     stats::{mean, running_mean},
-    world::{Cast, Demand, World},
+    world::World,
 };
 
 /// Submitters of the network that studies start from.

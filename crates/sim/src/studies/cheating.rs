@@ -10,36 +10,32 @@
 //! auditor with its honest peers of equal stake.
 //!
 //! So is a member of a cartel that finds honest winners false, before and after hearings. After: on the
-//! ledger. Before, the majority of a draw convicted: of each winner in a draw that it holds the cartel would
-//! have shared half of the bond, and lost no pay; winners and bonds are measured, and weighted by the audit
-//! rate and the chance of holding a draw.
+//! ledger. Before, the majority of a draw convicted: of each winner in a draw that it holds the cartel
+//! would have shared half of the bond, and lost no pay; winners and bonds are measured, and weighted by the
+//! audit rate and the chance of holding a draw.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    rc::Rc,
-};
+mod auditors;
+mod challengers;
+mod claims;
 
-use soma_ledger::view;
-use soma_types::{
-    Address, Shannons, SubmissionId, objects::SubmissionStatus, params::Params, transaction::BasisPoints,
-};
+use std::rc::Rc;
+
+use soma_types::{Shannons, params::Params, transaction::BasisPoints};
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
-    agents::{Auditing, Honest, Rule, Submitting, data_hash},
+    cast::{Cast, Demand},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
-    cheats::{
-        CopiedData, CopyingAuditor, FalseClaim, FramingCartel, LazyAuditor, WithheldData,
-        groundless_challenges,
-    },
-    facts::Facts,
+    cheats::{CopyingAuditor, LazyAuditor},
+    error::SimError,
+    participants::Auditing,
     report::{Check, Study, Table},
-    scale::{in_soma, params, percent, soma},
-    stats::mean,
-    world::{Cast, Demand, World},
+    scale::{params, soma},
 };
+use auditors::{auditor_gain, framing};
+use challengers::challenger_gain;
+use claims::{Scheme, gain};
 
 /// Audit rates, in basis points: 1% to all. The public preset's is 10%, the local one's 100%.
 const RATES: [u16; 5] = [100, 300, 1_000, 3_000, 10_000];
@@ -53,56 +49,6 @@ const BEFORE: u64 = 5;
 const CHEATING: u64 = 8;
 /// Epochs until its last claim is settled.
 const AFTER: u64 = 3;
-
-const HONEST: Honest = Honest { rule: Rule::Relaxing };
-
-/// A way to cheat with submissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scheme {
-    FalseClaim,
-    OwnModel,
-    WithheldData,
-    CopiedData,
-}
-
-impl Scheme {
-    const ALL: [Self; 4] = [
-        Self::FalseClaim,
-        Self::OwnModel,
-        Self::WithheldData,
-        Self::CopiedData,
-    ];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::FalseClaim => "false claim",
-            Self::OwnModel => "false claim, own model",
-            Self::WithheldData => "withheld data",
-            Self::CopiedData => "copied data",
-        }
-    }
-
-    const fn ink(self) -> Ink {
-        match self {
-            Self::FalseClaim => Ink::Orange,
-            Self::OwnModel => Ink::Red,
-            Self::WithheldData => Ink::Blue,
-            Self::CopiedData => Ink::Green,
-        }
-    }
-
-    /// Documents it reads in a block.
-    const fn documents(self) -> f64 {
-        match self {
-            Self::FalseClaim | Self::OwnModel => 0.1,
-            Self::WithheldData | Self::CopiedData => 1.0,
-        }
-    }
-}
-
-/// Validators of a network with a cartel, and its members: a third of the stake.
-const COMMITTEE: u64 = 30;
-const MEMBERS: usize = 10;
 
 /// Epochs that [`run`] takes.
 pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 4) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
@@ -198,248 +144,6 @@ const BEFORE_NAMES: [&str; 4] = [
     "copied_data_before",
 ];
 const AFTER_NAMES: [&str; 4] = ["false_claim", "own_model", "withheld_data", "copied_data"];
-
-/// What became of one cheater's submissions.
-#[derive(Default)]
-struct Fate {
-    mine: BTreeSet<SubmissionId>,
-    ends: BTreeMap<SubmissionId, SubmissionStatus>,
-    fees: f64,
-}
-
-impl Fate {
-    fn follow(&mut self, facts: &Facts, cheater: Address) {
-        self.mine.extend(facts.tally.commits.keys());
-        let ended = facts.tally.ended.iter().filter(|(id, _)| self.mine.contains(id));
-        self.ends.extend(ended.copied());
-        self.fees += facts.tally.spent.get(&cheater).map_or(0.0, |fees| in_soma(*fees));
-    }
-
-    /// The mean of what those ends are worth that `worth` names, and how many those are of all commits.
-    fn mean(&self, worth: impl Fn(&SubmissionStatus) -> Option<f64>) -> (f64, f64) {
-        let values: Vec<f64> = self.ends.values().filter_map(worth).collect();
-        let share = values.len() as f64 / self.mine.len().max(1) as f64;
-        (mean(values), share)
-    }
-}
-
-/// The expected gain of one commit, in rewards of a hit.
-fn gain(scheme: Scheme, params: Params, seed: u64, tick: Tick<'_>) -> Result<f64, SimError> {
-    let rate = f64::from(params.audit_rate.get()) / 10_000.0;
-    let cheater = Actor::new("cheater", 0);
-    let mut world = World::new(&small(seed, params, vec![(cheater, soma(1_000_000))]))?;
-    world.watched.insert(cheater.address);
-    if scheme == Scheme::OwnModel {
-        let owner = world.add_trainer(cheater, soma(1_000));
-        world.trainers[owner].commission = percent(100);
-    }
-    for _ in 0..BEFORE {
-        world.epoch()?;
-        tick("cheating");
-    }
-    let strategy: Rc<dyn Submitting> = match scheme {
-        Scheme::FalseClaim => Rc::new(FalseClaim { accomplice: None }),
-        Scheme::OwnModel => Rc::new(FalseClaim {
-            accomplice: world.trainers.last().and_then(|owner| owner.model),
-        }),
-        Scheme::WithheldData => Rc::new(WithheldData(HONEST)),
-        Scheme::CopiedData => Rc::new(CopiedData {
-            honest: HONEST,
-            shown: shown(&mut world)?,
-        }),
-    };
-    let place = world.add_submitter(cheater, strategy, scheme.documents());
-    let mut fate = Fate::default();
-    let (mut rewards, mut floors) = (Vec::new(), Vec::new());
-    for epoch in 0..CHEATING + AFTER {
-        if epoch == CHEATING {
-            world.submitters[place].documents = 0.0;
-        }
-        let facts = world.epoch()?;
-        tick("cheating");
-        if epoch < CHEATING {
-            fate.follow(&facts, cheater.address);
-        } else {
-            // Rent and reveals of its model are no part of a claim's cost.
-            let fees = fate.fees;
-            fate.follow(&facts, cheater.address);
-            fate.fees = fees;
-        }
-        let record = world.chain.record(soma_types::Epoch(facts.state.epoch.0 - 1))?;
-        rewards.push(in_soma(record.reward_per_hit));
-        floors.push(in_soma(record.state.bond_floor));
-    }
-    let own = scheme == Scheme::OwnModel;
-    let (paid, paid_share) = fate.mean(|end| match end {
-        SubmissionStatus::Paid {
-            submitter,
-            owner,
-            pool,
-        } => {
-            let all = if own { owner.0 + pool.0 } else { 0 };
-            Some(in_soma(Shannons(submitter.0 + all)))
-        }
-        _ => None,
-    });
-    let (bond, false_share) = fate.mean(|end| match end {
-        SubmissionStatus::FoundFalse { bond, .. } => Some(in_soma(*bond)),
-        _ => None,
-    });
-    let (deposit, lost_share) = fate.mean(|end| match end {
-        SubmissionStatus::Expired { forfeited } => Some(in_soma(*forfeited)),
-        _ => None,
-    });
-    // Where audits are so rare that none was drawn, what is at stake is the least bond.
-    let bond = if false_share > 0.0 { bond } else { mean(floors) };
-    let won = paid_share + false_share;
-    let costs = fate.fees / fate.mine.len().max(1) as f64 + deposit * lost_share;
-    let reward = mean(rewards);
-    let honest = if scheme == Scheme::WithheldData {
-        won * reward / 2.0
-    } else {
-        0.0
-    };
-    let fees = if scheme == Scheme::WithheldData {
-        0.0
-    } else {
-        costs
-    };
-    Ok((won * ((1.0 - rate) * paid - rate * bond) - fees - honest) / reward)
-}
-
-/// The number of a document that has won.
-fn shown(world: &mut World) -> Result<u64, SimError> {
-    for number in 1.. {
-        let claim = view::data_claim(&mut world.chain.state, data_hash(number))?;
-        if claim.is_some_and(|claim| claim.won) {
-            return Ok(number);
-        }
-    }
-    Err(SimError::Absent("document that has won"))
-}
-
-/// What an auditor's pay differs by from its peers', as a part of theirs.
-fn auditor_gain(
-    strategy: &Rc<dyn Auditing>,
-    params: Params,
-    seed: u64,
-    tick: Tick<'_>,
-) -> Result<f64, SimError> {
-    let mut world = World::new(&small(seed, params, Vec::new()))?;
-    world.validators[0].strategy = Rc::clone(strategy);
-    let cheater = world.validators[0].actor.address;
-    let (mut own, mut peers) = (Vec::new(), Vec::new());
-    for epoch in 0..BEFORE + CHEATING + AFTER {
-        let paid = world.epoch()?.tally.validators_paid;
-        tick("cheating");
-        // Audits begin once there are winners, and are paid for two epochs later.
-        if epoch > BEFORE + 2 {
-            for (validator, amount) in paid {
-                let list = if validator == cheater {
-                    &mut own
-                } else {
-                    &mut peers
-                };
-                list.push(in_soma(amount));
-            }
-        }
-    }
-    Ok(mean(own) / mean(peers) - 1.0)
-}
-
-/// What challenges of honest winners earn, as a part of their bonds.
-fn challenger_gain(params: Params, seed: u64, tick: Tick<'_>) -> Result<f64, SimError> {
-    let challenger = Actor::new("challenger", 0);
-    let funds = soma(1_000_000);
-    let mut world = World::new(&small(seed, params, vec![(challenger, funds)]))?;
-    let mut bonds = 0.0;
-    for epoch in 0..BEFORE + CHEATING + AFTER {
-        if (BEFORE..BEFORE + CHEATING).contains(&epoch) {
-            // Late in the epoch, in which nobody knows the sample yet.
-            world.block()?;
-            while world.board.offset + 3 < world.board.now.length_blocks {
-                world.block()?;
-            }
-            let (now, state) = (world.board.now, &mut world.chain.state);
-            let mut winners = Vec::new();
-            for index in 0..now.hits {
-                winners.extend(view::winner_at(state, now.epoch, index)?);
-            }
-            let wishes = groundless_challenges(challenger, &winners);
-            for winner in winners.iter().take(wishes.len()) {
-                let winner = view::submission(state, *winner)?;
-                let bond = winner.map_or(Shannons::ZERO, |winner| winner.bond);
-                bonds += in_soma(bond.max(world.board.params.challenge_bond_min));
-            }
-            world.wishes = wishes;
-        }
-        world.epoch()?;
-        tick("cheating");
-    }
-    Ok((in_soma(world.chain.balance(challenger)?) - in_soma(funds)) / bonds)
-}
-
-/// What a member of a framing cartel has more than its peers, as a part of their pay.
-struct Framing {
-    before: f64,
-    after: f64,
-}
-
-/// The chance that most of `drawn` seats are `members`' among equal `seats`.
-fn draws_held(seats: usize, members: usize, drawn: usize) -> f64 {
-    let ways = |of: usize, take: usize| -> f64 {
-        (0..take)
-            .map(|at| (of as f64 - at as f64) / (at as f64 + 1.0))
-            .product()
-    };
-    let held = (drawn / 2 + 1..=drawn.min(members))
-        .map(|ours| ways(members, ours) * ways(seats - members, drawn - ours));
-    held.sum::<f64>() / ways(seats, drawn)
-}
-
-fn framing(params: Params, seed: u64, tick: Tick<'_>) -> Result<Framing, SimError> {
-    let audited = f64::from(params.audit_rate.get()) / 10_000.0;
-    let held = draws_held(COMMITTEE as usize, MEMBERS, params.auditors as usize);
-    let mut world = World::new(&Cast {
-        validators: COMMITTEE,
-        ..small(seed, params, Vec::new())
-    })?;
-    let members = world.validators.iter().take(MEMBERS);
-    let members: Rc<BTreeSet<Address>> = Rc::new(members.map(|one| one.actor.address).collect());
-    for validator in world.validators.iter_mut().take(MEMBERS) {
-        validator.strategy = Rc::new(FramingCartel {
-            members: Rc::clone(&members),
-        });
-    }
-    let (mut own, mut peers) = (0.0, 0.0);
-    let (mut exposed, mut taken) = (0.0, 0.0);
-    for epoch in 0..BEFORE + CHEATING + AFTER {
-        let facts = world.epoch()?;
-        tick("cheating");
-        if epoch <= BEFORE + 2 {
-            continue;
-        }
-        for (validator, amount) in &facts.tally.validators_paid {
-            let sum = if members.contains(validator) {
-                &mut own
-            } else {
-                &mut peers
-            };
-            *sum += in_soma(*amount);
-        }
-        for (_, status) in &facts.tally.ended {
-            if let SubmissionStatus::FoundFalse { bond, .. } = status {
-                taken += in_soma(*bond) / 2.0;
-            }
-        }
-        exposed += facts.state.hits as f64 * in_soma(facts.state.bond_floor) / 2.0;
-    }
-    let honest = peers / (COMMITTEE as f64 - MEMBERS as f64) * MEMBERS as f64;
-    Ok(Framing {
-        before: exposed * audited * held / honest,
-        after: (own + taken) / honest - 1.0,
-    })
-}
 
 fn checks(table: &Table) -> Vec<Check> {
     let at = |name: &str, rate: u16| -> f64 {

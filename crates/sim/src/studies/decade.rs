@@ -12,8 +12,8 @@ use soma_types::{
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
     facts::Facts,
     report::{Check, Study, Table},
     scale::in_soma,
@@ -64,7 +64,7 @@ const COLUMNS: [&str; 27] = [
 /// # Errors
 /// When the ledger is broken.
 pub fn run(epochs: u64, seed: u64, tick: Tick<'_>) -> Result<Study, SimError> {
-    let mut world = World::new(&crate::world::Cast {
+    let mut world = World::new(&crate::cast::Cast {
         newcomer_every: NEWCOMER_EVERY,
         ..cast(seed)
     })?;

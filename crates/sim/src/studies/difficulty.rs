@@ -8,13 +8,14 @@ use soma_types::params::ONE_Q16;
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
-    agents::Rule,
+    cast::Cast,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
+    participants::Rule,
     report::{Check, Study, Table},
     scale::HITS_GOAL,
     stats::mean,
-    world::{Cast, World},
+    world::World,
 };
 
 /// Epochs with the same number of submitters.

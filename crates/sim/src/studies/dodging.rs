@@ -10,14 +10,15 @@ use soma_types::transaction::PoolId;
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
-    agents::Habit,
+    cast::{Cast, Demand},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
+    participants::Habit,
     report::{Check, Study, Table},
     scale::{SOMA, in_soma, soma},
     stats::mean,
-    world::{Cast, Demand, World},
+    world::World,
 };
 
 /// Worlds in which a trainer comes.
@@ -92,7 +93,7 @@ fn follow(mut world: World, dodger: Actor, habit: Habit, tick: Tick<'_>) -> Resu
         let staked = match world.trainers[index].model {
             None => 0.0,
             Some(model) => {
-                let stake = view::stake(&mut world.chain.state, PoolId::Model(model), dodger.address)?;
+                let stake = view::stake(world.chain.state(), PoolId::Model(model), dodger.address)?;
                 in_soma(stake.counting) + in_soma(stake.pending)
             }
         };

@@ -5,13 +5,14 @@ use soma_types::{ModelId, Shannons};
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
+    cast::{Cast, Demand},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
     report::{Check, Study, Table},
     scale::soma,
     stats::{mean, running_mean},
-    world::{Cast, Demand, World},
+    world::World,
 };
 
 /// What a newcomer stakes, in SOMA. The first is the least the protocol allows, the last what a typical

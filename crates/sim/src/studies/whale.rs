@@ -5,12 +5,13 @@ use soma_types::Shannons;
 
 use super::{Tick, cast};
 use crate::{
-    SimError,
+    cast::{Cast, Demand},
     chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
+    error::SimError,
     report::{Check, Study, Table},
     scale::soma,
-    world::{Cast, Demand, World},
+    world::World,
 };
 
 /// The whale's parts of all model stake, in percent.

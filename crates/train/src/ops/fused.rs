@@ -1,4 +1,4 @@
-//! The CPU engine's operations: this crate's kernels, recorded in burn's autodiff graph on the Flex backend.
+//! The fused operations: this crate's kernels, recorded in burn's autodiff graph on the Flex backend.
 
 use std::{marker::PhantomData, sync::Arc};
 
@@ -89,7 +89,7 @@ fn elements(tensor: &FlexTensor) -> &[f32] {
 fn open<const D: usize>(tensor: Tensor<D>) -> (FlexTensor, NodeGuard) {
     let traced = tensor
         .try_into_primitive::<Autodiff<Flex>>()
-        .expect("the fused engine is only chosen for tensors of Device::flex().autodiff()");
+        .expect("fused operations are only chosen for tensors of Device::flex().autodiff()");
     let (primitive, guard) = traced.into_parts();
     (primitive.to_contiguous(), guard)
 }

@@ -6,16 +6,11 @@ use soma_types::{
     transaction::{PoolId, Verdict, Withdrawal},
 };
 
-use super::{
-    super::{
-        challenges::{challenge, unsampled},
-        equivocation::{evidence, report},
-        staking::register,
-        world::{SOMA, World, address, audit_kinds, tiny},
-    },
-    gain,
+use super::{super::challenges::unsampled, gain};
+use crate::{
+    testing::{SOMA, World, address, audit_kinds, challenge, evidence, register, report, tiny},
+    view,
 };
-use crate::view;
 
 const SUBMITTER: u8 = 9;
 
@@ -69,7 +64,7 @@ fn lazy_auditors_who_vote_without_computing() {
     }
     let (mut world, id) = audited([HONEST, HONEST, HONEST, Does::Guesses(Verdict::Valid)]);
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
-    let duty = view::duty(&mut world.state, Epoch(3), address(3))
+    let duty = view::duty(&mut world.chain.state, Epoch(3), address(3))
         .unwrap()
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (1, 0));
@@ -104,7 +99,7 @@ fn auditors_who_copy() {
 fn a_cartel_below_the_threshold() {
     let (mut world, id) = audited([HONEST, HONEST, FALSE, FALSE]);
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
-    let duty = view::duty(&mut world.state, Epoch(3), address(3))
+    let duty = view::duty(&mut world.chain.state, Epoch(3), address(3))
         .unwrap()
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (1, 0));
@@ -220,7 +215,7 @@ fn auditing_and_running() {
     world.until_epoch(6);
     world.skip(4);
     assert!(matches!(world.status(id), SubmissionStatus::FoundFalse { .. }));
-    let duty = view::duty(&mut world.state, Epoch(3), address(0))
+    let duty = view::duty(&mut world.chain.state, Epoch(3), address(0))
         .unwrap()
         .unwrap();
     assert_eq!((duty.audits_assigned, duty.audits_done), (1, 0));
@@ -241,11 +236,11 @@ fn auditing_and_running() {
 fn voting_twice_and_running() {
     const OFFENDER: u8 = 5;
     let mut world = World::in_lockstep(tiny());
-    let kind = register(&world, OFFENDER, 2_000 * SOMA);
+    let kind = register(&world.genesis, OFFENDER, 2_000 * SOMA);
     world.apply(OFFENDER, kind);
     world.until_epoch(3);
     let before = world.wealth(OFFENDER);
-    let votes = evidence(&world, OFFENDER, 3, 1, 2);
+    let votes = evidence(&world.genesis, OFFENDER, 3, 1, 2);
     world.apply(OFFENDER, Kind::LeaveValidator);
     world.apply(
         OFFENDER,
@@ -259,7 +254,7 @@ fn voting_twice_and_running() {
     world.until_epoch(6);
     assert_eq!(world.supply().unbonding, Shannons::ZERO);
     assert!(gain(&mut world, OFFENDER, before) <= -(100 * SOMA as i64));
-    let again = register(&world, OFFENDER, 1_000 * SOMA);
+    let again = register(&world.genesis, OFFENDER, 1_000 * SOMA);
     let refused = world.fail(OFFENDER, again);
     assert!(
         ["Barred", "AlreadyValidator"].contains(&refused.name()),

@@ -5,11 +5,11 @@ use soma_types::{
     transaction::Verdict,
 };
 
-use super::{
-    super::world::{World, basis, tiny},
-    gain,
+use super::gain;
+use crate::{
+    testing::{World, basis, tiny},
+    view,
 };
-use crate::view;
 
 const ATTACKER: u8 = 9;
 
@@ -67,7 +67,7 @@ fn a_near_copy_of_data_that_won() {
             let mut world = world.clone();
             let mut copy = world.find(ATTACKER, target, 2, 0);
             copy.reveal.embedding = original.reveal.embedding.clone();
-            let asked = view::commit_threshold_q30(&mut world.state, target).unwrap();
+            let asked = view::commit_threshold_q30(&mut world.chain.state, target).unwrap();
             let aim = soma_types::Embedding::draw(&target.seed, copy.reveal.embedding.dim());
             let close = i64::from(aim.dot(&copy.reveal.embedding)) >= asked;
             let id = world.commit(&copy);
@@ -132,9 +132,11 @@ fn a_false_score() {
             ..tiny()
         };
         let (mut world, _) = World::with_models(params, 3);
-        let now = view::epoch(&mut world.state).unwrap().unwrap();
+        let now = view::epoch(&mut world.chain.state).unwrap().unwrap();
         world.until_epoch(3);
-        let record = view::epoch_record(&mut world.state, now.epoch).unwrap().unwrap();
+        let record = view::epoch_record(&mut world.chain.state, now.epoch)
+            .unwrap()
+            .unwrap();
         let (rate, bond) = (i128::from(rate), i128::from(now.bond_floor.0));
         let reward = i128::from(record.reward_per_hit.0);
         let expected = (10_000 - rate) * reward - rate * bond;

@@ -8,11 +8,12 @@ use soma_types::{
     objects::SubmissionStatus, transaction::Payment,
 };
 
-use super::{
-    super::world::{DIM, Find, SOMA, World, address, basis, created_submission, tiny},
-    gain,
+use super::gain;
+use crate::{
+    is_sampled,
+    testing::{DIM, Find, SOMA, World, address, basis, created_submission, tiny},
+    view,
 };
-use crate::{is_sampled, view};
 
 const ATTACKER: u8 = 9;
 
@@ -96,7 +97,7 @@ fn grinding_salts() {
         world.apply(ATTACKER, alone.reveal(id));
         world.until_epoch(3);
         let index = world.submission(id).found.unwrap().winner_index.unwrap();
-        let mut now = view::epoch(&mut world.state).unwrap().unwrap();
+        let mut now = view::epoch(&mut world.chain.state).unwrap().unwrap();
         now.audit_rate = basis(5_000);
         audited.insert((index, is_sampled(&now, index)));
     }
@@ -147,9 +148,9 @@ fn grinding_a_boundary() {
             let mut world = world.clone();
             world.block(last);
             world.until_epoch(3);
-            let now = view::epoch(&mut world.state).unwrap().unwrap();
-            assert_eq!(now.seed, Seed([7; 32]).derive("block", world.height.0));
-            let tasks = view::audit_tasks(&mut world.state, 0, 9).unwrap();
+            let now = view::epoch(&mut world.chain.state).unwrap().unwrap();
+            assert_eq!(now.seed, Seed([7; 32]).derive("block", world.chain.height().0));
+            let tasks = view::audit_tasks(&mut world.chain.state, 0, 9).unwrap();
             tasks.iter().map(|task| task.submission.id).collect()
         })
         .collect();

@@ -8,11 +8,13 @@ use soma_types::{
     transaction::Verdict,
 };
 
-use super::{
-    super::world::{SOMA, World, address, audit_kinds, basis, tiny},
-    gain,
+use super::gain;
+use crate::{
+    auditors_of,
+    money::{bonds::bond_floor, split::Split},
+    testing::{SOMA, World, address, audit_kinds, basis, tiny},
+    view,
 };
-use crate::{auditors_of, money::bonds::bond_floor, money::split::Split, view};
 
 const SUBMITTER: u8 = 9;
 
@@ -70,7 +72,7 @@ fn duty(world: &mut World, who: u8) -> (u64, u64) {
         audits_assigned,
         audits_done,
         ..
-    } = view::duty(&mut world.state, Epoch(3), address(who))
+    } = view::duty(&mut world.chain.state, Epoch(3), address(who))
         .unwrap()
         .unwrap();
     (audits_assigned, audits_done)
@@ -84,7 +86,7 @@ fn draws_held(cartel: u8, drawn: u32) -> (u64, u64) {
     let audit = EpochState {
         auditors: drawn,
         seed: Seed([5; 32]),
-        ..view::epoch(&mut world.state).unwrap().unwrap()
+        ..view::epoch(&mut world.chain.state).unwrap().unwrap()
     };
     let seats = (0..100).map(|seat| Seat {
         validator: Address([seat; 32]),
@@ -137,7 +139,7 @@ fn a_cartel_in_sampled_audits() {
     let (mut world, id, auditor) = heard(FALSE, persist);
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
     assert!(more_than_honest(&mut world, auditor) < 0);
-    let outcome = view::audit_outcome(&mut world.state, id).unwrap().unwrap();
+    let outcome = view::audit_outcome(&mut world.chain.state, id).unwrap().unwrap();
     assert_eq!(
         outcome.drawn.agreed,
         [address(auditor)],

@@ -6,16 +6,16 @@ use soma_types::{
     transaction::{ModelFault, PoolId, Withdrawal},
 };
 
-use super::{
-    super::world::{DIM, SOMA, World, tiny},
-    gain,
+use super::gain;
+use crate::{
+    testing::{DIM, SOMA, World, commit_model, reveal_model, tiny},
+    view,
 };
-use crate::view;
 
 const ATTACKER: u8 = 9;
 
 fn staked(world: &mut World, model: ModelId) -> u64 {
-    let pool = view::pool(&mut world.state, PoolId::Model(model)).unwrap();
+    let pool = view::pool(&mut world.chain.state, PoolId::Model(model)).unwrap();
     pool.unwrap().counted.0
 }
 
@@ -25,9 +25,9 @@ fn reported(fault: ModelFault) -> (World, ModelId, i64) {
     let (mut world, _) = World::with_models(tiny(), 3);
     let before = world.wealth(ATTACKER);
     let model = world.create_model(ATTACKER);
-    world.apply(ATTACKER, World::commit_model_kind(model, 50));
+    world.apply(ATTACKER, commit_model(model, 50));
     world.until_epoch(3);
-    world.apply(ATTACKER, World::reveal_model_kind(model, 50));
+    world.apply(ATTACKER, reveal_model(model, 50));
     for who in 0..3 {
         world.apply(who, Kind::ReportModel { model, fault });
     }
@@ -43,7 +43,7 @@ fn reported(fault: ModelFault) -> (World, ModelId, i64) {
 #[test]
 fn weights_swapped_after_the_commit_are_reported() {
     let (mut world, model, gained) = reported(ModelFault::HashMismatch);
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!((record.status, record.hits_total), (ModelStatus::Retired, 0));
     assert!(gained <= -(2 * SOMA as i64), "{gained}");
 }
@@ -55,7 +55,7 @@ fn weights_swapped_after_the_commit_are_reported() {
 #[test]
 fn a_key_swapped_after_the_commit_is_reported() {
     let (mut world, model, gained) = reported(ModelFault::WrongKey);
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!((record.status, record.hits_total), (ModelStatus::Retired, 0));
     assert!(gained <= -(2 * SOMA as i64), "{gained}");
 }
@@ -75,7 +75,7 @@ fn slandering_a_model() {
         world.apply(who, report);
     }
     world.until_epoch(4);
-    let record = view::model(&mut world.state, models[0]).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, models[0]).unwrap().unwrap();
     assert_eq!(record.status, ModelStatus::Active);
     assert_eq!(world.wealth(4), owner);
 }
@@ -91,15 +91,15 @@ fn a_copied_model() {
     let before = world.wealth(ATTACKER);
     let (original, copy) = (world.create_model(8), world.create_model(ATTACKER));
     let receipts = world.block(vec![
-        (8, World::commit_model_kind(original, 50)),
-        (ATTACKER, World::commit_model_kind(copy, 50)),
+        (8, commit_model(original, 50)),
+        (ATTACKER, commit_model(copy, 50)),
     ]);
     assert!(receipts.iter().all(Receipt::applied));
     world.until_epoch(3);
     // The copier even comes first with the reveal.
     let receipts = world.block(vec![
-        (ATTACKER, World::reveal_model_kind(copy, 50)),
-        (8, World::reveal_model_kind(original, 50)),
+        (ATTACKER, reveal_model(copy, 50)),
+        (8, reveal_model(original, 50)),
     ]);
     assert!(receipts.iter().all(Receipt::applied));
     world.until_epoch(4);
@@ -125,7 +125,7 @@ fn a_copied_model() {
     }
     assert!(shared > 0);
     world.until_epoch(7);
-    let record = view::model(&mut world.state, copy).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, copy).unwrap().unwrap();
     assert_eq!((record.hits_total, record.rewards_total), (0, Shannons::ZERO));
     assert!(gain(&mut world, ATTACKER, before) < 0);
 }
@@ -140,17 +140,17 @@ fn a_reveal_skipped() {
     let mut world = World::new(tiny());
     let before = world.wealth(ATTACKER);
     let model = world.create_model(ATTACKER);
-    world.apply(ATTACKER, World::commit_model_kind(model, 1));
+    world.apply(ATTACKER, commit_model(model, 1));
     assert_eq!(
-        world.fail(ATTACKER, World::commit_model_kind(model, 2)).name(),
+        world.fail(ATTACKER, commit_model(model, 2)).name(),
         "AlreadyCommitted"
     );
     world.until_epoch(2);
     assert_eq!(
-        world.fail(ATTACKER, World::reveal_model_kind(model, 1)).name(),
+        world.fail(ATTACKER, reveal_model(model, 1)).name(),
         "NothingCommitted"
     );
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!(record.status, ModelStatus::Created);
     assert!(
         gain(&mut world, ATTACKER, before) <= -(SOMA as i64),
@@ -159,7 +159,7 @@ fn a_reveal_skipped() {
     // Leaving with the commitment open does not avoid it.
     let other = world.create_model(ATTACKER);
     let before = world.wealth(ATTACKER);
-    world.apply(ATTACKER, World::commit_model_kind(other, 3));
+    world.apply(ATTACKER, commit_model(other, 3));
     world.apply(ATTACKER, Kind::DeactivateModel { model: other });
     world.until_epoch(3);
     assert!(gain(&mut world, ATTACKER, before) <= -(SOMA as i64));
@@ -176,10 +176,10 @@ fn deactivating_before_the_report() {
     let mut world = World::new(tiny());
     let before = world.wealth(ATTACKER);
     let model = world.create_model(ATTACKER);
-    world.apply(ATTACKER, World::commit_model_kind(model, 1));
+    world.apply(ATTACKER, commit_model(model, 1));
     world.until_epoch(1);
     world.block(vec![
-        (ATTACKER, World::reveal_model_kind(model, 1)),
+        (ATTACKER, reveal_model(model, 1)),
         (ATTACKER, Kind::DeactivateModel { model }),
     ]);
     let fault = ModelFault::Unavailable;
@@ -188,7 +188,7 @@ fn deactivating_before_the_report() {
         "ModelRetired"
     );
     world.until_epoch(2);
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!(
         (record.status, record.revealed, record.weights),
         (ModelStatus::Retired, None, None)
@@ -208,7 +208,7 @@ fn an_embedding_that_is_not_the_weights() {
     let (mut world, models) = World::with_models(tiny(), 3);
     let before = world.wealth(ATTACKER);
     let model = world.create_model(ATTACKER);
-    world.apply(ATTACKER, World::commit_model_kind(model, 50));
+    world.apply(ATTACKER, commit_model(model, 50));
     world.until_epoch(3);
     let target = world.open_targets().remove(0);
     world.apply(
@@ -230,7 +230,7 @@ fn an_embedding_that_is_not_the_weights() {
         world.win(6, target, data, place);
     }
     world.until_epoch(7);
-    let record = view::model(&mut world.state, model).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
     assert_eq!(record.hits_total, 0);
     assert!(gain(&mut world, ATTACKER, before) < 0);
 }
@@ -334,23 +334,23 @@ fn recommitting_to_be_first() {
     let mut world = World::new(tiny());
     let (original, copy) = (world.create_model(8), world.create_model(ATTACKER));
     let sequence = |world: &mut World, model| {
-        let record = view::model(&mut world.state, model).unwrap().unwrap();
+        let record = view::model(&mut world.chain.state, model).unwrap().unwrap();
         record.committed.unwrap().sequence
     };
-    world.apply(8, World::commit_model_kind(original, 1));
+    world.apply(8, commit_model(original, 1));
     let first = sequence(&mut world, original);
     for round in 0..3 {
-        world.apply(ATTACKER, World::commit_model_kind(copy, 1));
+        world.apply(ATTACKER, commit_model(copy, 1));
         assert!(sequence(&mut world, copy) > first);
         world.until_epoch(1 + 2 * round);
         if round == 0 {
-            world.apply(8, World::reveal_model_kind(original, 1));
+            world.apply(8, reveal_model(original, 1));
         }
-        world.apply(ATTACKER, World::reveal_model_kind(copy, 1));
+        world.apply(ATTACKER, reveal_model(copy, 1));
         world.until_epoch(2 + 2 * round);
     }
-    world.apply(8, World::commit_model_kind(original, 1));
+    world.apply(8, commit_model(original, 1));
     assert_eq!(sequence(&mut world, original), first, "a refresh keeps its place");
-    let record = view::model(&mut world.state, copy).unwrap().unwrap();
+    let record = view::model(&mut world.chain.state, copy).unwrap().unwrap();
     assert!(record.weights.unwrap().committed.sequence > first);
 }

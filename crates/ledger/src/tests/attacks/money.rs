@@ -11,11 +11,11 @@ use soma_types::{
     transaction::{BasisPoints, PAYMENTS_MAX, Payment, PoolId, Verdict, Withdrawal},
 };
 
-use super::{
-    super::world::{Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
-    gain,
+use super::gain;
+use crate::{
+    testing::{Find, SOMA, World, address, audit_kinds, basis, created_submission, keys, tiny},
+    view,
 };
-use crate::view;
 
 const ATTACKER: u8 = 9;
 
@@ -53,7 +53,7 @@ fn spam_at_the_minimum_fee() {
         world.until_epoch(epoch);
     }
     let now = world.epoch();
-    let record = view::epoch_record(&mut world.state, Epoch(now.0 - 1))
+    let record = view::epoch_record(&mut world.chain.state, Epoch(now.0 - 1))
         .unwrap()
         .unwrap();
     let yearly = world.supply().circulating().0 / 20;
@@ -92,7 +92,7 @@ fn dust_accounts() {
     let cost = before - world.wealth(ATTACKER);
     assert_eq!(cost, receipt.fee.0 + count * (1 + SOMA / 1_000));
     assert_eq!(receipt.fee.0 / count, 445, "what it was without");
-    let fees = view::epoch(&mut world.state).unwrap().unwrap().fees;
+    let fees = view::epoch(&mut world.chain.state).unwrap().unwrap().fees;
     assert_eq!(fees.0, cost - count, "all but the shannons is fees");
 
     // Once they are there, they cost no more than others; and whoever cannot pay for all of them opens none.
@@ -155,7 +155,7 @@ fn paid(hits: &[u8]) -> Vec<(u64, u64, u64)> {
     world.until_epoch(end);
     (2..end)
         .map(|epoch| {
-            let record = view::epoch_record(&mut world.state, Epoch(epoch))
+            let record = view::epoch_record(&mut world.chain.state, Epoch(epoch))
                 .unwrap()
                 .unwrap();
             (record.state.hits, record.reward_per_hit.0, record.validator_pot.0)
@@ -219,7 +219,9 @@ fn judging_for_the_forfeits() {
         let reveals = steps.into_iter().map(|(who, (_, reveal))| (who, reveal));
         world.block(reveals.collect());
         world.until_epoch(5);
-        let record = view::epoch_record(&mut world.state, Epoch(4)).unwrap().unwrap();
+        let record = view::epoch_record(&mut world.chain.state, Epoch(4))
+            .unwrap()
+            .unwrap();
         (record.state.forfeits, record.validator_pot)
     };
     let (honest, slander) = (pot(Verdict::Valid), pot(Verdict::FalseScore));
@@ -251,7 +253,7 @@ fn dust_stakes_and_withdrawals() {
     world.win(6, &target, 1, 0);
     world.until_epoch(6);
     let staked = |world: &mut World| {
-        let stake = view::stake(&mut world.state, pool, address(ATTACKER)).unwrap();
+        let stake = view::stake(&mut world.chain.state, pool, address(ATTACKER)).unwrap();
         stake.counting.0
     };
     let at_once = staked(&mut world);
@@ -317,13 +319,13 @@ fn share_price_inflation_of_an_empty_pool() {
     world.apply(4, Kind::DeactivateModel { model: models[0] });
     let victim_stake = 1_000 * SOMA;
     world.until_epoch(3);
-    let stake = view::stake(&mut world.state, pool, address(4)).unwrap();
+    let stake = view::stake(&mut world.chain.state, pool, address(4)).unwrap();
     let most = Withdrawal::Amount(Shannons(stake.counting.0 - 1));
     world.apply(4, Kind::WithdrawStake { pool, amount: most });
     world.until_epoch(4);
     world.skip(3);
-    let after = view::pool(&mut world.state, pool).unwrap().unwrap();
-    let left = view::stake(&mut world.state, pool, address(4)).unwrap();
+    let after = view::pool(&mut world.chain.state, pool).unwrap().unwrap();
+    let left = view::stake(&mut world.chain.state, pool, address(4)).unwrap();
     // A retired pool takes no stake at all; and had it, at this price:
     let buys = u128::from(victim_stake) * (after.shares.0 + 1_000) / (u128::from(after.stake.0) + 1);
     let worth =
@@ -359,7 +361,7 @@ fn nonce_games() {
                 nonce,
                 expires: Epoch(u64::MAX),
                 max_fee: Shannons(u64::MAX),
-                kind: pay(8, world.height.0 + 1),
+                kind: pay(8, world.chain.height().0 + 1),
             },
             signature: Signature([0; 64]),
         })
@@ -455,7 +457,7 @@ proptest! {
     fn stake_that_comes_and_goes_gains_nothing(moves in moves()) {
         let (mut world, models) = World::with_models(tiny(), 3);
         let pool = PoolId::Model(models[0]);
-        let owner = |world: &mut World| view::stake(&mut world.state, pool, address(4)).unwrap().counting.0;
+        let owner = |world: &mut World| view::stake(&mut world.chain.state, pool, address(4)).unwrap().counting.0;
         // A reward makes the price uneven, then nothing is earned any more.
         let target = world.open_targets().remove(0);
         let place = target.models.iter().position(|id| *id == models[0]).unwrap_or(0);

@@ -11,15 +11,16 @@ use soma_types::{
 };
 
 use super::{
-    super::{
-        equivocation::{evidence, report},
-        staking::register,
-        upgrades::{approved, params, propose, status, upgrade, vote},
-        world::{SOMA, World, address, basis, tiny},
-    },
+    super::upgrades::{approved, params, status},
     gain,
 };
-use crate::view;
+use crate::{
+    testing::{
+        SOMA, World, address, basis, commit_model, evidence, propose, register, report, reveal_model, tiny,
+        upgrade, vote,
+    },
+    view,
+};
 
 const ATTACKER: u8 = 9;
 
@@ -40,7 +41,7 @@ pub fn withdraw_kind(validator: u8, amount: u64) -> Kind {
 /// A network in whose second epoch accounts 4 and on have a seat too, with as much stake as the first four.
 pub fn seats(count: u8) -> World {
     let mut world = World::new(tiny());
-    let others = (4..count).map(|who| (who, register(&world, who, 1_000 * SOMA)));
+    let others = (4..count).map(|who| (who, register(&world.genesis, who, 1_000 * SOMA)));
     let receipts = world.block(others.collect());
     assert!(receipts.iter().all(Receipt::applied));
     world.until_epoch(1);
@@ -51,10 +52,10 @@ pub fn seats(count: u8) -> World {
 fn adopt(world: &mut World, changes: &[Change]) -> u64 {
     let now = world.epoch();
     let activation = now.0 + 2;
-    let committee = view::committee(&mut world.state, now).unwrap().unwrap();
+    let committee = view::committee(&mut world.chain.state, now).unwrap().unwrap();
     let seated = |who: &u8| committee.seats.iter().any(|seat| seat.validator == address(*who));
     let seats: Vec<u8> = (0..10).filter(seated).collect();
-    let proposal = view::counters(&mut world.state).unwrap().unwrap().proposals;
+    let proposal = view::counters(&mut world.chain.state).unwrap().unwrap().proposals;
     world.apply(seats[0], propose(upgrade(changes, activation)));
     for who in &seats[1..] {
         world.apply(*who, vote(proposal, Ballot::Approve));
@@ -65,7 +66,7 @@ fn adopt(world: &mut World, changes: &[Change]) -> u64 {
 }
 
 fn open(world: &mut World) -> usize {
-    view::pending_proposals(&mut world.state).unwrap().len()
+    view::pending_proposals(&mut world.chain.state).unwrap().len()
 }
 
 /// Attack: spamming proposals from one seat
@@ -109,7 +110,7 @@ fn clogging_the_list_of_proposals() {
         assert_eq!(status(&mut world, round * 6), ProposalStatus::Expired);
         // As soon as they are off the list they come back.
         world.until_epoch(next + 2);
-        let back = (4..10).map(|who| (who, register(&world, who, 1_000 * SOMA)));
+        let back = (4..10).map(|who| (who, register(&world.genesis, who, 1_000 * SOMA)));
         assert!(world.block(back.collect()).iter().all(Receipt::applied));
         world.until_epoch(next + 3);
     }
@@ -152,8 +153,8 @@ fn a_cartel_of_exactly_two_thirds() {
         upgrade(&[Change::ValidatorShare(basis(10_000))], 4),
         4,
     );
-    let record = view::proposal(&mut world.state, proposal).unwrap().unwrap();
-    let support = view::support(&mut world.state, &record).unwrap();
+    let record = view::proposal(&mut world.chain.state, proposal).unwrap().unwrap();
+    let support = view::support(&mut world.chain.state, &record).unwrap();
     assert_eq!((support.seats, support.seats_total), (4, 6));
     assert_eq!(3 * support.stake, 2 * support.stake_total);
     world.until_epoch(3);
@@ -240,17 +241,17 @@ fn voting_and_leaving() {
     }
     // Two more stay, so that three of six are no two thirds without them.
     for who in [6, 7] {
-        let kind = register(&world, who, 1_000 * SOMA);
+        let kind = register(&world.genesis, who, 1_000 * SOMA);
         world.apply(who, kind);
     }
     world.until_epoch(2);
     let approvals = |world: &mut World| {
-        let record = view::proposal(&mut world.state, proposal).unwrap().unwrap();
+        let record = view::proposal(&mut world.chain.state, proposal).unwrap().unwrap();
         (record.approvals.len(), record.status)
     };
     assert_eq!(approvals(&mut world), (3, ProposalStatus::Open));
     world.until_epoch(4);
-    let back = register(&world, 4, 1_000 * SOMA);
+    let back = register(&world.genesis, 4, 1_000 * SOMA);
     world.apply(4, back);
     world.until_epoch(5);
     assert_eq!(approvals(&mut world), (3, ProposalStatus::Open));
@@ -271,7 +272,7 @@ fn proposing_and_being_barred() {
         for who in 0..votes {
             world.apply(who, vote(0, Ballot::Approve));
         }
-        let evidence = evidence(&world, 4, 1, 1, 2);
+        let evidence = evidence(&world.genesis, 4, 1, 1, 2);
         world.apply(0, report(evidence));
         world.until_epoch(2);
         let expected = if votes == 4 {
@@ -365,11 +366,11 @@ fn shortening_the_time_in_which_evidence_counts() {
         ..tiny()
     };
     let mut world = World::new(params);
-    let kind = register(&world, 5, 2_000 * SOMA);
+    let kind = register(&world.genesis, 5, 2_000 * SOMA);
     world.apply(5, kind);
     world.until_epoch(1);
     world.apply(5, withdraw_kind(5, 500 * SOMA));
-    let evidence = evidence(&world, 5, 1, 1, 2);
+    let evidence = evidence(&world.genesis, 5, 1, 1, 2);
     adopt(&mut world, &[Change::UnbondingEpochs(1)]);
     world.until_epoch(9);
     world.apply(0, report(evidence));
@@ -377,7 +378,7 @@ fn shortening_the_time_in_which_evidence_counts() {
     world.until_epoch(10);
     assert_eq!(world.balance(5) - before, 475 * SOMA);
     // What was locked is released: nothing is left to show it for.
-    let late = super::super::equivocation::evidence(&world, 5, 0, 1, 2);
+    let late = crate::testing::evidence(&world.genesis, 5, 0, 1, 2);
     assert!(matches!(
         world.fail(0, report(late)),
         Rejection::EvidenceOutOfBounds { .. }
@@ -407,7 +408,7 @@ fn pricing_the_others_out_of_the_vote() {
         &[Change::FeeBase(Shannons(1)), Change::FeePerByte(Shannons(0))],
     );
     world.until_epoch(60);
-    let now = view::epoch(&mut world.state).unwrap().unwrap();
+    let now = view::epoch(&mut world.chain.state).unwrap().unwrap();
     assert!(now.fee_multiplier_q16 >> 16 > 300, "it rises");
     let back = [
         Change::FeeBase(usual.fee_base),
@@ -533,12 +534,12 @@ fn an_upgrade_that_bricks_the_network() {
         if let Some(target) = world.open_targets().first().cloned() {
             let find = world.find(8, &target, 1, 0);
             if world.one(8, find.commit()).applied() {
-                let id = view::submission_at(&mut world.state, 0).unwrap().unwrap();
+                let id = view::submission_at(&mut world.chain.state, 0).unwrap().unwrap();
                 world.one(8, find.reveal(id));
             }
         }
         world.one(ATTACKER, stake_kind(0, 50 * SOMA));
-        world.one(4, World::commit_model_kind(models[0], 70));
+        world.one(4, commit_model(models[0], 70));
         world.until_epoch(now + 1);
         world.one(5, Kind::DeactivateModel { model: models[1] });
         world.one(ATTACKER, withdraw_kind(0, 10 * SOMA));
@@ -550,10 +551,10 @@ fn an_upgrade_that_bricks_the_network() {
         // Who has stopped competing in the meantime, or lost a stake, commits anew.
         let (pool, amount) = (PoolId::Model(models[0]), Shannons(50 * SOMA));
         world.one(4, Kind::AddStake { pool, amount });
-        world.one(4, World::commit_model_kind(models[0], 71));
+        world.one(4, commit_model(models[0], 71));
         let next = world.epoch().0 + 1;
         world.until_epoch(next);
-        world.one(4, World::reveal_model_kind(models[0], 1));
+        world.one(4, reveal_model(models[0], 1));
         world.until_epoch(next + 1);
         let targets = world.open_targets();
         assert_eq!(targets.len(), 4, "{changes:?}");

@@ -6,10 +6,8 @@ use soma_types::{
     params::Params,
 };
 
-use super::{
-    super::world::{Find, World, address, created_submission, tiny},
-    gain,
-};
+use super::gain;
+use crate::testing::{Find, World, address, created_submission, tiny};
 
 const VICTIM: u8 = 8;
 const ATTACKER: u8 = 9;
@@ -193,7 +191,7 @@ fn taking_over_a_freed_claim() {
     let after = world.wealth(ATTACKER) + world.wealth(7);
     // 7 owns a model, which earned by the race of 6: not by this.
     let model = world.submission(ids[0]).found.unwrap().model;
-    let owner = crate::view::model(&mut world.state, model)
+    let owner = crate::view::model(&mut world.chain.state, model)
         .unwrap()
         .unwrap()
         .owner;

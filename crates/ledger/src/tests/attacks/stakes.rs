@@ -7,15 +7,12 @@ use soma_types::{
     transaction::{PoolId, Withdrawal},
 };
 
-use super::{
-    super::{
-        equivocation::{evidence, report},
-        staking::register,
-        world::{SOMA, World, address, basis, tiny},
-    },
-    proposals::{seats, stake_kind, withdraw_kind},
+use super::proposals::{seats, stake_kind, withdraw_kind};
+use crate::{
+    RELEASES_PER_BLOCK,
+    testing::{SOMA, World, address, basis, evidence, register, report, tiny},
+    view,
 };
-use crate::{RELEASES_PER_BLOCK, view};
 
 const ATTACKER: u8 = 9;
 
@@ -28,7 +25,12 @@ const ATTACKER: u8 = 9;
 #[test]
 fn rent_pushed_up_by_a_cartel() {
     let mut world = seats(5);
-    let rent = |world: &mut World| view::epoch(&mut world.state).unwrap().unwrap().rent_per_mib_epoch;
+    let rent = |world: &mut World| {
+        view::epoch(&mut world.chain.state)
+            .unwrap()
+            .unwrap()
+            .rent_per_mib_epoch
+    };
     let usual = rent(&mut world);
     let dear = |amount| Kind::SetRentVote {
         rent_per_mib_epoch: Shannons(amount),
@@ -75,7 +77,9 @@ fn commission_raised_just_before_the_reward() {
     };
     assert_eq!(owner.0, (owner.0 + pool.0) / 10);
     let seat = |world: &mut World, epoch| {
-        let committee = view::committee(&mut world.state, Epoch(epoch)).unwrap().unwrap();
+        let committee = view::committee(&mut world.chain.state, Epoch(epoch))
+            .unwrap()
+            .unwrap();
         let mut seats = committee.seats.into_iter();
         seats
             .find(|seat| seat.validator == address(0))
@@ -94,7 +98,7 @@ fn commission_raised_just_before_the_reward() {
 #[test]
 fn voting_twice_to_hurt_those_who_stake() {
     let mut world = World::in_lockstep(tiny());
-    let kind = register(&world, ATTACKER, 1_000 * SOMA);
+    let kind = register(&world.genesis, ATTACKER, 1_000 * SOMA);
     world.apply(ATTACKER, kind);
     world.until_epoch(1);
     for who in 4..9 {
@@ -103,7 +107,7 @@ fn voting_twice_to_hurt_those_who_stake() {
     world.until_epoch(5);
     let burned = world.supply().burned;
     let before: Vec<u64> = (4..10).map(|who| world.wealth(who)).collect();
-    let evidence = evidence(&world, ATTACKER, 5, 1, 2);
+    let evidence = evidence(&world.genesis, ATTACKER, 5, 1, 2);
     let mut without = world.clone();
     without.skip(1);
     world.apply(ATTACKER, report(evidence));
@@ -134,13 +138,13 @@ fn clogging_the_releases() {
         world.apply(who, stake_kind(0, 100 * SOMA));
     }
     world.until_epoch(2);
-    let first = world.height;
+    let first = world.chain.height();
     for _ in 0..3 {
         let dust = (4..8).flat_map(|who| vec![(who, withdraw_kind(0, 1)); EACH]);
         assert!(world.block(dust.collect()).iter().all(Receipt::applied));
     }
     world.apply(8, withdraw_kind(0, 50 * SOMA));
-    let place = world.height.0 - first.0;
+    let place = world.chain.height().0 - first.0;
     let before = world.balance(8);
     world.until_epoch(5);
     assert_eq!(world.balance(8), before);
@@ -156,7 +160,7 @@ fn clogging_the_releases() {
 fn withdrawing_what_was_slashed() {
     let left = |late: bool| {
         let mut world = World::in_lockstep(tiny());
-        let kind = register(&world, 5, 2_000 * SOMA);
+        let kind = register(&world.genesis, 5, 2_000 * SOMA);
         world.apply(5, kind);
         world.apply(8, stake_kind(5, 1_000 * SOMA));
         world.until_epoch(1);
@@ -165,7 +169,7 @@ fn withdrawing_what_was_slashed() {
             pool,
             amount: Withdrawal::All,
         };
-        let mut steps = vec![(8, take), (0, report(evidence(&world, 5, 1, 1, 2)))];
+        let mut steps = vec![(8, take), (0, report(evidence(&world.genesis, 5, 1, 1, 2)))];
         if late {
             steps.reverse();
         }

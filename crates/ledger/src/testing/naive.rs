@@ -32,11 +32,12 @@ use soma_types::{
     upgrade::Proposal,
 };
 
-use crate::Block;
+use crate::BlockInfo;
 
 /// Everything that exists.
 #[derive(Clone, Debug)]
 pub struct Economy {
+    /// The rules in force.
     pub params: Params,
     chain: ChainId,
     /// What the whole emission was at genesis, and what of it is left.
@@ -322,7 +323,7 @@ impl Economy {
 
     /// What earlier blocks decided, in this order: races end, commits expire, the boundary, and then
     /// what is due is paid.
-    pub fn begin(&mut self, block: &Block) {
+    pub fn begin(&mut self, block: &BlockInfo) {
         self.height = block.height.0;
         let boundary = self.height - self.now.first_height >= self.params.epoch_blocks;
         self.settle_races(block, boundary);

@@ -1,25 +1,25 @@
 //! What random histories try, and how each try becomes a transaction of what exists.
 
-use proptest::prelude::*;
 use soma_types::{
     ContentHash, Embedding, Epoch, ModelId, Salt, Seed, Shannons, SubmissionId, TransactionKind as Kind,
     list::List,
     params::Params,
     receipt::{Created, Outcome},
-    transaction::{BasisPoints, ModelFault, Payment, PoolId, Verdict, Withdrawal},
+    transaction::{BasisPoints, ModelFault, Payment, PoolId, Withdrawal},
     upgrade::{Ballot, ParamChange},
 };
 
-use super::super::{
-    staking::register,
-    upgrades::{propose, upgrade, vote},
-    world::{DIM, Find, SOMA, World, address, audit_kinds},
+use crate::{
+    testing::{
+        DIM, Find, SOMA, World, address, audit_kinds, commit_model, propose, register, reveal_model, upgrade,
+        verdict, vote,
+    },
+    view,
 };
-use crate::view;
 
 /// Something tried, in terms of what exists when its turn comes.
 #[derive(Clone, Debug)]
-pub enum Try {
+pub(crate) enum Try {
     Pay {
         who: u8,
         to: u8,
@@ -140,57 +140,8 @@ pub enum Try {
     Epoch,
 }
 
-fn amounts() -> impl Strategy<Value = u64> {
-    prop_oneof![
-        0..5_u64,
-        SOMA / 1_000..50 * SOMA,
-        Just(9_000 * SOMA),
-        Just(u64::MAX)
-    ]
-}
-
-/// Mostly that the score is false, so that there are majorities.
-fn finding() -> impl Strategy<Value = Option<(u8, u8)>> {
-    prop_oneof![4 => Just(Some((3, 1))), 2 => Just(Some((0, 1))), 1 => Just(Some((1, 0))), 1 => Just(None)]
-}
-
-pub fn tries() -> impl Strategy<Value = Try> {
-    let who = 0..10_u8;
-    prop_oneof![
-        2 => (who.clone(), who.clone(), amounts()).prop_map(|(who, to, amount)| Try::Pay { who, to, amount }),
-        3 => (who.clone(), any::<u8>(), amounts()).prop_map(|(who, pool, amount)| Try::AddStake { who, pool, amount }),
-        3 => (who.clone(), any::<u8>(), prop::option::of(amounts())).prop_map(|(who, pool, amount)| Try::Withdraw { who, pool, amount }),
-        1 => (who.clone(), amounts()).prop_map(|(who, stake)| Try::Create { who, stake }),
-        3 => (any::<u8>(), 0..4_u8).prop_map(|(model, content)| Try::CommitModel { model, content }),
-        4 => (any::<u8>(), any::<u8>()).prop_map(|(model, direction)| Try::RevealModel { model, direction }),
-        1 => (any::<u8>(), 0..=10_000_u16).prop_map(|(model, points)| Try::Commission { model, points }),
-        1 => any::<u8>().prop_map(|model| Try::Deactivate { model }),
-        1 => (0..5_u8, any::<u8>()).prop_map(|(who, model)| Try::Report { who, model }),
-        12 => (who.clone(), any::<u8>(), any::<u8>(), 0..3_u8, prop::bool::weighted(0.1)).prop_map(|(who, target, data, winner, away)| Try::Commit { who, target, data, winner, away }),
-        12 => any::<u8>().prop_map(|pick| Try::Reveal { pick }),
-        6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::Audit { who, pick, verdict, transcript }),
-        6 => (0..5_u8, any::<u8>(), 0..4_u8, 0..2_u8).prop_map(|(who, pick, verdict, transcript)| Try::RevealAudit { who, pick, verdict, transcript }),
-        6 => (who.clone(), who.clone(), any::<u8>(), any::<u8>(), prop::bool::weighted(0.2), any::<bool>()).prop_map(
-            |(first, second, target, data, same, late_first)| Try::Race { first, second, target, data, same, late_first }
-        ),
-        6 => (any::<u8>(), prop::array::uniform4(finding())).prop_map(|(pick, findings)| Try::AuditAll { pick, findings }),
-        6 => (prop::collection::vec((0..10_u8, 0..3_u8, any::<u8>()), 2..8), any::<u64>())
-            .prop_map(|(picks, order)| Try::Storm { picks, order }),
-        4 => (who.clone(), any::<u8>()).prop_map(|(who, pick)| Try::Challenge { who, pick }),
-        2 => (who.clone(), any::<u8>(), prop::array::uniform4(finding())).prop_map(|(who, pick, findings)| Try::Contest { who, pick, findings }),
-        6 => Just(Try::RevealAll),
-        1 => (any::<u8>(), 1..5_u8).prop_map(|(model, count)| Try::ReportAll { model, count }),
-        4 => (who.clone(), any::<u8>(), 1..=100_u8).prop_map(|(who, pick, percent)| Try::WithdrawPart { who, pick, percent }),
-        1 => who.clone().prop_map(|who| Try::Register { who }),
-        1 => who.clone().prop_map(|who| Try::Leave { who }),
-        1 => (0..4_u8, amounts()).prop_map(|(who, rate)| Try::Rent { who, rate }),
-        8 => (1..6_u8).prop_map(|count| Try::Blocks { count }),
-        2 => Just(Try::Epoch),
-    ]
-}
-
 /// Turns tries into transactions.
-pub struct Driver {
+pub(crate) struct Driver {
     pub world: World,
     pub models: Vec<(u8, ModelId)>,
     finds: Vec<(Find, SubmissionId)>,
@@ -199,7 +150,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub fn new(params: Params) -> Self {
+    pub(crate) fn new(params: Params) -> Self {
         let (world, models) = World::in_lockstep(params).populated(4);
         let models = models
             .into_iter()
@@ -213,15 +164,6 @@ impl Driver {
             audits: Vec::new(),
         }
     }
-}
-
-fn verdict(number: u8) -> Verdict {
-    [
-        Verdict::Valid,
-        Verdict::DataUnavailable,
-        Verdict::HashMismatch,
-        Verdict::FalseScore,
-    ][number as usize % 4]
 }
 
 /// The two steps of an audit, as a random one is numbered.
@@ -266,9 +208,9 @@ impl Driver {
 
     /// A winner of this epoch is challenged, audited in the next, and the verdicts are revealed.
     fn contest(&mut self, who: u8, pick: u8, findings: [Option<(u8, u8)>; 4]) {
-        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+        let now = view::epoch(&mut self.world.chain.state).unwrap().unwrap();
         let index = u64::from(pick) % now.hits.max(1);
-        let winner = view::winner_at(&mut self.world.state, now.epoch, index).unwrap();
+        let winner = view::winner_at(&mut self.world.chain.state, now.epoch, index).unwrap();
         let Some(winner) = winner.filter(|_| self.world.balance(who) > SOMA) else {
             return;
         };
@@ -350,7 +292,7 @@ impl Driver {
         }
     }
 
-    pub fn run(&mut self, attempt: &Try) {
+    pub(crate) fn run(&mut self, attempt: &Try) {
         let (who, kind) = match attempt.clone() {
             Try::Pay { who, to, amount } => {
                 let payments = List::new(vec![Payment {
@@ -391,11 +333,11 @@ impl Driver {
             }
             Try::CommitModel { model, content } => {
                 let (owner, model) = self.model(model);
-                (owner, World::commit_model_kind(model, content))
+                (owner, commit_model(model, content))
             }
             Try::RevealModel { model, direction } => {
                 let (owner, model) = self.model(model);
-                (owner, World::reveal_model_kind(model, direction))
+                (owner, reveal_model(model, direction))
             }
             Try::Commission { model, points } => {
                 let (owner, model) = self.model(model);
@@ -505,23 +447,25 @@ impl Driver {
                 return;
             }
             Try::Challenge { who, pick } => {
-                let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+                let now = view::epoch(&mut self.world.chain.state).unwrap().unwrap();
                 // Mostly a winner, of this epoch or the one before.
                 let epochs = [Some(now.epoch), now.epoch.minus(1)];
                 let epoch = epochs[pick as usize % 2].unwrap_or(now.epoch);
                 let index = u64::from(pick / 2) % (now.hits + 1);
-                let Some(submission) = view::winner_at(&mut self.world.state, epoch, index).unwrap() else {
+                let Some(submission) = view::winner_at(&mut self.world.chain.state, epoch, index).unwrap()
+                else {
                     return;
                 };
                 (who, Kind::ChallengeSubmission { submission })
             }
             Try::RevealAll => {
-                let now = view::epoch(&mut self.world.state).unwrap().unwrap();
+                let now = view::epoch(&mut self.world.chain.state).unwrap().unwrap();
                 let phase = now
                     .first_height
                     .plus(self.world.genesis.params.audit_commit_blocks);
                 if self.audits.iter().any(|(epoch, _, _)| *epoch == now.epoch) {
-                    self.world.skip(phase.0.saturating_sub(self.world.height.0 + 1));
+                    self.world
+                        .skip(phase.0.saturating_sub(self.world.chain.height().0 + 1));
                     for (_, who, reveal) in std::mem::take(&mut self.audits) {
                         if self.world.balance(who) > SOMA {
                             self.world.one(who, reveal);
@@ -546,7 +490,7 @@ impl Driver {
                 return;
             }
             Try::WithdrawPart { who, pick, percent } => {
-                let (stakes, _) = view::stakes(&mut self.world.state, address(who), 0, 100).unwrap();
+                let (stakes, _) = view::stakes(&mut self.world.chain.state, address(who), 0, 100).unwrap();
                 if stakes.is_empty() {
                     return;
                 }
@@ -560,7 +504,7 @@ impl Driver {
                     },
                 )
             }
-            Try::Register { who } => (who, register(&self.world, who, 1_000 * SOMA)),
+            Try::Register { who } => (who, register(&self.world.genesis, who, 1_000 * SOMA)),
             Try::Leave { who } => (who, Kind::LeaveValidator),
             Try::Rent { who, rate } => (
                 who,
@@ -570,7 +514,10 @@ impl Driver {
             ),
             Try::Upgrade(ref changes) => {
                 let activation = self.world.epoch().0 + 2;
-                let index = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
+                let index = view::counters(&mut self.world.chain.state)
+                    .unwrap()
+                    .unwrap()
+                    .proposals;
                 for who in 0..4 {
                     if self.world.balance(who) > SOMA {
                         self.world.one(who, propose(upgrade(changes, activation)));

@@ -6,7 +6,7 @@ mod households;
 mod submitters;
 mod trainers;
 
-pub use auditors::{Auditing, Diligent, Task};
+pub use auditors::{Auditing, Diligent, Task, Validator};
 pub use households::{Household, stake_moves};
-pub use submitters::{Honest, Rule, SIZE_BYTES_MAX, Submitting, Wallet, data_hash};
+pub use submitters::{Honest, Rule, SIZE_BYTES_MAX, Submitter, Submitting, Wallet, data_hash};
 pub use trainers::{Habit, Standing, Trainer, trainer_move};

@@ -11,7 +11,7 @@ use soma_types::{
 };
 
 use super::{Economy, Now, money, part, shannons};
-use crate::Block;
+use crate::BlockInfo;
 
 impl Economy {
     /// The epoch in progress, as the ledger shows it.
@@ -128,7 +128,7 @@ impl Economy {
     }
 
     /// Closes the epoch and opens the next with this block.
-    pub(super) fn close_epoch(&mut self, block: &Block) {
+    pub(super) fn close_epoch(&mut self, block: &BlockInfo) {
         self.end_window();
         let state = self.epoch_state();
 

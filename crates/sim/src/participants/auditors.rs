@@ -1,5 +1,7 @@
 //! Auditors: committee members who score winners again.
 
+use std::rc::Rc;
+
 use soma_types::{
     Address, SubmissionId, Transcript,
     hash::domain_hash,
@@ -50,4 +52,13 @@ pub fn transcript(task: Task<'_>) -> Transcript {
     } else {
         Transcript::default()
     }
+}
+
+/// A validator.
+#[derive(Clone)]
+pub struct Validator {
+    /// Its account.
+    pub actor: Actor,
+    /// What it does.
+    pub strategy: Rc<dyn Auditing>,
 }

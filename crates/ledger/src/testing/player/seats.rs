@@ -6,22 +6,19 @@ use soma_types::{
     upgrade::{ParamChange, ProtocolVersion, Upgrade},
 };
 
-use super::{
-    super::{
-        equivocation::{evidence, report},
-        staking::register,
-        upgrades::propose,
-        world::{SOMA, basis, keys},
-    },
-    ACCOUNTS, Player,
+use super::ACCOUNTS;
+use crate::{
+    testing::{Player, SOMA, basis, evidence, keys, propose, register, report},
+    view,
 };
-use crate::view;
 
 impl Player<'_> {
     /// Evidence against a validator whose key the tests have, mostly good.
     pub(super) fn equivocate(&mut self, a: u8, b: u8, c: u8, d: u8) {
         let now = self.world.epoch();
-        let committee = view::committee(&mut self.world.state, now).unwrap().unwrap();
+        let committee = view::committee(&mut self.world.chain.state, now)
+            .unwrap()
+            .unwrap();
         let known = (0..ACCOUNTS).find(|who| {
             let key = keys(who + 200).public_key();
             committee.seats.iter().any(|seat| seat.network_key == key)
@@ -32,7 +29,7 @@ impl Player<'_> {
             back => now.0.saturating_sub(u64::from(back % 3)),
         };
         let who = known.filter(|_| c >= 16).unwrap_or(a % ACCOUNTS);
-        let mut evidence = evidence(&self.world, who, epoch, 1, u8::from(d < 32) ^ 2);
+        let mut evidence = evidence(&self.world.genesis, who, epoch, 1, u8::from(d < 32) ^ 2);
         match d {
             0..16 => evidence.second = evidence.first,
             16..48 => evidence.view += 1,
@@ -44,7 +41,7 @@ impl Player<'_> {
         }
         // The barred one tries to come back.
         if c > 128 {
-            let again = register(&self.world, who, 1_000 * SOMA);
+            let again = register(&self.world.genesis, who, 1_000 * SOMA);
             self.push(who, again);
         }
     }
@@ -101,7 +98,7 @@ impl Player<'_> {
     }
 
     pub(super) fn validator(&mut self, who: u8, b: u8, c: u8, d: u8) {
-        let mut good = register(&self.world, who, 1_000 * SOMA);
+        let mut good = register(&self.world.genesis, who, 1_000 * SOMA);
         let mut sender = who;
         let kind = match c % 16 {
             0 => {
@@ -131,7 +128,7 @@ impl Player<'_> {
                 }
                 good
             }
-            10 => register(&self.world, who, 1_000 * SOMA - 1),
+            10 => register(&self.world.genesis, who, 1_000 * SOMA - 1),
             _ => {
                 sender = b % 5;
                 Kind::SetRentVote {

@@ -1,12 +1,15 @@
 //! Submitters: they score the documents they have against the open targets, and submit what hits.
 
-use soma_types::{ContentHash, hash::domain_hash, transaction::Verdict};
+use std::rc::Rc;
+
+use rand::{RngExt as _, seq::IndexedRandom as _};
+use soma_types::{ContentHash, hash::domain_hash, losses::lowest, transaction::Verdict};
 
 use crate::{
     board::{Board, OpenTarget},
     chain::Actor,
     desk::Find,
-    space::{Document, dot},
+    space::{CLUSTERS, Document, Rng, Space, dot},
 };
 
 /// What a submitter brings to a block.
@@ -112,8 +115,9 @@ impl<'a> Scored<'a> {
             self.document
                 .loss(&self.board.minds[*place], self.cosines[*place])
         };
-        let losses: Vec<f64> = target.models.iter().map(loss).collect();
-        let winner = (0..losses.len()).min_by(|a, b| losses[*a].total_cmp(&losses[*b]))?;
+        let losses = target.models.iter().map(loss);
+        let losses_nano: Vec<u64> = losses.map(|loss| (loss * 1e9) as u64).collect();
+        let winner = lowest(&losses_nano)?;
         let place = target.models[winner];
         let similarity = Document::similarity(cosine, target.cosines[winner], self.cosines[place]);
         if similarity < needed {
@@ -132,7 +136,7 @@ impl<'a> Scored<'a> {
             target: target.id,
             data: data_hash(self.document.number),
             size_bytes: size_bytes(self.document.number),
-            losses_nano: losses.iter().map(|loss| (loss * 1e9) as u64).collect(),
+            losses_nano,
             embedding,
             truth: Verdict::Valid,
         })
@@ -151,4 +155,49 @@ pub const SIZE_BYTES_MAX: u64 = 2_000 + (1 << 14);
 /// The length of a document: 2 to 18 kB, 10 kB in the mean.
 const fn size_bytes(number: u64) -> u64 {
     2_000 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50)
+}
+
+/// Kinds of documents that a submitter has.
+const CORPORA: usize = 3;
+
+/// A submitter.
+#[derive(Clone)]
+pub struct Submitter {
+    /// Its account.
+    pub actor: Actor,
+    /// What it does.
+    pub strategy: Rc<dyn Submitting>,
+    /// Documents it scores in a block.
+    pub documents: f64,
+    /// What kinds of documents it has.
+    corpora: [usize; CORPORA],
+    /// The part of a document that the blocks so far left it.
+    left_over: f64,
+}
+
+impl Submitter {
+    /// One with documents of a few kinds.
+    pub(crate) fn new(actor: Actor, strategy: Rc<dyn Submitting>, documents: f64, draw: &mut Rng) -> Self {
+        Self {
+            actor,
+            strategy,
+            documents,
+            corpora: std::array::from_fn(|_| draw.random_range(0..CLUSTERS)),
+            // So that not all score in the same block.
+            left_over: draw.random(),
+        }
+    }
+
+    /// The documents that it scores in the next block.
+    pub(crate) fn read(&mut self, space: &mut Space, draw: &mut Rng) -> Vec<Document> {
+        self.left_over += self.documents;
+        let count = self.left_over as usize;
+        self.left_over -= count as f64;
+        let mut documents = Vec::with_capacity(count);
+        for _ in 0..count {
+            let cluster = *self.corpora.choose(draw).expect("some corpora");
+            documents.push(space.document(cluster, draw));
+        }
+        documents
+    }
 }

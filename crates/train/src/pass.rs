@@ -67,7 +67,7 @@ fn forward(model: &Transformer, context: &Context, task: &Task) -> (Tensor<1>, L
     let targets = task.batch.targets();
     let x = model.represent(context, &task.batch, task.dropout);
     let cross_entropy = context
-        .engine
+        .ops
         .cross_entropy(model.predict(context, x.clone()), &targets);
     let value = |t: &Tensor<1>| f64::from(t.clone().into_scalar::<f32>());
     let mut losses = Losses {
@@ -77,7 +77,7 @@ fn forward(model: &Transformer, context: &Context, task: &Task) -> (Tensor<1>, L
     };
     let mut loss = cross_entropy * task.cross_entropy_weight;
     if !task.directions.is_empty() {
-        let sigreg = context.engine.sigreg(x, &task.batch.counts(), &task.directions);
+        let sigreg = context.ops.sigreg(x, &task.batch.counts(), &task.directions);
         losses.sigreg = value(&sigreg);
         loss = loss + sigreg * task.sigreg_weight;
     }

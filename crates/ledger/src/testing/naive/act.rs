@@ -19,7 +19,7 @@ impl Economy {
     }
 
     /// The fee of a transaction, or why it is refused.
-    pub fn admit(&self, transaction: &VerifiedTransaction) -> Result<u128, Rejection> {
+    pub(crate) fn admit(&self, transaction: &VerifiedTransaction) -> Result<u128, Rejection> {
         let body = transaction.transaction();
         let (size_bytes, limit_bytes) = (transaction.size_bytes(), TRANSACTION_BYTES_MAX as u64);
         if size_bytes > limit_bytes {
@@ -69,7 +69,7 @@ impl Economy {
     }
 
     /// Includes a transaction: `Err` when it must not be, else its fee and what became of it.
-    pub fn apply(&mut self, transaction: &VerifiedTransaction) -> Result<(u128, Outcome), Rejection> {
+    pub(super) fn apply(&mut self, transaction: &VerifiedTransaction) -> Result<(u128, Outcome), Rejection> {
         let fee = self.admit(transaction)?;
         let account = self.accounts.entry(transaction.sender()).or_default();
         account.balance -= fee;

@@ -10,7 +10,7 @@ use soma_types::{
 };
 
 use super::{Economy, goal_q16, money, rate_at, root_q16, shannons};
-use crate::Block;
+use crate::BlockInfo;
 
 /// Choice: a race has at most this many candidates, those with the earliest commits.
 const CANDIDATES_MAX: usize = 32;
@@ -22,7 +22,7 @@ fn threshold_q30(z_q16: i64, dim: u32) -> i64 {
 
 impl Economy {
     /// Opens the epoch's next target in a slot.
-    pub(super) fn open_target(&mut self, block: &Block, slot: u32) {
+    pub(super) fn open_target(&mut self, block: &BlockInfo, slot: u32) {
         // Choice: without a model to aim at no target opens.
         if self.competing().is_empty() {
             return;
@@ -50,7 +50,7 @@ impl Economy {
         self.now.targets_opened += 1;
     }
 
-    pub(super) fn open_targets(&mut self, block: &Block) {
+    pub(super) fn open_targets(&mut self, block: &BlockInfo) {
         for slot in 0..self.params.open_targets {
             self.open_target(block, slot);
         }
@@ -58,7 +58,7 @@ impl Economy {
 
     /// Races that end now; at a boundary all that are under way. Each filled target is replaced at once,
     /// at a boundary only once the new epoch has begun.
-    pub(super) fn settle_races(&mut self, block: &Block, boundary: bool) {
+    pub(super) fn settle_races(&mut self, block: &BlockInfo, boundary: bool) {
         let height = self.height;
         let mut ending: Vec<(u64, TargetId)> = Vec::new();
         for id in &self.races {

@@ -1,90 +1,50 @@
 //! Reads a tape of bytes as a history: each step is something to try in terms of what exists when its turn
 //! comes, at and beside every limit and every phase. Counts what came of it.
 
+mod audits;
+mod coverage;
+mod market;
 mod seats;
 
-use std::collections::BTreeMap;
-
 use soma_types::{
-    Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt,
-    Rejection, Salt, Seed, Shannons, Signature, SignedTransaction, SubmissionId, TargetId, Transaction,
-    TransactionKind as Kind, VerifiedTransaction,
+    Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Seed, Shannons,
+    Signature, SignedTransaction, SubmissionId, TargetId, Transaction, TransactionKind as Kind,
+    VerifiedTransaction,
     amount::MAX_SUPPLY,
     event::Event,
     list::List,
-    objects::{AuditOutcome, Target},
     params::Params,
     receipt::{Created, Outcome},
-    transaction::{ModelFault, Payment, PoolId, Verdict, Withdrawal},
+    transaction::{ModelFault, Payment, PoolId, Withdrawal},
     upgrade::Ballot,
 };
 
-use super::{
-    upgrades::vote,
-    world::{DIM, Find, World, address, audit_kinds, basis, keys},
+use crate::{
+    testing::{DIM, Find, World, address, basis, keys, verdict, vote},
+    view,
 };
-use crate::view;
 
+pub use coverage::Coverage;
+
+/// One step of a tape.
 pub type Step = [u8; 8];
 
-/// What histories met.
-#[derive(Debug, Default)]
-pub struct Coverage {
-    /// Transactions that took effect, by kind.
-    pub applied: BTreeMap<&'static str, u64>,
-    /// Transactions refused or failed, by reason.
-    pub rejected: BTreeMap<&'static str, u64>,
-    /// Events, and how submissions ended.
-    pub events: BTreeMap<String, u64>,
-    blocks: u64,
-}
-
-impl Coverage {
-    fn result(&mut self, kind: &'static str, result: &Result<Receipt, Rejection>) {
-        match result {
-            Ok(receipt) => match &receipt.outcome {
-                Outcome::Applied { .. } => *self.applied.entry(kind).or_default() += 1,
-                Outcome::Failed { rejection } => *self.rejected.entry(rejection.name()).or_default() += 1,
-            },
-            Err(rejection) => *self.rejected.entry(rejection.name()).or_default() += 1,
-        }
-    }
-
-    fn outcome(&mut self, outcome: &AuditOutcome) {
-        let Some(hearing) = &outcome.hearing else {
-            return;
-        };
-        let end = match hearing.majority {
-            None => "Undecided",
-            Some(finding) if finding.verdict.accuses() => "Convicts",
-            Some(_) => "Overrules",
-        };
-        *self.events.entry(format!("Hearing:{end}")).or_default() += 1;
-    }
-
-    fn event(&mut self, event: &Event) {
-        let text = match event {
-            Event::SubmissionEnded { status, .. } => format!("Ended:{status:?}"),
-            Event::UpgradeEnded { status, .. } => format!("Upgrade:{status:?}"),
-            Event::ChallengeEnded { end, .. } => format!("Challenge:{end:?}"),
-            event => format!("{event:?}"),
-        };
-        let name = text.split([' ', '{']).next().unwrap_or_default().to_owned();
-        *self.events.entry(name).or_default() += 1;
-    }
-}
-
 /// A transaction on its way into the next block, with what to remember if it is applied.
+#[derive(Debug)]
 struct Pending {
     transaction: VerifiedTransaction,
     who: u8,
     find: Option<Find>,
 }
 
+/// Plays a tape on a network beside which the naive economy runs.
+#[derive(Debug)]
 pub struct Player<'a> {
     world: World,
     coverage: &'a mut Coverage,
+    /// Models and their owners.
     models: Vec<(u8, ModelId)>,
+    /// What was submitted.
     finds: Vec<(Find, SubmissionId)>,
     /// Reveals of audits that were committed, with their epoch.
     audits: Vec<(Epoch, u8, Kind)>,
@@ -95,6 +55,7 @@ pub struct Player<'a> {
 const ACCOUNTS: u8 = 12;
 
 impl<'a> Player<'a> {
+    /// A network with four models that compete.
     pub fn new(params: Params, coverage: &'a mut Coverage) -> Self {
         let (world, models) = World::in_lockstep(params).populated(4);
         Self {
@@ -110,7 +71,7 @@ impl<'a> Player<'a> {
     /// The nonce of an account's next transaction.
     fn nonce(&mut self, who: u8) -> u64 {
         let waiting = self.next.iter().filter(|pending| pending.who == who).count() as u64;
-        let account = view::account(&mut self.world.state, address(who)).unwrap();
+        let account = view::account(&mut self.world.chain.state, address(who)).unwrap();
         account.nonce + waiting
     }
 
@@ -128,7 +89,7 @@ impl<'a> Player<'a> {
     fn push_sized(&mut self, who: u8, size: u8, least: Shannons, held: u64, make: impl Fn(Shannons) -> Kind) {
         let nonce = self.nonce(who);
         let size_bytes = self.world.transaction(who, nonce, make(least)).size_bytes();
-        let fee = view::fee(&mut self.world.state, size_bytes).unwrap().0;
+        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap().0;
         let left = self.world.balance(who).saturating_sub(fee);
         let amount = match size % 32 {
             0 => 0,
@@ -164,7 +125,7 @@ impl<'a> Player<'a> {
         };
         let nonce = self.nonce(who);
         let size_bytes = self.world.transaction(who, nonce, kind(1)).size_bytes();
-        let fee = view::fee(&mut self.world.state, size_bytes).unwrap().0;
+        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap().0;
         let prices = 2 * self.params().account_price.0 + 2;
         let left = self.world.balance(who).saturating_sub(fee).saturating_sub(prices);
         self.push(
@@ -205,7 +166,7 @@ impl<'a> Player<'a> {
         for event in block.events.iter().chain(inner) {
             self.coverage.event(event);
             if let Event::SubmissionEnded { submission, .. } = event {
-                let outcome = view::audit_outcome(&mut self.world.state, *submission).unwrap();
+                let outcome = view::audit_outcome(&mut self.world.chain.state, *submission).unwrap();
                 if let Some(outcome) = outcome {
                     self.coverage.outcome(&outcome);
                 }
@@ -215,13 +176,13 @@ impl<'a> Player<'a> {
 
     /// The rules in force.
     fn params(&mut self) -> Params {
-        view::params(&mut self.world.state).unwrap().unwrap()
+        view::params(&mut self.world.chain.state).unwrap().unwrap()
     }
 
     /// The next block's place in its epoch.
     fn offset(&mut self) -> u64 {
-        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
-        (self.world.height.0 + 1 - now.first_height.0) % now.length_blocks
+        let now = view::epoch(&mut self.world.chain.state).unwrap().unwrap();
+        (self.world.chain.height().0 + 1 - now.first_height.0) % now.length_blocks
     }
 
     /// Runs until the next block's place in its epoch is this.
@@ -243,128 +204,6 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Few contents in an epoch, so that several submissions want the same; some are old.
-    fn content(&mut self, data: u8) -> ContentHash {
-        let mut hash = [data % 12; 32];
-        hash[0] = self.world.epoch().0 as u8;
-        if data > 250 {
-            hash[0] = hash[0].wrapping_sub(1);
-        }
-        ContentHash(hash)
-    }
-
-    fn commit(&mut self, who: u8, target: &Target, data: u8, fault: u8) {
-        let mut find = self
-            .world
-            .find(who, target, data, data as usize % target.models.len());
-        find.salt = Salt([data; 32]);
-        find.reveal.data_hash = self.content(data);
-        find.reveal.data_size_bytes = 1 + 997 * u64::from(data);
-        let params = self.params();
-        let (low, high, limit) = (
-            params.cross_entropy_min_nano,
-            params.cross_entropy_max_nano,
-            params.data_size_max_bytes,
-        );
-        let reveal = &mut find.reveal;
-        let models = reveal.losses_nano.len();
-        match fault {
-            0 => reveal.losses_nano = List::new(vec![1; models + 1]).unwrap(),
-            1 => reveal.data_size_bytes = 0,
-            2 => reveal.data_size_bytes = limit + 1,
-            3 => reveal.data_size_bytes = limit,
-            4 => reveal.embedding = Embedding::draw(&target.seed, DIM as usize + 1),
-            5 => reveal.cross_entropy_nano = u64::MAX,
-            6 => reveal.cross_entropy_nano = low - 1,
-            7 => reveal.cross_entropy_nano = low,
-            8 | 9 => {
-                reveal.losses_nano = List::new(vec![u64::MAX; models]).unwrap();
-                reveal.cross_entropy_nano = high + u64::from(fault - 8);
-            }
-            10 => {
-                let opposite = reveal.embedding.as_slice().iter().map(|c| -*c).collect();
-                reveal.embedding = Embedding::from_q15(opposite).unwrap();
-            }
-            11..16 => reveal.embedding = Embedding::draw(&Seed([data; 32]), DIM as usize),
-            _ => {}
-        }
-        let nonce = self.nonce(who);
-        let transaction = self.world.transaction(who, nonce, find.commit());
-        self.next.push(Pending {
-            transaction,
-            who,
-            find: Some(find),
-        });
-    }
-
-    fn audit(&mut self, who: u8, id: SubmissionId, verdict: Verdict, transcript: u8) {
-        let (commit, reveal) = audit_kinds(who, id, verdict, transcript);
-        self.push(who, commit);
-        let epoch = self.world.epoch();
-        self.audits.push((epoch, who, reveal));
-    }
-
-    /// The committee audits: those in `agree` find the same.
-    fn audit_together(&mut self, id: SubmissionId, agreed: Verdict, agree: u8, present: u8) {
-        for who in 0..4 {
-            let verdict = if (agree >> who) & 1 == 1 {
-                agreed
-            } else {
-                Verdict::Valid
-            };
-            if (present >> who) & 1 == 1 || who < 3 {
-                self.audit(who, id, verdict, u8::from(verdict.has_transcript()));
-            }
-        }
-    }
-
-    /// Auditors accuse a winner, mostly, and the committee hears it: half the time with one voice, or those
-    /// in `agree` with one.
-    fn hear(&mut self, pick: u8, verdicts: u8, agree: u8, odd: u8) {
-        if self.offset() >= self.params().audit_commit_blocks {
-            self.until(0);
-        }
-        self.flush();
-        let Some(id) = self.world.audited(pick) else {
-            return;
-        };
-        let params = self.params();
-        let accusers = if odd < 200 { u8::MAX } else { agree };
-        self.audit_together(id, verdict(verdicts), accusers, u8::MAX);
-        self.until(params.audit_commit_blocks);
-        self.reveal_audits(255);
-        self.until(params.hearing_from());
-        self.flush();
-        let agree = if odd.is_multiple_of(2) { u8::MAX } else { agree };
-        self.audit_together(id, verdict(verdicts / 4), agree, odd);
-        if odd.is_multiple_of(8) {
-            let early = self.audits.clone();
-            self.reveal_audits(255);
-            self.audits = early;
-        }
-        self.until(params.hearing_reveals_from());
-        self.reveal_audits(odd);
-    }
-
-    /// Reveals what was committed in this epoch, also wrongly and twice.
-    fn reveal_audits(&mut self, odd: u8) {
-        for (epoch, who, reveal) in std::mem::take(&mut self.audits) {
-            if epoch == self.world.epoch() {
-                let mut other = reveal.clone();
-                if let Kind::RevealAudit { salt, .. } = &mut other
-                    && odd < 16
-                {
-                    salt.0[31] ^= 1;
-                    self.push(who, other);
-                }
-                self.push(who, reveal.clone());
-                if odd < 32 {
-                    self.push(who, reveal);
-                }
-            }
-        }
-    }
-
     /// A transaction that must be refused, or is just about not.
     fn push_odd(&mut self, who: u8, how: u8) {
         let payments = List::new(vec![Payment {
@@ -376,7 +215,7 @@ impl<'a> Player<'a> {
         let epoch = self.world.epoch();
         let kind = Kind::Transfer { payments };
         let size_bytes = self.world.transaction(who, nonce, kind.clone()).size_bytes();
-        let fee = view::fee(&mut self.world.state, size_bytes).unwrap();
+        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap();
         let mut transaction = Transaction {
             chain: self.world.genesis.chain_id(),
             sender: keys(who).public_key(),
@@ -446,7 +285,7 @@ impl<'a> Player<'a> {
                     let amount = Withdrawal::All;
                     self.push(who, Kind::WithdrawStake { pool, amount });
                 } else {
-                    let held = view::stake(&mut self.world.state, pool, address(who)).unwrap();
+                    let held = view::stake(&mut self.world.chain.state, pool, address(who)).unwrap();
                     let least = match pool {
                         PoolId::Validator(_) => params.validator_stake_min,
                         PoolId::Model(_) => params.model_stake_min,
@@ -603,7 +442,7 @@ impl<'a> Player<'a> {
                 self.until(0);
                 self.until(params.challenge_blocks());
                 self.flush();
-                let tasks = view::challenge_tasks(&mut self.world.state, 0, 9).unwrap();
+                let tasks = view::challenge_tasks(&mut self.world.chain.state, 0, 9).unwrap();
                 if let Some(task) = tasks.last() {
                     // Every other time with one voice.
                     let agree = if e < 128 { u8::MAX } else { d };
@@ -616,7 +455,10 @@ impl<'a> Player<'a> {
             59 => self.propose(a, b, c, d, e),
             62 => self.equivocate(a, b, c, d),
             60 => {
-                let newest = view::counters(&mut self.world.state).unwrap().unwrap().proposals;
+                let newest = view::counters(&mut self.world.chain.state)
+                    .unwrap()
+                    .unwrap()
+                    .proposals;
                 let proposal = newest.saturating_sub(u64::from(b % 8 / 7 + 1));
                 let proposal = if d == 0 { newest } else { proposal };
                 for who in 0..c % 8 {
@@ -638,7 +480,7 @@ impl<'a> Player<'a> {
                     let id = *id;
                     let last = self.world.submission(id).committed.0 + params.reveal_blocks;
                     let next = last - u64::from(b % 2) + 1;
-                    while self.world.height.0 + 1 < next {
+                    while self.world.chain.height().0 + 1 < next {
                         self.flush();
                     }
                     self.reveal(0, 255);
@@ -655,102 +497,8 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Mostly of a winner, of this epoch or the last.
-    fn challenge(&mut self, who: u8, pick: u8, odd: u8) {
-        let now = view::epoch(&mut self.world.state).unwrap().unwrap();
-        let epoch = Epoch(now.epoch.0.saturating_sub(u64::from(pick % 3)));
-        let hits = match epoch == now.epoch {
-            true => now.hits,
-            false => {
-                let record = view::epoch_record(&mut self.world.state, epoch).unwrap();
-                record.expect("it is closed").state.hits
-            }
-        };
-        let index = u64::from(pick) % hits.max(1);
-        let winner = view::winner_at(&mut self.world.state, epoch, index).unwrap();
-        let newest = self.finds.last().map(|(_, id)| *id);
-        let submission = match odd {
-            0..8 => Some(SubmissionId([odd; 32])),
-            8..24 => newest,
-            _ => winner,
-        };
-        if let Some(submission) = submission {
-            self.push(who, Kind::ChallengeSubmission { submission });
-            if odd % 4 == 3 {
-                self.push((who + 1) % ACCOUNTS, Kind::ChallengeSubmission { submission });
-            }
-        }
-    }
-
-    /// Someone becomes rich enough to go on, and the network does not run out of models: a new one is
-    /// created, committed, and revealed.
-    fn renew(&mut self, who: u8) {
-        let richest = (0..ACCOUNTS)
-            .max_by_key(|who| self.world.balance(*who))
-            .unwrap_or(0);
-        let payments = List::new(vec![Payment {
-            to: address(who),
-            amount: Shannons(self.world.balance(richest) / 3),
-        }])
-        .unwrap();
-        self.push(richest, Kind::Transfer { payments });
-        self.flush();
-        let params = self.params();
-        self.push(
-            who,
-            Kind::CreateModel {
-                commission: basis(1_000),
-                stake: Shannons(params.model_stake_min.0.saturating_mul(2)),
-                architecture: params.architecture,
-            },
-        );
-        self.flush();
-        let (owner, model) = *self.models.last().expect("there are always some");
-        self.push(owner, World::commit_model_kind(model, who));
-        self.until(0);
-        self.push(owner, World::reveal_model_kind(model, who));
-        self.flush();
-    }
-
-    /// A model and mostly its owner, sometimes another, or no model.
-    fn odd_model(&self, pick: u8, odd: u8) -> (u8, ModelId) {
-        let (owner, model) = self.model(pick);
-        match odd {
-            0..4 => (owner, ModelId([odd; 32])),
-            4..12 => (odd % ACCOUNTS, model),
-            _ => (owner, model),
-        }
-    }
-
-    fn model_owner(&self, id: ModelId) -> u8 {
-        let known = self.models.iter().find(|(_, model)| *model == id);
-        known.map_or(0, |(owner, _)| *owner)
-    }
-
     fn account(&self, wanted: soma_types::Address) -> Option<u8> {
         (0..ACCOUNTS).find(|who| address(*who) == wanted)
-    }
-
-    /// Mostly the newest finds: older ones have had their chance.
-    fn reveal(&mut self, pick: u8, odd: u8) {
-        let Some(index) = self.finds.len().checked_sub(1 + pick as usize % 4) else {
-            return;
-        };
-        let (find, id) = self.finds[index].clone();
-        let mut kind = find.reveal(id);
-        if let Kind::RevealSubmission { submission, salt, .. } = &mut kind {
-            match odd {
-                0 => *submission = SubmissionId([pick; 32]),
-                1..12 => salt.0[0] ^= 1,
-                _ => {}
-            }
-        }
-        let who = if (12..20).contains(&odd) {
-            odd % ACCOUNTS
-        } else {
-            find.who
-        };
-        self.push(who, kind);
     }
 
     /// Whatever is under way comes to its end.
@@ -766,13 +514,4 @@ impl<'a> Player<'a> {
             assert_eq!(waiting, [Shannons::ZERO; 4]);
         }
     }
-}
-
-fn verdict(number: u8) -> Verdict {
-    [
-        Verdict::Valid,
-        Verdict::DataUnavailable,
-        Verdict::HashMismatch,
-        Verdict::FalseScore,
-    ][number as usize % 4]
 }

@@ -1,0 +1,116 @@
+//! Models and their weights (docs/protocol.md, section 5).
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::{Deserialize, Serialize};
+
+use super::commission::Commission;
+use crate::{Address, Architecture, ContentHash, DecryptionKey, Epoch, ModelId, Shannons, Url};
+
+/// Where a model stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelStatus {
+    /// Has never competed.
+    Created,
+    /// Competes, with its weights and stake frozen for the epoch.
+    Active,
+    /// Competed before; fresh weights bring it back.
+    Stale,
+    /// Deactivated or faulted for good.
+    Retired,
+}
+
+/// Why a model stopped competing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inactivity {
+    /// Its weights are older than the refresh time.
+    Stale,
+    /// Its owner deactivated it.
+    Deactivated,
+    /// The committee found its weights unusable.
+    Faulted,
+    /// The network's architecture changed: it has to commit anew.
+    Outgrown,
+}
+
+/// Encrypted weights as committed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct CommittedWeights {
+    /// Where they can be downloaded.
+    pub url: Url,
+    /// Their length in bytes.
+    pub size_bytes: u64,
+    /// Their BLAKE3.
+    pub hash: ContentHash,
+    /// When they were committed.
+    pub epoch: Epoch,
+    /// Their shape: the network's when they were committed.
+    pub architecture: Architecture,
+    /// The ledger's count of commits then: of two equal models the lower is the earlier. Kept when
+    /// the same file is committed again.
+    pub sequence: u64,
+}
+
+/// Weights with the key that decrypts them. The embedding is stored beside the model.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Weights {
+    /// What was committed.
+    pub committed: CommittedWeights,
+    /// Decrypts it.
+    pub key: DecryptionKey,
+    /// The epoch from which they compete.
+    pub active_from: Epoch,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name.
+    pub id: ModelId,
+    /// Its position in the list of all models.
+    pub index: u64,
+    /// Who owns it.
+    pub owner: Address,
+    /// The owner's share of its rewards.
+    pub commission: Commission,
+    /// The network's shape when it was created or last committed.
+    pub architecture: Architecture,
+    /// When it was created.
+    pub created: Epoch,
+    /// Where it stands.
+    pub status: ModelStatus,
+    /// Deactivated or faulted, and retired from the next boundary on.
+    pub retiring: Option<Inactivity>,
+    /// The weights it competes with.
+    pub weights: Option<Weights>,
+    /// The weights it competed with before those took over: audits of the epoch before need them.
+    pub previous: Option<Weights>,
+    /// Revealed weights that take over at the next boundary.
+    pub revealed: Option<Weights>,
+    /// Committed weights that wait for their reveal.
+    pub committed: Option<CommittedWeights>,
+    /// Hits in the current epoch.
+    pub hits: u64,
+    /// Hits ever.
+    pub hits_total: u64,
+    /// Rewards ever: its owner's commission and its pool's part.
+    pub rewards_total: Shannons,
+}
+
+impl Model {
+    /// Whether it takes stake and weights: not retired, nor about to be.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.status != ModelStatus::Retired && self.retiring.is_none()
+    }
+
+    /// The weights it competed with in `epoch`, where that is this epoch or the one before.
+    #[must_use]
+    pub fn weights_in(&self, epoch: Epoch) -> Option<&Weights> {
+        [&self.weights, &self.previous]
+            .into_iter()
+            .flatten()
+            .find(|weights| weights.active_from <= epoch)
+    }
+}
