@@ -11,7 +11,7 @@
 //!
 //! `CHAIN/account-ADDRESS/` in the journal's folder. `EXPIRES-KIND-HASH.bin` is a signed transaction: its
 //! last epoch, the first 16 hex digits of its kind's BLAKE3, its name. It is locked for as long as someone
-//! waits for its end; one that nobody has locked was left behind ([`Outbox::left`]). `lock` is the turn's,
+//! waits for its end; one that nobody has locked was left behind ([`Turn::left`]). `lock` is the turn's,
 //! `last` names the transaction that was handed in last.
 
 use std::{

@@ -32,7 +32,7 @@ pub struct Scores {
 
 impl Account {
     /// Commits `data` to a target, hands it to the node and reveals it; the submission, now in its target's
-    /// race. [`NodeClient::wait_for_submission`] tells how that ends.
+    /// race. [`wait_for_submission`](crate::NodeClient::wait_for_submission) tells how that ends.
     ///
     /// # Errors
     /// When it would not be begun ([`Account::commit_reveal`]), the ledger says no

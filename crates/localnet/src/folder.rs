@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A folder may hold other things besides. They are never changed and never deleted: see
-//! [`erase`](crate::erase).
+//! [`erase`].
 
 use std::{
     fs,

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`tokenizer`] | bytes to chunks of tokens and targets |
-//! | [`layout`], [`safetensors`], [`tensor`], [`model`] | the weights file, every refusal by name, and the model in memory |
+//! | [`layout`](mod@layout), [`safetensors`], [`tensor`], [`model`] | the weights file, every refusal by name, and the model in memory |
 //! | [`elementary`], [`elementary64`] | exp, log, erf, sin, cos of our own |
 //! | [`kernels`] | the operations: the scalar definition and backends that equal it bit for bit |
 //! | `forward` | the transformer, written once over the operations |
@@ -26,8 +26,8 @@
 //! let model = Model::random(&architecture, 1);
 //! let directions = Directions::draw(&Seed([7; 32]), &architecture);
 //! let score = Scorer::new()?.score(&model, b"a text", &directions)?;
-//! // Weights that know nothing: eight bits a byte, and an integer on every machine.
-//! assert!((7.0..9.0).contains(&score.bits_per_token()), "{}", score.bits_per_token());
+//! // Weights that know nothing take more than the eight bits that a byte has.
+//! assert!(score.bits_per_token() > 8.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -3,7 +3,7 @@
 //! Upon a request: read finalized state or history, or hand a transaction to the mempool. Nothing here
 //! changes state. Every list, body and stream is bounded; every error is a
 //! [`Problem`](soma_types::api::Problem). What a request may say stands in one place, the OpenAPI document,
-//! and is checked in one, [`contract`](soma_http::contract).
+//! and is checked in one, [`contract`].
 
 mod accounts;
 mod blobs;

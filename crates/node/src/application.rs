@@ -10,7 +10,7 @@
 //! * reject it if its timestamp is less than [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) or more than
 //!   [`TIMESTAMP_STEP_MS_MAX`](crate::block::TIMESTAMP_STEP_MS_MAX) after `p`'s, if its seed is not the
 //!   network's signature of `p`'s round, or if any transaction may not enter a block;
-//! * if its timestamp lies ahead of this node's [`time`](crate::time), delay the verdict until then, but no
+//! * if its timestamp lies ahead of this node's [`time`], delay the verdict until then, but no
 //!   longer than it lies after `p`'s. A clock never decides a verdict;
 //! * execute it. The engine compares the resulting state root with the block's.
 //!

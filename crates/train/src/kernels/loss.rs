@@ -8,7 +8,7 @@ use super::{
     vectorised,
 };
 
-/// Sum over rows of -log softmax(row)[target], and its gradient (softmax - one-hot). Rows without a target
+/// Sum over rows of `-log softmax(row)[target]`, and its gradient (softmax - one-hot). Rows without a target
 /// (`None`) count nothing. The sum is in f64.
 pub fn cross_entropy(logits: &[f32], targets: &[Option<u16>]) -> (f64, Vec<f32>) {
     let width = logits.len() / targets.len().max(1);
