@@ -56,6 +56,7 @@ pub struct Account {
     keys: Keypair,
     journal: Journal,
     sequence: Arc<Mutex<Sequence>>,
+    chain: Option<ChainId>,
     wait: Duration,
     max_fee: Shannons,
     rehearses: bool,
@@ -70,10 +71,21 @@ impl Account {
             keys,
             journal,
             sequence: Arc::default(),
+            chain: None,
             wait: WAIT_DEFAULT,
             max_fee: MAX_FEE_DEFAULT,
             rehearses: false,
             watchers: Watchers::default(),
+        }
+    }
+
+    /// The same account, which acts on this network alone: where the node is on another by now, nothing is
+    /// signed.
+    #[must_use]
+    pub fn on_chain(self, chain: ChainId) -> Self {
+        Self {
+            chain: Some(chain),
+            ..self
         }
     }
 

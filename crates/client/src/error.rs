@@ -8,7 +8,7 @@ use std::time::Duration;
 use soma_blobs::{ContainerError, http::HttpError};
 use soma_files::{FileError, LockError};
 use soma_types::{
-    Address, ContentHash, Epoch, ModelId, Receipt, Rejection, RejectionCode, Shannons, SubmissionId,
+    Address, ChainId, ContentHash, Epoch, ModelId, Receipt, Rejection, RejectionCode, Shannons, SubmissionId,
     TransactionHash, api::Problem, text::excerpt,
 };
 
@@ -89,6 +89,14 @@ pub enum ClientError {
         request: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// The node is on another network than the one that was asked for.
+    #[error("the node is on chain {found}, not on {expected}: nothing was signed")]
+    OtherChain {
+        /// Asked for.
+        expected: ChainId,
+        /// The node's.
+        found: ChainId,
     },
     /// The bytes are not those that were asked for.
     #[error("the bytes hash to {found}, not to {expected}")]

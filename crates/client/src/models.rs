@@ -18,6 +18,6 @@ mod progress;
 mod reveal;
 
 pub use self::{
-    commit::CommittedModel,
+    commit::{CommittedModel, Encrypted},
     progress::{DueModel, Publication},
 };

@@ -12,6 +12,7 @@ mod address;
 mod backoff;
 mod blobs;
 mod chain;
+mod download;
 mod filter;
 mod lists;
 mod market;

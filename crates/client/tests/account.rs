@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{CHAIN, Ledger, MODEL, embedding, payment, scores, transfer};
-use soma_client::ClientError;
+use soma_client::{ClientError, Encrypted};
 use soma_types::{
     ContentHash, Epoch, Height, Rejection, RejectionCode, Shannons, TargetId,
     transaction::{BasisPoints, TransactionKind},
@@ -207,22 +207,17 @@ async fn weights_on_the_owners_host_are_verified_too() {
     let account = ledger.account(home.path()).await;
     let (container, key) = soma_blobs::encrypt(b"weights").unwrap();
     let url = "https://example.org/weights";
-    let file = account.commit_encrypted(
-        MODEL,
-        "file:///weights".parse().unwrap(),
-        container.clone(),
-        (&key).into(),
-        None,
-    );
+    let encrypted = Encrypted {
+        hash: ContentHash::of(&container),
+        size_bytes: container.len() as u64,
+        key: Some((&key).into()),
+        weights: None,
+    };
+    let nowhere = "file:///weights".parse().unwrap();
+    let file = account.commit_encrypted(MODEL, nowhere, encrypted.clone(), None);
     assert!(matches!(file.await, Err(ClientError::Argument(_))));
     account
-        .commit_encrypted(
-            MODEL,
-            url.parse().unwrap(),
-            container.clone(),
-            (&key).into(),
-            Some(embedding()),
-        )
+        .commit_encrypted(MODEL, url.parse().unwrap(), encrypted, Some(embedding()))
         .await
         .unwrap();
     assert!(ledger.with(|inner| inner.blobs.is_empty()));

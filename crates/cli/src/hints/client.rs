@@ -52,6 +52,9 @@ fn fixed(error: &ClientError) -> Option<&'static str> {
         ClientError::AnswerTooLarge { .. } | ClientError::BadAnswer { .. } | ClientError::Event(_) => {
             "the node may run another version, or be no SOMA node: compare `soma status` and `soma --version`"
         }
+        ClientError::OtherChain { .. } => {
+            "the network may have been begun anew, or the address may be another's: see `soma status`"
+        }
         ClientError::WrongHash { .. } => "the host sent other bytes; try another node",
         ClientError::WouldFail { rejection } => match rejection {
             Rejection::InsufficientBalance { .. } => {

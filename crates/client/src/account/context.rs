@@ -87,6 +87,12 @@ impl Account {
                 Arc::new(self.node.params().await?),
             ),
         };
+        if let Some(expected) = self.chain.filter(|expected| *expected != chain) {
+            return Err(ClientError::OtherChain {
+                expected,
+                found: chain,
+            });
+        }
         let context = Context {
             chain,
             params,

@@ -30,6 +30,20 @@ pub struct CommittedModel {
     pub receipt: Option<Receipt>,
 }
 
+/// Weights that were encrypted before.
+#[derive(Clone, Debug)]
+pub struct Encrypted {
+    /// BLAKE3 of the container.
+    pub hash: ContentHash,
+    /// Its length in bytes.
+    pub size_bytes: u64,
+    /// Opens it; the journal keeps it until the reveal. None where the caller alone has it, who must then
+    /// keep it for [`Account::reveal_model_with`].
+    pub key: Option<DecryptionKey>,
+    /// BLAKE3 of the weights themselves, where it is known ([`PendingModel::weights`]).
+    pub weights: Option<ContentHash>,
+}
+
 impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
     /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already, or
@@ -49,13 +63,18 @@ impl Account {
             return Ok(*committed);
         }
         let (container, key) = blocking(move || container::encrypt(&weights)).await??;
-        let hash = ContentHash::of(&container);
-        let url = Location::Soma(hash)
+        let encrypted = Encrypted {
+            hash: ContentHash::of(&container),
+            size_bytes: container.len() as u64,
+            key: Some((&key).into()),
+            weights: Some(plain),
+        };
+        let url = Location::Soma(encrypted.hash)
             .to_string()
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
         let committed = self
-            .commit_container(model, url, container, (&key).into(), embedding, Some(plain))
+            .commit_container(model, url, encrypted, Some(container), embedding)
             .await;
         match committed {
             Err(error) if error.rejection_code() == Some(RejectionCode::AlreadyCommitted) => {
@@ -77,40 +96,45 @@ impl Account {
         &self,
         model: ModelId,
         url: Url,
-        container: Vec<u8>,
-        key: DecryptionKey,
+        encrypted: Encrypted,
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
         Location::parse_public(url.as_str()).map_err(|error| ClientError::Argument(error.to_string()))?;
-        self.commit_container(model, url, container, key, embedding, None)
+        self.commit_container(model, url, encrypted, None, embedding)
             .await
     }
 
-    /// Commits to a container. The node hosts it where `weights`, the BLAKE3 of what is in it, are given.
+    /// Commits to a container, once the node hosts it where it is given.
     async fn commit_container(
         &self,
         model: ModelId,
         url: Url,
-        container: Vec<u8>,
-        key: DecryptionKey,
+        encrypted: Encrypted,
+        hosted: Option<Vec<u8>>,
         embedding: Option<Embedding>,
-        weights: Option<ContentHash>,
     ) -> Result<CommittedModel, ClientError> {
         let chain = self.chain().await?;
-        let (hash, size_bytes) = (ContentHash::of(&container), container.len() as u64);
-        let pending = PendingModel {
-            chain,
-            owner: self.address(),
-            model,
+        let Encrypted {
             hash,
-            weights,
+            size_bytes,
             key,
-            embedding,
-            keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
-        };
-        self.journaled(move |journal| journal.put_model(&pending)).await?;
+            weights,
+        } = encrypted;
+        if let Some(key) = key {
+            let pending = PendingModel {
+                chain,
+                owner: self.address(),
+                model,
+                hash,
+                weights,
+                key,
+                embedding,
+                keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
+            };
+            self.journaled(move |journal| journal.put_model(&pending)).await?;
+        }
         let committed = async {
-            if weights.is_some() {
+            if let Some(container) = hosted {
                 self.node().put_blob(container).await?;
             }
             self.execute(TransactionKind::CommitModel {

@@ -36,6 +36,19 @@ impl NodeClient {
         self.list("/v1/targets", &filter.query()).await
     }
 
+    /// A page of targets that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
+    pub async fn targets_page(
+        &self,
+        filter: &TargetFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<TargetView>, ClientError> {
+        self.page("/v1/targets", filter.query(), cursor, limit).await
+    }
+
     /// A target.
     ///
     /// # Errors

@@ -69,6 +69,16 @@ impl NodeClient {
         prepare: &impl Fn(RequestBuilder) -> RequestBuilder,
         limit_bytes: u64,
     ) -> Result<Vec<u8>, ClientError> {
+        let (response, timeout) = self.respond(request, prepare).await?;
+        self.body(request, response, limit_bytes, timeout).await
+    }
+
+    /// The beginning of a good answer, and within what time its end has to come.
+    pub(super) async fn respond(
+        &self,
+        request: &Request,
+        prepare: &impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<(Response, Duration), ClientError> {
         let timeout = match request.load {
             Load::Json => self.options().timeout,
             Load::Transaction => self.options().timeout.min(SUBMIT_TIMEOUT),
@@ -83,7 +93,7 @@ impl NodeClient {
         if !response.status().is_success() {
             return Err(self.problem(request, response, timeout).await);
         }
-        self.body(request, response, limit_bytes, timeout).await
+        Ok((response, timeout))
     }
 
     /// What an answer says, if it is no longer than `limit_bytes`.

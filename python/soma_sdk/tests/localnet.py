@@ -1,0 +1,93 @@
+"""`soma localnet` as pytest starts it."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+START_MAX = 90.0
+
+
+def binary() -> str:
+    """The `soma` binary: $SOMA_BIN, beside the wheel, or what cargo built last."""
+    if named := os.environ.get("SOMA_BIN"):
+        return named
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soma/target"
+    built = [
+        path
+        for target in (os.environ.get("CARGO_TARGET_DIR", cache), Path(__file__).parents[3] / "target")
+        for path in (Path(target) / "release/soma", Path(target) / "debug/soma")
+        if path.exists()
+    ]
+    if built:
+        return str(max(built, key=lambda path: path.stat().st_mtime))
+    if path := shutil.which("soma"):
+        return path
+    pytest.skip("no soma binary: build one (cargo build -p soma-cli) or name it in SOMA_BIN")
+
+
+def free_port() -> int:
+    """The first of four ports that were free a moment ago."""
+    for _ in range(100):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port > 65_000:
+            continue
+        try:
+            for other in range(port, port + 4):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", other))
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no four free ports in a row")
+
+
+class Localnet:
+    """`soma localnet` as its own process."""
+
+    def __init__(self, folder: Path, architecture: str | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.architecture = architecture
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        command = [binary(), "--home", str(self.folder / "node-home"), "localnet"]
+        command += ["--dir", str(self.folder / "net"), "--listen", f"127.0.0.1:{self.port}"]
+        if self.architecture is not None:
+            command += ["--arch", self.architecture]
+        log = (self.folder / "localnet.log").open("ab")
+        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        begun = time.monotonic()
+        while not self.serves():
+            if self.process.poll() is not None or time.monotonic() - begun > START_MAX:
+                raise RuntimeError((self.folder / "localnet.log").read_text(errors="replace"))
+            time.sleep(0.2)
+
+    def serves(self) -> bool:
+        """Whether its API answers."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/v1/status", timeout=5) as answer:
+                return json.load(answer)["height"] > 0
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Stop it."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGINT)
+        self.process.wait(timeout=60)
+        self.process = None

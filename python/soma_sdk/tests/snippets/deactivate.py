@@ -1,0 +1,1 @@
+await client.deactivate_model(signer, model_id)

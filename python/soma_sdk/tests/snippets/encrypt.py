@@ -1,0 +1,1 @@
+encrypted_weights, decryption_key = SomaClient.encrypt_weights(weights)

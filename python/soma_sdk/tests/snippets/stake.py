@@ -1,0 +1,1 @@
+await client.add_stake_to_model(signer, model_id, amount=10.0)

@@ -1,0 +1,102 @@
+"""The user's documents run as they stand, against a localnet.
+
+`snippets/` holds what the documents show of this package, with the line breaks that their copies
+lost; a test compares all else with the documents. From outside come what a reader puts in: the
+weights and their embedding, a storage and its address, a model's id. `testnet` is the localnet by
+the wallets' folder, as a user would point it at a network of their own.
+"""
+
+import ast
+import asyncio
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hosts import hosting, random_weights
+
+from soma_sdk import Keypair, SomaClient
+
+SNIPPETS = Path(__file__).with_name("snippets")
+NAMES = sorted(path.stem for path in SNIPPETS.glob("*.py"))
+EMBEDDING = [float(index % 5) - 2.0 for index in range(128)]
+
+
+def squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def snippet(name: str) -> str:
+    return (SNIPPETS / f"{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_snippets_are_the_documents_own(name: str) -> None:
+    places = (parent / "shared/seeds" for parent in Path(__file__).parents)
+    seeds = next((place for place in places if place.is_dir()), None)
+    if seeds is None:
+        pytest.skip("the user's documents (shared/seeds) are not beside this repository")
+    documents = [squeezed(path.read_text(encoding="utf-8")) for path in seeds.iterdir()]
+    assert any(squeezed(snippet(name)) in document for document in documents)
+
+
+async def run(text: str, names: dict[str, Any]) -> None:
+    """Run a snippet as a notebook does: awaits stand at the top."""
+    code = compile(text, "snippet", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, names)
+    if inspect.iscoroutine(result):
+        await result
+
+
+async def test_register_update_and_the_other_operations(
+    client: SomaClient,
+    rich: Keypair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOMA_SECRET_KEY", rich.to_secret_key())
+    (tmp_path / "model-final.safetensors").write_bytes(random_weights(20))
+    (tmp_path / "weights-v2.safetensors").write_bytes(random_weights(21))
+    names: dict[str, Any] = {"EMBEDDING": EMBEDDING}
+    with hosting() as host:
+        names["host"] = host
+        text = snippet("register")
+        text = text.replace("https://your-storage.example.com/weights.enc", host.put("weights.enc", b""))
+        text = text.replace(
+            "# ... upload encrypted_weights to WEIGHTS_URL ...",
+            'host.put("weights.enc", encrypted_weights)',
+        )
+        text = text.replace("embedding = [...]", "embedding = EMBEDDING")
+        # It has an event loop of its own.
+        await asyncio.to_thread(exec, text, names)
+        told = capsys.readouterr().out
+        (model,) = await client.get_models(owner=rich)
+        assert f"Revealed model: {model.id}" in told
+        assert (model.commission_rate, model.status) == (1000, "created")
+        await client.wait_for_epoch(model.manifest.active_from if model.manifest else 0)
+        assert (await client.get_model(model)).status == "active"
+
+        text = snippet("update")
+        text = text.replace(
+            "https://your-storage.example.com/weights-v2.enc", host.put("weights-v2.enc", b"")
+        )
+        text = text.replace("# ... upload enc_weights ...", 'host.put("weights-v2.enc", enc_weights)')
+        text = text.replace("new_embedding = [...]", "new_embedding = EMBEDDING")
+        await run(text, names)
+        await names["update"](client, rich, model.id)
+        assert "Update revealed" in capsys.readouterr().out
+        names |= {"client": client, "signer": rich, "model_id": model.id, "weights": b"weights"}
+        for name in ("encrypt", "stake", "commission"):
+            await run(snippet(name), names)
+        await client.wait_for_next_epoch()
+        await run(snippet("fetch_model").replace("0xABC...", model.id), names)
+        assert names["model_bytes"] == random_weights(21)
+        await run(snippet("registry"), names)
+        assert model.id in capsys.readouterr().out
+        model = await client.get_model(model)
+        assert (model.commission_rate, model.stake >= 20) == (500, True)
+        await run(snippet("deactivate"), names)
+        with pytest.raises(Exception, match="deactivated"):
+            await client.add_stake_to_model(rich, model, 1)
