@@ -19,8 +19,8 @@ use soma_node::{
     index::Record,
 };
 use soma_types::{
-    ContentHash, Embedding, Epoch, Height, Salt, Seed, Shannons, SignedTransaction, SubmissionId, Transaction,
-    TransactionKind as Kind, Transcript,
+    ContentHash, Embedding, Epoch, Height, Salt, Seed, Shannons, SignedTransaction, SubmissionId,
+    Transaction, TransactionKind as Kind, Transcript,
     amount::SHANNONS_PER_SOMA,
     api::{
         AccountView, EpochView, FaucetRequest, ModelView, Page, Problem, StakeView, SubmissionView,

@@ -23,7 +23,8 @@ use soma_ledger::{
     view,
 };
 use soma_types::{
-    Address, Architecture, ModelId, Shannons, SubmissionId, TargetId, TransactionKind as Kind, VerifiedTransaction,
+    Address, Architecture, ModelId, Shannons, SubmissionId, TargetId, TransactionKind as Kind,
+    VerifiedTransaction,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
     list::List,
     objects::{Target, TargetStatus},
@@ -174,9 +175,14 @@ impl World {
     /// Never: the state is in memory.
     pub fn until_reveals(&mut self) {
         let params = params();
-        let phases = [0..params.audit_commit_blocks, params.hearing_from()..params.hearing_reveals_from()];
+        let phases = [
+            0..params.audit_commit_blocks,
+            params.hearing_from()..params.hearing_reveals_from(),
+        ];
         loop {
-            let now = view::epoch(self.state()).expect("all is loaded").expect("after genesis");
+            let now = view::epoch(self.state())
+                .expect("all is loaded")
+                .expect("after genesis");
             let next = self.tests.next_block().height.0 - now.first_height.0;
             if !phases.iter().any(|phase| phase.contains(&next)) {
                 break;

@@ -19,7 +19,13 @@
 //! use soma_train::{Stop, TrainConfig, train};
 //! use soma_types::Architecture;
 //!
-//! let architecture = Architecture { embedding_dim: 16, heads: 2, layers: 1, ffn_dim: 32, ..Architecture::NANO };
+//! let architecture = Architecture {
+//!     embedding_dim: 16,
+//!     heads: 2,
+//!     layers: 1,
+//!     ffn_dim: 32,
+//!     ..Architecture::NANO
+//! };
 //! let data = b"who sells sea shells by the sea shore?\n".repeat(20);
 //! let text = Dataset::new("text", [Document { origin: "shells".into(), data }])?;
 //! let trained = train(&TrainConfig::new(architecture, 3), &text, None, |_| (), &AtomicBool::new(false))?;

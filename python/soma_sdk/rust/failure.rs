@@ -25,9 +25,9 @@ pub enum Failure {
     /// Weights are no weights of the architecture.
     #[error("{name}: {error}")]
     Weights {
-        /// Which.
+        /// What they are called.
         name: String,
-        /// Why.
+        /// Why it failed.
         error: WeightsError,
     },
     /// There are no scores.
@@ -36,9 +36,9 @@ pub enum Failure {
     /// A file cannot be read.
     #[error("{path} cannot be read: {error}")]
     Unreadable {
-        /// Which.
+        /// The file.
         path: String,
-        /// Why.
+        /// Why it failed.
         error: std::io::Error,
     },
     /// There is not the memory for it.

@@ -47,7 +47,7 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 pub enum Answer {
     /// A value, as JSON.
     Json(String),
-    /// Bytes.
+    /// Bytes as they are.
     Bytes(Vec<u8>),
 }
 
@@ -327,7 +327,7 @@ impl Progress {
         }))
     }
 
-    /// Tells.
+    /// Tells how far it is.
     pub fn tell(&self, done: u64, total: u64) {
         if let Some((tell, deliveries)) = &self.0 {
             Python::try_attach(|py| {

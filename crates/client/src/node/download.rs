@@ -28,8 +28,8 @@ impl NodeClient {
     /// worthless.
     ///
     /// # Errors
-    /// When the node does not have it, or sends anything but `expected` ([`ClientError::WrongHash`]); when the
-    /// disk refuses.
+    /// When the node does not have it, or sends anything but `expected` ([`ClientError::WrongHash`]); when
+    /// the disk refuses.
     pub(crate) async fn download(
         &self,
         path: &str,

@@ -1,8 +1,8 @@
 //! Fees and their burn (docs/protocol.md, sections 3 and 9).
 //!
-//! A transaction's fee is m * (base + per_byte * length): see [`EpochState::fee_of`]. At an epoch's end the fees
-//! collected are burned up to the epoch's burn target and the rest recycled; m moves by at most an eighth
-//! toward collecting the target. The price of an account is collected and burned like a fee.
+//! A transaction's fee is m * (base + per_byte * length): see [`EpochState::fee_of`]. At an epoch's end the
+//! fees collected are burned up to the epoch's burn target and the rest recycled; m moves by at most an
+//! eighth toward collecting the target. The price of an account is collected and burned like a fee.
 //!
 //! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
 //! rises while they are more than half full, and else goes back to one. So what a transaction costs on a
