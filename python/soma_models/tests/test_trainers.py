@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, random_file
+from conftest import SMALL, random_file, random_tensors
 
 import soma_models.v1.flax.train
 import soma_models.v1.torch.train
@@ -66,18 +66,18 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(trainer, arguments, tmp_pat
     more = {"dropout": 0.2, "checkpoints": tmp_path / "checkpoints", "checkpoint_every": 100}
     line = Log.line
 
-    def stop_at_three(self, step, loss, rate):
+    def ask_after_three(self, step, loss, rate):
         line(self, step, loss, rate)
         if step == 3:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "line", stop_at_three)
+        patch.setattr(Log, "line", ask_after_three)
         assert trainer.main(arguments(**more)) == 130
     assert not (tmp_path / "out.safetensors").exists()
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-3"]
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-4"]
     assert trainer.main(arguments(metrics=tmp_path / "log", **more)) == 0
-    assert len(losses_of(tmp_path)) == 3
+    assert len(losses_of(tmp_path)) == 2
     assert (tmp_path / "out.safetensors").read_bytes() == (
         tmp_path / "whole.safetensors"
     ).read_bytes()
@@ -86,6 +86,17 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(trainer, arguments, tmp_pat
     assert (tmp_path / "again.safetensors").read_bytes() == (
         tmp_path / "whole.safetensors"
     ).read_bytes()
+
+
+@both
+def test_a_run_that_diverges_ends_and_keeps_nothing_of_it(trainer, arguments, tmp_path, capsys):
+    wild = {name: tensor * 1e30 for name, tensor in random_tensors(SMALL).items()}
+    weights.save(tmp_path / "wild", wild, SMALL)
+    more = {"init": tmp_path / "wild", "checkpoints": tmp_path / "kept", "checkpoint_every": 1}
+    assert trainer.main(arguments(log_every=100, **more)) == 1
+    assert "error: the loss is nan at step 1" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+    assert not (tmp_path / "out.safetensors").exists()
 
 
 @both

@@ -209,7 +209,7 @@ def test_the_log_says_the_same_to_people_and_programs(tmp_path, capsys):
     entry = json.loads((tmp_path / "log.jsonl").read_text())
     assert (entry["step"], entry["loss"], entry["rate"]) == (10, 2.5, 1e-3)
     with pytest.raises(SomaModelsError, match="the loss is nan at step 20"):
-        log.line(20, float("nan"), 1e-3)
+        log.check(20, float("nan"))
 
 
 def test_a_checkpoint_is_its_runs_alone(settings, tmp_path):

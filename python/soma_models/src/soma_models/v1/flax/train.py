@@ -79,12 +79,17 @@ def train(settings: Settings, *, parallel: Parallel = "replicate") -> int:
             log.count(tokens.size)
             step += 1
             last = step == settings.steps
-            if last or step % settings.log_every == 0:
-                log.line(step, total.item() / (step - since), settings.rate(step - 1))
+            stop = stopped()
+            kept = last or stop or step % settings.checkpoint_every == 0
+            # A checkpoint is kept of a run whose loss is known to be finite.
+            if kept or step % settings.log_every == 0:
+                loss = total.item() / (step - since)
+                log.line(step, loss, settings.rate(step - 1))
+                log.check(step, loss)
                 total, since = jnp.zeros(()), step
-            if last or stopped() or step % settings.checkpoint_every == 0:
+            if kept:
                 _checkpoint(settings, step, model, optimizer)
-            if stopped() and not last:
+            if stop and not last:
                 log.say(f"stopped at step {step}")
                 return progress.STOPPED
     model.save(settings.out)

@@ -110,13 +110,16 @@ class _Run:
                 self.log.count(tokens.size)
                 self.step += 1
                 last = self.step == settings.steps
-                if last or self.step % settings.log_every == 0:
+                stop = stopped()
+                kept = last or stop or self.step % settings.checkpoint_every == 0
+                # A checkpoint is kept of a run whose loss is known to be finite.
+                if kept or self.step % settings.log_every == 0:
                     self._report(total / (self.step - since))
                     total.zero_()
                     since = self.step
-                if last or stopped() or self.step % settings.checkpoint_every == 0:
+                if kept:
                     self._checkpoint()
-                if stopped() and not last:
+                if stop and not last:
                     self._say(f"stopped at step {self.step}")
                     return progress.STOPPED
         self._save()
@@ -169,6 +172,7 @@ class _Run:
         mean = loss.item()
         if self.place.rank == 0:
             self.log.line(self.step, mean, self.settings.rate(self.step - 1))
+        self.log.check(self.step, mean)
 
     def _say(self, words: str) -> None:
         if self.place.rank == 0:
@@ -186,7 +190,7 @@ class _Run:
         self._wait()
         draft = progress.draft(self.settings)
         with _alone_without_warning():
-            state_dict_saver.save(self._state(), checkpoint_id=draft, no_dist=self._alone)
+            state_dict_saver.save(self._state(), checkpoint_id=draft)
         if self.place.rank == 0:
             progress.finish(self.settings, self.step)
         self._wait()
@@ -199,7 +203,7 @@ class _Run:
         step, folder = checkpoint
         state = self._state()
         with _alone_without_warning():
-            state_dict_loader.load(state, checkpoint_id=folder, no_dist=self._alone)
+            state_dict_loader.load(state, checkpoint_id=folder)
         set_state_dict(
             self.model,
             self.optimizer,

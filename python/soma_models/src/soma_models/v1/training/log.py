@@ -12,7 +12,7 @@ __all__ = ["Log"]
 
 
 class Log:
-    """Says how a run goes. A run whose loss is not finite ends here."""
+    """Says how a run goes."""
 
     def __init__(self, path: Path | None, steps: int) -> None:
         self._path = path
@@ -30,12 +30,7 @@ class Log:
         self._tokens += tokens
 
     def line(self, step: int, loss: float, rate: float) -> None:
-        """Write the line of the update that makes it `step`; `loss` is the mean since the last.
-
-        Raises:
-            SomaModelsError: the loss is not finite.
-
-        """
+        """Write the line of the update that makes it `step`; `loss` is the mean since the last."""
         now = time.perf_counter()
         speed = self._tokens / (now - self._since)
         self._since, self._tokens = now, 0
@@ -46,6 +41,15 @@ class Log:
             entry = {"step": step, "loss": loss, "rate": rate, "tokens_per_second": round(speed)}
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(entry) + "\n")
+
+    @staticmethod
+    def check(step: int, loss: float) -> None:
+        """End a run that diverged.
+
+        Raises:
+            SomaModelsError: the loss is not finite.
+
+        """
         if not math.isfinite(loss):
             raise SomaModelsError(
                 f"the loss is {loss} at step {step}: go on from the last checkpoint with a lower "
