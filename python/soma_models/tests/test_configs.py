@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import SMALL, VECTORS
+from cases import SMALL, VECTORS
 
 from soma_models.errors import ConfigError
 from soma_models.v1.configs import V1_MAX_SEQ_LEN, ModelConfig, SIGRegConfig

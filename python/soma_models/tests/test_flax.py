@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import SMALL, random_file
+from cases import SMALL, random_file
 from flax import nnx
 from frameworks import batch_of
 from jax.extend.core import jaxprs_in_params

@@ -5,7 +5,7 @@ import json
 import blake3
 import numpy as np
 import pytest
-from conftest import SMALL, VECTORS, each_case, random_file
+from cases import SMALL, VECTORS, each_case, random_file
 from frameworks import BOTH, Flax, Torch, batch_of
 
 from soma_models.errors import InputError, WeightsError

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, random_file
+from cases import SMALL, random_file
 from frameworks import BOTH, batch_of
 
 PACKAGE = "soma-models==0.1.7"

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 import pytest
 import torch
-from conftest import REPOSITORY, SMALL, random_file
+from cases import REPOSITORY, SMALL, random_file
 from flax import nnx
 
 import soma_models.v1.configs

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import REPOSITORY, SMALL, cosine, random_file
+from cases import REPOSITORY, SMALL, cosine, random_file
 from frameworks import BOTH, batch_of
 
 from soma_models.v1.configs import ModelConfig

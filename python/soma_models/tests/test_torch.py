@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import SMALL, random_file
+from cases import SMALL, random_file
 from frameworks import Torch, batch_of
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 

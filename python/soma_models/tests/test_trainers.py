@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 import torch
-from conftest import SMALL, random_file, random_tensors
+from cases import SMALL, random_file, random_tensors
 
 import soma_models.v1.flax.train
 import soma_models.v1.torch.train

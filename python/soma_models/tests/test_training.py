@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import SMALL
+from cases import SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import safetensors
-from conftest import CASES, SMALL, random_file, random_tensors
+from cases import CASES, SMALL, random_file, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
