@@ -2,9 +2,9 @@
 //! [`soma_client::Account`], whose journal and outbox make each deed happen once, however the await ends.
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
-use soma_client::{Account, Scores};
+use soma_client::{Account, ClientError, Scores};
 use soma_types::{
-    ContentHash, Embedding, ModelId, Receipt, Shannons, SubmissionId, TargetId, TransactionKind,
+    ContentHash, Embedding, ModelId, Receipt, Rejection, Shannons, SubmissionId, TargetId, TransactionKind,
     transaction::{BasisPoints, Payment, PoolId, Withdrawal},
 };
 
@@ -131,6 +131,9 @@ async fn submit(
     let left = left
         .into_iter()
         .find(|pending| pending.target == target && pending.reveal.data_hash == hash);
+    if left.is_none() {
+        check(account, target, &scores).await?;
+    }
     let pending = match (left, url) {
         (Some(pending), _) => pending,
         (None, None) => account.commit_submission(target, data.to_vec(), scores).await?,
@@ -140,6 +143,37 @@ async fn submit(
     pending
         .submission
         .ok_or_else(|| Failure::argument("the node named no submission: ask again"))
+}
+
+/// Refuses what the ledger would refuse at the reveal, when the deposit is paid already.
+async fn check(account: &Account, target: TargetId, scores: &Scores) -> Result<(), Failure> {
+    let params = account.params().await?;
+    let (min_nano, max_nano) = (params.cross_entropy_min_nano, params.cross_entropy_max_nano);
+    let cross_entropy_nano = scores.cross_entropy_nano;
+    let target = account.node().target(&target).await?;
+    let rejection = if !(min_nano..=max_nano).contains(&cross_entropy_nano) {
+        Rejection::LossBand {
+            cross_entropy_nano,
+            min_nano,
+            max_nano,
+        }
+    } else if scores.embedding.dim() != target.embedding.dim() {
+        Rejection::EmbeddingDimension {
+            given: scores.embedding.dim() as u32,
+            expected: target.embedding.dim() as u32,
+        }
+    } else {
+        let dot_q30 = i64::from(scores.embedding.dot(&target.embedding));
+        let threshold_q30 = target.commit_threshold_q30;
+        if dot_q30 >= threshold_q30 {
+            return Ok(());
+        }
+        Rejection::BelowThreshold {
+            dot_q30,
+            threshold_q30,
+        }
+    };
+    Err(ClientError::WouldFail { rejection }.into())
 }
 
 async fn reveal_pending(connection: std::sync::Arc<Connection>, keys: soma_types::Keypair) -> Outcome {

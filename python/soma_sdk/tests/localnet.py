@@ -68,8 +68,8 @@ class Localnet:
         command += ["--dir", str(self.folder / "net"), "--listen", f"127.0.0.1:{self.port}"]
         if self.architecture is not None:
             command += ["--arch", self.architecture]
-        log = (self.folder / "localnet.log").open("ab")
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        with (self.folder / "localnet.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         begun = time.monotonic()
         while not self.serves():
             if self.process.poll() is not None or time.monotonic() - begun > START_MAX:

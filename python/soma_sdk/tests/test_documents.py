@@ -9,17 +9,20 @@ the wallets' folder, as a user would point it at a network of their own.
 import ast
 import asyncio
 import inspect
+import random
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import hosting, random_weights
+from hosts import ENGLISH, hosting, random_weights
 
-from soma_sdk import Keypair, SomaClient
+from soma_sdk import Keypair, RejectedError, Score, SomaClient, Target, errors, rejections
 
 SNIPPETS = Path(__file__).with_name("snippets")
 NAMES = sorted(path.stem for path in SNIPPETS.glob("*.py"))
 EMBEDDING = [float(index % 5) - 2.0 for index in range(128)]
+FILLED_WITHIN = 90.0
 
 
 def squeezed(text: str) -> str:
@@ -48,6 +51,8 @@ async def run(text: str, names: dict[str, Any]) -> None:
         await result
 
 
+# The documents leave it to the interpreter to close files.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_register_update_and_the_other_operations(
     client: SomaClient,
     rich: Keypair,
@@ -100,3 +105,66 @@ async def test_register_update_and_the_other_operations(
         await run(snippet("deactivate"), names)
         with pytest.raises(Exception, match="deactivated"):
             await client.add_stake_to_model(rich, model, 1)
+
+
+def winner(target: Target, scores: dict[str, Score | None]) -> Score | None:
+    """The target's best model's score, of those on this document."""
+    known = [scores.get(model) for model in target.models]
+    if any(score is None for score in known):
+        return None
+    return min(
+        (score for score in known if score is not None), key=lambda score: score.loss_nano, default=None
+    )
+
+
+async def submit_until_one_hits(client: SomaClient, signer: Keypair) -> str:
+    """Try documents on all open targets, until one is submitted; its target."""
+    begun = time.monotonic()
+    chance = random.Random(time.time_ns())
+    models = {model.id: await client.fetch_model(model) for model in await client.get_active_models()}
+    while time.monotonic() - begun < FILLED_WITHIN:
+        start = chance.randrange(len(ENGLISH) - 200)
+        document = ENGLISH[start : start + 200]
+        contest = await client.score(list(models.values()), document)
+        scores = dict(zip(models, contest.scores, strict=True))
+        for target in await client.get_targets(status="open", limit=1000):
+            found = winner(target, scores)
+            if found is None or not target.open:
+                continue
+            dot = sum(a * b for a, b in zip(found.embedding_q15, target.embedding_q15, strict=True))
+            if dot >= target.threshold_q30:
+                try:
+                    await client.submit_data(signer, target, document)
+                except (RejectedError, errors.DataKnown):
+                    break  # others, or the epoch's end, were faster
+                return target.id
+    raise AssertionError("nothing hits")
+
+
+async def test_data_that_was_submitted_is_fetched(client: SomaClient, rich: Keypair) -> None:
+    """A model of one's own, data that hits a target, and the documents' way to that data."""
+    encrypted, key = SomaClient.encrypt_weights(random_weights(22))
+    model = await client.commit_model(rich, None, encrypted, 0)
+    await client.wait_for_next_epoch()
+    await client.reveal_model(rich, model, None, encrypted, key, EMBEDDING)
+    await client.wait_for_next_epoch()
+    before = await client.get_balance(rich)
+    (some, *_) = await client.get_targets(status="open", limit=1)
+    with pytest.raises(rejections.LossBand, match="noise and filler never pay"):
+        await client.submit_data(rich, some, bytes(range(128, 256)))
+    assert await client.get_balance(rich) == before, "not even a deposit"
+    target = await submit_until_one_hits(client, rich)
+    (submission,) = await client.get_submissions(submitter=rich)
+    assert submission.target_id == target
+    begun = time.monotonic()
+    while (await client.get_target(target)).status != "filled":
+        assert time.monotonic() - begun < FILLED_WITHIN
+        await asyncio.sleep(0.5)
+    names: dict[str, Any] = {"client": client}
+    for name in ("fetch_data", "gaps"):
+        await run(snippet(name), names)
+    assert any(SomaClient.commitment(data) == submission.data_hash for data in names["training_data"])
+    mine = await client.get_targets(status="filled", submitter=rich)
+    assert [entry.id for entry in mine] == [target]
+    (submission,) = await client.get_submissions(submitter=rich)
+    assert submission.status in {"won", "paid"}
