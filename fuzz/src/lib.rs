@@ -228,7 +228,7 @@ impl World {
             }
             Kind::AddStake { pool, .. } | Kind::WithdrawStake { pool, .. } => match pool {
                 PoolId::Validator(address) => {
-                    let known: Vec<[u8; 32]> = (0..ACCOUNTS).map(|who| address(who).0).collect();
+                    let known: Vec<[u8; 32]> = (0..ACCOUNTS).map(|who| keys(who).address().0).collect();
                     address.0 = pick(address.0, &known);
                 }
                 PoolId::Model(id) => model(id),
