@@ -13,7 +13,7 @@ use soma_fuzz::{World, keys, params, small_architecture};
 use soma_ledger::{testing, view};
 use soma_model::layout;
 use soma_node::{
-    block::{Block, SeedSignature},
+    block::{Block, Header, SeedSignature},
     consensus::{Context, Digest, SEED_SIGNATURE_BYTES},
     execution::StateValue,
     index::Record,
@@ -75,7 +75,7 @@ fn write(folder: &Path, target: &str, name: &str, bytes: &[u8]) -> io::Result<()
 fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
     let range = non_empty_range!(Place::new(1), Place::new(9));
     let parent = Block::genesis([1; 32], 1_000, Digest::from([2; 32]), range).digest();
-    Block {
+    let header = Header {
         context: Context {
             round: Round::new(Era::zero(), View::new(7)),
             leader: ed25519::PrivateKey::from_seed(3).public_key(),
@@ -85,10 +85,10 @@ fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
         height: BlockHeight::new(1),
         timestamp_ms: 1_250,
         seed,
-        transactions,
         state_root: Digest::from([3; 32]),
         range: non_empty_range!(Place::new(2), Place::new(1_000)),
-    }
+    };
+    Block::new(header, transactions.into_iter().map(Into::into).collect())
 }
 
 /// What became of a boundary's block with a transaction in it.
@@ -102,6 +102,7 @@ fn record(world: &mut World) -> Record {
         height: Height(50),
         epoch: outcome.epoch,
         timestamp_ms: 1,
+        transactions: Vec::new(),
         receipts: outcome.receipts,
         events: outcome.events,
     }

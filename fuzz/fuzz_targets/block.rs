@@ -8,7 +8,7 @@ use commonware_consensus::BoundedBlock;
 use commonware_cryptography::Digestible;
 use libfuzzer_sys::fuzz_target;
 use soma_node::{
-    block::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, Block, TIMESTAMP_STEP_MS_MAX},
+    block::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, Block, Header, TIMESTAMP_STEP_MS_MAX},
     execution::{STATE_VALUE_BYTES_MAX, StateValue},
     index::Record,
 };
@@ -21,35 +21,31 @@ fn block(bytes: &[u8]) {
     assert_eq!(block.encode(), bytes);
     assert_eq!(block.encode_size(), bytes.len());
     assert!(bytes.len() <= Block::max_encode_size(&()));
-    assert!(block.transactions.len() <= BLOCK_TRANSACTIONS_MAX);
-    assert!(block.transactions.iter().map(Vec::len).sum::<usize>() <= BLOCK_BYTES_MAX);
-    assert!(
-        block
-            .transactions
-            .iter()
-            .all(|one| one.len() <= TRANSACTION_BYTES_MAX)
-    );
+    let (header, transactions) = (block.header(), block.transactions());
+    assert!(transactions.len() <= BLOCK_TRANSACTIONS_MAX);
+    assert!(transactions.iter().map(|one| one.len()).sum::<usize>() <= BLOCK_BYTES_MAX);
+    assert!(transactions.iter().all(|one| one.len() <= TRANSACTION_BYTES_MAX));
     // Its digest is a function of its bytes, and of all of them.
     let digest = block.digest();
     assert_eq!(Block::decode(block.encode()).unwrap().digest(), digest);
-    let mut other = block.clone();
+    let mut other = header.clone();
     other.timestamp_ms ^= 1;
-    assert_ne!(other.digest(), digest);
-    if let Some(first) = other.transactions.first_mut() {
-        other.timestamp_ms ^= 1;
-        first.push(0);
-        assert_ne!(other.digest(), digest);
+    assert_ne!(Block::new(other, transactions.to_vec()).digest(), digest);
+    let mut others = transactions.to_vec();
+    if let Some(first) = others.first_mut() {
+        *first = [&first[..], &[0]].concat().into();
+        assert_ne!(Block::new(header.clone(), others).digest(), digest);
     }
     // No timestamp is beyond arithmetic, and no block follows itself.
-    assert!(!block.timestamp_follows(&block));
-    let mut next = block.clone();
-    next.timestamp_ms = block.timestamp_ms.wrapping_add(TIMESTAMP_STEP_MS_MAX);
+    assert!(!header.timestamp_follows(header));
+    let mut next = header.clone();
+    next.timestamp_ms = header.timestamp_ms.wrapping_add(TIMESTAMP_STEP_MS_MAX);
     assert_eq!(
-        next.timestamp_follows(&block),
-        next.timestamp_ms > block.timestamp_ms
+        next.timestamp_follows(header),
+        next.timestamp_ms > header.timestamp_ms
     );
-    let _ = Block::seed_round(&block.context);
-    for transaction in &block.transactions {
+    let _ = Header::seed_round(&header.context);
+    for transaction in transactions {
         if let Ok(signed) = SignedTransaction::decode(transaction) {
             assert_eq!(signed.encode(), *transaction);
         }

@@ -27,22 +27,23 @@ use commonware_glue::stateful::{
 use commonware_storage::qmdb::sync::Target;
 use commonware_utils::{non_empty_range, sync::Mutex};
 use futures::StreamExt as _;
+use soma_types::VerifiedTransaction;
 use tracing::{debug, warn};
 
 use crate::{
-    block::Block,
+    block::{Block, Header, SeedSignature},
     consensus::{Context, Digest, Scheme},
     execution::{
         Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, StateValue, state_key,
     },
-    machine::{BlockContext, Executed, Inadmissible, Machine, Observer, Pool},
+    machine::{BlockContext, Executed, Inadmissible, Invalid, Machine, Observer, Pool},
     runtime::Runtime,
     seeds::{Seeds, execution_seed},
     time::{self, Time},
 };
 
-/// Outcomes of blocks that are executed and not yet final, by height and digest.
-type Pending<O> = Arc<Mutex<BTreeMap<(u64, Digest), O>>>;
+/// What came of blocks that are executed and not yet final, by height and digest.
+type Pending<O> = Arc<Mutex<BTreeMap<(u64, Digest), Executed<O>>>>;
 
 /// The application. Clones share the pending outcomes.
 pub struct App<E, M: Machine, P, O> {
@@ -92,7 +93,7 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
         consensus: &Context,
         height: u64,
         timestamp_ms: u64,
-        seed: Option<&crate::block::SeedSignature>,
+        seed: Option<&SeedSignature>,
     ) -> BlockContext {
         BlockContext {
             height,
@@ -102,27 +103,32 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
         }
     }
 
-    /// Executes and seals: the one function behind proposing, verifying and replaying.
+    /// What execution knows about a block that has been made.
+    fn context_of(&self, header: &Header) -> BlockContext {
+        let Header {
+            context,
+            height,
+            timestamp_ms,
+            seed,
+            ..
+        } = header;
+        self.context(context, height.get(), *timestamp_ms, seed.as_ref())
+    }
+
+    /// Executes and seals: the one function behind proposing and verifying.
     async fn execute(
         &self,
         block: &BlockContext,
-        transactions: &[Vec<u8>],
+        transactions: Vec<VerifiedTransaction>,
         inadmissible: Inadmissible,
         batch: Batch<E>,
-    ) -> Option<(Executed<M::Outcome>, Sealed<E>)> {
+    ) -> Result<(Executed<M::Outcome>, Sealed<E>), Invalid> {
         let (executed, changes) = {
             let mut bridge = Bridge::new(BatchSource::<E>(&batch));
-            let executed = match self
+            let executed = self
                 .machine
                 .execute(&mut bridge, block, transactions, inadmissible)
-                .await
-            {
-                Ok(executed) => executed,
-                Err(invalid) => {
-                    warn!(height = block.height, %invalid, "rejected a block");
-                    return None;
-                }
-            };
+                .await?;
             (executed, bridge.into_changes())
         };
         let mut batch = batch;
@@ -133,37 +139,45 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
             .merkleize()
             .await
             .unwrap_or_else(|error| panic!("cannot seal the state: {error}"));
-        Some((executed, sealed))
+        Ok((executed, sealed))
+    }
+
+    /// Executes and seals a block that someone else may have made.
+    async fn check(
+        &self,
+        block: &Block,
+        batch: Batch<E>,
+    ) -> Result<(Executed<M::Outcome>, Sealed<E>), Invalid> {
+        let transactions = self.machine.verify(block.transactions())?;
+        let context = self.context_of(block.header());
+        self.execute(&context, transactions, Inadmissible::Reject, batch)
+            .await
     }
 
     /// Whether `block` obeys the rules that need no execution.
-    fn follows(&self, block: &Block, parent: &Block) -> Result<(), &'static str> {
+    fn follows(&self, block: &Header, parent: &Header) -> Result<(), &'static str> {
         if !block.timestamp_follows(parent) {
             return Err("its timestamp does not follow its parent's");
         }
-        match (Block::seed_round(&block.context), &block.seed) {
+        match (Header::seed_round(&block.context), &block.seed) {
             (None, None) => Ok(()),
             (Some(round), Some(seed)) if self.seeds.verify(&self.scheme, round, seed) => Ok(()),
             _ => Err("its seed is not the network's signature of its parent's round"),
         }
     }
 
-    /// Executes a finalized block whose outcome is not at hand, on the state before it.
-    async fn replay<S: Source + Send>(&self, block: &Block, source: S) -> M::Outcome {
-        let context = self.context(
-            &block.context,
-            block.height.get(),
-            block.timestamp_ms,
-            block.seed.as_ref(),
-        );
+    /// Executes a finalized block on the state before it.
+    async fn replay<S: Source + Send>(
+        &self,
+        block: &Block,
+        source: S,
+    ) -> Result<Executed<M::Outcome>, Invalid> {
+        let transactions = self.machine.verify(block.transactions())?;
+        let context = self.context_of(block.header());
         let mut bridge = Bridge::new(source);
-        let executed = self
-            .machine
-            .execute(&mut bridge, &context, &block.transactions, Inadmissible::Reject)
-            .await;
-        executed
-            .unwrap_or_else(|invalid| panic!("finalized block {} is invalid: {invalid}", block.height))
-            .outcome
+        self.machine
+            .execute(&mut bridge, &context, transactions, Inadmissible::Reject)
+            .await
     }
 }
 
@@ -175,12 +189,15 @@ where
     type Context = Context;
     type Block = Block;
     type Databases = Databases<E>;
-    type Captured = M::Outcome;
+    type Captured = Executed<M::Outcome>;
     type Provider = P;
     type Input = ();
 
     fn sync_targets(block: &Block) -> <Self::Databases as DatabaseSet<E>>::SyncTargets {
-        Target::new(block.state_root, block.range.clone())
+        let Header {
+            state_root, range, ..
+        } = block.header();
+        Target::new(*state_root, range.clone())
     }
 
     async fn genesis(&mut self) -> Block {
@@ -196,9 +213,9 @@ where
     ) -> Option<Proposed<Self, E>> {
         let mut ancestry = Box::pin(ancestry);
         let parent = ancestry.next().await?;
-        let parent = parent.inner();
+        let (parent_digest, parent) = (parent.digest(), parent.inner().header());
 
-        let seed = match Block::seed_round(&consensus) {
+        let seed = match Header::seed_round(&consensus) {
             Some(round) => Some(self.seeds.wait(round).await),
             None => None,
         };
@@ -212,23 +229,25 @@ where
         let context = self.context(&consensus, height.get(), timestamp_ms, seed.as_ref());
         let candidates = input.provider.candidates();
         let (executed, merkleized) = self
-            .execute(&context, &candidates, Inadmissible::Drop, batches)
-            .await?;
+            .execute(&context, candidates, Inadmissible::Drop, batches)
+            .await
+            .ok()?;
         let bounds = merkleized.bounds();
-        let block = Block {
+        let header = Header {
             context: consensus,
-            parent: parent.digest(),
+            parent: parent_digest,
             height,
             timestamp_ms,
             seed,
-            transactions: executed.transactions,
             state_root: merkleized.root(),
             range: non_empty_range!(bounds.inactivity_floor, bounds.tip.size),
         };
-        debug!(%height, transactions = block.transactions.len(), "proposing");
+        let encoded = executed.transactions.iter().map(VerifiedTransaction::encoded);
+        let block = Block::new(header, encoded.cloned().collect());
+        debug!(%height, transactions = executed.transactions.len(), "proposing");
         self.pending
             .lock()
-            .insert((height.get(), block.digest()), executed.outcome);
+            .insert((height.get(), block.digest()), executed);
         self.observer.seen(&block, self.time.now_ms(&clock));
         Some(Proposed { block, merkleized })
     }
@@ -244,33 +263,28 @@ where
         let block = ancestry.next().await?;
         let digest = block.digest();
         let block = block.inner_shared();
+        let header = block.header();
         if finality == Finality::Candidate {
             let parent = ancestry.next().await?;
-            if let Err(reason) = self.follows(&block, parent.inner()) {
-                warn!(height = %block.height, reason, "rejected a block");
+            let parent = parent.inner().header();
+            if let Err(reason) = self.follows(header, parent) {
+                warn!(height = %header.height, reason, "rejected a block");
                 return None;
             }
-            let early_ms = time::wait_to_accept_ms(
-                parent.inner().timestamp_ms,
-                block.timestamp_ms,
-                self.time.now_ms(&clock),
-            );
+            let early_ms =
+                time::wait_to_accept_ms(parent.timestamp_ms, header.timestamp_ms, self.time.now_ms(&clock));
             if early_ms > 0 {
                 clock.sleep(Duration::from_millis(early_ms)).await;
             }
         }
-        let context = self.context(
-            &block.context,
-            block.height.get(),
-            block.timestamp_ms,
-            block.seed.as_ref(),
-        );
         let (executed, sealed) = self
-            .execute(&context, &block.transactions, Inadmissible::Reject, batches)
-            .await?;
+            .check(&block, batches)
+            .await
+            .inspect_err(|invalid| warn!(height = %header.height, %invalid, "rejected a block"))
+            .ok()?;
         self.pending
             .lock()
-            .insert((block.height.get(), digest), executed.outcome);
+            .insert((header.height.get(), digest), executed);
         self.observer.seen(&block, self.time.now_ms(&clock));
         Some(sealed)
     }
@@ -281,14 +295,17 @@ where
         block: &Block,
         _: &Sealed<E>,
         readers: <Self::Databases as DatabaseSet<E>>::Readers,
-    ) -> M::Outcome {
+    ) -> Executed<M::Outcome> {
         let key = (block.height().get(), block.digest());
         let known = self.pending.lock().remove(&key);
         match known {
-            Some(outcome) => outcome,
+            Some(executed) => executed,
             None => {
                 let database = readers.read().await;
-                self.replay(block, DatabaseSource::<E>(&database)).await
+                let replayed = self.replay(block, DatabaseSource::<E>(&database)).await;
+                replayed.unwrap_or_else(|invalid| {
+                    panic!("finalized block {} is invalid: {invalid}", block.height())
+                })
             }
         }
     }
@@ -297,17 +314,17 @@ where
         &mut self,
         (clock, _): (E, Context),
         block: &Block,
-        outcome: M::Outcome,
+        executed: Executed<M::Outcome>,
         _: <Self::Databases as DatabaseSet<E>>::Readers,
     ) {
-        // Outcomes of this height's losers and of anything older will not be asked for again.
-        let next = block.height.get() + 1;
+        // What came of this height's losers and of anything older will not be asked for again.
+        let next = block.height().get() + 1;
         {
             let mut pending = self.pending.lock();
             *pending = pending.split_off(&(next, Digest::from([0; 32])));
         }
         self.observer
-            .finalized(block, block.digest(), outcome, self.time.now_ms(&clock))
+            .finalized(block, executed, self.time.now_ms(&clock))
             .await;
     }
 }

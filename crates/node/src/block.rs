@@ -1,8 +1,12 @@
 //! A block: the consensus context, the seed, transactions, and the state they lead to.
 //!
 //! The digest covers the header and a hash of the transactions, so a header alone proves a state root.
+//! Transactions are in it as the bytes they came in: a peer's are nobody's word until they are verified.
 //! The encoding is canonical and every length in it is bounded.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use commonware_codec::{
     Buf, Encode as _, EncodeSize, Error as CodecError, FixedSize as _, MaxEncodeSize as _, RangeCfg, Read,
     ReadExt as _, Write,
@@ -16,6 +20,8 @@ use commonware_runtime::BufMut;
 use commonware_storage::mmr::Location;
 use commonware_utils::range::NonEmptyRange;
 
+#[cfg(feature = "test-support")]
+use soma_types::tally::Counter;
 use soma_types::transaction::TRANSACTION_BYTES_MAX;
 
 use crate::consensus::{Context, Digest, Hasher, SEED_SIGNATURE_BYTES};
@@ -44,6 +50,10 @@ const _: () = assert!(
 );
 const _: () = assert!(BLOCK_TIME_MS <= TIMESTAMP_STEP_MS_MAX, "a timely block exists");
 
+/// Blocks whose digest was computed by this process.
+#[cfg(feature = "test-support")]
+pub static DIGESTED: Counter = Counter::new();
+
 /// The threshold signature of a round, as bytes. Whoever relies on it verifies it first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SeedSignature(pub [u8; SEED_SIGNATURE_BYTES]);
@@ -54,9 +64,9 @@ impl std::fmt::Debug for SeedSignature {
     }
 }
 
-/// A block of the SOMA chain.
+/// What a block says besides its transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct Header {
     /// Round, leader and parent, as consensus sees them.
     pub context: Context,
     /// Digest of the parent.
@@ -68,41 +78,14 @@ pub struct Block {
     /// The seed signature of the parent's round; none if the parent is genesis. Its own round's seed
     /// does not exist yet when a block is proposed.
     pub seed: Option<SeedSignature>,
-    /// Encoded signed transactions, in order.
-    pub transactions: Vec<Vec<u8>>,
     /// State root after execution.
     pub state_root: Digest,
     /// Operations of the state's log that are still active, and its end.
     pub range: NonEmptyRange<Location>,
 }
 
-impl Block {
-    /// The block everyone starts from: `chain` (a hash of the genesis document), the time it was made,
-    /// and empty state. The first block after it installs the genesis state.
-    #[must_use]
-    pub fn genesis(
-        chain: [u8; 32],
-        timestamp_ms: u64,
-        state_root: Digest,
-        range: NonEmptyRange<Location>,
-    ) -> Self {
-        Self {
-            context: Context {
-                round: Round::new(Epoch::zero(), View::zero()),
-                leader: ed25519::PrivateKey::from_seed(0).public_key(),
-                parent: (View::zero(), Digest::EMPTY),
-            },
-            parent: Digest::from(chain),
-            height: Height::zero(),
-            timestamp_ms,
-            seed: None,
-            transactions: Vec::new(),
-            state_root,
-            range,
-        }
-    }
-
-    /// The round whose certificate carries this block's seed; `None` if the parent is genesis.
+impl Header {
+    /// The round whose certificate carries the seed of a block in `context`; `None` if its parent is genesis.
     #[must_use]
     pub fn seed_round(context: &Context) -> Option<Round> {
         let view = context.parent.0;
@@ -116,8 +99,10 @@ impl Block {
             .checked_sub(parent.timestamp_ms)
             .is_some_and(|step| (BLOCK_TIME_MS..=TIMESTAMP_STEP_MS_MAX).contains(&step))
     }
+}
 
-    fn write_header(&self, buf: &mut impl BufMut) {
+impl Write for Header {
+    fn write(&self, buf: &mut impl BufMut) {
         self.context.write(buf);
         self.parent.write(buf);
         self.height.write(buf);
@@ -131,14 +116,7 @@ impl Block {
     }
 }
 
-impl Write for Block {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.write_header(buf);
-        self.transactions.write(buf);
-    }
-}
-
-impl EncodeSize for Block {
+impl EncodeSize for Header {
     fn encode_size(&self) -> usize {
         self.context.encode_size()
             + self.parent.encode_size()
@@ -148,11 +126,10 @@ impl EncodeSize for Block {
             + self.seed.map_or(0, |_| SEED_SIGNATURE_BYTES)
             + self.state_root.encode_size()
             + self.range.encode_size()
-            + self.transactions.encode_size()
     }
 }
 
-impl Read for Block {
+impl Read for Header {
     type Cfg = ();
 
     fn read_cfg(buf: &mut impl Buf, (): &Self::Cfg) -> Result<Self, CodecError> {
@@ -165,31 +142,115 @@ impl Read for Block {
         } else {
             None
         };
-        let state_root = Digest::read(buf)?;
-        let range = NonEmptyRange::read(buf)?;
-        let transactions = Vec::<Vec<u8>>::read_cfg(
-            buf,
-            &(
-                RangeCfg::from(0..=BLOCK_TRANSACTIONS_MAX),
-                (RangeCfg::from(0..=TRANSACTION_BYTES_MAX), ()),
-            ),
-        )?;
-        if transactions.iter().map(Vec::len).sum::<usize>() > BLOCK_BYTES_MAX {
-            return Err(CodecError::Invalid(
-                "block",
-                "its transactions exceed BLOCK_BYTES_MAX",
-            ));
-        }
         Ok(Self {
             context,
             parent,
             height,
             timestamp_ms,
             seed,
+            state_root: Digest::read(buf)?,
+            range: NonEmptyRange::read(buf)?,
+        })
+    }
+}
+
+/// A block of the SOMA chain. It does not change, so its digest is computed once.
+#[derive(Clone, Debug)]
+pub struct Block {
+    header: Header,
+    transactions: Vec<Bytes>,
+    digest: OnceLock<Digest>,
+}
+
+impl Block {
+    /// A block of encoded signed transactions, in order.
+    #[must_use]
+    pub const fn new(header: Header, transactions: Vec<Bytes>) -> Self {
+        Self {
+            header,
             transactions,
+            digest: OnceLock::new(),
+        }
+    }
+
+    /// The block everyone starts from: `chain` (a hash of the genesis document), the time it was made,
+    /// and empty state. The first block after it installs the genesis state.
+    #[must_use]
+    pub fn genesis(
+        chain: [u8; 32],
+        timestamp_ms: u64,
+        state_root: Digest,
+        range: NonEmptyRange<Location>,
+    ) -> Self {
+        let header = Header {
+            context: Context {
+                round: Round::new(Epoch::zero(), View::zero()),
+                leader: ed25519::PrivateKey::from_seed(0).public_key(),
+                parent: (View::zero(), Digest::EMPTY),
+            },
+            parent: Digest::from(chain),
+            height: Height::zero(),
+            timestamp_ms,
+            seed: None,
             state_root,
             range,
-        })
+        };
+        Self::new(header, Vec::new())
+    }
+
+    /// What it says besides its transactions.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Encoded signed transactions, in order. Whoever relies on one decodes and verifies it first.
+    #[must_use]
+    pub fn transactions(&self) -> &[Bytes] {
+        &self.transactions
+    }
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        self.header == other.header && self.transactions == other.transactions
+    }
+}
+
+impl Eq for Block {}
+
+impl Write for Block {
+    fn write(&self, buf: &mut impl BufMut) {
+        self.header.write(buf);
+        self.transactions.write(buf);
+    }
+}
+
+impl EncodeSize for Block {
+    fn encode_size(&self) -> usize {
+        self.header.encode_size() + self.transactions.encode_size()
+    }
+}
+
+impl Read for Block {
+    type Cfg = ();
+
+    fn read_cfg(buf: &mut impl Buf, (): &Self::Cfg) -> Result<Self, CodecError> {
+        let header = Header::read(buf)?;
+        let transactions = Vec::<Bytes>::read_cfg(
+            buf,
+            &(
+                RangeCfg::from(0..=BLOCK_TRANSACTIONS_MAX),
+                RangeCfg::from(0..=TRANSACTION_BYTES_MAX),
+            ),
+        )?;
+        if transactions.iter().map(Bytes::len).sum::<usize>() > BLOCK_BYTES_MAX {
+            return Err(CodecError::Invalid(
+                "block",
+                "its transactions exceed BLOCK_BYTES_MAX",
+            ));
+        }
+        Ok(Self::new(header, transactions))
     }
 }
 
@@ -197,22 +258,24 @@ impl Digestible for Block {
     type Digest = Digest;
 
     fn digest(&self) -> Digest {
-        let mut header = Vec::new();
-        self.write_header(&mut header);
-        let transactions = Hasher::hash(&[TRANSACTIONS_DOMAIN, &self.transactions.encode()]);
-        Hasher::hash(&[BLOCK_DOMAIN, &header, transactions.as_ref()])
+        *self.digest.get_or_init(|| {
+            #[cfg(feature = "test-support")]
+            DIGESTED.count();
+            let transactions = Hasher::hash(&[TRANSACTIONS_DOMAIN, &self.transactions.encode()]);
+            Hasher::hash(&[BLOCK_DOMAIN, &self.header.encode(), transactions.as_ref()])
+        })
     }
 }
 
 impl Heightable for Block {
     fn height(&self) -> Height {
-        self.height
+        self.header.height
     }
 }
 
 impl ConsensusBlock for Block {
     fn parent(&self) -> Digest {
-        self.parent
+        self.header.parent
     }
 }
 
@@ -220,7 +283,7 @@ impl CertifiableBlock for Block {
     type Context = Context;
 
     fn context(&self) -> Context {
-        self.context.clone()
+        self.header.context.clone()
     }
 }
 
@@ -244,27 +307,31 @@ impl BoundedBlock for Block {
 mod tests {
     use commonware_codec::DecodeExt as _;
     use commonware_utils::non_empty_range;
+    use soma_types::ContentHash;
 
     use super::*;
 
-    fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
+    fn header(seed: Option<SeedSignature>) -> Header {
         let range = non_empty_range!(Location::new(1), Location::new(9));
         let genesis = Block::genesis([1; 32], 1_000, Digest::from([2; 32]), range.clone());
-        let context = Context {
-            round: Round::new(Epoch::zero(), View::new(7)),
-            leader: ed25519::PrivateKey::from_seed(3).public_key(),
-            parent: (View::new(6), genesis.digest()),
-        };
-        Block {
+        Header {
             parent: genesis.digest(),
-            context,
+            context: Context {
+                round: Round::new(Epoch::zero(), View::new(7)),
+                leader: ed25519::PrivateKey::from_seed(3).public_key(),
+                parent: (View::new(6), genesis.digest()),
+            },
             height: Height::new(1),
             timestamp_ms: 1_250,
             seed,
-            transactions,
             state_root: Digest::from([3; 32]),
             range,
         }
+    }
+
+    fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
+        let transactions = transactions.into_iter().map(Bytes::from).collect();
+        Block::new(header(seed), transactions)
     }
 
     #[test]
@@ -276,6 +343,7 @@ mod tests {
             assert!(encoded.len() <= Block::max_encode_size(&()));
             let decoded = Block::decode(encoded.clone()).unwrap();
             assert_eq!(decoded, block);
+            assert_eq!(decoded.digest(), block.digest());
             assert_eq!(decoded.encode(), encoded);
             for length in 0..encoded.len() {
                 assert!(Block::decode(encoded.slice(..length)).is_err(), "{length} bytes");
@@ -283,21 +351,42 @@ mod tests {
         }
     }
 
+    /// Peers of other versions compute the same.
+    #[test]
+    fn encoding_and_digest_are_pinned() {
+        let block = block(
+            vec![vec![1, 2], vec![]],
+            Some(SeedSignature([9; SEED_SIGNATURE_BYTES])),
+        );
+        assert_eq!(
+            ContentHash::of(&block.encode()).to_string(),
+            "0x5cea803645f019ec6c08584490e1e504a7f1ad8df00df18cb6a4a80fbf163145"
+        );
+        assert_eq!(
+            hex::encode(block.digest()),
+            "8c6beacb786ddba6c39d5d1bdc96aa09833727bd2186766ab082beb5036bff32"
+        );
+    }
+
     #[test]
     fn the_digest_covers_every_field() {
-        let base = block(vec![vec![1]], None);
-        let mut others = vec![base.clone(); 8];
+        let base = header(None);
+        let digest = |header: &Header, transactions: &[&'static [u8]]| {
+            let transactions = transactions.iter().map(|bytes| Bytes::from_static(bytes));
+            Block::new(header.clone(), transactions.collect()).digest()
+        };
+        let mut others = vec![base.clone(); 7];
         others[0].context.parent.0 = View::new(5);
         others[1].parent = Digest::from([8; 32]);
         others[2].height = Height::new(2);
         others[3].timestamp_ms += 1;
         others[4].seed = Some(SeedSignature([0; SEED_SIGNATURE_BYTES]));
-        others[5].transactions = vec![vec![], vec![1]];
-        others[6].state_root = Digest::from([4; 32]);
-        others[7].range = non_empty_range!(Location::new(2), Location::new(9));
+        others[5].state_root = Digest::from([4; 32]);
+        others[6].range = non_empty_range!(Location::new(2), Location::new(9));
         for (index, other) in others.iter().enumerate() {
-            assert_ne!(other.digest(), base.digest(), "field {index}");
+            assert_ne!(digest(other, &[&[1]]), digest(&base, &[&[1]]), "field {index}");
         }
+        assert_ne!(digest(&base, &[&[], &[1]]), digest(&base, &[&[1]]));
     }
 
     #[test]
@@ -316,7 +405,7 @@ mod tests {
 
     #[test]
     fn time_moves_forward_by_a_bounded_step() {
-        let parent = block(vec![], None);
+        let parent = header(None);
         let mut child = parent.clone();
         for (step, follows) in [
             (0, false),

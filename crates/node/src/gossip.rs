@@ -4,10 +4,12 @@
 //! goes no further: every validator is connected to every other. A message that is lost costs only time,
 //! since the node that took the transaction proposes it when its turn comes.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_utils::sync::Mutex;
 use soma_types::VerifiedTransaction;
-use std::sync::Arc;
 use tracing::{debug, trace};
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     runtime::Runtime,
 };
 
-type Broadcast = dyn FnMut(Vec<u8>) + Send;
+type Broadcast = dyn FnMut(Bytes) + Send;
 
 /// Takes transactions from clients. Clones share.
 #[derive(Clone)]
@@ -36,9 +38,10 @@ impl Gossip {
         let incoming = mempool.clone();
         context.spawn(move |_| async move {
             while let Ok((peer, message)) = receiver.recv().await {
-                let bytes: Vec<u8> = message.as_ref().to_vec();
+                // A copy of its own: it waits longer than the network's buffer should.
+                let encoded = Bytes::copy_from_slice(message.as_ref());
                 match incoming
-                    .decode(&bytes)
+                    .decode(encoded)
                     .map_err(PoolError::from)
                     .and_then(|t| incoming.insert(t))
                 {
@@ -47,7 +50,7 @@ impl Gossip {
                 }
             }
         });
-        let broadcast = move |bytes: Vec<u8>| {
+        let broadcast = move |bytes: Bytes| {
             sender.send(Recipients::All, bytes, false);
         };
         Self {
@@ -61,7 +64,7 @@ impl Gossip {
     /// # Errors
     /// As [`Mempool::insert`].
     pub fn submit(&self, transaction: VerifiedTransaction) -> Result<(), PoolError> {
-        let encoded = transaction.signed().encode();
+        let encoded = transaction.encoded().clone();
         self.mempool.insert(transaction)?;
         (self.broadcast.lock())(encoded);
         Ok(())

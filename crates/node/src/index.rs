@@ -10,6 +10,9 @@ use std::{
 };
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use bytes::Bytes;
+use commonware_consensus::Heightable as _;
+use commonware_cryptography::Digestible as _;
 use commonware_runtime::{
     buffer::paged::CacheRef,
     telemetry::metrics::{Counter, Gauge, GaugeValue, Histogram, MetricsExt as _},
@@ -24,7 +27,7 @@ use commonware_utils::{
 };
 use soma_ledger::BlockOutcome;
 use soma_types::{
-    Address, Epoch, Height, Receipt, SignedTransaction, TransactionHash,
+    Address, Epoch, Height, Receipt, TransactionHash, VerifiedTransaction,
     api::{EventView, Percentiles, UnbondingView},
     event::Event,
     upgrade::{PROTOCOL_VERSION, ProtocolVersion},
@@ -35,7 +38,7 @@ use tracing::error;
 use crate::{
     block::{Block, TIMESTAMP_STEP_MS_MAX},
     consensus::Digest,
-    machine::Observer,
+    machine::{Executed, Observer},
     mempool::Mempool,
     runtime::{Runtime, now_ms},
 };
@@ -62,7 +65,7 @@ pub struct Record {
     /// When it was proposed, in milliseconds since 1970.
     pub timestamp_ms: u64,
     /// Its transactions, encoded. They outlive their block.
-    pub transactions: Vec<Vec<u8>>,
+    pub transactions: Vec<Bytes>,
     /// One for each transaction.
     pub receipts: Vec<Receipt>,
     /// What changed before the transactions.
@@ -91,6 +94,15 @@ impl Record {
             })
             .collect()
     }
+}
+
+/// A block that has just become final: what is recorded of it, and its transactions as what they are.
+#[derive(Clone, Debug)]
+pub struct News {
+    /// What became of it.
+    pub record: Arc<Record>,
+    /// Its transactions.
+    pub transactions: Vec<VerifiedTransaction>,
 }
 
 /// The newest finalized block.
@@ -239,7 +251,7 @@ pub struct Index<E: Runtime> {
     archive: Arc<AsyncMutex<Option<Archive<E>>>>,
     memory: Arc<RwLock<Memory>>,
     mempool: Mempool,
-    records: broadcast::Sender<Arc<Record>>,
+    news: broadcast::Sender<Arc<News>>,
 }
 
 impl<E: Runtime> Clone for Index<E> {
@@ -250,7 +262,7 @@ impl<E: Runtime> Clone for Index<E> {
             archive: self.archive.clone(),
             memory: self.memory.clone(),
             mempool: self.mempool.clone(),
-            records: self.records.clone(),
+            news: self.news.clone(),
         }
     }
 }
@@ -297,7 +309,7 @@ impl<E: Runtime> Index<E> {
             archive: Arc::new(AsyncMutex::new(Some(archive))),
             memory: Arc::new(RwLock::new(memory)),
             mempool,
-            records: broadcast::Sender::new(EVENTS_BEHIND_MAX),
+            news: broadcast::Sender::new(EVENTS_BEHIND_MAX),
         }
     }
 
@@ -372,10 +384,10 @@ impl<E: Runtime> Index<E> {
         &self.clock
     }
 
-    /// Records of finalized blocks as they come.
+    /// Finalized blocks as they come.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Record>> {
-        self.records.subscribe()
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
+        self.news.subscribe()
     }
 
     /// From a recent block's proposal to its finality here.
@@ -416,27 +428,24 @@ async fn read<E: Runtime>(archive: &Archive<E>, height: u64) -> Option<Record> {
 
 impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
     fn seen(&self, block: &Block, now_ms: u64) {
-        let key = (
-            block.height.get(),
-            commonware_cryptography::Digestible::digest(block),
-        );
+        let timestamp_ms = block.header().timestamp_ms;
         // Proposed when its timestamp says, unless the network stood still and is catching up.
-        let lagging = now_ms.saturating_sub(block.timestamp_ms) > TIMESTAMP_STEP_MS_MAX;
-        let proposed_ms = if lagging {
-            now_ms
-        } else {
-            block.timestamp_ms.min(now_ms)
-        };
+        let lagging = now_ms.saturating_sub(timestamp_ms) > TIMESTAMP_STEP_MS_MAX;
+        let proposed_ms = if lagging { now_ms } else { timestamp_ms.min(now_ms) };
+        let key = (block.height().get(), block.digest());
         self.memory.write().seen_ms.entry(key).or_insert(proposed_ms);
     }
 
-    async fn finalized(&self, block: &Block, digest: Digest, outcome: BlockOutcome, time_ms: u64) {
-        let height = block.height.get();
-        for encoded in &block.transactions {
-            if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded) {
-                self.mempool
-                    .included(&signed.transaction.sender.address(), signed.transaction.nonce);
-            }
+    async fn finalized(&self, block: &Block, executed: Executed<BlockOutcome>, time_ms: u64) {
+        let Executed {
+            transactions,
+            outcome,
+        } = executed;
+        let (header, digest) = (block.header(), block.digest());
+        let height = header.height.get();
+        for transaction in &transactions {
+            self.mempool
+                .included(&transaction.sender(), transaction.transaction().nonce);
         }
         if outcome.boundary {
             self.mempool.expire(outcome.epoch);
@@ -449,8 +458,8 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         let record = Record {
             height: Height(height),
             epoch: outcome.epoch,
-            timestamp_ms: block.timestamp_ms,
-            transactions: block.transactions.clone(),
+            timestamp_ms: header.timestamp_ms,
+            transactions: block.transactions().to_vec(),
             receipts: outcome.receipts,
             events: outcome.events,
         };
@@ -480,7 +489,7 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
             if let Some(parent) = memory.tip.filter(|tip| tip.height + 1 == height) {
                 bounded(
                     &mut memory.block_ms,
-                    block.timestamp_ms.saturating_sub(parent.timestamp_ms),
+                    header.timestamp_ms.saturating_sub(parent.timestamp_ms),
                 );
             }
             if let Some(seen_ms) = memory.seen_ms.get(&(height, digest)).copied() {
@@ -493,11 +502,14 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
             memory.tip = Some(Tip {
                 height,
                 digest,
-                state_root: block.state_root,
-                timestamp_ms: block.timestamp_ms,
+                state_root: header.state_root,
+                timestamp_ms: header.timestamp_ms,
             });
         }
         // Nobody listening is no error.
-        let _ = self.records.send(Arc::new(record));
+        let _ = self.news.send(Arc::new(News {
+            record: Arc::new(record),
+            transactions,
+        }));
     }
 }

@@ -28,7 +28,7 @@ use std::{
 use soma_blobs::{Expected, Fetcher, Location, Store};
 use soma_ledger::view;
 use soma_types::{
-    ContentHash, Epoch, SignedTransaction, TransactionKind, Url,
+    ContentHash, Epoch, TransactionKind, Url,
     genesis::Genesis,
     objects::{EpochState, ModelStatus},
 };
@@ -39,7 +39,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    index::Record,
+    index::News,
     query::{Query, ReadError},
     runtime::Runtime,
 };
@@ -66,24 +66,24 @@ pub async fn run<E: Runtime>(
     fetcher: Fetcher,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let mut records = query.index().subscribe();
+    let mut all_news = query.index().subscribe();
     let mut weights = Lane::new(WEIGHTS_FETCHES_MAX, Duration::MAX);
     let mut data = Lane::new(DATA_FETCHES_MAX, DATA_FETCH_MAX);
     let mut last_epoch = None;
     loop {
-        let record = tokio::select! {
-            record = records.recv() => record,
+        let news = tokio::select! {
+            news = all_news.recv() => news,
             Some(_) = weights.fetches.join_next() => continue,
             Some(_) = data.fetches.join_next() => continue,
             // An error means that whoever could stop us is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let record = match record {
-            Ok(record) => record,
+        let news = match news {
+            Ok(news) => news,
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
-        for named in named_in(&query, &record).await {
+        for named in named_in(&news) {
             if !store.contains(&named.expected.hash) {
                 let lane = match named.content {
                     Content::Weights => &mut weights,
@@ -92,7 +92,8 @@ pub async fn run<E: Runtime>(
                 lane.take(&fetcher, &store, named);
             }
         }
-        if last_epoch.replace(record.epoch) != Some(record.epoch)
+        let epoch = news.record.epoch;
+        if last_epoch.replace(epoch) != Some(epoch)
             && let Err(error) = sweep(&query, &store).await
         {
             warn!(%error, "the content store was not swept");
@@ -170,19 +171,11 @@ fn named(kind: &TransactionKind) -> Option<Named> {
 }
 
 /// What the applied transactions of a block name.
-async fn named_in<E: Runtime>(query: &Query<E>, record: &Record) -> Vec<Named> {
-    if record.receipts.is_empty() {
-        return Vec::new();
-    }
-    let Some(block) = query.block(record.height.0).await else {
-        return Vec::new();
-    };
-    let applied = block.transactions.iter().zip(&record.receipts);
+fn named_in(news: &News) -> impl Iterator<Item = Named> {
+    let applied = news.transactions.iter().zip(&news.record.receipts);
     applied
         .filter(|(_, receipt)| receipt.applied())
-        .filter_map(|(encoded, _)| borsh::from_slice::<SignedTransaction>(encoded).ok())
-        .filter_map(|signed| named(&signed.transaction.kind))
-        .collect()
+        .filter_map(|(transaction, _)| named(&transaction.transaction().kind))
 }
 
 async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Duration) {

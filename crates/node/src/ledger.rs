@@ -2,15 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use bytes::Bytes;
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
 use soma_ledger::{
     BlockInfo, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys,
     initialize, transaction_keys, view,
 };
-use soma_types::{
-    Address, Epoch, Height, PublicKey, Seed, SignedTransaction, VerifiedTransaction, genesis::Genesis,
-};
+use soma_types::{Address, Epoch, Height, PublicKey, Seed, VerifiedTransaction, genesis::Genesis};
 
 use crate::{
     execution::{Bridge, Source, WorkingSet},
@@ -39,8 +38,7 @@ pub struct LedgerMachine {
 }
 
 impl LedgerMachine {
-    /// The ledger that starts from `genesis`. Signatures of transactions that wait in `mempool` are not
-    /// checked again.
+    /// The ledger that starts from `genesis`. Transactions that wait in `mempool` are not verified again.
     #[must_use]
     pub fn new(genesis: Arc<Genesis>, mempool: Mempool) -> Self {
         let proposers = genesis
@@ -54,17 +52,6 @@ impl LedgerMachine {
             routing: Arc::default(),
             mempool,
         }
-    }
-
-    fn verify(&self, encoded: &[u8]) -> Result<VerifiedTransaction, String> {
-        if let Ok(signed) = borsh::from_slice::<SignedTransaction>(encoded)
-            && let Some(known) = self.mempool.get(&signed.hash())
-        {
-            return Ok(known);
-        }
-        self.mempool
-            .decode(encoded)
-            .map_err(|rejection| rejection.to_string())
     }
 
     /// The state of block 0, written by block 1.
@@ -88,11 +75,21 @@ fn sound<T>(result: Result<T, Error>) -> T {
 impl Machine for LedgerMachine {
     type Outcome = BlockOutcome;
 
+    fn verify(&self, transactions: &[Bytes]) -> Result<Vec<VerifiedTransaction>, Invalid> {
+        let verified = transactions.iter().enumerate().map(|(index, encoded)| {
+            self.mempool.decode(encoded.clone()).map_err(|rejection| Invalid {
+                index,
+                reason: rejection.to_string(),
+            })
+        });
+        verified.collect()
+    }
+
     async fn execute<S: Source + Send>(
         &self,
         bridge: &mut Bridge<S>,
         block: &BlockContext,
-        transactions: &[Vec<u8>],
+        transactions: Vec<VerifiedTransaction>,
         inadmissible: Inadmissible,
     ) -> Result<Executed<BlockOutcome>, Invalid> {
         if block.height == 1 {
@@ -117,37 +114,32 @@ impl Machine for LedgerMachine {
                 .await,
         );
         *self.routing.lock() = routing;
-        let verified: Vec<_> = transactions.iter().map(|encoded| self.verify(encoded)).collect();
         let epoch =
             sound(bridge.run(|state| retry(view::epoch(state))).await).map_or(Epoch::ZERO, |now| now.epoch);
-        let keys: Vec<Vec<u8>> = verified
+        let keys: Vec<Vec<u8>> = transactions
             .iter()
-            .flatten()
             .flat_map(|transaction| transaction_keys(transaction, epoch))
             .collect();
         bridge.run(|state| state.prefetch(&keys)).await;
 
         let mut included = Vec::with_capacity(transactions.len());
-        for (index, (encoded, verified)) in transactions.iter().zip(verified).enumerate() {
-            let refused = match verified {
-                Err(reason) => Some(reason),
-                Ok(transaction) => {
-                    let applied = bridge
-                        .run(|state| {
-                            retry(
-                                executor
-                                    .apply(state, &transaction)
-                                    .map(|result| result.map(|_| ())),
-                            )
-                        })
-                        .await;
-                    sound(applied).err().map(|rejection| rejection.to_string())
+        for (index, transaction) in transactions.into_iter().enumerate() {
+            let applied = bridge
+                .run(|state| {
+                    retry(
+                        executor
+                            .apply(state, &transaction)
+                            .map(|result| result.map(|_| ())),
+                    )
+                })
+                .await;
+            match (sound(applied), inadmissible) {
+                (Ok(()), _) => included.push(transaction),
+                (Err(_), Inadmissible::Drop) => {}
+                (Err(rejection), Inadmissible::Reject) => {
+                    let reason = rejection.to_string();
+                    return Err(Invalid { index, reason });
                 }
-            };
-            match (refused, inadmissible) {
-                (None, _) => included.push(encoded.clone()),
-                (Some(_), Inadmissible::Drop) => {}
-                (Some(reason), Inadmissible::Reject) => return Err(Invalid { index, reason }),
             }
         }
 

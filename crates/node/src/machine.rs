@@ -2,9 +2,12 @@
 
 use std::future::Future;
 
+use bytes::Bytes;
+use soma_types::VerifiedTransaction;
+
 use crate::{
     block::Block,
-    consensus::{Digest, Identity},
+    consensus::Identity,
     execution::{Bridge, Source},
 };
 
@@ -21,9 +24,8 @@ pub struct BlockContext {
     pub proposer: Identity,
 }
 
-/// What to do with a transaction that may not enter a block at all (undecodable, wrong signature,
-/// stale nonce, expired, underfunded). One that enters and then fails in execution is no such case:
-/// it pays its fee.
+/// What to do with a transaction that may not enter a block at all (stale nonce, expired, underfunded).
+/// One that enters and then fails in execution is no such case: it pays its fee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inadmissible {
     /// Leave it out: we are building the block.
@@ -33,9 +35,10 @@ pub enum Inadmissible {
 }
 
 /// A block was executed.
+#[derive(Clone, Debug)]
 pub struct Executed<O> {
     /// The transactions that are in the block.
-    pub transactions: Vec<Vec<u8>>,
+    pub transactions: Vec<VerifiedTransaction>,
     /// What they led to.
     pub outcome: O,
 }
@@ -50,12 +53,19 @@ pub struct Invalid {
     pub reason: String,
 }
 
-/// A deterministic state machine. Proposing, verifying and replaying a block all run this one function.
+/// A deterministic state machine.
 pub trait Machine: Clone + Send + Sync + 'static {
     /// Receipts and events of one block.
     type Outcome: Clone + Send + Sync + 'static;
 
-    /// Executes `transactions` as block `block` on the state behind `bridge`.
+    /// The transactions of a block that someone else may have made: decoded, for this network, and signed.
+    ///
+    /// # Errors
+    /// If one is not.
+    fn verify(&self, transactions: &[Bytes]) -> Result<Vec<VerifiedTransaction>, Invalid>;
+
+    /// Executes `transactions` as block `block` on the state behind `bridge`. Proposing, verifying
+    /// and replaying a block all run this one function.
     ///
     /// # Errors
     /// [`Invalid`] under [`Inadmissible::Reject`] only.
@@ -63,7 +73,7 @@ pub trait Machine: Clone + Send + Sync + 'static {
         &self,
         bridge: &mut Bridge<S>,
         block: &BlockContext,
-        transactions: &[Vec<u8>],
+        transactions: Vec<VerifiedTransaction>,
         inadmissible: Inadmissible,
     ) -> impl Future<Output = Result<Executed<Self::Outcome>, Invalid>> + Send;
 }
@@ -73,7 +83,7 @@ pub trait Pool: Clone + Send + Sync + 'static {
     /// Candidates for the next block, at most
     /// [`BLOCK_TRANSACTIONS_MAX`](crate::block::BLOCK_TRANSACTIONS_MAX) and
     /// [`BLOCK_BYTES_MAX`](crate::block::BLOCK_BYTES_MAX), best first and each sender's in order of nonce.
-    fn candidates(&self) -> Vec<Vec<u8>>;
+    fn candidates(&self) -> Vec<VerifiedTransaction>;
 }
 
 /// Watches the chain.
@@ -81,13 +91,8 @@ pub trait Observer<O>: Clone + Send + 'static {
     /// A block was proposed by this node, or arrived and was found valid, at local time `now_ms`.
     fn seen(&self, block: &Block, now_ms: u64);
 
-    /// `block` is final and its state applied. May be called again for the same block after a crash.
-    /// What it must keep is durable when it returns.
-    fn finalized(
-        &self,
-        block: &Block,
-        digest: Digest,
-        outcome: O,
-        now_ms: u64,
-    ) -> impl Future<Output = ()> + Send;
+    /// `block` is final, was `executed`, and its state is applied. May be called again for the same block
+    /// after a crash. What it must keep is durable when it returns.
+    fn finalized(&self, block: &Block, executed: Executed<O>, now_ms: u64)
+    -> impl Future<Output = ()> + Send;
 }

@@ -14,9 +14,10 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use commonware_utils::sync::Mutex;
 use soma_types::{
-    Address, ChainId, Epoch, Rejection, SignedTransaction, TransactionHash, VerifiedTransaction,
+    Address, ChainId, Epoch, Rejection, TransactionHash, VerifiedTransaction,
     transaction::TRANSACTION_BYTES_MAX,
 };
 
@@ -68,11 +69,14 @@ pub enum PoolError {
 
 struct Entry {
     transaction: VerifiedTransaction,
-    encoded: Arc<[u8]>,
     arrival: u64,
 }
 
 impl Entry {
+    fn size_bytes(&self) -> usize {
+        self.transaction.encoded().len()
+    }
+
     /// What it offers per byte, comparable without division.
     fn offer(&self) -> (u64, u64) {
         (
@@ -101,7 +105,7 @@ impl Waiting {
             return;
         };
         if let Some(entry) = queue.remove(&nonce) {
-            self.bytes -= entry.encoded.len();
+            self.bytes -= entry.size_bytes();
             self.by_hash.remove(&entry.transaction.hash());
         }
         if queue.is_empty() {
@@ -151,25 +155,17 @@ impl Mempool {
         }
     }
 
-    /// Decodes and checks what needs no state.
+    /// Decodes and checks what needs no state. A transaction that waits was checked already.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn decode(&self, encoded: &[u8]) -> Result<VerifiedTransaction, Rejection> {
-        if encoded.len() > TRANSACTION_BYTES_MAX {
-            return Err(Rejection::TooLarge {
-                size_bytes: encoded.len() as u64,
-                limit_bytes: TRANSACTION_BYTES_MAX as u64,
-            });
+    pub fn decode(&self, encoded: Bytes) -> Result<VerifiedTransaction, Rejection> {
+        if encoded.len() <= TRANSACTION_BYTES_MAX
+            && let Some(waiting) = self.get(&TransactionHash::of(&encoded))
+        {
+            return Ok(waiting);
         }
-        let signed: SignedTransaction = borsh::from_slice(encoded).map_err(|_| Rejection::Malformed {})?;
-        if signed.transaction.chain != self.chain {
-            return Err(Rejection::WrongChain {
-                given: signed.transaction.chain,
-                expected: self.chain,
-            });
-        }
-        signed.verify()
+        VerifiedTransaction::decode(encoded, &self.chain)
     }
 
     /// Takes up a transaction that [`Self::decode`] has checked.
@@ -182,17 +178,12 @@ impl Mempool {
             transaction.sender(),
             transaction.transaction().nonce,
         );
-        let encoded: Arc<[u8]> = transaction.signed().encode().into();
         let mut waiting = self.waiting.lock();
         if waiting.by_hash.contains_key(&hash) {
             return Err(PoolError::Known(hash));
         }
         let arrival = waiting.arrivals;
-        let newcomer = Entry {
-            transaction,
-            encoded,
-            arrival,
-        };
+        let newcomer = Entry { transaction, arrival };
         let queue = waiting.by_sender.get(&sender);
         let replaced = queue.and_then(|queue| queue.get(&nonce));
         if let Some(present) = replaced {
@@ -204,7 +195,7 @@ impl Mempool {
             return Err(PoolError::SenderFull(self.limits.per_sender_max));
         }
         while waiting.by_hash.len() >= self.limits.transactions_max
-            || waiting.bytes + newcomer.encoded.len() > self.limits.bytes_max
+            || waiting.bytes + newcomer.size_bytes() > self.limits.bytes_max
         {
             match waiting.weakest() {
                 Some((address, nonce, offer)) if offers_less(offer, newcomer.offer()) => {
@@ -214,7 +205,7 @@ impl Mempool {
             }
         }
         waiting.arrivals += 1;
-        waiting.bytes += newcomer.encoded.len();
+        waiting.bytes += newcomer.size_bytes();
         waiting.by_hash.insert(hash, (sender, nonce));
         waiting
             .by_sender
@@ -290,7 +281,7 @@ impl Mempool {
 }
 
 impl Pool for Mempool {
-    fn candidates(&self) -> Vec<Vec<u8>> {
+    fn candidates(&self) -> Vec<VerifiedTransaction> {
         let waiting = self.waiting.lock();
         let mut heads: BinaryHeap<Reverse<(u64, Address, u64)>> = waiting
             .by_sender
@@ -304,12 +295,12 @@ impl Pool for Mempool {
         let (mut candidates, mut bytes) = (Vec::new(), 0);
         while let Some(Reverse((_, sender, nonce))) = heads.pop() {
             let queue = &waiting.by_sender[&sender];
-            let encoded = &queue[&nonce].encoded;
-            if candidates.len() == BLOCK_TRANSACTIONS_MAX || bytes + encoded.len() > BLOCK_BYTES_MAX {
+            let next = &queue[&nonce];
+            if candidates.len() == BLOCK_TRANSACTIONS_MAX || bytes + next.size_bytes() > BLOCK_BYTES_MAX {
                 break;
             }
-            bytes += encoded.len();
-            candidates.push(encoded.to_vec());
+            bytes += next.size_bytes();
+            candidates.push(next.transaction.clone());
             // A gap in the nonces cannot be bridged within this block.
             if let Some(entry) = queue.get(&(nonce + 1)) {
                 heads.push(Reverse((entry.arrival, sender, nonce + 1)));
@@ -341,10 +332,8 @@ mod tests {
     }
 
     fn nonces(pool: &Mempool) -> Vec<(Address, u64)> {
-        let decode = |bytes: Vec<u8>| pool.decode(&bytes).unwrap();
         pool.candidates()
             .into_iter()
-            .map(decode)
             .map(|t| (t.sender(), t.transaction().nonce))
             .collect()
     }
@@ -400,19 +389,22 @@ mod tests {
     #[test]
     fn hostile_bytes_are_refused_by_name() {
         let pool = Mempool::new(CHAIN, Limits::default());
-        assert_eq!(pool.decode(&[]), Err(Rejection::Malformed {}));
+        assert_eq!(pool.decode(Bytes::new()), Err(Rejection::Malformed {}));
         assert!(matches!(
-            pool.decode(&vec![0; TRANSACTION_BYTES_MAX + 1]),
+            pool.decode(vec![0; TRANSACTION_BYTES_MAX + 1].into()),
             Err(Rejection::TooLarge { .. })
         ));
-        let mut encoded = transaction(1, 0, 1).signed().encode();
+        let mut encoded = transaction(1, 0, 1).encoded().to_vec();
         *encoded.last_mut().unwrap() ^= 1;
-        assert_eq!(pool.decode(&encoded), Err(Rejection::BadSignature {}));
+        assert_eq!(
+            pool.decode(encoded.clone().into()),
+            Err(Rejection::BadSignature {})
+        );
         encoded.push(0);
-        assert_eq!(pool.decode(&encoded), Err(Rejection::Malformed {}));
+        assert_eq!(pool.decode(encoded.into()), Err(Rejection::Malformed {}));
         let other = Mempool::new(ChainId([2; 32]), Limits::default());
         assert!(matches!(
-            other.decode(&transaction(1, 0, 1).signed().encode()),
+            other.decode(transaction(1, 0, 1).encoded().clone()),
             Err(Rejection::WrongChain { .. })
         ));
     }

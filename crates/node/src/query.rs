@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use commonware_consensus::{marshal::Identifier, types::Height as ConsensusHeight};
 use commonware_cryptography::Digestible as _;
 use commonware_glue::stateful::db::ReadGuard;
 use soma_ledger::{Error, State, view};
 use soma_types::{
-    Height, Rejection, SignedTransaction, StateRoot, TransactionHash, VerifiedTransaction,
-    api::TransactionView, genesis::Genesis, receipt::Receipt,
+    Height, Rejection, SignedTransaction, StateRoot, TransactionHash, api::TransactionView, genesis::Genesis,
+    receipt::Receipt,
 };
 
 use crate::{
@@ -163,11 +164,12 @@ impl<E: Runtime> Query<E> {
         // Nothing was finalized since the start: what is in the archive.
         let height = self.marshal.get_processed().await?.height();
         let block = self.block(height.get()).await?;
+        let header = block.header();
         Some(Tip {
-            height: block.height.get(),
+            height: header.height.get(),
             digest: block.digest(),
-            state_root: block.state_root,
-            timestamp_ms: block.timestamp_ms,
+            state_root: header.state_root,
+            timestamp_ms: header.timestamp_ms,
         })
     }
 
@@ -181,12 +183,12 @@ impl<E: Runtime> Query<E> {
     }
 
     /// The finalized block at `height`.
-    pub async fn block(&self, height: u64) -> Option<Block> {
+    pub async fn block(&self, height: u64) -> Option<Arc<Block>> {
         let block = self
             .marshal
             .get_block(Identifier::Height(ConsensusHeight::new(height)))
             .await?;
-        Some(block.inner().clone())
+        Some(block.inner_shared())
     }
 
     /// The certificate of the block at `height`. A block may be final through a later one's certificate;
@@ -224,7 +226,7 @@ impl<E: Runtime> Query<E> {
     /// # Errors
     /// Why it is refused. Handing in again what waits or is included succeeds: the first answer may have
     /// been lost.
-    pub async fn submit(&self, encoded: &[u8]) -> Result<TransactionHash, SubmitError> {
+    pub async fn submit(&self, encoded: Bytes) -> Result<TransactionHash, SubmitError> {
         let transaction = self.mempool.decode(encoded)?;
         let hash = transaction.hash();
         if self.index.transaction(&hash).is_some() {
@@ -248,7 +250,7 @@ impl<E: Runtime> Query<E> {
     ///
     /// # Errors
     /// Why the mempool refuses it.
-    pub fn submit_unchecked(&self, encoded: &[u8]) -> Result<TransactionHash, PoolError> {
+    pub fn submit_unchecked(&self, encoded: Bytes) -> Result<TransactionHash, PoolError> {
         let transaction = self.mempool.decode(encoded)?;
         let hash = transaction.hash();
         self.gossip.submit(transaction)?;
@@ -265,8 +267,8 @@ impl<E: Runtime> Query<E> {
     ///
     /// # Errors
     /// Why it would be refused.
-    pub async fn simulate(&self, encoded: &[u8]) -> Result<Receipt, SubmitError> {
-        let transaction: VerifiedTransaction = self.mempool.decode(encoded)?;
+    pub async fn simulate(&self, encoded: Bytes) -> Result<Receipt, SubmitError> {
+        let transaction = self.mempool.decode(encoded)?;
         Ok(self
             .view(|state| soma_ledger::simulate(state, &transaction))
             .await??)

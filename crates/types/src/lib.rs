@@ -48,6 +48,8 @@ pub mod rejection;
 #[cfg(any(test, feature = "test-support"))]
 pub mod samples;
 pub mod secrecy;
+#[cfg(feature = "test-support")]
+pub mod tally;
 pub mod text;
 pub mod time;
 pub mod transaction;

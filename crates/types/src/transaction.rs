@@ -1,12 +1,14 @@
 //! What participants ask of the ledger (docs/protocol.md, section 3).
 //!
 //! A [`Transaction`] is signed over its canonical encoding under [`TRANSACTION_NAMESPACE`]; a
-//! [`VerifiedTransaction`] is the proof that the signature was checked. Kinds are only ever appended:
-//! the position of a variant is its code on the wire.
+//! [`VerifiedTransaction`] is the proof that the signature was checked, and carries the bytes. Bytes that
+//! decode are the one encoding of what they decode to, so they are never made a second time. Kinds are only
+//! ever appended: the position of a variant is its code on the wire.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -416,6 +418,13 @@ pub struct Transaction {
     /// The most the sender is willing to pay as a fee.
     pub max_fee: Shannons,
     /// What it does.
+    #[cfg_attr(
+        feature = "test-support",
+        borsh(
+            serialize_with = "crate::tally::encode",
+            deserialize_with = "crate::tally::decode"
+        )
+    )]
     pub kind: TransactionKind,
 }
 
@@ -449,12 +458,7 @@ impl SignedTransaction {
     /// # Errors
     /// [`Rejection::TooLarge`] or [`Rejection::Malformed`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Rejection> {
-        if bytes.len() > TRANSACTION_BYTES_MAX {
-            return Err(Rejection::TooLarge {
-                size_bytes: bytes.len() as u64,
-                limit_bytes: TRANSACTION_BYTES_MAX as u64,
-            });
-        }
+        check_size(bytes)?;
         borsh::from_slice(bytes).map_err(|_| Rejection::Malformed {})
     }
 
@@ -467,10 +471,10 @@ impl SignedTransaction {
         borsh::to_vec(self).expect("encoding to memory does not fail")
     }
 
-    /// Its name: the domain-separated hash of its encoding.
+    /// Its name.
     #[must_use]
     pub fn hash(&self) -> TransactionHash {
-        TransactionHash(domain_hash("soma 2026 transaction hash", &[&self.encode()]))
+        TransactionHash::of(&self.encode())
     }
 
     /// Checks size and signature.
@@ -478,76 +482,124 @@ impl SignedTransaction {
     /// # Errors
     /// [`Rejection::TooLarge`] or [`Rejection::BadSignature`].
     pub fn verify(self) -> Result<VerifiedTransaction, Rejection> {
-        let verified = VerifiedTransaction::assume_verified(self);
-        if verified.size_bytes > TRANSACTION_BYTES_MAX as u64 {
-            return Err(Rejection::TooLarge {
-                size_bytes: verified.size_bytes,
-                limit_bytes: TRANSACTION_BYTES_MAX as u64,
+        let encoded = Bytes::from(self.encode());
+        check_size(&encoded)?;
+        VerifiedTransaction::check(self, encoded)
+    }
+}
+
+impl TransactionHash {
+    /// The name of the transaction with this signed encoding: its domain-separated hash.
+    #[must_use]
+    pub fn of(encoded: &[u8]) -> Self {
+        Self(domain_hash("soma 2026 transaction hash", &[encoded]))
+    }
+}
+
+fn check_size(encoded: &[u8]) -> Result<(), Rejection> {
+    if encoded.len() > TRANSACTION_BYTES_MAX {
+        return Err(Rejection::TooLarge {
+            size_bytes: encoded.len() as u64,
+            limit_bytes: TRANSACTION_BYTES_MAX as u64,
+        });
+    }
+    Ok(())
+}
+
+/// A transaction whose signature has been checked, with its bytes and what was computed on the way. Clones
+/// share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedTransaction(Arc<Verified>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Verified {
+    signed: SignedTransaction,
+    encoded: Bytes,
+    hash: TransactionHash,
+    sender: Address,
+}
+
+impl VerifiedTransaction {
+    /// Checks bytes from outside: their size, their form, that they are meant for network `chain`, and the
+    /// signature.
+    ///
+    /// # Errors
+    /// The first check that fails: [`Rejection::TooLarge`], [`Rejection::Malformed`],
+    /// [`Rejection::WrongChain`] or [`Rejection::BadSignature`].
+    pub fn decode(encoded: Bytes, chain: &ChainId) -> Result<Self, Rejection> {
+        let signed = SignedTransaction::decode(&encoded)?;
+        if signed.transaction.chain != *chain {
+            return Err(Rejection::WrongChain {
+                given: signed.transaction.chain,
+                expected: *chain,
             });
         }
-        let transaction = &verified.signed.transaction;
-        let message = borsh::to_vec(transaction).expect("encoding to memory does not fail");
+        Self::check(signed, encoded)
+    }
+
+    /// Checks the signature of `signed`, whose encoding is `encoded`: over all of it but the signature.
+    fn check(signed: SignedTransaction, encoded: Bytes) -> Result<Self, Rejection> {
+        #[cfg(feature = "test-support")]
+        crate::tally::CHECKED.count();
+        let SignedTransaction {
+            transaction,
+            signature,
+        } = &signed;
+        let message = &encoded[..encoded.len() - signature.0.len()];
         if transaction
             .sender
-            .verify(TRANSACTION_NAMESPACE, &message, &verified.signed.signature)
+            .verify(TRANSACTION_NAMESPACE, message, signature)
         {
-            Ok(verified)
+            Ok(Self::known(signed, encoded))
         } else {
             Err(Rejection::BadSignature {})
         }
     }
-}
 
-/// A transaction whose signature has been checked, with what was computed on the way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedTransaction {
-    signed: SignedTransaction,
-    hash: TransactionHash,
-    sender: Address,
-    size_bytes: u64,
-}
+    fn known(signed: SignedTransaction, encoded: Bytes) -> Self {
+        Self(Arc::new(Verified {
+            hash: TransactionHash::of(&encoded),
+            sender: signed.transaction.sender.address(),
+            signed,
+            encoded,
+        }))
+    }
 
-impl VerifiedTransaction {
     /// For one who has checked the signature by other means (in a batch, or in an earlier life).
     #[must_use]
     pub fn assume_verified(signed: SignedTransaction) -> Self {
-        let encoded = signed.encode();
-        Self {
-            hash: TransactionHash(domain_hash("soma 2026 transaction hash", &[&encoded])),
-            sender: signed.transaction.sender.address(),
-            size_bytes: encoded.len() as u64,
-            signed,
-        }
+        let encoded = signed.encode().into();
+        Self::known(signed, encoded)
     }
 
     /// The transaction.
     #[must_use]
-    pub const fn transaction(&self) -> &Transaction {
-        &self.signed.transaction
+    pub fn transaction(&self) -> &Transaction {
+        &self.0.signed.transaction
     }
 
-    /// The transaction with its signature.
+    /// Its signed encoding.
     #[must_use]
-    pub const fn signed(&self) -> &SignedTransaction {
-        &self.signed
+    pub fn encoded(&self) -> &Bytes {
+        &self.0.encoded
     }
 
     /// Its name.
     #[must_use]
-    pub const fn hash(&self) -> TransactionHash {
-        self.hash
+    pub fn hash(&self) -> TransactionHash {
+        self.0.hash
     }
 
     /// The sender's account.
     #[must_use]
-    pub const fn sender(&self) -> Address {
-        self.sender
+    pub fn sender(&self) -> Address {
+        self.0.sender
     }
 
     /// The length of its signed encoding.
     #[must_use]
-    pub const fn size_bytes(&self) -> u64 {
-        self.size_bytes
+    pub fn size_bytes(&self) -> u64 {
+        self.0.encoded.len() as u64
     }
 }
 
@@ -648,15 +700,43 @@ mod tests {
                 serde_json::from_str::<Transaction>(&json).unwrap(),
                 signed.transaction
             );
+            let chain = signed.transaction.chain;
             // Any single changed byte either does not decode or does not verify.
             for index in (0..bytes.len()).step_by(7) {
                 let mut changed = bytes.clone();
                 changed[index] ^= 1;
                 let verified = SignedTransaction::decode(&changed).and_then(SignedTransaction::verify);
                 assert!(verified.is_err(), "byte {index}");
+                assert!(
+                    VerifiedTransaction::decode(changed.into(), &chain).is_err(),
+                    "byte {index}"
+                );
             }
             assert!(SignedTransaction::decode(&bytes[..bytes.len() - 1]).is_err());
-            assert!(signed.verify().is_ok());
+            // However it comes to be verified, it is the same value.
+            let verified = VerifiedTransaction::decode(bytes.clone().into(), &chain).unwrap();
+            assert_eq!(verified.encoded(), &bytes);
+            assert_eq!(verified.hash(), signed.hash());
+            assert_eq!(signed.verify(), Ok(verified));
+        }
+    }
+
+    /// What is signed, named and stored are the bytes that came, so nothing may have two encodings.
+    #[test]
+    fn bytes_that_decode_are_the_one_encoding() {
+        for kind in kinds() {
+            let bytes = transaction(kind)
+                .sign(&Keypair::from_secret_bytes([1; 32]))
+                .encode();
+            for index in 0..bytes.len() {
+                for change in [1, 2, 0x80, 0xff] {
+                    let mut changed = bytes.clone();
+                    changed[index] ^= change;
+                    if let Ok(decoded) = SignedTransaction::decode(&changed) {
+                        assert_eq!(decoded.encode(), changed, "byte {index}");
+                    }
+                }
+            }
         }
     }
 

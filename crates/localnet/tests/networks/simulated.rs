@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use commonware_actor::Feedback;
 use commonware_consensus::{Reporter, marshal::Update};
 use commonware_cryptography::Signer as _;
@@ -65,9 +66,10 @@ impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
     fn report(&mut self, update: Update<Block>) -> Feedback {
         if let Update::Block(block, _) = &update {
             let block = block.inner();
-            let before = self.roots.lock().insert(block.height.get(), block.state_root);
+            let header = block.header();
+            let before = self.roots.lock().insert(header.height.get(), header.state_root);
             assert!(
-                before.is_none_or(|root| root == block.state_root),
+                before.is_none_or(|root| root == header.state_root),
                 "a finalized block was replaced"
             );
         }
@@ -138,7 +140,7 @@ impl Network {
     }
 
     /// Sender `index` pays one shannon to its neighbour.
-    pub fn payment(&self, index: u8, nonce: u64) -> Vec<u8> {
+    pub fn payment(&self, index: u8, nonce: u64) -> Bytes {
         let keys = sender(index);
         let payment = Payment {
             to: sender((index + 1) % 4).address(),
@@ -154,7 +156,7 @@ impl Network {
                 payments: List::new(vec![payment]).unwrap(),
             },
         };
-        transaction.sign(&keys).encode()
+        transaction.sign(&keys).encode().into()
     }
 }
 
@@ -213,7 +215,7 @@ impl EngineDefinition for Network {
         // Clients hand in payments while the network runs.
         for nonce in 0..8 {
             let payment = self.payment(init.index as u8 % 4, nonce);
-            let _ = validator.query.submit_unchecked(&payment);
+            let _ = validator.query.submit_unchecked(payment);
         }
         let marshal = validator.query.marshal().clone();
         *slot.lock() = Some(validator.query);

@@ -12,7 +12,7 @@ use commonware_cryptography::Digestible as _;
 use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
-    BlockHash, Epoch, Height, PublicKey, Seed, SignedTransaction, StateRoot,
+    BlockHash, Epoch, Height, PublicKey, Seed, StateRoot, TransactionHash,
     amount::MAX_SUPPLY,
     api::{
         BlockView, EpochView, FinalityView, Page, Problem, ProposalView, ScheduledUpgrade, Status, Supply,
@@ -244,26 +244,22 @@ pub async fn block(State(api): Api, InPath(which): InPath<Which>) -> Result<Json
         .block(height)
         .await
         .ok_or_else(|| Error::not_found("finalized block", height))?;
-    let transactions = block
-        .transactions
-        .iter()
-        .filter_map(|encoded| borsh::from_slice::<SignedTransaction>(encoded).ok())
-        .map(|signed| signed.hash())
-        .collect();
+    let header = block.header();
+    let transactions = block.transactions().iter();
     Ok(Json(BlockView {
         height: Height(height),
         hash: BlockHash(bytes_of(&block.digest())),
-        parent: BlockHash(bytes_of(&block.parent)),
-        view: block.context.view().get(),
-        timestamp_ms: block.timestamp_ms,
-        proposer: key_of(&block.context.leader),
+        parent: BlockHash(bytes_of(&header.parent)),
+        view: header.context.view().get(),
+        timestamp_ms: header.timestamp_ms,
+        proposer: key_of(&header.context.leader),
         seed: Seed(execution_seed(
-            block.seed.as_ref(),
+            header.seed.as_ref(),
             api.query.genesis_digest.as_ref(),
         )),
-        seed_signature: block.seed.map(|signature| hex_of(signature.0)),
-        state_root: StateRoot(bytes_of(&block.state_root)),
-        transactions,
+        seed_signature: header.seed.map(|signature| hex_of(signature.0)),
+        state_root: StateRoot(bytes_of(&header.state_root)),
+        transactions: transactions.map(|encoded| TransactionHash::of(encoded)).collect(),
         size_bytes: block.encode_size() as u64,
     }))
 }

@@ -33,7 +33,7 @@ use super::{
     Api, Shared,
     request::{Number, Query},
 };
-use crate::index::Record;
+use crate::index::{News, Record};
 
 /// Records read from the index at a time.
 const REPLAY_RECORDS: usize = 64;
@@ -193,7 +193,7 @@ fn id_in(headers: &HeaderMap) -> Result<Option<Place>, Error> {
 struct Reader {
     _place: OwnedSemaphorePermit,
     api: Arc<Shared>,
-    live: Receiver<Arc<Record>>,
+    live: Receiver<Arc<News>>,
     /// Events up to here are left out.
     after: Option<Place>,
     /// Every block below was given.
@@ -234,11 +234,11 @@ impl Reader {
             let mut stopped = self.api.stopped.clone();
             tokio::select! {
                 _ = stopped.wait_for(|stop| *stop) => return None,
-                record = self.live.recv() => match record {
-                    Ok(record) if record.height.0 < self.next => {}
-                    Ok(record) => {
-                        self.next = record.height.0 + 1;
-                        return Some(vec![record]);
+                news = self.live.recv() => match news {
+                    Ok(news) if news.record.height.0 < self.next => {}
+                    Ok(news) => {
+                        self.next = news.record.height.0 + 1;
+                        return Some(vec![Arc::clone(&news.record)]);
                     }
                     Err(RecvError::Lagged(_)) => self.behind = true,
                     Err(RecvError::Closed) => return None,

@@ -29,7 +29,7 @@ const FAUCET_EXPIRY_EPOCHS: u64 = 10;
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
     responses((status = 202, body = Submitted), (status = 422, body = Problem)))]
 pub async fn submit(State(api): Api, Octets(body): Octets) -> Result<(StatusCode, Json<Submitted>), Error> {
-    let hash = api.query.submit(&body).await?;
+    let hash = api.query.submit(body).await?;
     Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
 }
 
@@ -39,7 +39,7 @@ pub async fn submit(State(api): Api, Octets(body): Octets) -> Result<(StatusCode
     responses((status = 200, body = Simulated), (status = 422, body = Problem)))]
 pub async fn simulate(State(api): Api, Octets(body): Octets) -> Result<Json<Simulated>, Error> {
     Ok(Json(Simulated {
-        receipt: api.query.simulate(&body).await?,
+        receipt: api.query.simulate(body).await?,
     }))
 }
 
@@ -88,6 +88,6 @@ pub async fn faucet(
         max_fee: Shannons(SHANNONS_PER_SOMA),
         kind: TransactionKind::Transfer { payments },
     };
-    let hash = api.query.submit(&transaction.sign(keys).encode()).await?;
+    let hash = api.query.submit(transaction.sign(keys).encode().into()).await?;
     Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
 }
