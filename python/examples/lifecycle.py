@@ -36,7 +36,7 @@ def train(model: Model, config: ModelConfig, text: bytes, steps: int) -> list[fl
         targets = torch.tensor([sequence.targets for sequence in batch])
         loss, embedding = compute_loss(model, sig_reg, token_ids, targets)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if (step + 1) % 20 == 0:
             tell(f"step {step + 1}/{steps}, loss {loss.item():.3f}")

@@ -195,10 +195,10 @@ class SomaClient:
         """Return the protocol's parameters, as `GET /v1/params` has them."""
         return cast("Mapping[str, Any]", await self._ask(self._native.params()))
 
-    async def get_architecture(self) -> Mapping[str, int]:
-        """Return the sizes of the network's models: `ModelConfig` takes them."""
+    async def get_architecture(self) -> dict[str, Any]:
+        """Return the sizes of the network's models by name, as `ModelConfig(**sizes)` takes them."""
         parameters = await self.get_parameters()
-        return cast("Mapping[str, int]", parameters["architecture"])
+        return dict(parameters["architecture"])
 
     async def get_embedding_dim(self) -> int:
         """Return the length of the network's embeddings: 2048 for V1."""
