@@ -1,17 +1,18 @@
-//! Downloads of what the chain names by URL, size and hash: from the node's store or from the web.
+//! Downloads of what the chain names by URL, size and hash: from the node's store or from the web. What is
+//! long goes to a disk, so a stranger's announcement costs no memory.
 
 use std::time::Duration;
 
-use soma_blobs::{Expected, FetchError, FetchPolicy, Fetcher, Location};
-use soma_client::NodeClient;
-use soma_types::{ContentHash, Url};
+use soma_blobs::{Blob, Expected, FetchError, FetchPolicy, Fetcher, Location};
+use soma_client::{ClientError, NodeClient};
+use soma_types::Url;
 
 /// Why bytes that the chain names could not be had.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The participant's own node could not be asked: that says nothing of the bytes.
-    #[error("cannot ask the node for {url}: {reason}")]
-    Node {
+    /// The participant's own node or disk failed: that says nothing of the bytes.
+    #[error("{url} cannot be had here: {reason}")]
+    Here {
         /// Where their owner says they are.
         url: Url,
         /// What happened.
@@ -40,13 +41,18 @@ pub enum DownloadError {
 pub struct Named {
     /// Where their owner says they are.
     pub url: Url,
-    /// Their BLAKE3.
-    pub hash: ContentHash,
-    /// Their number.
-    pub size_bytes: u64,
+    /// Their hash and their number.
+    pub expected: Expected,
 }
 
 impl Named {
+    fn here(&self, reason: &impl ToString) -> DownloadError {
+        DownloadError::Here {
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
+    }
+
     fn unavailable(&self, reason: &impl ToString) -> DownloadError {
         DownloadError::Unavailable {
             url: self.url.clone(),
@@ -66,11 +72,20 @@ impl Named {
         self.unavailable(&format!("it did not come within {} s", patience.as_secs_f32()))
     }
 
+    /// What it is not to be answered by the node within `patience`.
+    pub(crate) fn unanswered(&self, patience: Duration) -> DownloadError {
+        self.here(&format!(
+            "the node did not answer within {} s",
+            patience.as_secs_f32()
+        ))
+    }
+
     /// Where to look, which must not contradict the hash.
     fn location(&self) -> Result<Location, DownloadError> {
         match Location::parse_public(self.url.as_str()).map_err(|error| self.unavailable(&error))? {
-            Location::Soma(stored) if stored != self.hash => {
-                Err(self.mismatch(&format!("its name is not the announced hash {}", self.hash)))
+            Location::Soma(stored) if stored != self.expected.hash => {
+                let announced = self.expected.hash;
+                Err(self.mismatch(&format!("its name is not the announced hash {announced}")))
             }
             Location::File(_) => Err(self.unavailable(&"files of one machine are not public")),
             location => Ok(location),
@@ -102,9 +117,9 @@ impl Downloader {
     ///
     /// # Errors
     /// Whether they did not arrive, or others did, or nothing is known.
-    pub async fn download(&self, named: &Named) -> Result<Vec<u8>, DownloadError> {
+    pub async fn download(&self, named: &Named) -> Result<Blob, DownloadError> {
         match self.kept(named).await? {
-            Some(bytes) => Ok(bytes),
+            Some(blob) => Ok(blob),
             None => self.fetch(named).await,
         }
     }
@@ -113,19 +128,13 @@ impl Downloader {
     ///
     /// # Errors
     /// When what is `named` contradicts itself, or the node does not answer.
-    pub async fn kept(&self, named: &Named) -> Result<Option<Vec<u8>>, DownloadError> {
+    pub async fn kept(&self, named: &Named) -> Result<Option<Blob>, DownloadError> {
         named.location()?;
-        match self.node.blob(&named.hash).await {
-            Ok(bytes) if bytes.len() as u64 == named.size_bytes => Ok(Some(bytes)),
-            Ok(bytes) => {
-                let found = bytes.len();
-                Err(named.mismatch(&format!("{found} bytes instead of {}", named.size_bytes)))
-            }
+        match self.node.blob(named.expected).await {
+            Ok(blob) => Ok(Some(blob)),
             Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(DownloadError::Node {
-                url: named.url.clone(),
-                reason: error.to_string(),
-            }),
+            Err(error @ ClientError::WrongSize { .. }) => Err(named.mismatch(&error)),
+            Err(error) => Err(named.here(&error)),
         }
     }
 
@@ -134,32 +143,24 @@ impl Downloader {
     /// # Errors
     /// As [`Self::download`].
     pub async fn bring(&self, named: &Named) -> Result<(), DownloadError> {
-        let bytes = self.fetch(named).await?;
-        match self.node.put_blob(bytes).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(DownloadError::Node {
-                url: named.url.clone(),
-                reason: error.to_string(),
-            }),
-        }
+        let blob = self.fetch(named).await?;
+        let put = self.node.put_blob(&blob).await;
+        put.map_err(|error| named.here(&error))
     }
 
     /// The bytes `named`, from their owner's host.
-    async fn fetch(&self, named: &Named) -> Result<Vec<u8>, DownloadError> {
+    ///
+    /// # Errors
+    /// As [`Self::download`].
+    pub async fn fetch(&self, named: &Named) -> Result<Blob, DownloadError> {
         let Location::Http(address) = named.location()? else {
             return Err(named.unavailable(&"the node does not keep it"));
         };
-        let expected = Expected {
-            hash: named.hash,
-            size_bytes: named.size_bytes,
-        };
-        let fetched = self.fetcher.fetch(&address, expected).await;
-        fetched.map_err(|error| {
-            if error.is_mismatch() {
-                named.mismatch(&error)
-            } else {
-                named.unavailable(&error)
-            }
+        let fetched = self.fetcher.fetch(&address, named.expected).await;
+        fetched.map_err(|error| match error {
+            FetchError::Disk(_) | FetchError::Store(_) | FetchError::Http(_) => named.here(&error),
+            error if error.is_mismatch() => named.mismatch(&error),
+            error => named.unavailable(&error),
         })
     }
 }

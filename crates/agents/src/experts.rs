@@ -3,22 +3,28 @@
 //!
 //! Weights are a stranger's file, and may be many gigabytes on a host that trickles. So loading never waits
 //! for a host: what the node does not keep is *brought* to it first, one file at a time, by whoever has time
-//! for it.
+//! for it. A file goes to a disk and from there through the cipher into the model: loading takes the model's
+//! memory and that of one tensor.
 //!
-//! Bounds: [`KEPT_BYTES_MAX`] of models in memory besides those in use. One file at a time is brought; a host
-//! that failed is left alone for [`REST`]. A file that does not load is remembered, and not read again.
+//! Bounds: [`MODELS_BYTES_MAX`] of models in memory, those in use among them, so whoever uses several takes
+//! one after the other. One file at a time is brought; a host that failed is left alone for [`REST`]. A file
+//! that does not load is remembered, and not read again.
 
 use std::{
+    future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use soma_blobs::{ContainerError, decrypt};
-use soma_model::{Model, WeightsError};
+use soma_blobs::{Blob, ContainerError, Decrypting, Expected};
+use soma_model::{Loan, Model, Shelf, ShelfError, Watch, WeightsError, residency::memory_bytes_max};
 use soma_types::{Architecture, ContentHash, DecryptionKey, objects::Weights, transaction::ModelFault};
-use tokio::sync::Semaphore;
+use tokio::{runtime::Handle, sync::Semaphore};
 
-use crate::download::{DownloadError, Downloader, Named};
+use crate::{
+    attended::attended,
+    download::{DownloadError, Downloader, Named},
+};
 
 /// Why a model's weights cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +44,36 @@ pub enum ExpertError {
     /// Reading it panicked, which is a bug; whoever runs this program cannot use the file.
     #[error("reading the weights stopped unexpectedly: {0}")]
     Panicked(String),
+    /// This machine's disk or memory does not allow it: that says nothing of the file.
+    #[error("the weights cannot be loaded here: {0}")]
+    Here(String),
+}
+
+impl From<ContainerError> for ExpertError {
+    fn from(error: ContainerError) -> Self {
+        match error {
+            ContainerError::Io(error) => Self::Here(error.to_string()),
+            error => Self::Key(Arc::new(error)),
+        }
+    }
+}
+
+impl From<WeightsError> for ExpertError {
+    fn from(error: WeightsError) -> Self {
+        match error {
+            WeightsError::Io(error) => Self::Here(error.to_string()),
+            error => Self::Weights(Arc::new(error)),
+        }
+    }
+}
+
+impl From<ShelfError<ExpertError>> for ExpertError {
+    fn from(error: ShelfError<ExpertError>) -> Self {
+        match error {
+            ShelfError::Load(error) => error,
+            ShelfError::TooLarge { .. } | ShelfError::Cancelled => Self::Here(error.to_string()),
+        }
+    }
 }
 
 impl ExpertError {
@@ -47,7 +83,7 @@ impl ExpertError {
         Some(match self {
             Self::NotKept(_) | Self::Download(DownloadError::Unavailable { .. }) => ModelFault::Unavailable,
             Self::Download(DownloadError::Mismatch { .. }) => ModelFault::HashMismatch,
-            Self::Download(DownloadError::Node { .. }) => return None,
+            Self::Download(DownloadError::Here { .. }) | Self::Here(_) => return None,
             Self::Key(_) => ModelFault::WrongKey,
             Self::Weights(_) | Self::Panicked(_) => ModelFault::BadWeights,
         })
@@ -60,9 +96,10 @@ impl ExpertError {
     }
 }
 
-/// Most memory that models kept for later may take, in bytes, unless set. Those in use are kept by their
-/// users.
-const KEPT_BYTES_MAX: u64 = 8 << 30;
+/// Most memory that models may take, in bytes, unless set.
+const MODELS_BYTES_MAX: u64 = 8 << 30;
+/// Between two looks whether anybody still waits for a download.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Faults remembered; past that the oldest is forgotten, which costs time and nothing else.
 const FAULTS_MAX: usize = 1024;
 /// For how long a host that did not deliver is not asked again.
@@ -88,8 +125,6 @@ impl Key {
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// Least recently used first.
-    loaded: Vec<(Key, Arc<Model>)>,
     /// What never will load; oldest first.
     faults: Vec<(Key, ExpertError)>,
     /// Files whose hosts did not deliver, and when.
@@ -102,7 +137,7 @@ struct Memory {
 #[derive(Clone, Debug)]
 pub struct Experts {
     downloader: Downloader,
-    kept_bytes_max: u64,
+    models: Arc<Shelf<Key>>,
     memory: Arc<Mutex<Memory>>,
     bringing: Arc<Semaphore>,
 }
@@ -111,8 +146,10 @@ pub struct Experts {
 fn file(weights: &Weights) -> Named {
     Named {
         url: weights.committed.url.clone(),
-        hash: weights.committed.hash,
-        size_bytes: weights.committed.size_bytes,
+        expected: Expected {
+            hash: weights.committed.hash,
+            size_bytes: weights.committed.size_bytes,
+        },
     }
 }
 
@@ -122,17 +159,26 @@ impl Experts {
     pub fn new(downloader: Downloader) -> Self {
         Self {
             downloader,
-            kept_bytes_max: KEPT_BYTES_MAX,
+            models: Arc::new(Shelf::new(MODELS_BYTES_MAX)),
             memory: Arc::default(),
             bringing: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// The same, with room for at most this many bytes of models that nobody uses.
+    /// The same, with this much memory for models.
     #[must_use]
-    pub fn keeping(self, kept_bytes_max: u64) -> Self {
+    pub fn within(self, models_bytes_max: u64) -> Self {
         Self {
-            kept_bytes_max,
+            models: Arc::new(Shelf::new(models_bytes_max)),
+            ..self
+        }
+    }
+
+    /// The same, with the models of `others` on this machine: what one of them has loaded, none loads again.
+    #[must_use]
+    pub fn sharing(self, others: &Self) -> Self {
+        Self {
+            models: Arc::clone(&others.models),
             ..self
         }
     }
@@ -143,42 +189,44 @@ impl Experts {
         &self.downloader
     }
 
-    /// The model of these revealed weights, which the node keeps.
+    /// The model of these revealed weights, which the node keeps. Return it before the next is asked for.
     ///
     /// # Errors
     /// [`ExpertError::NotKept`] where it does not: see [`Self::bring`]. Else why the weights are unusable.
-    pub async fn load(&self, weights: &Weights) -> Result<Arc<Model>, ExpertError> {
-        let key = Key::of(weights);
-        if let Some(known) = self.memory().recall(&key) {
-            return known;
+    pub async fn load(&self, weights: &Weights) -> Result<Loan, ExpertError> {
+        let (experts, key, named) = (self.clone(), Key::of(weights), weights.clone());
+        let runtime = Handle::current();
+        let lent = attended(move |watch| experts.lend(&named, &runtime, watch)).await;
+        lent.unwrap_or_else(|error| {
+            let error = ExpertError::Panicked(error.to_string());
+            self.memory().remember(key, &error);
+            Err(error)
+        })
+    }
+
+    /// [`Self::load`] where it may block, with the node asked on `runtime`, until `watch` says stop.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn lend(&self, weights: &Weights, runtime: &Handle, watch: &Watch<'_>) -> Result<Loan, ExpertError> {
+        let (key, file) = (Key::of(weights), file(weights));
+        if let Some(fault) = self.memory().fault(&key) {
+            return Err(fault);
         }
-        let kept = self.downloader.kept(&file(weights)).await?;
-        let container = kept.ok_or(ExpertError::NotKept(key.hash))?;
-        let read = tokio::task::spawn_blocking(move || {
-            let plain =
-                decrypt(&container, &key.key.into()).map_err(|error| ExpertError::Key(Arc::new(error)))?;
-            let model = Model::from_bytes(&plain, &key.architecture);
-            model.map_err(|error| ExpertError::Weights(Arc::new(error)))
-        });
-        let read = read
-            .await
-            .unwrap_or_else(|error| Err(ExpertError::Panicked(error.to_string())));
-        let mut memory = self.memory();
-        match read {
-            Ok(model) => {
-                let model = Arc::new(model);
-                memory.loaded.push((key, Arc::clone(&model)));
-                memory.shrink(self.kept_bytes_max);
-                Ok(model)
+        let load = || {
+            let kept = runtime.block_on(while_awaited(self.downloader.kept(&file), watch));
+            let container = kept??.ok_or(ExpertError::NotKept(key.hash))?;
+            read(&container, &key)
+        };
+        let size_bytes_max = memory_bytes_max(&key.architecture, file.expected.size_bytes);
+        let lent = self.models.lend(&key, size_bytes_max, load, watch);
+        lent.map_err(|error| {
+            let error = ExpertError::from(error);
+            if error.is_final() {
+                self.memory().remember(key, &error);
             }
-            Err(error) => {
-                if memory.faults.len() >= FAULTS_MAX {
-                    memory.faults.remove(0);
-                }
-                memory.faults.push((key, error.clone()));
-                Err(error)
-            }
-        }
+            error
+        })
     }
 
     /// Has the node keep the file of these weights, from their owner's host. Takes its turn among others, and
@@ -201,7 +249,7 @@ impl Experts {
         if let Err(error) = &brought {
             memory.absent.push((hash, Instant::now(), error.clone()));
             // Where the node itself failed, nothing is known of their owner.
-            if !matches!(error, DownloadError::Node { .. }) {
+            if !matches!(error, DownloadError::Here { .. }) {
                 if memory.refused.len() >= FAULTS_MAX {
                     memory.refused.remove(0);
                 }
@@ -223,7 +271,7 @@ impl Experts {
     ///
     /// # Errors
     /// Why they are unusable.
-    pub async fn obtain(&self, weights: &Weights, patience: Duration) -> Result<Arc<Model>, ExpertError> {
+    pub async fn obtain(&self, weights: &Weights, patience: Duration) -> Result<Loan, ExpertError> {
         match self.load(weights).await {
             Err(ExpertError::NotKept(_)) => {
                 self.bring(weights, patience).await?;
@@ -239,27 +287,36 @@ impl Experts {
     }
 }
 
-impl Memory {
-    /// What is known already; that it was used is noted.
-    fn recall(&mut self, key: &Key) -> Option<Result<Arc<Model>, ExpertError>> {
-        if let Some(place) = self.loaded.iter().position(|(loaded, _)| loaded == key) {
-            let found = self.loaded.remove(place);
-            let model = Arc::clone(&found.1);
-            self.loaded.push(found);
-            return Some(Ok(model));
+/// The model in a container, through the cipher.
+fn read(container: &Blob, key: &Key) -> Result<Model, ExpertError> {
+    let plaintext = Decrypting::new(container.reader(), container.size_bytes(), &key.key.into())?;
+    let size_bytes = plaintext.plaintext_bytes();
+    Ok(Model::read(plaintext, size_bytes, &key.architecture)?)
+}
+
+/// What comes of `work`, unless `watch` says stop before.
+async fn while_awaited<T>(work: impl Future<Output = T>, watch: &Watch<'_>) -> Result<T, ExpertError> {
+    let mut work = std::pin::pin!(work);
+    while watch(0).is_continue() {
+        if let Ok(done) = tokio::time::timeout(LOOK_EVERY, &mut work).await {
+            return Ok(done);
         }
+    }
+    Err(ShelfError::Cancelled.into())
+}
+
+impl Memory {
+    /// Why this file will never load, if that is known.
+    fn fault(&self, key: &Key) -> Option<ExpertError> {
         let fault = self.faults.iter().find(|(faulty, _)| faulty == key);
-        fault.map(|(_, error)| Err(error.clone()))
+        fault.map(|(_, error)| error.clone())
     }
 
-    /// Forgets what was used least recently until the rest fits.
-    fn shrink(&mut self, kept_bytes_max: u64) {
-        let kept_bytes = |loaded: &[(_, Arc<Model>)]| -> u64 {
-            loaded.iter().map(|(_, model)| model.memory_bytes()).sum()
-        };
-        while kept_bytes(&self.loaded) > kept_bytes_max {
-            self.loaded.remove(0);
+    fn remember(&mut self, key: Key, fault: &ExpertError) {
+        if self.faults.len() >= FAULTS_MAX {
+            self.faults.remove(0);
         }
+        self.faults.push((key, fault.clone()));
     }
 
     /// Why this file could not be had a moment ago.
@@ -267,5 +324,95 @@ impl Memory {
         self.absent.retain(|(_, since, _)| since.elapsed() < REST);
         let found = self.absent.iter().find(|(absent, ..)| absent == hash);
         found.map(|(.., error)| error.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::test_cast::{Store, models, published};
+
+    /// Models of one machine are loaded once, within its memory, and each is what was published.
+    #[tokio::test]
+    async fn models_are_loaded_once_by_all_who_share_them() {
+        let (weights, containers): (Vec<_>, Vec<_>) =
+            models().iter().map(|model| published(&model.to_bytes())).unzip();
+        let store = Store::keeping(containers);
+        let first = store.experts();
+        let all = [first.clone(), first.clone(), store.experts().sharing(&first)];
+        let loads: Vec<_> = all
+            .iter()
+            .flat_map(|experts| {
+                weights
+                    .iter()
+                    .map(move |weights| (experts.clone(), weights.clone()))
+            })
+            .map(|(experts, weights)| {
+                tokio::spawn(async move { experts.load(&weights).await.map(|loan| loan.clone()) })
+            })
+            .collect();
+        for (load, model) in loads.into_iter().zip(models().iter().cycle()) {
+            assert_eq!(&load.await.unwrap().unwrap(), model);
+        }
+        assert_eq!(store.asked.load(Ordering::SeqCst), weights.len());
+    }
+
+    /// What is wrong with bytes is told from what is wrong with whoever was to deliver or to read them.
+    #[tokio::test]
+    async fn only_the_bytes_accuse_their_owner() {
+        let file = models()[0].to_bytes();
+        let (weights, container) = published(&file);
+        let (rubbish, no_weights) = published(b"rubbish");
+        let store = Store::keeping(vec![container, no_weights]);
+        let experts = store.experts();
+        let fault = async |weights: &Weights, experts: &Experts| {
+            let error = experts.load(weights).await.unwrap_err();
+            (error.fault(), error.is_final())
+        };
+        assert_eq!(
+            fault(&rubbish, &experts).await,
+            (Some(ModelFault::BadWeights), true)
+        );
+        let other_key = Weights {
+            key: DecryptionKey([7; 32]),
+            ..weights.clone()
+        };
+        assert_eq!(
+            fault(&other_key, &experts).await,
+            (Some(ModelFault::WrongKey), true)
+        );
+        // It is remembered.
+        let asked = store.asked.load(Ordering::SeqCst);
+        assert_eq!(
+            fault(&other_key, &experts).await,
+            (Some(ModelFault::WrongKey), true)
+        );
+        assert_eq!(store.asked.load(Ordering::SeqCst), asked);
+
+        for size_bytes in [
+            1,
+            weights.committed.size_bytes - 1,
+            weights.committed.size_bytes + 1,
+        ] {
+            let mut another_size = weights.clone();
+            another_size.committed.size_bytes = size_bytes;
+            let found = fault(&another_size, &experts).await;
+            assert_eq!(found, (Some(ModelFault::HashMismatch), false), "{size_bytes}");
+        }
+        let small = store.experts().within(1_000);
+        assert_eq!(fault(&weights, &small).await, (None, false));
+        let nowhere = soma_client::NodeClient::with_options(
+            "http://127.0.0.1:1",
+            soma_client::NodeOptions {
+                retry_window: Duration::ZERO,
+                ..soma_client::NodeOptions::default()
+            },
+        );
+        let policy = soma_blobs::FetchPolicy::default();
+        let nowhere = Experts::new(Downloader::new(nowhere.unwrap(), policy).unwrap());
+        assert_eq!(fault(&weights, &nowhere).await, (None, false));
+        assert!(experts.load(&weights).await.is_ok());
     }
 }

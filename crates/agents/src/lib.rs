@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attended;
 pub mod audit;
 pub mod auditor;
 pub mod download;

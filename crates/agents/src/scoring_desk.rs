@@ -3,18 +3,17 @@
 //! Exact scoring is a function, so validators of one operator on one machine may share its result: the
 //! work is done once, by one of them, on all cores. Validators on machines of their own share nothing.
 
-use std::{
-    collections::BTreeMap,
-    ops::ControlFlow,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use soma_model::{Batch, Contest, Directions, Model, ScoreError, Scorer};
-use soma_types::{ContentHash, Seed};
-use tokio::sync::Mutex;
+use soma_blobs::Blob;
+use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Watch};
+use soma_types::{ContentHash, Seed, objects::Weights};
+use tokio::{runtime::Handle, sync::Mutex};
+
+use crate::{
+    attended::attended,
+    experts::{ExpertError, Experts},
+};
 
 /// Results kept; past that the desk starts afresh, which costs time and nothing else.
 const RESULTS_MAX: usize = 4096;
@@ -32,6 +31,25 @@ pub enum NoScore {
     /// Scoring panicked, which is a bug. It would again, so it is not tried again.
     #[error("scoring stopped unexpectedly: {0}")]
     Panicked(String),
+    /// A model could not be had just now.
+    #[error("model {index}: {error}")]
+    Expert {
+        /// Its place.
+        index: usize,
+        /// Why it could not.
+        #[source]
+        error: ExpertError,
+    },
+    /// The data could not be read from this machine's disk.
+    #[error("the data cannot be read here: {0}")]
+    Data(String),
+}
+
+impl NoScore {
+    /// Whether it depends on nothing but the question.
+    const fn is_final(&self) -> bool {
+        matches!(self, Self::Score(_) | Self::Panicked(_))
+    }
 }
 
 /// Scores each question once. Clones share it.
@@ -48,21 +66,10 @@ pub struct Case {
     pub seed: Seed,
     /// SIGReg's directions.
     pub directions: Arc<Directions>,
-    /// The data's hash.
-    pub data_hash: ContentHash,
     /// The data.
-    pub data: Vec<u8>,
-    /// The models in the target's order, each with the hash of its weights file.
-    pub models: Vec<(ContentHash, Arc<Model>)>,
-}
-
-/// Says stop when nobody waits for the result any more.
-struct Abandon(Arc<AtomicBool>);
-
-impl Drop for Abandon {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    pub data: Blob,
+    /// The models in the target's order. One after the other is in memory.
+    pub models: Vec<Weights>,
 }
 
 impl ScoringDesk {
@@ -75,46 +82,46 @@ impl ScoringDesk {
         }
     }
 
-    /// The exact result, computed now or before. Cases queue: each has all cores to itself. One that nobody
-    /// waits for any more is given up.
+    /// The exact result, computed now or before, with the models that `experts` have. Cases queue: each has
+    /// all cores to itself. One that nobody waits for any more is given up.
     ///
     /// # Errors
-    /// When the data has no score, or scoring panicked.
-    pub async fn contest(&self, case: Case) -> Answer {
-        let weights = case.models.iter().map(|(hash, _)| *hash).collect();
-        let question = (case.seed, case.data_hash, weights);
+    /// When the data has no score, scoring panicked, or a model or the data could not be had.
+    pub async fn contest(&self, case: Case, experts: &Experts) -> Answer {
+        let weights = case.models.iter().map(|weights| weights.committed.hash).collect();
+        let question = (case.seed, case.data.hash(), weights);
         let mut answers = self.answers.lock().await;
         if let Some(answer) = answers.get(&question) {
             return answer.clone();
         }
-        let (scorer, abandoned) = (self.scorer, Arc::new(AtomicBool::new(false)));
-        let _abandon = Abandon(Arc::clone(&abandoned));
-        let scored = tokio::task::spawn_blocking(move || score(scorer, &case, &abandoned)).await;
+        let (scorer, experts, runtime) = (self.scorer, experts.clone(), Handle::current());
+        let scored = attended(move |watch| score(scorer, &case, &experts, &runtime, watch)).await;
         let answer = scored.unwrap_or_else(|error| Err(NoScore::Panicked(error.to_string())));
-        if answers.len() >= RESULTS_MAX {
-            answers.clear();
+        if answer.as_ref().err().is_none_or(NoScore::is_final) {
+            if answers.len() >= RESULTS_MAX {
+                answers.clear();
+            }
+            answers.insert(question, answer.clone());
         }
-        answers.insert(question, answer.clone());
         answer
     }
 }
 
-fn score(scorer: Scorer, case: &Case, abandoned: &AtomicBool) -> Answer {
-    let watch = |_| {
-        if abandoned.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
+fn score(scorer: Scorer, case: &Case, experts: &Experts, runtime: &Handle, watch: &Watch<'_>) -> Answer {
     let of_the_one = |error| match error {
         ScoreError::Document { error, .. } => *error,
         error => error,
     };
-    let documents = [case.data.as_slice()];
+    let data = case
+        .data
+        .bytes()
+        .map_err(|error| NoScore::Data(error.to_string()))?;
+    let documents = [&data[..]];
     let mut batch = Batch::new(scorer, &documents, &case.directions).map_err(of_the_one)?;
-    for (_, model) in &case.models {
-        batch.add(model, &watch).map_err(of_the_one)?;
+    for (index, weights) in case.models.iter().enumerate() {
+        let model = experts.lend(weights, runtime, watch);
+        let model = model.map_err(|error| NoScore::Expert { index, error })?;
+        batch.add(&model, watch).map_err(of_the_one)?;
     }
     let [contest] = batch.finish()?.try_into().map_err(|_| ScoreError::Empty)?;
     Ok(Arc::new(contest?))
@@ -125,43 +132,82 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::test_cast::{ARCHITECTURE, DATA, contest, models};
+    use crate::test_cast::{ARCHITECTURE, DATA, Store, contest, models, published};
 
-    fn case(data: Vec<u8>) -> Case {
+    /// The models' weights, and a node that keeps them.
+    fn network() -> (Vec<Weights>, Store) {
+        let (weights, containers) = models().iter().map(|model| published(&model.to_bytes())).unzip();
+        (weights, Store::keeping(containers))
+    }
+
+    fn case(data: &[u8], models: &[Weights]) -> Case {
         let seed = Seed([9; 32]);
-        let name = |index| ContentHash([index; 32]);
-        let named = (0..).zip(models());
         Case {
             seed,
             directions: Arc::new(Directions::draw(&seed, &ARCHITECTURE)),
-            data_hash: ContentHash::of(&data),
-            data,
-            models: named
-                .map(|(index, model)| (name(index), Arc::new(model.clone())))
-                .collect(),
+            data: data.to_vec().into(),
+            models: models.to_vec(),
         }
     }
 
+    /// Also where only one model fits memory at a time.
     #[tokio::test]
     async fn the_result_is_the_exact_one_and_data_without_a_score_has_none() {
+        let (weights, store) = network();
+        let one = weights
+            .iter()
+            .map(|weights| weights.committed.size_bytes)
+            .max()
+            .unwrap()
+            + (1 << 16);
+        for memory_bytes in [one, u64::MAX] {
+            let (desk, experts) = (
+                ScoringDesk::new(Scorer::new().unwrap()),
+                store.experts().within(memory_bytes),
+            );
+            let scored = desk.contest(case(DATA, &weights), &experts).await.unwrap();
+            assert_eq!(scored.transcript(), contest().transcript());
+            let empty = desk.contest(case(b"", &weights), &experts).await;
+            assert!(
+                matches!(empty, Err(NoScore::Score(ScoreError::Empty))),
+                "{empty:?}"
+            );
+        }
+    }
+
+    /// A model that cannot be had now may be had later.
+    #[tokio::test]
+    async fn what_depends_on_the_node_is_no_result() {
+        let (weights, store) = network();
         let desk = ScoringDesk::new(Scorer::new().unwrap());
-        let scored = desk.contest(case(DATA.to_vec())).await.unwrap();
-        assert_eq!(scored.transcript(), contest().transcript());
-        let empty = desk.contest(case(Vec::new())).await;
+        let nothing = Store::keeping(Vec::new()).experts();
+        let missing = desk.contest(case(DATA, &weights), &nothing).await;
         assert!(
-            matches!(empty, Err(NoScore::Score(ScoreError::Empty))),
-            "{empty:?}"
+            matches!(
+                missing,
+                Err(NoScore::Expert {
+                    index: 0,
+                    error: ExpertError::NotKept(_)
+                })
+            ),
+            "{missing:?}"
         );
+        assert!(desk.contest(case(DATA, &weights), &store.experts()).await.is_ok());
+        // And what was scored once needs no model.
+        assert!(desk.contest(case(DATA, &weights), &nothing).await.is_ok());
     }
 
     /// What takes hours would otherwise keep the next epoch's winners waiting.
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_given_up() {
-        let desk = ScoringDesk::new(Scorer::new().unwrap());
-        let endless = case(vec![b'x'; 1 << 20]);
-        let given_up = tokio::time::timeout(Duration::from_millis(100), desk.contest(endless)).await;
+        let (weights, store) = network();
+        let (desk, experts) = (ScoringDesk::new(Scorer::new().unwrap()), store.experts());
+        let endless = case(&[b'x'; 1 << 20], &weights);
+        let given_up =
+            tokio::time::timeout(Duration::from_millis(100), desk.contest(endless, &experts)).await;
         assert!(given_up.is_err(), "a megabyte takes longer");
-        let next = tokio::time::timeout(Duration::from_secs(60), desk.contest(case(DATA.to_vec()))).await;
+        let next = desk.contest(case(DATA, &weights), &experts);
+        let next = tokio::time::timeout(Duration::from_secs(60), next).await;
         assert!(next.unwrap().is_ok());
         assert_eq!(
             desk.answers.lock().await.len(),

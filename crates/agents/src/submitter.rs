@@ -5,11 +5,13 @@
 //! - leave it if it is someone's already, as far as that is known before it is revealed;
 //! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
 //! - score it with every model that an open target has and that the node keeps or gets within
-//!   [`BRINGING_MAX`]: a target with another one is left to others, since auditors could not check a claim on
-//!   it either;
+//!   [`BRINGING_MAX`], one after the other in memory: a target with another one is left to others, since
+//!   auditors could not check a claim on it either;
 //! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
 //!   of like data do not all race for the closest;
-//! - hand the data to the node, commit, and reveal in a later block.
+//! - hand the data to the node, commit, and reveal in a later block;
+//! - if the target was won or closed meanwhile, try again with what is open then, at most [`ATTEMPTS_MAX`]
+//!   times.
 //!
 //! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash
 //! between commit and reveal loses nothing.
@@ -17,16 +19,18 @@
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
-use soma_model::{BackendError, Directions, Fast as _, FastScore, Model, Sample, ScoreError, Scorer};
+use soma_model::{BackendError, Directions, Fast as _, FastScore, Loan, Sample, ScoreError, Scorer, Watch};
 use soma_types::{
-    ContentHash, ModelId, Seed, SubmissionId, TargetId,
+    ContentHash, ModelId, RejectionCode, Seed, SubmissionId, TargetId,
     api::TargetView,
     hash::domain_hash,
-    objects::{EpochState, TargetStatus},
+    objects::{EpochState, TargetStatus, Weights},
     params::Params,
 };
+use tokio::runtime::Handle;
 
 use crate::{
+    attended::attended,
     experts::Experts,
     matching::{self, Hit, Miss, Scores},
 };
@@ -34,6 +38,8 @@ use crate::{
 /// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of
 /// that.
 pub const BRINGING_MAX: Duration = Duration::from_secs(10);
+/// Targets that one document is submitted to, one after the other, where each is closed before it gets there.
+pub const ATTEMPTS_MAX: usize = 4;
 
 /// Why a document could not be tried at all.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +59,7 @@ pub enum SubmitError {
 }
 
 /// What became of a document.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Attempt {
     /// It hits no open target.
     Missed(Miss),
@@ -61,11 +67,12 @@ pub enum Attempt {
     Revealed(SubmissionId),
     /// It is someone's already, so nothing was paid for it; by whose word, in words.
     Known(String),
-    /// The ledger said no, to the commit or to the reveal, for the reason of this name.
-    Rejected(String),
+    /// The ledger said no, to the commit or to the reveal, or would have.
+    Rejected(Box<ClientError>),
 }
 
-type Models = BTreeMap<ModelId, Arc<Model>>;
+/// The models that can be used, by the weights that they compete with.
+type Models = BTreeMap<ModelId, Weights>;
 
 /// What is frozen for an epoch.
 #[derive(Debug)]
@@ -73,7 +80,7 @@ struct EpochFacts {
     seed: Seed,
     directions: Arc<Directions>,
     /// Those met so far, with the weights they compete with; none where those cannot be had or used.
-    models: BTreeMap<ModelId, Option<Arc<Model>>>,
+    models: BTreeMap<ModelId, Option<Weights>>,
 }
 
 /// Submits documents under one key.
@@ -128,6 +135,23 @@ impl Submitter {
     /// # Errors
     /// When it could not be tried. A rejection by the ledger is no error but an [`Attempt`].
     pub async fn try_document(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
+        let mut attempts = 1;
+        loop {
+            let attempt = self.try_once(data).await?;
+            match &attempt {
+                Attempt::Rejected(error)
+                    if error.rejection_code() == Some(RejectionCode::TargetClosed)
+                        && attempts < ATTEMPTS_MAX =>
+                {
+                    attempts += 1;
+                }
+                _ => return Ok(attempt),
+            }
+        }
+    }
+
+    /// Tries one document on the targets that are open now.
+    async fn try_once(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
         match self.account.check_new(ContentHash::of(data)).await {
             Ok(()) => {}
             Err(error @ ClientError::DataKnown { .. }) => return Ok(Attempt::Known(error.to_string())),
@@ -175,7 +199,35 @@ impl Submitter {
     pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
         let (models, directions) = self.models(targets).await?;
         let (scorer, data) = (self.scorer, data.to_vec());
-        tokio::task::spawn_blocking(move || score_each(scorer, &models, &data, &directions)).await?
+        let score = move |model: &Loan| scorer.score(model, &data, &directions);
+        // One without a finite loss has no score and loses.
+        self.each(models, score).await
+    }
+
+    /// What `score` makes of each model that can be had, or that it has no finite loss. They are in memory
+    /// one after the other.
+    async fn each<T: Send + 'static>(
+        &self,
+        models: Models,
+        score: impl Fn(&Loan) -> Result<T, ScoreError> + Send + 'static,
+    ) -> Result<BTreeMap<ModelId, Option<T>>, SubmitError> {
+        let (experts, runtime) = (self.experts.clone(), Handle::current());
+        let each = move |watch: &Watch<'_>| {
+            let mut scores = BTreeMap::new();
+            for (id, weights) in models {
+                // It was there a moment ago: targets with it are left to others.
+                let Ok(model) = experts.lend(&weights, &runtime, watch) else {
+                    continue;
+                };
+                match score(&model) {
+                    Ok(score) => scores.insert(id, Some(score)),
+                    Err(ScoreError::Model { .. }) => scores.insert(id, None),
+                    Err(error) => return Err(error.into()),
+                };
+            }
+            Ok(scores)
+        };
+        attended(each).await?
     }
 
     /// Whether an estimate comes near one of `targets`.
@@ -187,8 +239,12 @@ impl Submitter {
     ) -> Result<bool, SubmitError> {
         let (models, _) = self.models(targets).await?;
         let data = data.to_vec();
-        let estimate = move || estimate_each(sample, &models, &data);
-        let estimates = tokio::task::spawn_blocking(estimate).await??;
+        let estimates = self.each(models, move |model| sample.estimate(model, &data));
+        let estimates: BTreeMap<ModelId, FastScore> = estimates
+            .await?
+            .into_iter()
+            .filter_map(|(id, estimate)| Some((id, estimate?)))
+            .collect();
         Ok(matching::may_hit(&estimates, targets))
     }
 
@@ -203,7 +259,7 @@ impl Submitter {
                 let view = self.node().model(id).await?;
                 let usable = match &view.model.weights {
                     Some(weights) => match self.experts.obtain(weights, patience).await {
-                        Ok(model) => Some(model),
+                        Ok(_) => Some(weights.clone()),
                         // It is the node that failed: the next document asks it again.
                         Err(error) if error.fault().is_none() => continue,
                         Err(_) => None,
@@ -212,8 +268,8 @@ impl Submitter {
                 };
                 facts.models.insert(*id, usable);
             }
-            if let Some(Some(model)) = facts.models.get(id) {
-                models.insert(*id, Arc::clone(model));
+            if let Some(Some(weights)) = facts.models.get(id) {
+                models.insert(*id, weights.clone());
             }
         }
         let directions = Arc::clone(&facts.directions);
@@ -229,10 +285,8 @@ impl Submitter {
         match self.account.submit_data(target, data.to_vec(), claim).await {
             Ok(submission) => Ok(Attempt::Revealed(submission)),
             Err(error @ ClientError::DataKnown { .. }) => Ok(Attempt::Known(error.to_string())),
-            Err(error) => match error.rejection_name() {
-                Some(name) => Ok(Attempt::Rejected(name.to_owned())),
-                None => Err(error.into()),
-            },
+            Err(error) if error.rejection_code().is_some() => Ok(Attempt::Rejected(Box::new(error))),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -257,37 +311,4 @@ impl Submitter {
             },
         })
     }
-}
-
-/// Estimates with each model that has a finite loss.
-fn estimate_each(
-    sample: Sample,
-    models: &Models,
-    data: &[u8],
-) -> Result<BTreeMap<ModelId, FastScore>, SubmitError> {
-    models
-        .iter()
-        .filter_map(|(id, model)| match sample.estimate(model, data) {
-            Ok(estimate) => Some(Ok((*id, estimate))),
-            Err(ScoreError::Model { .. }) => None,
-            Err(error) => Some(Err(error.into())),
-        })
-        .collect()
-}
-
-/// Scores with each model; one without a finite loss has no score and loses.
-fn score_each(
-    scorer: Scorer,
-    models: &Models,
-    data: &[u8],
-    directions: &Directions,
-) -> Result<Scores, SubmitError> {
-    models
-        .iter()
-        .map(|(id, model)| match scorer.score(model, data, directions) {
-            Ok(score) => Ok((*id, Some(score))),
-            Err(ScoreError::Model { .. }) => Ok((*id, None)),
-            Err(error) => Err(error.into()),
-        })
-        .collect()
 }

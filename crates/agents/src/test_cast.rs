@@ -1,9 +1,25 @@
-//! Small random models, scored for real: scores cannot be made up, not even in tests.
+//! Small random models, scored for real: scores cannot be made up, not even in tests. And a node that keeps
+//! them.
 
-use std::sync::OnceLock;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
+use soma_blobs::{FetchPolicy, encrypt};
+use soma_client::NodeClient;
 use soma_model::{Contest, Directions, Model, Scorer};
-use soma_types::{Architecture, ModelId, Seed};
+use soma_types::{
+    Architecture, ContentHash, Epoch, ModelId, Seed,
+    objects::{CommittedWeights, Weights},
+};
+
+use crate::{Downloader, Experts};
 
 /// Small enough to score in milliseconds.
 pub const ARCHITECTURE: Architecture = Architecture {
@@ -37,4 +53,77 @@ pub fn contest() -> &'static Contest {
             .score_all(&models().each_ref(), DATA, &directions)
             .expect("random models score")
     })
+}
+
+/// A file as its owner has committed and revealed it, on [`ARCHITECTURE`], encrypted.
+pub fn published(file: &[u8]) -> (Weights, Vec<u8>) {
+    let (container, key) = encrypt(file).expect("the system has randomness");
+    let hash = ContentHash::of(&container);
+    let weights = Weights {
+        committed: CommittedWeights {
+            url: format!("soma:{hash}").parse().expect("short and ASCII"),
+            size_bytes: container.len() as u64,
+            hash,
+            epoch: Epoch(1),
+            architecture: ARCHITECTURE,
+            sequence: 0,
+        },
+        key: (&key).into(),
+        active_from: Epoch(2),
+    };
+    (weights, container)
+}
+
+/// A node's content store over HTTP: what it keeps, and how often it was asked.
+pub struct Store {
+    pub node: NodeClient,
+    pub asked: Arc<AtomicUsize>,
+}
+
+impl Store {
+    /// One that keeps `blobs`.
+    pub fn keeping(blobs: Vec<Vec<u8>>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has ports");
+        let address = listener.local_addr().expect("it is bound");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (blobs, count) = (Arc::new(blobs), Arc::clone(&asked));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let blobs = Arc::clone(&blobs);
+                thread::spawn(move || answer(stream, &blobs));
+            }
+        });
+        let node = NodeClient::new(&format!("http://{address}"));
+        Self {
+            node: node.expect("a plain address"),
+            asked,
+        }
+    }
+
+    /// What loads models from it.
+    pub fn experts(&self) -> Experts {
+        let policy = FetchPolicy {
+            private_addresses: true,
+            ..FetchPolicy::default()
+        };
+        Experts::new(Downloader::new(self.node.clone(), policy).expect("this machine has TLS"))
+    }
+}
+
+fn answer(mut stream: TcpStream, blobs: &[Vec<u8>]) {
+    let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let first = lines.next().unwrap_or_default();
+    while lines.next().is_some_and(|line| !line.is_empty()) {}
+    let named = |blob: &&Vec<u8>| first.contains(&format!("/v1/blobs/{} ", ContentHash::of(blob)));
+    let (status, body) = match blobs.iter().find(named) {
+        Some(blob) => ("200 OK", &blob[..]),
+        None => ("404 Not Found", &b"no such thing"[..]),
+    };
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    // The client may have hung up.
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(body));
 }

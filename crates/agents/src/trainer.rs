@@ -14,10 +14,12 @@
 //! Persistence: the client's journal holds key and embedding between commit and reveal.
 
 use std::{
+    io,
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
+use soma_blobs::Blob;
 use soma_client::{Account, ClientError};
 use soma_data::Dataset;
 use soma_model::{BackendError, Model, ScoreError, Scorer, WeightsError};
@@ -47,6 +49,9 @@ pub enum RoundError {
     /// This machine cannot score exactly.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The weights cannot be read from this machine's disk.
+    #[error("the weights cannot be read: {0}")]
+    Disk(#[from] io::Error),
     /// Training panicked, which is a bug.
     #[error("training stopped unexpectedly: {0}")]
     Stopped(#[from] tokio::task::JoinError),
@@ -59,7 +64,7 @@ pub struct Trainer {
     model: ModelId,
     config: TrainConfig,
     text: Arc<Dataset>,
-    weights: Option<Arc<Vec<u8>>>,
+    weights: Option<Blob>,
 }
 
 impl Trainer {
@@ -77,14 +82,14 @@ impl Trainer {
             model,
             config,
             text,
-            weights: init.map(Arc::new),
+            weights: init.map(Blob::from),
         }
     }
 
-    /// The weights it has now.
+    /// The weights it has now (safetensors).
     #[must_use]
-    pub fn weights(&self) -> Option<&[u8]> {
-        self.weights.as_ref().map(|weights| weights.as_slice())
+    pub const fn weights(&self) -> Option<&Blob> {
+        self.weights.as_ref()
     }
 
     /// Trains for one round. `watch` is told of every update and checkpoint; setting `cancel` ends the round.
@@ -98,16 +103,11 @@ impl Trainer {
     ) -> Result<Trained, RoundError> {
         let (config, text, init) = (self.config.clone(), Arc::clone(&self.text), self.weights.clone());
         let trained = tokio::task::spawn_blocking(move || {
-            train(
-                &config,
-                &text,
-                init.as_ref().map(|weights| weights.as_slice()),
-                watch,
-                &cancel,
-            )
+            let init = init.map(|weights| weights.bytes()).transpose()?;
+            Ok::<_, RoundError>(train(&config, &text, init.as_deref(), watch, &cancel)?)
         })
         .await??;
-        self.weights = Some(Arc::new(trained.weights.clone()));
+        self.weights = Some(trained.weights.clone().into());
         Ok(trained)
     }
 
@@ -121,15 +121,15 @@ impl Trainer {
             return Ok(None);
         };
         let (text, architecture) = (Arc::clone(&self.text), self.config.architecture);
-        let embedded = Arc::clone(&weights);
+        let (reader, size_bytes) = (weights.reader(), weights.size_bytes());
         let embedding = tokio::task::spawn_blocking(move || {
-            specialization(&Model::from_bytes(&embedded, &architecture)?, &text)
+            specialization(&Model::read(reader, size_bytes, &architecture)?, &text)
         })
         .await??;
         self.reveal_interrupted(epoch_timeout).await?;
         let committed = self
             .account
-            .commit_model(self.model, weights.to_vec(), Some(embedding))
+            .commit_model(self.model, weights, Some(embedding))
             .await?;
         self.reveal(committed.reveal_in, epoch_timeout).await?;
         Ok(Some(committed.reveal_in.next()))

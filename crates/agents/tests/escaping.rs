@@ -99,12 +99,12 @@ fn claiming_where_nobody_can_look() {
         );
         let sound = create(&honest).await;
         let committed = honest
-            .commit_model(sound, weights(), Some(place(1)))
+            .commit_model(sound, weights().into(), Some(place(1)))
             .await
             .unwrap();
         let rubbish = create(&cheat).await;
         let no_weights = cheat
-            .commit_model(rubbish, vec![7; 5_000], Some(place(2)))
+            .commit_model(rubbish, vec![7; 5_000].into(), Some(place(2)))
             .await
             .unwrap();
         assert_eq!(

@@ -23,6 +23,7 @@
 //! content hash's matter, so there is no per-chunk authentication.
 
 use std::{
+    cmp::Ordering,
     fmt,
     io::{self, Read, Write},
 };
@@ -267,30 +268,79 @@ pub fn encrypt(plaintext: &[u8]) -> Result<(Vec<u8>, DecryptionKey), ContainerEr
 /// # Errors
 /// When the key is another, or the bytes are not exactly one container.
 pub fn decrypt(container: &[u8], key: &DecryptionKey) -> Result<Vec<u8>, ContainerError> {
-    let Some((header, body)) = container.split_first_chunk::<HEADER_LENGTH_BYTES>() else {
-        // A short file that is no container at all is better called that.
-        if let Some(magic) = container.first_chunk::<6>().filter(|&magic| *magic != MAGIC) {
-            return Err(ContainerError::BadMagic { found: *magic });
-        }
-        return Err(ContainerError::TruncatedHeader {
-            found: container.len() as u64,
-        });
-    };
-    let preamble = Preamble::open(header, key)?;
-    let expected = preamble.length_bytes;
-    match (body.len() as u64).cmp(&expected) {
-        std::cmp::Ordering::Less => {
-            return Err(ContainerError::Truncated {
-                expected,
-                found: body.len() as u64,
-            });
-        }
-        std::cmp::Ordering::Greater => return Err(ContainerError::TrailingBytes { expected }),
-        std::cmp::Ordering::Equal => {}
-    }
-    let mut plaintext = body.to_vec();
-    preamble.cipher(key).apply_keystream(&mut plaintext);
+    let mut decrypting = Decrypting::new(container, container.len() as u64, key)?;
+    let mut plaintext = Vec::with_capacity(container.len() - HEADER_LENGTH_BYTES);
+    decrypting.read_to_end(&mut plaintext)?;
     Ok(plaintext)
+}
+
+/// Decrypts a container as it is read: what comes out is the plaintext.
+pub struct Decrypting<R> {
+    source: R,
+    cipher: Cipher,
+    plaintext_bytes: u64,
+    left_bytes: u64,
+}
+
+impl<R> fmt::Debug for Decrypting<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Decrypting({} of {} bytes left)",
+            self.left_bytes, self.plaintext_bytes
+        )
+    }
+}
+
+impl<R: Read> Decrypting<R> {
+    /// Reads the header of the container of `container_bytes` that `source` gives.
+    ///
+    /// # Errors
+    /// When the key is another, the bytes are not exactly one container, or the source cannot be read.
+    pub fn new(mut source: R, container_bytes: u64, key: &DecryptionKey) -> Result<Self, ContainerError> {
+        let mut header = [0; HEADER_LENGTH_BYTES];
+        let Some(found) = container_bytes.checked_sub(HEADER_LENGTH_BYTES as u64) else {
+            let there = &mut header[..container_bytes as usize];
+            source.read_exact(there)?;
+            // A short file that is no container at all is better called that.
+            return Err(match there.first_chunk::<6>() {
+                Some(magic) if *magic != MAGIC => ContainerError::BadMagic { found: *magic },
+                _ => ContainerError::TruncatedHeader {
+                    found: container_bytes,
+                },
+            });
+        };
+        source.read_exact(&mut header)?;
+        let preamble = Preamble::open(&header, key)?;
+        let expected = preamble.length_bytes;
+        match found.cmp(&expected) {
+            Ordering::Less => Err(ContainerError::Truncated { expected, found }),
+            Ordering::Greater => Err(ContainerError::TrailingBytes { expected }),
+            Ordering::Equal => Ok(Self {
+                source,
+                cipher: preamble.cipher(key),
+                plaintext_bytes: expected,
+                left_bytes: expected,
+            }),
+        }
+    }
+
+    /// Length of the whole plaintext in bytes.
+    pub const fn plaintext_bytes(&self) -> u64 {
+        self.plaintext_bytes
+    }
+}
+
+impl<R: Read> Read for Decrypting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer
+            .len()
+            .min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
+        let count = self.source.read(&mut buffer[..wanted])?;
+        self.cipher.apply_keystream(&mut buffer[..count]);
+        self.left_bytes -= count as u64;
+        Ok(count)
+    }
 }
 
 /// [`encrypt`] for weights too large for memory: reads exactly `length_bytes` from `source`.
@@ -321,50 +371,6 @@ pub fn encrypt_stream(
         });
     }
     Ok(key)
-}
-
-/// [`decrypt`] for weights too large for memory; the length of the plaintext in bytes.
-///
-/// What was written is worthless if an error is returned: write to a temporary name and rename.
-///
-/// # Errors
-/// When the key is another, the bytes are not exactly one container, or reading or writing fails.
-pub fn decrypt_stream(
-    source: &mut impl Read,
-    destination: &mut impl Write,
-    key: &DecryptionKey,
-) -> Result<u64, ContainerError> {
-    let mut header = [0; HEADER_LENGTH_BYTES];
-    let mut found = 0;
-    while found < header.len() {
-        match source.read(&mut header[found..]) {
-            Ok(0) => break,
-            Ok(count) => found += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if found < header.len() {
-        if found >= 6 && header[..6] != MAGIC {
-            return Err(ContainerError::BadMagic {
-                found: array(&header[..6]),
-            });
-        }
-        return Err(ContainerError::TruncatedHeader { found: found as u64 });
-    }
-    let preamble = Preamble::open(&header, key)?;
-    let expected = preamble.length_bytes;
-    let copied = copy_through(source, expected, destination, &mut preamble.cipher(key))?;
-    if copied != expected {
-        return Err(ContainerError::Truncated {
-            expected,
-            found: copied,
-        });
-    }
-    if !at_end(source)? {
-        return Err(ContainerError::TrailingBytes { expected });
-    }
-    Ok(copied)
 }
 
 /// Copies up to `length_bytes` through the cipher; how many there were.
@@ -552,12 +558,14 @@ mod tests {
             prop_assert_eq!(container.len(), plaintext.len() + HEADER_LENGTH_BYTES);
             prop_assert!(decrypt(&container, &key).unwrap() == plaintext);
             let mut opened = Vec::new();
-            let length = decrypt_stream(&mut Trickle(&container), &mut opened, &key).unwrap();
-            prop_assert_eq!(length, plaintext.len() as u64);
+            let mut decrypting = Decrypting::new(Trickle(&container), container.len() as u64, &key).unwrap();
+            prop_assert_eq!(decrypting.plaintext_bytes(), plaintext.len() as u64);
+            decrypting.read_to_end(&mut opened).unwrap();
             prop_assert!(opened == plaintext);
         }
 
-        /// Hostile bytes: an error or, only for real containers, a plaintext; the same from both forms.
+        /// Hostile bytes: an error or, only for real containers, a plaintext; the same at once and byte by
+        /// byte.
         #[test]
         fn hostile_bytes_never_panic(
             cut in 0usize..200,
@@ -571,13 +579,13 @@ mod tests {
             }
             container.truncate(cut);
             let whole = decrypt(&container, &key);
-            let mut opened = Vec::new();
-            let streamed = decrypt_stream(&mut &container[..], &mut opened, &key);
-            prop_assert_eq!(whole.as_ref().map(|_| ()).map_err(ToString::to_string),
-                streamed.as_ref().map(|_| ()).map_err(ToString::to_string));
-            if let Ok(plaintext) = whole {
-                prop_assert!(plaintext == opened);
-            }
+            let opened = Decrypting::new(Trickle(&container), container.len() as u64, &key);
+            let opened = opened.map(|mut decrypting| {
+                let mut plaintext = Vec::new();
+                decrypting.read_to_end(&mut plaintext).unwrap();
+                plaintext
+            });
+            prop_assert_eq!(whole.map_err(|error| error.to_string()), opened.map_err(|error| error.to_string()));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Downloads from hosts nobody trusts.
 //!
-//! Upon a fetch of (URL, [`Expected`]): the bytes that hash to what was announced, or an error that names
-//! what the host did instead.
+//! Upon a fetch of (URL, [`Expected`]): the bytes that hash to what was announced, as a [`Blob`] or in a
+//! [`Store`], or an error that names what the host did instead.
 //!
 //! # Bounds
 //!
 //! Size: the announced length, and never more than the policy's cap; `Content-Length` is checked before a
 //! byte is read, and what streams in is counted, since a host may leave the header out or lie. Time: one
 //! limit from connecting to the last byte, so a host that trickles is cut off. Redirects: counted, and each
-//! is held to the same rules. Memory: one network chunk (a store receives the rest), or the blob.
+//! is held to the same rules. Memory: a piece; the rest goes to a disk.
 //!
 //! # Failures
 //!
@@ -28,18 +28,16 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect::Policy as RedirectPolicy,
 };
+use soma_files::FileError;
 use soma_types::ContentHash;
 use url::{Host, Url};
 
 use crate::{
+    blob::{Blob, BlobWriter, Expected, Mismatch},
     http::{self, HttpError},
-    store::{Store, StoreError, StoreWriter},
+    pouring::{Pouring, Sink},
+    store::{Store, StoreError},
 };
-
-/// Most that is allocated ahead on the word of an announcement, in bytes.
-const PREALLOCATION_BYTES_MAX: u64 = 1 << 24;
-/// Bytes collected before they are handed to the disk's thread.
-const DISK_CHUNK_BYTES: usize = 1 << 20;
 
 /// What a fetcher permits.
 #[derive(Clone, Debug)]
@@ -65,25 +63,6 @@ impl Default for FetchPolicy {
             connect_timeout: Duration::from_secs(5),
             redirects_max: 3,
             private_addresses: false,
-        }
-    }
-}
-
-/// What the ledger says the bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// BLAKE3 of the bytes.
-    pub hash: ContentHash,
-    /// Their number.
-    pub size_bytes: u64,
-}
-
-impl Expected {
-    /// What `bytes` themselves are.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self {
-            hash: ContentHash::of(bytes),
-            size_bytes: bytes.len() as u64,
         }
     }
 }
@@ -172,7 +151,35 @@ pub enum FetchError {
     },
     /// The store took no more.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+    /// This machine's disk took no more.
+    #[error(transparent)]
+    Disk(#[from] FileError),
+}
+
+impl From<StoreError> for FetchError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::WrongHash { expected, found } => Self::WrongHash { expected, found },
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<Mismatch> for FetchError {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::Hash { expected, found } => Self::WrongHash { expected, found },
+            Mismatch::Size {
+                expected_bytes,
+                found_bytes,
+                ..
+            } => Self::TooSmall {
+                expected_bytes,
+                found_bytes,
+            },
+        }
+    }
 }
 
 impl FetchError {
@@ -240,18 +247,16 @@ impl Fetcher {
         &self.policy
     }
 
-    /// The blob at `url`, in memory.
+    /// The blob at `url`.
     ///
     /// # Errors
     /// When the host is not to be asked, does not give all of it in time, or gives something else.
-    pub async fn fetch(&self, url: &Url, expected: Expected) -> Result<Vec<u8>, FetchError> {
-        let mut download = self.start(url, expected).await?;
-        let mut bytes = Vec::with_capacity(expected.size_bytes.min(PREALLOCATION_BYTES_MAX) as usize);
-        while let Some(chunk) = download.next_chunk().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        download.finish()?;
-        Ok(bytes)
+    pub async fn fetch(&self, url: &Url, expected: Expected) -> Result<Blob, FetchError> {
+        let download = self.start(url, expected).await?;
+        let arrived = download.pour(BlobWriter::new(Some(expected))).await?;
+        arrived
+            .finish(|writer| writer.finish().map_err(FetchError::from))
+            .await
     }
 
     /// The blob at `url`, into `store`. Nothing is kept unless it is what was announced.
@@ -263,13 +268,14 @@ impl Fetcher {
         if store.contains(&expected.hash) {
             return Ok(());
         }
-        let mut download = self.start(url, expected).await?;
-        let mut sink = DiskSink::new(store.writer(expected.size_bytes)?);
-        while let Some(chunk) = download.next_chunk().await? {
-            sink = sink.push(&chunk).await?;
-        }
-        download.finish()?;
-        sink.finish(expected.hash).await
+        let download = self.start(url, expected).await?;
+        let arrived = download.pour(store.writer(expected.size_bytes)?).await?;
+        arrived
+            .finish(move |writer| {
+                writer.finish_as(expected.hash)?;
+                Ok(())
+            })
+            .await
     }
 
     /// Sends the request and checks everything there is to check before the body.
@@ -311,7 +317,6 @@ impl Fetcher {
             fetcher: self.clone(),
             response,
             expected,
-            hasher: blake3::Hasher::new(),
             found_bytes: 0,
         })
     }
@@ -364,12 +369,29 @@ struct Download {
     fetcher: Fetcher,
     response: reqwest::Response,
     expected: Expected,
-    hasher: blake3::Hasher,
     found_bytes: u64,
 }
 
 impl Download {
-    /// The next bytes, counted and hashed.
+    /// Pours all bytes into `sink`, exactly as many as were announced. Their hash is the sink's matter.
+    async fn pour<S: Sink>(mut self, sink: S) -> Result<Pouring<S>, FetchError>
+    where
+        FetchError: From<S::Error>,
+    {
+        let mut pouring = Pouring::into(sink);
+        while let Some(chunk) = self.next_chunk().await? {
+            pouring = pouring.push(&chunk).await?;
+        }
+        if self.found_bytes < self.expected.size_bytes {
+            return Err(FetchError::TooSmall {
+                expected_bytes: self.expected.size_bytes,
+                found_bytes: self.found_bytes,
+            });
+        }
+        Ok(pouring)
+    }
+
+    /// The next bytes, counted.
     async fn next_chunk(
         &mut self,
     ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>>, FetchError> {
@@ -387,79 +409,8 @@ impl Download {
                     limit_bytes: self.expected.size_bytes,
                 });
             }
-            self.hasher.update(bytes);
         }
         Ok(chunk)
-    }
-
-    /// Whether what came is what was announced.
-    fn finish(&self) -> Result<(), FetchError> {
-        if self.found_bytes < self.expected.size_bytes {
-            return Err(FetchError::TooSmall {
-                expected_bytes: self.expected.size_bytes,
-                found_bytes: self.found_bytes,
-            });
-        }
-        let found = ContentHash(*self.hasher.finalize().as_bytes());
-        if found != self.expected.hash {
-            return Err(FetchError::WrongHash {
-                expected: self.expected.hash,
-                found,
-            });
-        }
-        Ok(())
-    }
-}
-
-/// Hands bytes to a [`StoreWriter`] without blocking the executor on the disk.
-struct DiskSink {
-    writer: StoreWriter,
-    buffer: Vec<u8>,
-}
-
-impl DiskSink {
-    fn new(writer: StoreWriter) -> Self {
-        Self {
-            writer,
-            buffer: Vec::new(),
-        }
-    }
-
-    async fn push(mut self, bytes: &[u8]) -> Result<Self, FetchError> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < DISK_CHUNK_BYTES {
-            return Ok(self);
-        }
-        blocking(move || {
-            self.writer.write(&self.buffer)?;
-            self.buffer.clear();
-            Ok(self)
-        })
-        .await
-    }
-
-    async fn finish(mut self, hash: ContentHash) -> Result<(), FetchError> {
-        blocking(move || {
-            self.writer.write(&self.buffer)?;
-            self.writer.finish_as(hash)?;
-            Ok(())
-        })
-        .await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, FetchError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down; the writer's drop has cleaned up.
-            Err(error) => Err(FetchError::Unreachable {
-                reason: error.to_string(),
-            }),
-        },
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! `DIR/ab/abcd..` holds the blob whose hash starts with the byte `ab`, `DIR/incoming/` what is still being
-//! written, `DIR/lock` keeps a second process out.
+//! written, `DIR/lock` keeps a second process out ([`soma_files::Lock`]).
 //!
 //! # Persistence
 //!
@@ -12,8 +12,9 @@
 //!
 //! # Failures
 //!
-//! Reads hash what they return. A damaged blob (bad disk, meddling) is removed and reported, and the caller
-//! gets it elsewhere: a store is a cache of what others hold too.
+//! Reads hash what they return, in the one reading that there is: a change meanwhile is seen too. A damaged
+//! blob (bad disk, meddling) is removed and reported, and the caller gets it elsewhere: a store is a cache of
+//! what others hold too.
 //!
 //! # Bounds
 //!
@@ -23,7 +24,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::{
@@ -33,12 +34,15 @@ use std::{
     time::SystemTime,
 };
 
+use soma_files::{At as _, FileError, Lock, LockError};
 use soma_types::ContentHash;
 
+use crate::{
+    body::Body,
+    verified::{Hashing, verified},
+};
+
 const INCOMING: &str = "incoming";
-const LOCK: &str = "lock";
-/// Bytes hashed or copied at a time.
-const CHUNK_LENGTH_BYTES: usize = 1 << 16;
 /// Most that is allocated ahead on the word of a file's size.
 const PREALLOCATION_BYTES_MAX: u64 = 1 << 26;
 
@@ -78,30 +82,17 @@ pub enum StoreError {
         /// The blob's name.
         hash: ContentHash,
     },
-    /// The operating system refused.
-    #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    /// The disk refused.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
-/// Attaches what was tried, and on what, to an I/O error.
-trait At<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
-}
-
-impl<T> At<T> for io::Result<T> {
-    fn at(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Io {
-            action,
-            path: path.to_owned(),
-            source,
-        })
+impl From<LockError> for StoreError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held(path) => Self::InUse { path },
+            LockError::File(error) => Self::File(error),
+        }
     }
 }
 
@@ -121,7 +112,7 @@ struct Inner {
     accounts: Mutex<Accounts>,
     writes: AtomicU64,
     /// Held locked for as long as the store lives.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// A content-addressed folder. Clones share it; every method may be called from any thread, and blocks on
@@ -149,20 +140,9 @@ impl Store {
     /// When the directory cannot be made or read.
     pub fn open(directory: impl Into<PathBuf>, limit_bytes: u64) -> Result<Self, StoreError> {
         let directory = directory.into();
+        let lock = Lock::acquire(&directory)?;
         let incoming = directory.join(INCOMING);
         fs::create_dir_all(&incoming).at("create", &incoming)?;
-        let lock_path = directory.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .at("create", &lock_path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::InUse { path: directory }),
-            Err(TryLockError::Error(source)) => return Err(source).at("lock", &lock_path),
-        }
         for entry in fs::read_dir(&incoming).at("list", &incoming)? {
             let path = entry.at("list", &incoming)?.path();
             fs::remove_file(&path).at("remove", &path)?;
@@ -219,50 +199,50 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn get(&self, hash: &ContentHash) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(length_bytes) = self.length_bytes(hash) else {
-            return Ok(None);
-        };
-        let mut bytes = Vec::with_capacity(length_bytes.min(PREALLOCATION_BYTES_MAX) as usize);
-        let Some(file) = self.open_blob(hash)? else {
+        let read = self.read(hash, |reader, size_bytes| {
+            let mut bytes = Vec::with_capacity(size_bytes.min(PREALLOCATION_BYTES_MAX) as usize);
+            reader.read_to_end(&mut bytes).map(|_| bytes)
+        })?;
+        Ok(read.transpose().at("read", &self.blob_path(hash))?)
+    }
+
+    /// What `read` makes of the blob named `hash`, given a reader of it and its length in bytes; `None` if
+    /// the store lacks it. For blobs too large for memory. What was made of other bytes than the blob's is
+    /// dropped: see [`verified`].
+    ///
+    /// # Errors
+    /// When it was damaged, and is gone; when the disk fails.
+    pub fn read<T>(
+        &self,
+        hash: &ContentHash,
+        read: impl FnOnce(&mut dyn Read, u64) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let Some((file, size_bytes)) = self.open_blob(hash)? else {
             return Ok(None);
         };
         // One byte more than expected suffices to see that the file is not the blob.
-        file.take(length_bytes.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .at("read", &self.blob_path(hash))?;
-        if ContentHash::of(&bytes) != *hash {
-            return Err(self.damaged(hash));
+        let bounded = file.take(size_bytes.saturating_add(1));
+        match verified(bounded, hash, |reader| read(reader, size_bytes)) {
+            Ok(Some(made)) => Ok(Some(made)),
+            Ok(None) => Err(self.damaged(hash)),
+            Err(error) => Err(error).at("read", &self.blob_path(hash))?,
         }
-        Ok(Some(bytes))
     }
 
-    /// The file that holds `hash`, verified just now, or `None`. For blobs too large for memory.
-    ///
-    /// It stays the store's: read it, and expect it gone after [`Store::remove`].
+    /// The blob named `hash`, verified just now, to be sent; `None` if the store lacks it. It is sent even if
+    /// it is removed meanwhile. Who receives it checks it anyway, and sees what else became of it.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn verified_path(&self, hash: &ContentHash) -> Result<Option<PathBuf>, StoreError> {
-        let path = self.blob_path(hash);
-        let Some(mut file) = self.open_blob(hash)? else {
+    /// When it was damaged, and is gone; when the disk fails.
+    pub fn body(&self, hash: &ContentHash) -> Result<Option<Body>, StoreError> {
+        let Some((file, size_bytes)) = self.open_blob(hash)? else {
             return Ok(None);
         };
-        let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; CHUNK_LENGTH_BYTES];
-        loop {
-            match file.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error).at("read", &path),
-            }
-        }
-        if ContentHash(*hasher.finalize().as_bytes()) != *hash {
+        let found = Hashing::new(&file).finish().at("read", &self.blob_path(hash))?;
+        if found != *hash {
             return Err(self.damaged(hash));
         }
-        Ok(Some(path))
+        Ok(Some(Body::of_file(Arc::new(file), size_bytes)))
     }
 
     /// Whether the blob is there.
@@ -294,7 +274,7 @@ impl Store {
                 // It is still there, so it still counts.
                 accounts.blobs.insert(*hash, length_bytes);
                 accounts.stored_bytes += length_bytes;
-                Err(error).at("remove", &path)
+                Err(error).at("remove", &path)?
             }
             _ => Ok(true),
         }
@@ -317,7 +297,7 @@ impl Store {
                 self.remove_locked(&mut accounts, hash)?;
                 return Ok(false);
             }
-            Err(error) => return Err(error).at("open", &path),
+            Err(error) => Err(error).at("open", &path)?,
         }
         Ok(true)
     }
@@ -383,19 +363,20 @@ impl Store {
         self.inner.directory.join(&name[..2]).join(name)
     }
 
-    /// Opens a blob's file; `None` if the store lacks it, also where the file vanished behind its back.
-    fn open_blob(&self, hash: &ContentHash) -> Result<Option<File>, StoreError> {
-        if !self.contains(hash) {
+    /// Opens a blob's file, with its length in bytes; `None` if the store lacks it, also where the file
+    /// vanished behind its back.
+    fn open_blob(&self, hash: &ContentHash) -> Result<Option<(File, u64)>, StoreError> {
+        let Some(size_bytes) = self.length_bytes(hash) else {
             return Ok(None);
-        }
+        };
         let path = self.blob_path(hash);
         match File::open(&path) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => Ok(Some((file, size_bytes))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.remove(hash)?;
                 Ok(None)
             }
-            Err(error) => Err(error).at("open", &path),
+            Err(error) => Err(error).at("open", &path)?,
         }
     }
 
@@ -543,6 +524,9 @@ fn sync_directory(path: &Path) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use http_body::Body as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -563,10 +547,13 @@ mod tests {
         drop(store);
         let store = Store::open(directory.path(), 1000).unwrap();
         assert_eq!(store.get(&hash).unwrap().unwrap(), b"weights");
-        assert_eq!(
-            fs::read(store.verified_path(&hash).unwrap().unwrap()).unwrap(),
-            b"weights"
-        );
+        let first = |reader: &mut dyn Read, size_bytes| {
+            let mut first = [0];
+            reader.read_exact(&mut first).unwrap();
+            (first, size_bytes)
+        };
+        assert_eq!(store.read(&hash, first).unwrap(), Some(([b'w'], 7)));
+        assert_eq!(store.body(&hash).unwrap().unwrap().size_hint().exact(), Some(7));
         assert_eq!((store.used_bytes(), store.hashes()), (7, vec![hash]));
         assert!(store.remove(&hash).unwrap());
         assert!(!store.remove(&hash).unwrap());
@@ -629,14 +616,37 @@ mod tests {
             assert_eq!((store.get(&hash).unwrap(), store.used_bytes()), (None, 0));
             store.put(b"weights").unwrap();
             fs::write(store.blob_path(&hash), damage).unwrap();
+            let nothing = |_: &mut dyn Read, _| ();
             assert!(matches!(
-                store.verified_path(&hash),
+                store.read(&hash, nothing),
                 Err(StoreError::Damaged { .. })
             ));
+            assert_eq!(store.read(&hash, nothing).unwrap(), None);
+            store.put(b"weights").unwrap();
+            fs::write(store.blob_path(&hash), damage).unwrap();
+            assert!(matches!(store.body(&hash), Err(StoreError::Damaged { .. })));
         }
         store.put(b"weights").unwrap();
         fs::remove_file(store.blob_path(&hash)).unwrap();
         assert_eq!((store.get(&hash).unwrap(), store.used_bytes()), (None, 0));
+    }
+
+    /// Whoever writes to the file while it is read changes nothing of what is believed.
+    #[test]
+    fn a_change_between_two_reads_is_damage() {
+        let (_directory, store) = open(1 << 20);
+        let bytes = vec![7; 1 << 19];
+        let hash = store.put(&bytes).unwrap();
+        let meddled = store.read(&hash, |reader, _| {
+            reader.read_exact(&mut vec![0; 1000]).unwrap();
+            let file = File::options().write(true).open(store.blob_path(&hash)).unwrap();
+            file.write_all_at(b"meddled", 1 << 18).unwrap();
+            let mut rest = Vec::new();
+            reader.read_to_end(&mut rest).unwrap();
+            rest
+        });
+        assert!(matches!(meddled, Err(StoreError::Damaged { .. })), "{meddled:?}");
+        assert_eq!(store.get(&hash).unwrap(), None);
     }
 
     #[test]

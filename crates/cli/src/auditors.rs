@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use soma_agents::{
-    Auditor, ScoringDesk,
+    Auditor, Experts, ScoringDesk,
     auditor::{AuditError, Progress},
 };
 use soma_client::{Account, Journal, NodeClient};
@@ -25,12 +25,19 @@ pub fn start(
     observe: impl Fn(usize, Result<Progress, AuditError>) + Clone + Send + 'static,
 ) -> CliResult<JoinSet<()>> {
     let params = &network.genesis().params;
-    // One machine, one operator: what its auditors have scored is scored once.
+    // One machine, one operator: what its auditors have scored is scored once, with models that are in memory
+    // once.
     let desk = ScoringDesk::new(Scorer::new()?);
+    let mut first: Option<Experts> = None;
     let mut tasks = JoinSet::new();
     for (index, (keys, node)) in network.validator_accounts().iter().zip(nodes).enumerate() {
         let account = Account::new(node.clone(), keys.clone(), Journal::new(folder.join("auditors")));
-        let auditor = Auditor::new(account, params.clone(), experts(node, params)?, desk.clone());
+        let own = experts(node, params)?;
+        let experts = match &first {
+            Some(first) => own.sharing(first),
+            None => first.insert(own).clone(),
+        };
+        let auditor = Auditor::new(account, params.clone(), experts, desk.clone());
         let observe = observe.clone();
         tasks.spawn(async move {
             let never = auditor.run(move |step| observe(index, step)).await;

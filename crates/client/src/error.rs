@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use soma_blobs::{ContainerError, http::HttpError};
+use soma_blobs::{ContainerError, Mismatch, http::HttpError};
 use soma_files::{FileError, LockError};
 use soma_types::{
     Address, ChainId, ContentHash, Epoch, ModelId, Receipt, Rejection, RejectionCode, Shannons, SubmissionId,
@@ -105,6 +105,16 @@ pub enum ClientError {
         expected: ContentHash,
         /// What they are.
         found: ContentHash,
+    },
+    /// What has the hash that was asked for is of another size: what named both contradicts itself.
+    #[error("the bytes named {hash} are {found_bytes}, not {expected_bytes}")]
+    WrongSize {
+        /// The hash.
+        hash: ContentHash,
+        /// The size asked for.
+        expected_bytes: u64,
+        /// Their number.
+        found_bytes: u64,
     },
     /// The transaction was included and failed: it paid its fee and changed nothing.
     #[error("{rejection}")]
@@ -226,6 +236,23 @@ pub enum ClientError {
     /// A value given by the caller is out of its bounds.
     #[error("{0}")]
     Argument(String),
+}
+
+impl From<Mismatch> for ClientError {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch {
+            Mismatch::Hash { expected, found } => Self::WrongHash { expected, found },
+            Mismatch::Size {
+                hash,
+                expected_bytes,
+                found_bytes,
+            } => Self::WrongSize {
+                hash,
+                expected_bytes,
+                found_bytes,
+            },
+        }
+    }
 }
 
 impl ClientError {

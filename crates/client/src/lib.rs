@@ -55,7 +55,7 @@ pub use events::EventStream;
 pub use journal::Journal;
 pub use left::left_behind;
 pub use mnemonic::{Mnemonic, generate_keypair};
-pub use models::{CommittedModel, DueModel, Encrypted, Publication};
+pub use models::{CommittedModel, DueModel, Encrypted, FetchedWeights, Publication};
 pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter};
 pub use submissions::Scores;
 pub use wallet::{WalletError, Wallets};

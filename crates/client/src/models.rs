@@ -19,5 +19,6 @@ mod reveal;
 
 pub use self::{
     commit::{CommittedModel, Encrypted},
+    fetch::FetchedWeights,
     progress::{DueModel, Publication},
 };

@@ -12,7 +12,6 @@ mod address;
 mod backoff;
 mod blobs;
 mod chain;
-mod download;
 mod filter;
 mod lists;
 mod market;
@@ -31,7 +30,7 @@ use url::Url;
 use self::address::{base_of, is_loopback};
 use crate::error::ClientError;
 
-pub(crate) use self::{backoff::Backoff, blobs::verified};
+pub(crate) use self::backoff::Backoff;
 pub use self::{
     filter::{ModelFilter, SubmissionFilter, TargetFilter},
     lists::LIST_ITEMS_MAX,

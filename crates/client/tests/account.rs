@@ -2,10 +2,10 @@
 
 mod common;
 
-use std::time::Duration;
+use std::{io::Read as _, time::Duration};
 
 use common::{CHAIN, Ledger, MODEL, embedding, payment, scores, transfer};
-use soma_client::{ClientError, Encrypted};
+use soma_client::{ClientError, Encrypted, NodeClient};
 use soma_types::{
     ContentHash, Epoch, Height, Rejection, RejectionCode, Shannons, TargetId,
     transaction::{BasisPoints, TransactionKind},
@@ -47,7 +47,7 @@ async fn calls_can_be_awaited_on_any_thread() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
     let account = ledger.account(home.path()).await;
     sendable(account.execute(transfer()));
-    sendable(account.commit_model(MODEL, Vec::new(), None));
+    sendable(account.commit_model(MODEL, Vec::new().into(), None));
     sendable(account.reveal_model(MODEL, None));
     sendable(account.submit_data(TARGET, Vec::new(), scores()));
     sendable(account.node().fetch_model(&MODEL));
@@ -174,7 +174,7 @@ async fn models_are_committed_and_revealed_also_by_another_process() {
         .unwrap();
     let weights = vec![42; 100_000];
     let committed = account
-        .commit_model(MODEL, weights.clone(), Some(embedding()))
+        .commit_model(MODEL, weights.clone().into(), Some(embedding()))
         .await
         .unwrap();
     assert_eq!(committed.reveal_in, Epoch(5));
@@ -198,7 +198,18 @@ async fn models_are_committed_and_revealed_also_by_another_process() {
     assert!(account.pending_models().await.unwrap().is_empty());
     assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
     assert_eq!(ledger.kinds(), ["create_model", "commit_model", "reveal_model"]);
-    assert!(account.node().fetch_model(&MODEL).await.unwrap() == weights);
+    assert!(fetched(account.node()).await.unwrap() == weights);
+}
+
+/// The model's weights, decrypted.
+async fn fetched(node: &NodeClient) -> Result<Vec<u8>, ClientError> {
+    let mut weights = Vec::new();
+    node.fetch_model(&MODEL)
+        .await?
+        .open()?
+        .read_to_end(&mut weights)
+        .expect("from memory");
+    Ok(weights)
 }
 
 #[tokio::test]
@@ -231,7 +242,7 @@ async fn weights_on_the_owners_host_are_verified_too() {
             .is_not_found()
     );
     ledger.with(|inner| inner.hosted = Some(container));
-    assert_eq!(account.node().fetch_model(&MODEL).await.unwrap(), b"weights");
+    assert_eq!(fetched(account.node()).await.unwrap(), b"weights");
     ledger.with(|inner| inner.hosted = Some(b"other".to_vec()));
     assert!(matches!(
         account.node().fetch_model(&MODEL).await,
@@ -247,7 +258,10 @@ async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
         .await
         .with_wait(Duration::from_millis(300));
     ledger.with(|inner| inner.judge = Box::new(|_, _| Some(Rejection::ModelRetired {})));
-    let error = account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    let error = account
+        .commit_model(MODEL, vec![1].into(), None)
+        .await
+        .unwrap_err();
     assert_eq!(error.rejection_code(), Some(RejectionCode::ModelRetired));
     assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
 
@@ -256,7 +270,10 @@ async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
         inner.judge = Box::new(|_, _| None);
         inner.includes = false;
     });
-    let error = account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    let error = account
+        .commit_model(MODEL, vec![1].into(), None)
+        .await
+        .unwrap_err();
     assert!(matches!(error, ClientError::StillWaiting { .. }), "{error}");
     assert!(account.pending_models().await.unwrap().is_empty());
     ledger.with(|inner| {
@@ -270,7 +287,10 @@ async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
 
     // A commit that never happened is forgotten once it no longer can.
     ledger.with(|inner| inner.includes = false);
-    account.commit_model(MODEL, vec![1], None).await.unwrap_err();
+    account
+        .commit_model(MODEL, vec![1].into(), None)
+        .await
+        .unwrap_err();
     ledger.with(|inner| {
         inner.waiting.clear();
         inner.epoch = Epoch(50);
@@ -378,4 +398,29 @@ async fn a_refused_submission_leaves_nothing() {
             .is_none()
     );
     assert!(ledger.with(|inner| inner.blobs.is_empty()));
+}
+
+/// Its deposit is lost, but its data is nobody's, and may be submitted to another target.
+#[tokio::test]
+async fn a_reveal_that_comes_too_late_for_its_target_leaves_nothing() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    ledger.with(|inner| {
+        inner.judge = Box::new(|kind, _| {
+            matches!(kind, TransactionKind::RevealSubmission { .. }).then_some(Rejection::TargetClosed {})
+        });
+    });
+    let data = b"a document".to_vec();
+    let error = account
+        .submit_data(TARGET, data.clone(), scores())
+        .await
+        .unwrap_err();
+    assert_eq!(error.rejection_code(), Some(RejectionCode::TargetClosed));
+    assert!(account.journal().submissions(&CHAIN).unwrap().entries.is_empty());
+    account.check_new(ContentHash::of(&data)).await.unwrap();
+    ledger.with(|inner| inner.judge = Box::new(|_, _| None));
+    account
+        .submit_data(TargetId([9; 32]), data, scores())
+        .await
+        .unwrap();
 }

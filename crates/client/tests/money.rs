@@ -520,7 +520,7 @@ async fn an_interrupted_publication_goes_on_where_it_was() {
     let weights = vec![42; 10_000];
     let plain = ContentHash::of(&weights);
     let begun = |account: Account| {
-        let weights = weights.clone();
+        let weights = weights.clone().into();
         async move { account.commit_model(MODEL, weights, Some(embedding())).await }
     };
     let quick = || async {
@@ -579,7 +579,7 @@ async fn two_equal_publications_at_once_are_one() {
     );
     let weights = vec![42; 10_000];
     let committed = first
-        .commit_model(MODEL, weights.clone(), Some(embedding()))
+        .commit_model(MODEL, weights.clone().into(), Some(embedding()))
         .await
         .unwrap();
     // The second looked before the first had committed, and hands in after it.
@@ -604,7 +604,7 @@ async fn two_equal_publications_at_once_are_one() {
         });
     });
     let same = second
-        .commit_model(MODEL, weights, Some(embedding()))
+        .commit_model(MODEL, weights.into(), Some(embedding()))
         .await
         .unwrap();
     assert_eq!((same.hash, same.receipt.is_none()), (committed.hash, true));

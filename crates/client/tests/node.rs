@@ -11,6 +11,7 @@ use std::{
 };
 
 use common::{Answer, Ledger, missing, ok, options, problem, serve, status};
+use soma_blobs::{Blob, Expected};
 use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
 use soma_types::{
     Address, ContentHash, Epoch, Height, ModelId, RejectionCode, Shannons, TransactionHash,
@@ -285,13 +286,46 @@ async fn blobs_are_verified() {
         _ => Answer::Bytes(b"other".to_vec()),
     })
     .await;
-    let hash = node.put_blob(b"bytes".to_vec()).await.unwrap();
-    assert_eq!(hash, ContentHash::of(b"bytes"));
+    node.put_blob(&b"bytes".to_vec().into()).await.unwrap();
     assert!(matches!(
-        node.blob(&hash).await,
+        node.blob(Expected::of(b"bytes")).await,
         Err(ClientError::WrongHash { .. })
     ));
-    assert_eq!(node.blob(&ContentHash::of(b"other")).await.unwrap(), b"other");
+    let other = Expected::of(b"other");
+    assert_eq!(&node.blob(other).await.unwrap().bytes().unwrap()[..], b"other");
+    for size_bytes in [0, 4, 6] {
+        let contradiction = node.blob(Expected { size_bytes, ..other }).await;
+        assert!(matches!(
+            contradiction,
+            Err(ClientError::WrongSize { found_bytes: 5, .. })
+        ));
+    }
+}
+
+/// Weights are too many for memory: they go to a disk and come from it, as often as it takes.
+#[tokio::test]
+async fn what_is_long_is_sent_again_and_received_again_after_a_broken_connection() {
+    let bytes: Vec<u8> = (0..5_000_000_u64).map(|at| (at * at % 251) as u8).collect();
+    let (served, requests) = (bytes.clone(), AtomicUsize::new(0));
+    let node = node(move |request| {
+        let first = requests.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        match request.method.as_str() {
+            _ if first => Answer::Raw(b"HTTP/1.1 200 X\r\ncontent-length: 5000000\r\n\r\nhalf".to_vec()),
+            "PUT" => {
+                assert_eq!(request.header("content-length").unwrap(), "5000000");
+                ok(&soma_types::api::BlobView {
+                    hash: ContentHash::of(&request.body),
+                    size_bytes: request.body.len() as u64,
+                })
+            }
+            _ => Answer::Bytes(served.clone()),
+        }
+    })
+    .await;
+    let blob = Blob::copy(&mut &bytes[..]).unwrap();
+    node.put_blob(&blob).await.unwrap();
+    let received = node.blob(Expected::of(&bytes)).await.unwrap();
+    assert!(received.bytes().unwrap() == bytes);
 }
 
 fn event(height: u64, index: u32) -> EventView {

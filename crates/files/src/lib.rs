@@ -29,9 +29,11 @@ mod output;
 mod place;
 mod put;
 mod read;
+mod scratch;
 
 pub use error::{At, FileError};
 pub use lock::{Lock, LockError};
 pub use output::{Output, replace, replace_private};
 pub use put::sweep;
 pub use read::{create_private_directory, read_bounded, remove};
+pub use scratch::Scratch;

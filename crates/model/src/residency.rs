@@ -49,7 +49,7 @@ pub struct Shelf<K> {
     /// Least recently used first.
     slots: Mutex<Vec<Slot<K>>>,
     /// A model was returned, loaded, or failed to load.
-    changed: Condvar,
+    changed: Arc<Condvar>,
 }
 
 struct Slot<K> {
@@ -74,13 +74,13 @@ impl<K> fmt::Debug for Shelf<K> {
 }
 
 /// A model in use. Dropping it returns it.
-pub struct Loan<'a> {
+pub struct Loan {
     /// None only while dropping.
     model: Option<Arc<Model>>,
-    changed: &'a Condvar,
+    changed: Arc<Condvar>,
 }
 
-impl Deref for Loan<'_> {
+impl Deref for Loan {
     type Target = Model;
 
     fn deref(&self) -> &Model {
@@ -88,14 +88,14 @@ impl Deref for Loan<'_> {
     }
 }
 
-impl Drop for Loan<'_> {
+impl Drop for Loan {
     fn drop(&mut self) {
         self.model = None;
         self.changed.notify_all();
     }
 }
 
-impl fmt::Debug for Loan<'_> {
+impl fmt::Debug for Loan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Loan({:?})", self.architecture())
     }
@@ -104,11 +104,11 @@ impl fmt::Debug for Loan<'_> {
 impl<K> Shelf<K> {
     /// An empty shelf for models of `budget_bytes` in all.
     #[must_use]
-    pub const fn new(budget_bytes: u64) -> Self {
+    pub fn new(budget_bytes: u64) -> Self {
         Self {
             budget_bytes,
             slots: Mutex::new(Vec::new()),
-            changed: Condvar::new(),
+            changed: Arc::default(),
         }
     }
 
@@ -149,10 +149,10 @@ impl<K: Clone + PartialEq> Shelf<K> {
         size_bytes_max: u64,
         load: impl FnOnce() -> Result<Model, E>,
         watch: &Watch<'_>,
-    ) -> Result<Loan<'_>, ShelfError<E>> {
+    ) -> Result<Loan, ShelfError<E>> {
         let loan = |model: &Arc<Model>| Loan {
             model: Some(Arc::clone(model)),
-            changed: &self.changed,
+            changed: Arc::clone(&self.changed),
         };
         let mut slots = self.slots();
         loop {

@@ -230,10 +230,10 @@ fn short_documents_share_passes() {
     }
 }
 
-type Lent<'a> = Result<soma_model::Loan<'a>, ShelfError<String>>;
+type Lent = Result<soma_model::Loan, ShelfError<String>>;
 
 /// Borrows model `key`, counting loads.
-fn lend<'a>(shelf: &'a Shelf<usize>, key: usize, loads: &AtomicUsize) -> Lent<'a> {
+fn lend(shelf: &Shelf<usize>, key: usize, loads: &AtomicUsize) -> Lent {
     let size = model(key, false).memory_bytes();
     let load = || {
         loads.fetch_add(1, Ordering::Relaxed);

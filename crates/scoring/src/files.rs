@@ -12,7 +12,7 @@ use soma_model::residency::memory_bytes_max;
 use soma_types::{Architecture, ContentHash, Seed};
 
 use crate::{
-    score::Library,
+    score::{Content, Library},
     service::{Entry, Found, LoadError},
     weights_file::{FileTrouble, WeightsFile},
 };
@@ -129,7 +129,7 @@ impl Library for Files {
         })
     }
 
-    async fn content(&self, _: ContentHash) -> Result<Option<Vec<u8>>, Error> {
-        Ok(None)
+    async fn content(&self, _: ContentHash, _: u64) -> Result<Content, Error> {
+        Ok(Content::Missing)
     }
 }

@@ -43,8 +43,26 @@ pub trait Library: Send + Sync + 'static {
     /// The model called `name`.
     fn entry(&self, name: &str) -> impl Future<Output = Result<Entry, Error>> + Send;
 
-    /// Stored content.
-    fn content(&self, hash: ContentHash) -> impl Future<Output = Result<Option<Vec<u8>>, Error>> + Send;
+    /// Stored content, in memory if it is not longer than `size_bytes_max`.
+    fn content(
+        &self,
+        hash: ContentHash,
+        size_bytes_max: u64,
+    ) -> impl Future<Output = Result<Content, Error>> + Send;
+}
+
+/// What a library has under a hash.
+#[derive(Debug)]
+pub enum Content {
+    /// No such content.
+    Missing,
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// More bytes than were asked for.
+    TooLong {
+        /// Their number.
+        size_bytes: u64,
+    },
 }
 
 /// A service and what it scores.
@@ -153,18 +171,25 @@ async fn document(library: &impl Library, index: usize, text: &str, limit: usize
     let bytes = match text.strip_prefix(CONTENT_PREFIX) {
         Some(hash) => {
             let hash: ContentHash = parse(hash)?;
-            let content = library.content(hash).await?;
-            content.ok_or_else(|| Error::not_found("content", hash))?
+            match library.content(hash, limit as u64).await? {
+                Content::Bytes(bytes) => bytes,
+                Content::Missing => return Err(Error::not_found("content", hash)),
+                Content::TooLong { size_bytes } => return Err(too_long(index, size_bytes, limit)),
+            }
         }
         None => STANDARD
             .decode(text)
             .map_err(|error| Error::bad_request(format!("document {index} is no base64: {error}")))?,
     };
     if bytes.len() > limit {
-        let detail = format!("document {index} has {} bytes, the limit is {limit}", bytes.len());
-        return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        return Err(too_long(index, bytes.len() as u64, limit));
     }
     Ok(bytes)
+}
+
+fn too_long(index: usize, size_bytes: u64, limit: usize) -> Error {
+    let detail = format!("document {index} has {size_bytes} bytes, the limit is {limit}");
+    Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
 }
 
 fn refusal(error: &JobError) -> Error {

@@ -362,7 +362,7 @@ impl Service {
     }
 
     /// The model that was found, in memory; none if the watch said stop.
-    fn lend(&self, name: String, found: Found, watch: &Watch<'_>) -> Result<Option<Loan<'_>>, JobError> {
+    fn lend(&self, name: String, found: Found, watch: &Watch<'_>) -> Result<Option<Loan>, JobError> {
         let lent = self
             .shelf
             .lend(&found.weights, found.size_bytes_max, found.load, watch);

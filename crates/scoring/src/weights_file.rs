@@ -9,13 +9,14 @@
 
 use std::{
     fs::{File, Metadata},
-    io::{self, Read},
+    io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use soma_blobs::verified::{Hashing, verified};
 use soma_model::{Model, WeightsError, residency::memory_bytes_max};
 use soma_types::{Architecture, ContentHash};
 
@@ -99,35 +100,6 @@ pub struct WeightsFile {
     last: Mutex<Option<Reading>>,
 }
 
-/// A reader that hashes what passes through.
-struct Hashing<R> {
-    source: R,
-    hasher: blake3::Hasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        Ok(count)
-    }
-}
-
-impl<R: Read> Hashing<R> {
-    fn new(source: R) -> Self {
-        Self {
-            source,
-            hasher: blake3::Hasher::new(),
-        }
-    }
-
-    /// The hash of all that the source gives, to its end.
-    fn finish(mut self) -> io::Result<ContentHash> {
-        io::copy(&mut self, &mut io::sink())?;
-        Ok(ContentHash(*self.hasher.finalize().as_bytes()))
-    }
-}
-
 impl WeightsFile {
     /// The file at `path`, for weights of `architecture`. Nothing is read yet.
     #[must_use]
@@ -195,12 +167,9 @@ impl WeightsFile {
     /// If the file cannot be read, holds others by now, or none of the architecture.
     pub fn load(&self, weights: ContentHash) -> Result<Model, FileTrouble> {
         let file = File::open(&self.path)?;
-        let stamp = Stamp::of(&file.metadata()?)?;
-        let mut source = Hashing::new(&file);
-        let model = Model::read(&mut source, stamp.size_bytes, &self.architecture);
-        if source.finish()? != weights {
-            return Err(FileTrouble::Moving);
-        }
+        let size_bytes = Stamp::of(&file.metadata()?)?.size_bytes;
+        let read = |source: &mut Hashing<_>| Model::read(source, size_bytes, &self.architecture);
+        let model = verified(&file, &weights, read)?.ok_or(FileTrouble::Moving)?;
         model.map_err(FileTrouble::Unsound)
     }
 }

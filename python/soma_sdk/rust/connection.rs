@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt::Display,
     future::Future,
+    io::Read as _,
     path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -12,6 +13,7 @@ use std::{
 
 use pyo3::prelude::*;
 use serde::Serialize;
+use soma_blobs::{Blob, ContainerError};
 use soma_client::{
     Account, ClientError, Journal, ModelFilter, NodeClient, SubmissionFilter, TargetFilter, Wallets,
 };
@@ -385,7 +387,15 @@ impl Client {
     fn fetch_model(&self, model: &str) -> Result<Operation, Failure> {
         let model = parse(model)?;
         self.operation(move |connection| async move {
-            Ok(Answer::Bytes(connection.node.fetch_model(&model).await?))
+            let fetched = connection.node.fetch_model(&model).await?;
+            let read = tokio::task::spawn_blocking(move || {
+                let mut weights = fetched.open()?;
+                let mut bytes = Vec::with_capacity(weights.plaintext_bytes() as usize);
+                weights.read_to_end(&mut bytes)?;
+                Ok::<_, ContainerError>(bytes)
+            });
+            let bytes = read.await.map_err(Failure::argument)?;
+            Ok(Answer::Bytes(bytes.map_err(ClientError::from)?))
         })
     }
 
@@ -404,7 +414,7 @@ impl Client {
         let target = parse(target)?;
         self.operation(move |connection| async move {
             Ok(match connection.node.fetch_target_data(&target).await? {
-                Some(data) => Answer::Bytes(data),
+                Some(data) => Answer::Bytes(data.bytes().map_err(Failure::argument)?.to_vec()),
                 None => Answer::json(&())?,
             })
         })
@@ -412,11 +422,17 @@ impl Client {
 
     fn blob(&self, hash: &str) -> Result<Operation, Failure> {
         let hash: ContentHash = parse(hash)?;
-        self.operation(move |connection| async move { Ok(Answer::Bytes(connection.node.blob(&hash).await?)) })
+        self.operation(move |connection| async move {
+            let blob = connection.node.content(&hash).await?;
+            Ok(Answer::Bytes(blob.bytes().map_err(Failure::argument)?.to_vec()))
+        })
     }
 
     fn put_blob(&self, bytes: Vec<u8>) -> Result<Operation, Failure> {
-        self.ask(move |connection| async move { connection.node.put_blob(bytes).await })
+        self.ask(move |connection| async move {
+            let blob = Blob::from(bytes);
+            connection.node.put_blob(&blob).await.map(|()| blob.hash())
+        })
     }
 
     /// Waits for an epoch. Without one: for the epoch in which this client's last commit is to be revealed,

@@ -145,7 +145,7 @@ fn class_of(error: &ClientError) -> &'static str {
             "BadAnswer"
         }
         ClientError::OtherChain { .. } => "OtherChain",
-        ClientError::WrongHash { .. } => "WrongHash",
+        ClientError::WrongHash { .. } | ClientError::WrongSize { .. } => "WrongHash",
         ClientError::FeeTooHigh { .. } => "FeeTooHigh",
         ClientError::Busy { .. } => "AccountBusy",
         ClientError::Expired { .. } => "TransactionExpired",

@@ -13,10 +13,10 @@
 //!
 //! Where this process encrypted the weights, the key is in the journal before the commit is sent.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
-use soma_blobs::{Location, container};
+use soma_blobs::{Decrypting, Location};
 use soma_client::{Account, ClientError, CommittedModel, Encrypted, ModelFilter};
 use soma_types::{
     ContentHash, Embedding, Epoch, Keypair as Keys, ModelId, TransactionKind, Url,
@@ -237,7 +237,7 @@ async fn send(
         weights: made.as_ref().map(|made| made.weights),
     };
     if given.url.is_none() {
-        account.node().put_blob(given.container.to_vec()).await?;
+        account.node().put_blob(&given.container.to_vec().into()).await?;
     }
     Ok(account
         .commit_encrypted(model, named.url, encrypted, None)
@@ -323,8 +323,7 @@ async fn opened(
 ) -> Result<ContentHash, Failure> {
     let work = move || {
         if let Some(key) = &key {
-            container::decrypt_stream(&mut &container[..], &mut io::sink(), key)
-                .map_err(ClientError::from)?;
+            Decrypting::new(&container[..], container.len() as u64, key).map_err(ClientError::from)?;
         }
         Ok(ContentHash::of(&container))
     };

@@ -6,12 +6,15 @@
 
 use std::{
     collections::VecDeque,
-    io::Write as _,
+    io::Read as _,
     sync::{Mutex, PoisonError},
 };
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes, types::PyBytes};
-use soma_blobs::container::{self, HEADER_LENGTH_BYTES};
+use soma_blobs::{
+    Decrypting,
+    container::{self, HEADER_LENGTH_BYTES},
+};
 use soma_client::ClientError;
 use soma_types::ContentHash;
 
@@ -93,10 +96,10 @@ pub fn decrypt_weights<'py>(
     let length = encrypted_weights.len().saturating_sub(HEADER_LENGTH_BYTES);
     PyBytes::new_with(py, length, |buffer| {
         let work = || {
-            let mut rest = buffer;
-            container::decrypt_stream(&mut &encrypted_weights[..], &mut rest, decryption_key.key())
-                .map_err(contained)?;
-            rest.flush().map_err(|error| contained(error.into()))
+            let (container, length) = (&encrypted_weights[..], encrypted_weights.len() as u64);
+            let opened = Decrypting::new(container, length, decryption_key.key());
+            let read = opened.map_err(contained)?.read_exact(buffer);
+            read.map_err(|error| contained(error.into()))
         };
         Ok(detached(py, work)?)
     })

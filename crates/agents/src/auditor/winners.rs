@@ -1,9 +1,14 @@
 //! Winners under audit: what became of each, and who works on which.
 //!
-//! Data is fetched for many at a time, since it comes from hosts that may trickle; scoring, which takes a
-//! model's memory and all cores, is done for one at a time, the shortest first, so that what takes long
-//! stands in nobody's way. It waits for nothing but the node: weights that the node does not keep are brought
-//! to it meanwhile, and the winner is tried again.
+//! Data comes from the node, which has fetched it when it was revealed. Only what the node does not keep is
+//! asked of its submitter's host, which may trickle: [`HOSTS_MAX`] at a time, those first that were tried
+//! least, the shortest of them first. So hosts that never answer hold up nobody whose data the node keeps.
+//! Of the others nobody is asked twice before all were asked once: the last of `n` has its turn after `n` /
+//! [`HOSTS_MAX`] times [`Patience::data`], whatever sizes were announced.
+//!
+//! Scoring, which takes a model's memory and all cores, is done for one at a time, the shortest first, so
+//! that what takes long stands in nobody's way. It waits for nothing but the node: weights that the node does
+//! not keep are brought to it meanwhile, and the winner is tried again.
 //!
 //! **What a missing thing means.** Data that does not come, or not as announced, accuses its winner. So do
 //! weights that cannot be had although this auditor has never seen them: who claims on a target has scored
@@ -15,11 +20,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    mem,
     sync::Arc,
     time::Duration,
 };
 
+use soma_blobs::{Blob, Expected};
 use soma_client::NodeClient;
 use soma_model::{Directions, ScoreError};
 use soma_types::{
@@ -39,13 +44,15 @@ use super::{
 };
 use crate::{
     audit,
-    download::{DownloadError, Downloader, Named},
+    download::{DownloadError, Named},
     experts::{ExpertError, Experts},
     scoring_desk::{self, NoScore, ScoringDesk},
 };
 
-/// Winners whose data is fetched, or waits to be scored.
+/// Winners whose data the node is asked for, or that wait to be scored.
 const IN_HAND_MAX: usize = 16;
+/// Submitters' hosts that are asked at a time.
+const HOSTS_MAX: usize = 16;
 /// Blocks after which what was missing is looked for again.
 const AGAIN_BLOCKS: u64 = 4;
 
@@ -84,10 +91,14 @@ impl Lack {
 enum State {
     /// Nobody has begun.
     New,
-    /// Its data is on its way, perhaps again.
+    /// The node is asked for its data, perhaps again.
+    Asked(Lack),
+    /// The node does not keep its data: its host has to be asked.
+    Elsewhere(Lack),
+    /// Its data is on its way from its host.
     Fetching(Lack),
     /// Its data is here.
-    Fetched(Vec<u8>, Lack),
+    Fetched(Blob, Lack),
     /// It is being scored.
     Scoring,
     /// Something could not be had.
@@ -102,6 +113,8 @@ enum State {
 pub(super) struct Job {
     view: SubmissionView,
     state: State,
+    /// How often the host of its data was asked.
+    tries: u32,
     pub(super) due: Option<Due>,
     /// What was last sent, or refused, that the node was not asked about since, and when.
     pub(super) sent: Option<(Height, Due)>,
@@ -139,7 +152,8 @@ pub(super) struct Winners {
 
 /// Work that was done.
 enum Done {
-    Fetched(Case, Result<Vec<u8>, DownloadError>),
+    Asked(Case, Result<Option<Blob>, DownloadError>),
+    Fetched(Case, Result<Blob, DownloadError>),
     Scored(Case, Scored),
     Brought(ModelId, ContentHash, Result<(), DownloadError>),
 }
@@ -172,6 +186,7 @@ impl Winners {
             .or_insert_with(|| Job {
                 view,
                 state: State::New,
+                tries: 0,
                 due: None,
                 sent: None,
             });
@@ -197,6 +212,12 @@ impl Winners {
             };
             let again = height.plus(AGAIN_BLOCKS);
             match done {
+                Ok(Done::Asked(case, Ok(None))) => {
+                    let lack = self.lack(&case);
+                    self.set(&case, State::Elsewhere(lack));
+                }
+                Ok(Done::Asked(case, Ok(Some(data)))) => self.fetched(&case, Ok(data), again, passed_over),
+                Ok(Done::Asked(case, Err(error))) => self.fetched(&case, Err(error), again, passed_over),
                 Ok(Done::Fetched(case, fetched)) => self.fetched(&case, fetched, again, passed_over),
                 Ok(Done::Scored(case, Scored::Found(finding))) => self.set(&case, State::Found(finding)),
                 Ok(Done::Scored(case, Scored::NotKept(model, weights))) => {
@@ -220,7 +241,7 @@ impl Winners {
                     if let Err(error) = brought {
                         // Where this validator's own node fails, or has had them before, nothing is known of
                         // their owner.
-                        if !matches!(error, DownloadError::Node { .. }) && !sound.contains(&hash) {
+                        if !matches!(error, DownloadError::Here { .. }) && !sound.contains(&hash) {
                             self.lacks_weights(&waiting);
                         }
                         let error = ExpertError::Download(error);
@@ -237,15 +258,15 @@ impl Winners {
     fn fetched(
         &mut self,
         case: &Case,
-        fetched: Result<Vec<u8>, DownloadError>,
+        fetched: Result<Blob, DownloadError>,
         again: Height,
         passed_over: &mut Vec<AuditError>,
     ) {
         let state = match fetched {
             Ok(data) => {
-                let before = match self.jobs.get(case).map(|job| &job.state) {
-                    Some(State::Fetching(Lack::Weights)) => Lack::Weights,
-                    _ => Lack::Nothing,
+                let before = match self.lack(case) {
+                    Lack::Weights => Lack::Weights,
+                    Lack::Nothing | Lack::Data(_) => Lack::Nothing,
                 };
                 State::Fetched(data, before)
             }
@@ -253,7 +274,7 @@ impl Winners {
                 let lack = match error {
                     DownloadError::Unavailable { .. } => Lack::Data(Verdict::DataUnavailable),
                     DownloadError::Mismatch { .. } => Lack::Data(Verdict::HashMismatch),
-                    DownloadError::Node { .. } => Lack::Nothing,
+                    DownloadError::Here { .. } => Lack::Nothing,
                 };
                 let submission = case.0;
                 passed_over.push(AuditError::Data { submission, error });
@@ -261,6 +282,12 @@ impl Winners {
             }
         };
         self.set(case, state);
+    }
+
+    /// What a winner is known to lack.
+    fn lack(&self, case: &Case) -> Lack {
+        let lack = self.jobs.get(case).and_then(|job| job.state.lack());
+        lack.unwrap_or(Lack::Nothing)
     }
 
     /// What a winner has come to, unless this validator has committed to something by now.
@@ -275,9 +302,8 @@ impl Winners {
     /// Notes that what these winners need was asked of its owner's host, which does not give it.
     fn lacks_weights(&mut self, cases: &[Case]) {
         for case in cases {
-            if let Some(State::Fetching(lack) | State::Fetched(_, lack) | State::Missing { lack, .. }) =
-                self.jobs.get_mut(case).map(|job| &mut job.state)
-            {
+            let state = self.jobs.get_mut(case).map(|job| &mut job.state);
+            if let Some(lack) = state.and_then(State::lack_mut) {
                 *lack = Lack::Weights;
             }
         }
@@ -294,7 +320,8 @@ impl Winners {
         }
     }
 
-    /// Gives up what is too late, and has idle hands begin with what waits, shortest data first.
+    /// Gives up what is too late, and has idle hands begin with what waits: those first that were tried
+    /// least, and of them the shortest.
     fn start(&mut self, height: Height, tools: &Tools, patience: Duration) {
         for job in self.jobs.values_mut().filter(|job| job.due.is_none()) {
             match job.state {
@@ -308,58 +335,87 @@ impl Winners {
                 _ => {}
             }
         }
-        let in_hand = |job: &&Job| {
-            matches!(
-                job.state,
-                State::Fetching(_) | State::Fetched(..) | State::Scoring
-            )
-        };
+        let in_hand = |job: &&Job| matches!(job.state, State::Asked(_) | State::Fetched(..) | State::Scoring);
+        let at_hosts = |job: &&Job| matches!(job.state, State::Fetching(_));
         let mut room = IN_HAND_MAX.saturating_sub(self.jobs.values().filter(in_hand).count());
+        let mut hosts = HOSTS_MAX.saturating_sub(self.jobs.values().filter(at_hosts).count());
         let mut waiting: Vec<_> = self
             .jobs
             .iter_mut()
             .filter(|(_, job)| job.due.is_some())
             .collect();
-        waiting.sort_by_key(|(case, job)| (job.size_bytes(), **case));
+        waiting.sort_by_key(|(case, job)| (job.tries, job.size_bytes(), **case));
         for (case, job) in waiting {
             let case = *case;
-            let lack = match &mut job.state {
+            let (lack, is_elsewhere) = match &mut job.state {
                 State::Fetched(data, _) if self.scoring.as_ref().is_none_or(AbortHandle::is_finished) => {
-                    let data = mem::take(data);
+                    let data = data.clone();
                     job.state = State::Scoring;
                     let score = score(tools.clone(), self.epochal.clone(), job.view.clone(), case, data);
                     let scoring = self.work.spawn(async move { Done::Scored(case, score.await) });
                     self.scoring = Some(scoring);
                     continue;
                 }
-                State::New => Lack::Nothing,
-                State::Missing { lack, again } if *again <= height => *lack,
+                State::New => (Lack::Nothing, false),
+                State::Missing { lack, again } if *again <= height => (*lack, false),
+                State::Elsewhere(lack) => (*lack, true),
                 _ => continue,
             };
             let Some(claim) = &job.view.submission.found else {
                 job.state = State::Found(audit::without_score(Verdict::FalseScore));
                 continue;
             };
-            if room > 0 {
-                room -= 1;
-                let data = Named {
-                    url: claim.data_url.clone(),
+            let data = Named {
+                url: claim.data_url.clone(),
+                expected: Expected {
                     hash: claim.data_hash,
                     size_bytes: claim.data_size_bytes,
-                };
+                },
+            };
+            let downloader = tools.experts.downloader().clone();
+            if is_elsewhere && hosts > 0 {
+                hosts -= 1;
+                job.tries += 1;
                 job.state = State::Fetching(lack);
-                let downloader = tools.experts.downloader().clone();
-                self.work
-                    .spawn(async move { Done::Fetched(case, fetch(&downloader, &data, patience).await) });
+                self.work.spawn(async move {
+                    let fetched = tokio::time::timeout(patience, downloader.fetch(&data)).await;
+                    Done::Fetched(case, fetched.unwrap_or_else(|_| Err(data.late(patience))))
+                });
+            } else if !is_elsewhere && room > 0 {
+                room -= 1;
+                job.state = State::Asked(lack);
+                self.work.spawn(async move {
+                    let kept = tokio::time::timeout(patience, downloader.kept(&data)).await;
+                    Done::Asked(case, kept.unwrap_or_else(|_| Err(data.unanswered(patience))))
+                });
             }
         }
     }
 }
 
-/// Downloads a winner's data, if it comes in time.
-async fn fetch(downloader: &Downloader, data: &Named, patience: Duration) -> Result<Vec<u8>, DownloadError> {
-    let fetched = tokio::time::timeout(patience, downloader.download(data)).await;
-    fetched.unwrap_or_else(|_| Err(data.late(patience)))
+impl State {
+    /// What is known to be lacking, where something may be.
+    const fn lack(&self) -> Option<Lack> {
+        match self {
+            Self::Asked(lack)
+            | Self::Elsewhere(lack)
+            | Self::Fetching(lack)
+            | Self::Fetched(_, lack)
+            | Self::Missing { lack, .. } => Some(*lack),
+            Self::New | Self::Scoring | Self::Found(_) => None,
+        }
+    }
+
+    const fn lack_mut(&mut self) -> Option<&mut Lack> {
+        match self {
+            Self::Asked(lack)
+            | Self::Elsewhere(lack)
+            | Self::Fetching(lack)
+            | Self::Fetched(_, lack)
+            | Self::Missing { lack, .. } => Some(lack),
+            Self::New | Self::Scoring | Self::Found(_) => None,
+        }
+    }
 }
 
 impl Job {
@@ -368,9 +424,7 @@ impl Job {
     pub(super) fn finding(&self, last_call: bool) -> Option<AuditFinding> {
         match &self.state {
             State::Found(finding) => Some(*finding),
-            State::Fetching(lack) | State::Fetched(_, lack) | State::Missing { lack, .. } if last_call => {
-                lack.verdict().map(audit::without_score)
-            }
+            state if last_call => state.lack()?.verdict().map(audit::without_score),
             _ => None,
         }
     }
@@ -388,7 +442,7 @@ impl Job {
 }
 
 /// Scores a winner with the models of its target, as they competed.
-async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case, data: Vec<u8>) -> Scored {
+async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case, data: Blob) -> Scored {
     let (Some(claim), Some(embedding)) = (&view.submission.found, &view.embedding) else {
         return Scored::Found(audit::without_score(Verdict::FalseScore));
     };
@@ -407,7 +461,9 @@ async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case,
             return Scored::Failed(AuditError::NoWeights { model: *id, epoch });
         };
         match tools.experts.load(weights).await {
-            Ok(model) => models.push((weights.committed.hash, model)),
+            // It is there, and let go: one model after the other is taken when it is its turn to be scored
+            // with.
+            Ok(_) => models.push(weights.clone()),
             Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
             // Nobody has ever scored with them, so the claim is made up. What the chain says of them
             // contradicts itself, or the file that the node keeps under their hash: so it does for everyone.
@@ -428,12 +484,11 @@ async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case,
     let question = scoring_desk::Case {
         seed: epochal.seed,
         directions: epochal.directions,
-        data_hash: claim.data_hash,
         data,
         models,
     };
     let (submission, stage) = case;
-    match tools.desk.contest(question).await {
+    match tools.desk.contest(question, &tools.experts).await {
         Ok(exact) => Scored::Found(audit::finding(stage, claim, embedding, &target.models, &exact)),
         // What cannot be scored at all was never scored by the submitter either.
         Err(
@@ -446,5 +501,137 @@ async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case,
             ),
         ) => Scored::Found(audit::without_score(Verdict::FalseScore)),
         Err(NoScore::Score(error)) => Scored::Failed(AuditError::Unscorable { submission, error }),
+        Err(NoScore::Expert { index, error }) => Scored::Failed(AuditError::Expert {
+            model: target.models[index],
+            error,
+        }),
+        Err(NoScore::Data(reason)) => Scored::Failed(AuditError::Data {
+            submission,
+            error: DownloadError::Here {
+                url: claim.data_url.clone(),
+                reason,
+            },
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use soma_model::Scorer;
+    use soma_types::{
+        Address, Shannons, TargetId,
+        objects::{Found, Submission, SubmissionStatus},
+        transaction::BasisPoints,
+    };
+
+    use super::*;
+    use crate::test_cast::{ARCHITECTURE, DATA, Store};
+
+    /// A host that takes every connection and never answers.
+    fn tarpit() -> String {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+        format!("http://{address}/never")
+    }
+
+    fn winner(number: u8, url: &str, data: Expected) -> SubmissionView {
+        let submission = Submission {
+            id: SubmissionId([number; 32]),
+            target: TargetId([number; 32]),
+            submitter: Address([number; 32]),
+            commitment: Commitment([number; 32]),
+            committed: Height(1),
+            sequence: u64::from(number),
+            threshold_q30: 0,
+            deposit: Shannons::ZERO,
+            bond: Shannons::ZERO,
+            status: SubmissionStatus::Won,
+            found: Some(Found {
+                revealed: Height(2),
+                data_url: url.parse().unwrap(),
+                data_size_bytes: data.size_bytes,
+                data_hash: data.hash,
+                losses_nano: Vec::new(),
+                cross_entropy_nano: 0,
+                model: ModelId([1; 32]),
+                commission: BasisPoints::default(),
+                dot_q30: 0,
+                winner_index: None,
+            }),
+            challenge: None,
+        };
+        SubmissionView {
+            submission,
+            embedding: None,
+            audit_stage: Some(AuditStage::Drawn),
+            auditors: Vec::new(),
+            audits: Vec::new(),
+            audit_outcome: None,
+        }
+    }
+
+    /// Data that is announced as tiny and never comes holds up nobody whose data the node keeps, however many
+    /// say so; the others take turns, and whoever was asked once waits until all were.
+    #[tokio::test]
+    async fn tarpits_hold_up_nobody_whose_data_the_node_keeps() {
+        let store = Store::keeping(vec![DATA.to_vec()]);
+        let tools = Tools {
+            node: store.node.clone(),
+            experts: store.experts(),
+            desk: ScoringDesk::new(Scorer::new().unwrap()),
+        };
+        let seed = Seed([9; 32]);
+        let mut winners = Winners::new(Epochal {
+            epoch: Epoch(1),
+            seed,
+            directions: Arc::new(Directions::draw(&seed, &ARCHITECTURE)),
+        });
+        let note = |winners: &mut Winners, number, url: &str, data| {
+            winners.note(winner(number, url, data), AuditStage::Drawn, Some(Due::Commit));
+        };
+        let url = tarpit();
+        for number in 0..3 * HOSTS_MAX as u8 {
+            note(&mut winners, number, &url, Expected::of(&[number]));
+        }
+        let (honest, elsewhere) = (200, 201);
+        note(&mut winners, honest, &url, Expected::of(DATA));
+        note(
+            &mut winners,
+            elsewhere,
+            &url,
+            Expected::of(b"as long, and nowhere to be had but there"),
+        );
+
+        let patience = Patience {
+            data: Duration::from_millis(1_500),
+            weights: Duration::from_secs(1),
+        };
+        let case = |number| (SubmissionId([number; 32]), AuditStage::Drawn);
+        let start = Instant::now();
+        let (mut done, mut asked) = (None, None);
+        for height in 1_u64.. {
+            let (until, sound) = (Instant::now() + Duration::from_millis(50), BTreeSet::new());
+            let mut passed_over = Vec::new();
+            winners
+                .advance(Height(height), &tools, patience, &sound, until, &mut passed_over)
+                .await;
+            // Without an embedding its claim is false, which takes no model to see.
+            if matches!(winners.jobs[&case(honest)].state, State::Found(_)) {
+                done.get_or_insert_with(|| start.elapsed());
+            }
+            if winners.jobs[&case(elsewhere)].tries > 0 {
+                asked.get_or_insert_with(|| start.elapsed());
+            }
+            if (done.is_some() && asked.is_some()) || start.elapsed() > Duration::from_secs(20) {
+                break;
+            }
+        }
+        assert!(done.unwrap() < patience.data, "after {done:?}");
+        // Three shares of tarpits come before it, each for as long as patience lasts, though by then those
+        // are due again.
+        assert!(asked.unwrap() < 4 * patience.data, "after {asked:?}");
     }
 }

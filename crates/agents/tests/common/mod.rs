@@ -77,8 +77,7 @@ pub fn auditors(net: &Localnet, folder: &Path) -> (JoinSet<()>, mpsc::UnboundedR
     for (keys, address) in net.validator_accounts().iter().zip(net.apis()) {
         let node = NodeClient::new(&format!("http://{address}")).unwrap();
         let account = Account::new(node.clone(), keys.clone(), Journal::new(folder.join("auditors")));
-        // Nothing stays in memory that is not in use.
-        let experts = Experts::new(Downloader::new(node, policy.clone()).unwrap()).keeping(0);
+        let experts = Experts::new(Downloader::new(node, policy.clone()).unwrap());
         let auditor = Auditor::new(account, params.clone(), experts, desk.clone());
         let tell = tell.clone();
         tasks.spawn(async move {
@@ -120,7 +119,7 @@ pub async fn create(account: &Account) -> ModelId {
 pub async fn compete(account: &Account) -> ModelId {
     let (model, node) = (create(account).await, account.node());
     let committed = account
-        .commit_model(model, weights(), Some(place(1)))
+        .commit_model(model, weights().into(), Some(place(1)))
         .await
         .unwrap();
     node.wait_for_epoch(committed.reveal_in, PATIENCE).await.unwrap();

@@ -120,13 +120,11 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             let place = Output::check(out)?;
             let node = context.node()?;
             let model = resolve(&node, model).await?;
-            let weights = node.fetch_model(&model).await?;
-            place.write(&weights)?;
-            let (weights, size_bytes) = (out.display().to_string(), weights.len() as u64);
+            let size_bytes = node.fetch_model_to(&model, place).await?;
             printer.show(
                 &FetchOutput {
                     model,
-                    weights,
+                    weights: out.display().to_string(),
                     size_bytes,
                 },
                 |output| {

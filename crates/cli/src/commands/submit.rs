@@ -54,7 +54,8 @@ struct SubmitOutput {
     data: Report,
 }
 
-/// `soma submit`. After Ctrl-C the document in hand is brought to its end, so that no deposit is lost.
+/// `soma submit`. Fails where something hit and nothing could be submitted. After Ctrl-C the document in hand
+/// is brought to its end, so that no deposit is lost.
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
     let source = args.data.clone();
     let text = tokio::task::spawn_blocking(move || read_text(printer, &source)).await??;
@@ -76,9 +77,10 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
             data: text.report,
             ..SubmitOutput::default()
         },
+        refused: None,
     };
     let tried = session.try_all(&text.dataset, args.hits).await;
-    let output = session.output;
+    let Session { output, refused, .. } = session;
     let summary = format!(
         "{}: {} won, {} submitted, {} hit nothing, {} known, {} rejected",
         count(output.documents.len() as u64, "document"),
@@ -94,7 +96,15 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     if output.stopped {
         Err(CliError::interrupted())
     } else {
-        Ok(())
+        came_to(output.submitted, refused)
+    }
+}
+
+/// What a run comes to that submitted so many documents, and whose last refusal was this.
+fn came_to(submitted: u64, refused: Option<Box<ClientError>>) -> CliResult {
+    match refused {
+        Some(error) if submitted == 0 => Err(CliError::from(*error).while_doing("nothing was submitted")),
+        _ => Ok(()),
     }
 }
 
@@ -128,6 +138,8 @@ struct Session<'a> {
     params: Params,
     interrupt: &'a Interrupt,
     output: SubmitOutput,
+    /// Why the last of those was rejected that were.
+    refused: Option<Box<ClientError>>,
 }
 
 impl Session<'_> {
@@ -184,9 +196,11 @@ impl Session<'_> {
                 self.output.known += 1;
                 (format!("passed over: {why}"), None)
             }
-            Attempt::Rejected(reason) => {
+            Attempt::Rejected(error) => {
                 self.output.rejected += 1;
-                (format!("rejected: {reason}"), None)
+                let outcome = format!("rejected: {error}");
+                self.refused = Some(error);
+                (outcome, None)
             }
             Attempt::Revealed(submission) => {
                 self.output.submitted += 1;
@@ -277,5 +291,30 @@ impl Session<'_> {
                 () = self.interrupt.wait() => return Ok(false),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soma_types::{Rejection, Shannons};
+
+    use super::*;
+
+    /// Whoever has not the money for any document learns how much is missing, and what fills an account.
+    #[test]
+    fn a_run_that_can_pay_for_nothing_fails_with_the_amounts() {
+        let refused = || {
+            let rejection = Rejection::InsufficientBalance {
+                balance: Shannons(1_000_000_000),
+                needed: Shannons(2_500_000_000),
+            };
+            Some(Box::new(ClientError::Unaffordable { rejection }))
+        };
+        let error = came_to(0, refused()).unwrap_err().to_string();
+        for part in ["nothing was submitted", "1 SOMA", "2.5 SOMA"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(came_to(1, refused()).is_ok());
+        assert!(came_to(0, None).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use soma_agents::{
     submitter::{Attempt, SubmitError},
     trainer::specialization,
 };
-use soma_client::{Account, Journal, NodeClient, SubmissionFilter};
+use soma_client::{Account, ClientError, Journal, NodeClient, SubmissionFilter};
 use soma_localnet::{Blueprint, Localnet};
 use soma_types::{
     Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, StateRoot, SubmissionId,
@@ -106,6 +106,11 @@ fn note(notes: &Shared, change: impl FnOnce(&mut Notes)) {
     change(&mut notes.lock().unwrap_or_else(PoisonError::into_inner));
 }
 
+fn note_rejected(notes: &Shared, error: &ClientError) {
+    let name = error.rejection_name().unwrap_or("without a name").to_owned();
+    note(notes, |notes| *notes.rejected.entry(name).or_default() += 1);
+}
+
 impl Competition {
     /// Plans a competition of `cast` on `domains`; participants' secrets go below `folder`.
     ///
@@ -180,7 +185,8 @@ impl Competition {
             .map(|address| NodeClient::new(&format!("http://{address}")))
             .collect::<Result<Vec<_>, _>>()?;
         let node = &nodes[0];
-        node.put_blob(self.cast.generalist.weights.clone()).await?;
+        node.put_blob(&self.cast.generalist.weights.clone().into())
+            .await?;
 
         let notes = Shared::default();
         let audits = Arc::clone(&notes);
@@ -279,7 +285,9 @@ impl Competition {
                 let model = account
                     .create_model(BasisPoints::new(COMMISSION)?, MODEL_STAKE)
                     .await?;
-                let committed = account.commit_model(model, weights, Some(embedding)).await?;
+                let committed = account
+                    .commit_model(model, weights.into(), Some(embedding))
+                    .await?;
                 account
                     .node()
                     .wait_for_epoch(committed.reveal_in, patience)
@@ -342,7 +350,7 @@ async fn submit(
             break;
         }
         match agent.try_document(&document.data).await? {
-            Attempt::Rejected(name) => note(&notes, |notes| *notes.rejected.entry(name).or_default() += 1),
+            Attempt::Rejected(error) => note_rejected(&notes, &error),
             // Nothing was sent: let others have the processor.
             Attempt::Missed(_) | Attempt::Known(_) => tokio::time::sleep(PAUSE).await,
             Attempt::Revealed(_) => {}
@@ -376,9 +384,7 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
                     break;
                 }
             }
-            Some(Attempt::Rejected(name)) => {
-                note(&notes, |notes| *notes.rejected.entry(name).or_default() += 1);
-            }
+            Some(Attempt::Rejected(error)) => note_rejected(&notes, &error),
             Some(Attempt::Missed(_) | Attempt::Known(_)) | None => tokio::time::sleep(PAUSE).await,
         }
     }

@@ -1,6 +1,6 @@
 //! The first step: committing to encrypted weights.
 
-use soma_blobs::{Location, container};
+use soma_blobs::{Blob, Location, container};
 use soma_types::{
     ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, RejectionCode, TransactionKind, Url,
 };
@@ -55,17 +55,22 @@ impl Account {
     pub async fn commit_model(
         &self,
         model: ModelId,
-        weights: Vec<u8>,
+        weights: Blob,
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
-        let plain = ContentHash::of(&weights);
+        let plain = weights.hash();
         if let Publication::Committed(committed) = self.publication(model, plain).await? {
             return Ok(*committed);
         }
-        let (container, key) = blocking(move || container::encrypt(&weights)).await??;
+        let sealed = blocking(move || {
+            Blob::written(|writer| {
+                container::encrypt_stream(&mut weights.reader(), weights.size_bytes(), writer)
+            })
+        });
+        let (container, key) = sealed.await??;
         let encrypted = Encrypted {
-            hash: ContentHash::of(&container),
-            size_bytes: container.len() as u64,
+            hash: container.hash(),
+            size_bytes: container.size_bytes(),
             key: Some((&key).into()),
             weights: Some(plain),
         };
@@ -74,7 +79,7 @@ impl Account {
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
         let committed = self
-            .commit_container(model, url, encrypted, Some(container), embedding)
+            .commit_container(model, url, encrypted, Some(&container), embedding)
             .await;
         match committed {
             Err(error) if error.rejection_code() == Some(RejectionCode::AlreadyCommitted) => {
@@ -87,7 +92,8 @@ impl Account {
         }
     }
 
-    /// Commits to weights that were encrypted before ([`soma_blobs::encrypt`]) and that `url` serves.
+    /// Commits to a container, of weights that were encrypted before ([`soma_blobs::encrypt`]), that `url`
+    /// serves.
     ///
     /// # Errors
     /// When `url` is not public, the ledger says no ([`ClientError::rejection_code`]), or how it ended did
@@ -110,7 +116,7 @@ impl Account {
         model: ModelId,
         url: Url,
         encrypted: Encrypted,
-        hosted: Option<Vec<u8>>,
+        hosted: Option<&Blob>,
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
         let chain = self.chain().await?;

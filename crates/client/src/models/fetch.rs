@@ -1,91 +1,82 @@
-//! Weights from the network: fetched, verified against the ledger, decrypted.
+//! Weights from the network: fetched, verified against the ledger, decrypted as they are read.
 
-use std::{
-    io::{self, BufReader, Seek as _},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::io;
 
-use soma_blobs::container;
-use soma_files::{At as _, Output};
+use soma_blobs::{Blob, ContainerError, Decrypting, DecryptionKey, Expected, blob::BlobReader};
+use soma_files::Output;
 use soma_types::{ModelId, objects::Weights};
 
-use crate::{
-    blocking::blocking,
-    error::ClientError,
-    node::{NodeClient, verified},
-};
+use crate::{blocking::blocking, error::ClientError, node::NodeClient};
 
-impl NodeClient {
-    /// A model's weights, decrypted: those it competes with, or has revealed. Verified against the ledger.
+/// Revealed weights as they were committed to, encrypted, with the key that was revealed for them.
+#[derive(Clone, Debug)]
+pub struct FetchedWeights {
+    container: Blob,
+    key: DecryptionKey,
+}
+
+impl FetchedWeights {
+    /// The weights (a safetensors file), decrypted as they are read. Reading blocks on the disk.
     ///
     /// # Errors
-    /// When the model has none, or the node does not have them; when they are not what was committed.
-    pub async fn fetch_model(&self, model: &ModelId) -> Result<Vec<u8>, ClientError> {
-        let weights = self.weights_of(model).await?;
-        let hash = weights.committed.hash;
-        let container = match self.blob(&hash).await {
-            // The node then asks the owner's host, and keeps what it gets.
-            Err(error) if error.is_not_found() => verified(self.model_weights(model).await?, hash)?,
-            found => found?,
-        };
-        open(container, &weights).await
-    }
-
-    /// The same into a file, of which never more than a part is in memory.
-    ///
-    /// # Errors
-    /// As [`NodeClient::fetch_model`], and when the disk refuses. The file is then as it was before.
-    pub async fn fetch_model_to(&self, model: &ModelId, output: Output) -> Result<(), ClientError> {
-        let weights = self.weights_of(model).await?;
-        let hash = weights.committed.hash;
-        let folder = match output.path().parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let container = Arc::new(tempfile::tempfile_in(&folder).at("write in", &folder)?);
-        let kept = format!("/v1/blobs/{hash}");
-        match self.download(&kept, hash, &container, &folder).await {
-            Err(error) if error.is_not_found() => {
-                // The node then asks the owner's host, and keeps what it gets.
-                let owned = format!("/v1/models/{model}/weights");
-                self.download(&owned, hash, &container, &folder).await?;
-            }
-            downloaded => downloaded?,
-        }
-        let key = weights.key.into();
-        let decrypted = blocking(move || {
-            output.write_with(|mut writer| {
-                let mut container = BufReader::new(&*container);
-                container.rewind()?;
-                container::decrypt_stream(&mut container, &mut writer, &key)
-                    .map(drop)
-                    .map_err(io::Error::other)
-            })
-        });
-        Ok(decrypted.await??)
-    }
-
-    /// The weights that a model competes with, or has revealed.
-    async fn weights_of(&self, model: &ModelId) -> Result<Weights, ClientError> {
-        let view = self.model(model).await?;
-        let weights = view.model.weights.or(view.model.revealed);
-        weights.ok_or(ClientError::ModelLacks {
-            model: *model,
-            what: "revealed weights",
-        })
-    }
-
-    /// Given weights, decrypted, from the node's store, verified against their committed hash.
-    ///
-    /// # Errors
-    /// When the node does not have them, or they are not what was committed.
-    pub async fn fetch_weights(&self, weights: &Weights) -> Result<Vec<u8>, ClientError> {
-        open(self.blob(&weights.committed.hash).await?, weights).await
+    /// When the key does not open them.
+    pub fn open(&self) -> Result<Decrypting<BlobReader>, ContainerError> {
+        Decrypting::new(self.container.reader(), self.container.size_bytes(), &self.key)
     }
 }
 
-async fn open(container: Vec<u8>, weights: &Weights) -> Result<Vec<u8>, ClientError> {
-    let key = weights.key.into();
-    Ok(blocking(move || container::decrypt(&container, &key)).await??)
+impl NodeClient {
+    /// A model's weights: those it competes with, or has revealed. Verified against the ledger.
+    ///
+    /// # Errors
+    /// When the model has none, or the node does not have them; when they are not what was committed.
+    pub async fn fetch_model(&self, model: &ModelId) -> Result<FetchedWeights, ClientError> {
+        let view = self.model(model).await?;
+        let weights = view.model.weights.or(view.model.revealed);
+        let weights = weights.ok_or(ClientError::ModelLacks {
+            model: *model,
+            what: "revealed weights",
+        })?;
+        match self.fetch_weights(&weights).await {
+            // The node then asks the owner's host, and keeps what it gets.
+            Err(error) if error.is_not_found() => Ok(FetchedWeights {
+                container: self.model_weights(model, container(&weights)).await?,
+                key: weights.key.into(),
+            }),
+            found => found,
+        }
+    }
+
+    /// The same into a file, of which never more than a part is in memory; its length in bytes.
+    ///
+    /// # Errors
+    /// As [`NodeClient::fetch_model`], and when the disk refuses. The file is then as it was before.
+    pub async fn fetch_model_to(&self, model: &ModelId, output: Output) -> Result<u64, ClientError> {
+        let fetched = self.fetch_model(model).await?;
+        let written = blocking(move || {
+            let mut weights = fetched.open()?;
+            output.write_with(|file| io::copy(&mut weights, file).map(drop))?;
+            Ok(weights.plaintext_bytes())
+        });
+        written.await?
+    }
+
+    /// Given weights, from the node's store, verified against what was committed.
+    ///
+    /// # Errors
+    /// When the node does not have them, or they are not what was committed.
+    pub async fn fetch_weights(&self, weights: &Weights) -> Result<FetchedWeights, ClientError> {
+        Ok(FetchedWeights {
+            container: self.blob(container(weights)).await?,
+            key: weights.key.into(),
+        })
+    }
+}
+
+/// What was committed to.
+const fn container(weights: &Weights) -> Expected {
+    Expected {
+        hash: weights.committed.hash,
+        size_bytes: weights.committed.size_bytes,
+    }
 }

@@ -1,6 +1,8 @@
-//! Bytes by their hash: the node's store, and what it serves of models and targets.
+//! Bytes by their hash: the node's store, and what it serves of models and targets. They flow to a disk and
+//! from it, since those of a model are too many for memory.
 
-use reqwest::Method;
+use reqwest::{Body, Method};
+use soma_blobs::{Blob, Expected};
 use soma_types::{ContentHash, ModelId, TargetId, api::BlobView};
 use url::Url;
 
@@ -11,34 +13,54 @@ use super::{
 use crate::error::ClientError;
 
 impl NodeClient {
-    /// Hands bytes to the node's store; their name.
+    /// Hands bytes to the node's store.
     ///
     /// # Errors
     /// When the node does not answer, has no room, or got other bytes.
-    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<ContentHash, ClientError> {
-        let hash = ContentHash::of(&bytes);
-        // Repeating a large body needs its bytes more than once; they are shared, not copied.
-        let bytes = bytes::Bytes::from(bytes);
+    pub async fn put_blob(&self, blob: &Blob) -> Result<(), ClientError> {
+        let hash = blob.hash();
         let request = Request::repeatable(Method::PUT, &format!("/v1/blobs/{hash}")).moving(Load::Blob);
         let view: BlobView = self
             .json(&request, |builder| {
                 builder
                     .header("content-type", "application/octet-stream")
-                    .body(bytes.clone())
+                    .header("content-length", blob.size_bytes())
+                    .body(Body::wrap(soma_blobs::Body::from(blob)))
             })
             .await?;
         if view.hash != hash {
             return Err(request.bad(format!("it calls the bytes {}, they are {hash}", view.hash)));
         }
-        Ok(hash)
+        Ok(())
     }
 
-    /// The bytes named `hash`, verified.
+    /// The bytes `expected`, from the node's store.
     ///
     /// # Errors
-    /// When the node does not have them, or sends others ([`ClientError::WrongHash`]).
-    pub async fn blob(&self, hash: &ContentHash) -> Result<Vec<u8>, ClientError> {
-        verified(self.get_blob(&format!("/v1/blobs/{hash}")).await?, *hash)
+    /// When the node does not have them ([`ClientError::is_not_found`]), or sends others
+    /// ([`ClientError::WrongHash`]); when what has this hash is of another size ([`ClientError::WrongSize`]);
+    /// when this machine's disk has no room for them.
+    pub async fn blob(&self, expected: Expected) -> Result<Blob, ClientError> {
+        self.get_blob(&format!("/v1/blobs/{}", expected.hash), expected)
+            .await
+    }
+
+    /// The bytes named `hash`, however many, from the node's store.
+    ///
+    /// # Errors
+    /// When the node does not have them ([`ClientError::is_not_found`]), or sends others
+    /// ([`ClientError::WrongHash`]); when this machine's disk has no room for them.
+    pub async fn content(&self, hash: &ContentHash) -> Result<Blob, ClientError> {
+        let request = Request::repeatable(Method::GET, &format!("/v1/blobs/{hash}")).moving(Load::Blob);
+        let blob = self.receive(&request, None).await?;
+        if blob.hash() == *hash {
+            Ok(blob)
+        } else {
+            Err(ClientError::WrongHash {
+                expected: *hash,
+                found: blob.hash(),
+            })
+        }
     }
 
     /// Where the node serves `hash`, for [`soma_blobs::Fetcher`].
@@ -46,37 +68,26 @@ impl NodeClient {
         self.url(&format!("/v1/blobs/{hash}"), &[])
     }
 
-    /// A model's encrypted weights as the node has them. [`NodeClient::fetch_model`] checks and decrypts.
+    /// A model's encrypted weights, from the node's store, or from their owner's host by way of the node.
     ///
     /// # Errors
-    /// When there is no such model, or it has no weights ([`ClientError::is_not_found`]), or the node does
-    /// not answer.
-    pub async fn model_weights(&self, model: &ModelId) -> Result<Vec<u8>, ClientError> {
-        self.get_blob(&format!("/v1/models/{model}/weights")).await
-    }
-
-    /// The data that won a target, as the node has it.
-    ///
-    /// # Errors
-    /// When there is no such target or nobody has won it ([`ClientError::is_not_found`]), or the node does
-    /// not answer.
-    pub async fn target_data(&self, target: &TargetId) -> Result<Vec<u8>, ClientError> {
-        self.get_blob(&format!("/v1/targets/{target}/data")).await
-    }
-
-    async fn get_blob(&self, path: &str) -> Result<Vec<u8>, ClientError> {
-        let request = Request::repeatable(Method::GET, path).moving(Load::Blob);
-        self.send(&request, |builder| builder, self.options().blob_bytes_max)
+    /// When there is no such model, or it has no weights, or else as [`Self::blob`].
+    pub async fn model_weights(&self, model: &ModelId, expected: Expected) -> Result<Blob, ClientError> {
+        self.get_blob(&format!("/v1/models/{model}/weights"), expected)
             .await
     }
-}
 
-/// `bytes`, if they are those named `expected`.
-pub(crate) fn verified(bytes: Vec<u8>, expected: ContentHash) -> Result<Vec<u8>, ClientError> {
-    let found = ContentHash::of(&bytes);
-    if found == expected {
-        Ok(bytes)
-    } else {
-        Err(ClientError::WrongHash { expected, found })
+    /// The data that won a target, from the node's store, or from the submitter's host by way of the node.
+    ///
+    /// # Errors
+    /// When there is no such target, or nobody has won it, or else as [`Self::blob`].
+    pub async fn target_data(&self, target: &TargetId, expected: Expected) -> Result<Blob, ClientError> {
+        self.get_blob(&format!("/v1/targets/{target}/data"), expected)
+            .await
+    }
+
+    async fn get_blob(&self, path: &str, expected: Expected) -> Result<Blob, ClientError> {
+        let request = Request::repeatable(Method::GET, path).moving(Load::Blob);
+        self.receive(&request, Some(expected)).await
     }
 }

@@ -15,12 +15,7 @@ const WORDS_CHARACTERS_MAX: usize = 200;
 
 impl NodeClient {
     /// The error that an answer carries; a plain one where it carries none.
-    pub(super) async fn problem(
-        &self,
-        request: &Request,
-        response: Response,
-        timeout: Duration,
-    ) -> ClientError {
+    pub(super) async fn problem(&self, request: &Request, response: Response) -> ClientError {
         let status = response.status();
         let location = response
             .headers()
@@ -31,10 +26,7 @@ impl NodeClient {
             let text = format!("it points to {}: give that address", printable(&location));
             return ClientError::Problem(Box::new(plain(request, status, &text)));
         }
-        let body = match self
-            .body(request, response, PROBLEM_LENGTH_BYTES_MAX, timeout)
-            .await
-        {
+        let body = match self.body(request, response, PROBLEM_LENGTH_BYTES_MAX).await {
             Ok(body) => body,
             Err(ClientError::AnswerTooLarge { .. }) => Vec::new(),
             Err(error) => return error,

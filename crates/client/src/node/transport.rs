@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
+use soma_blobs::{Blob, BlobWriter, Expected, Pouring};
 use url::Url;
 
 use super::{
@@ -50,10 +52,36 @@ impl NodeClient {
         prepare: impl Fn(RequestBuilder) -> RequestBuilder,
         limit_bytes: u64,
     ) -> Result<Vec<u8>, ClientError> {
+        self.repeat(request, || async {
+            let response = self.answer(request, &prepare).await?;
+            self.body(request, response, limit_bytes).await
+        })
+        .await
+    }
+
+    /// Sends a request, again if that is allowed and helps; the bytes of a good answer, if they are those
+    /// `expected`, or any.
+    pub(super) async fn receive(
+        &self,
+        request: &Request,
+        expected: Option<Expected>,
+    ) -> Result<Blob, ClientError> {
+        self.repeat(request, || async {
+            let response = self.answer(request, |builder| builder).await?;
+            self.blob_in(request, response, expected).await
+        })
+        .await
+    }
+
+    async fn repeat<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        request: &Request,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, ClientError> {
         let mut backoff = Backoff::new(self.options().retry_window);
         loop {
-            let error = match self.send_once(request, &prepare, limit_bytes).await {
-                Ok(bytes) => return Ok(bytes),
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             if request.repetition == Repetition::Harmful || !error.is_passing() || !backoff.is_open() {
@@ -63,69 +91,67 @@ impl NodeClient {
         }
     }
 
-    async fn send_once(
-        &self,
-        request: &Request,
-        prepare: &impl Fn(RequestBuilder) -> RequestBuilder,
-        limit_bytes: u64,
-    ) -> Result<Vec<u8>, ClientError> {
-        let (response, timeout) = self.respond(request, prepare).await?;
-        self.body(request, response, limit_bytes, timeout).await
-    }
-
-    /// The beginning of a good answer, and within what time its end has to come.
-    pub(super) async fn respond(
-        &self,
-        request: &Request,
-        prepare: &impl Fn(RequestBuilder) -> RequestBuilder,
-    ) -> Result<(Response, Duration), ClientError> {
-        let timeout = match request.load {
+    /// How long a request may take.
+    fn timeout(&self, request: &Request) -> Duration {
+        match request.load {
             Load::Json => self.options().timeout,
             Load::Transaction => self.options().timeout.min(SUBMIT_TIMEOUT),
             Load::Blob => self.options().blob_timeout,
-        };
+        }
+    }
+
+    /// Sends a request once; a good answer, of which only the head is read.
+    async fn answer(
+        &self,
+        request: &Request,
+        prepare: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, ClientError> {
+        let timeout = self.timeout(request);
         let builder = self
             .http
             .request(request.method.clone(), self.url(&request.path, &request.query))
             .timeout(timeout);
-        let failed = |error: &reqwest::Error| self.failed(error, timeout);
-        let response = prepare(builder).send().await.map_err(|error| failed(&error))?;
-        if !response.status().is_success() {
-            return Err(self.problem(request, response, timeout).await);
+        let response = prepare(builder)
+            .send()
+            .await
+            .map_err(|error| self.failed(&error, timeout))?;
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.problem(request, response).await)
         }
-        Ok((response, timeout))
     }
 
     /// What an answer says, if it is no longer than `limit_bytes`.
     pub(super) async fn body(
         &self,
         request: &Request,
-        mut response: Response,
+        response: Response,
         limit_bytes: u64,
-        timeout: Duration,
     ) -> Result<Vec<u8>, ClientError> {
-        let too_large = || ClientError::AnswerTooLarge {
-            request: request.name(),
-            limit_bytes,
-        };
-        if response
-            .content_length()
-            .is_some_and(|length_bytes| length_bytes > limit_bytes)
-        {
-            return Err(too_large());
-        }
+        let mut answer = Answer::within(limit_bytes, self, request, response)?;
         let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.failed(&error, timeout))?
-        {
-            if (bytes.len() + chunk.len()) as u64 > limit_bytes {
-                return Err(too_large());
-            }
+        while let Some(chunk) = answer.next_chunk().await? {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
+    }
+
+    /// The bytes of an answer, if they are those `expected`. Those of a model are too many for memory.
+    async fn blob_in(
+        &self,
+        request: &Request,
+        response: Response,
+        expected: Option<Expected>,
+    ) -> Result<Blob, ClientError> {
+        let mut answer = Answer::within(self.options().blob_bytes_max, self, request, response)?;
+        let mut pouring = Pouring::into(BlobWriter::new(expected));
+        while let Some(chunk) = answer.next_chunk().await? {
+            pouring = pouring.push(&chunk).await?;
+        }
+        pouring
+            .finish(|writer| writer.finish().map_err(ClientError::from))
+            .await
     }
 
     /// Opens `path` as an endless stream, after the event with the id given: no limit on its length, one on
@@ -155,7 +181,7 @@ impl NodeClient {
             }
         };
         if !response.status().is_success() {
-            return Err(self.problem(&request, response, self.options().timeout).await);
+            return Err(self.problem(&request, response).await);
         }
         Ok(response)
     }
@@ -171,5 +197,57 @@ impl NodeClient {
             url.query_pairs_mut().extend_pairs(query);
         }
         url
+    }
+}
+
+/// An answer being read, of a bounded length.
+struct Answer<'a> {
+    node: &'a NodeClient,
+    request: &'a Request,
+    response: Response,
+    limit_bytes: u64,
+    found_bytes: u64,
+}
+
+impl<'a> Answer<'a> {
+    /// The answer to `request`, of which at most `limit_bytes` are read.
+    fn within(
+        limit_bytes: u64,
+        node: &'a NodeClient,
+        request: &'a Request,
+        response: Response,
+    ) -> Result<Self, ClientError> {
+        let announced_bytes = response.content_length().unwrap_or_default();
+        let answer = Self {
+            node,
+            request,
+            response,
+            limit_bytes,
+            found_bytes: 0,
+        };
+        if announced_bytes > limit_bytes {
+            return Err(answer.too_large());
+        }
+        Ok(answer)
+    }
+
+    fn too_large(&self) -> ClientError {
+        ClientError::AnswerTooLarge {
+            request: self.request.name(),
+            limit_bytes: self.limit_bytes,
+        }
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, ClientError> {
+        let timeout = self.node.timeout(self.request);
+        let chunk = self.response.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| self.node.failed(&error, timeout))? else {
+            return Ok(None);
+        };
+        self.found_bytes = self.found_bytes.saturating_add(chunk.len() as u64);
+        if self.found_bytes > self.limit_bytes {
+            return Err(self.too_large());
+        }
+        Ok(Some(chunk))
     }
 }

@@ -1,10 +1,11 @@
 //! Data that won, from the network, verified against the ledger.
 
+use soma_blobs::{Blob, Expected};
 use soma_types::{TargetId, api::TargetView, objects::TargetStatus};
 
 use crate::{
     error::{ClientError, unexpected},
-    node::{NodeClient, verified},
+    node::NodeClient,
 };
 
 impl NodeClient {
@@ -12,7 +13,7 @@ impl NodeClient {
     ///
     /// # Errors
     /// When there is no such target, the node does not have the data, or has other data.
-    pub async fn fetch_target_data(&self, target: &TargetId) -> Result<Option<Vec<u8>>, ClientError> {
+    pub async fn fetch_target_data(&self, target: &TargetId) -> Result<Option<Blob>, ClientError> {
         let TargetView { target, .. } = self.target(target).await?;
         let TargetStatus::Filled { submission, .. } = target.status else {
             return Ok(None);
@@ -22,12 +23,14 @@ impl NodeClient {
             .submission
             .found
             .ok_or_else(|| unexpected("the winner's find"))?;
-        match self.blob(&found.data_hash).await {
+        let data = Expected {
+            hash: found.data_hash,
+            size_bytes: found.data_size_bytes,
+        };
+        match self.blob(data).await {
             // The node then asks the submitter's host, and keeps what it gets.
-            Err(error) if error.is_not_found() => {
-                verified(self.target_data(&target.id).await?, found.data_hash).map(Some)
-            }
-            data => data.map(Some),
+            Err(error) if error.is_not_found() => self.target_data(&target.id, data).await.map(Some),
+            found => found.map(Some),
         }
     }
 }

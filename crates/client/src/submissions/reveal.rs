@@ -25,7 +25,7 @@ impl Account {
             .journaled(move |journal| journal.data(&chain, &data_hash))
             .await?
         {
-            self.node().put_blob(data).await?;
+            self.node().put_blob(&data.into()).await?;
         }
         let kind = TransactionKind::RevealSubmission {
             submission,
@@ -46,7 +46,14 @@ impl Account {
                     retries += 1;
                     tokio::time::sleep(REVEAL_RETRY_DELAY).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What is closed does not open again: the commit is over, and its data may go to another
+                    // target.
+                    if error.rejection_code() == Some(RejectionCode::TargetClosed) {
+                        self.forget(pending).await?;
+                    }
+                    return Err(error);
+                }
             }
         }
     }

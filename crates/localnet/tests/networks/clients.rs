@@ -1,9 +1,10 @@
 //! A localnet as a client sees it: reads, writes, refusals, and a restart.
 
+use soma_blobs::Expected;
 use soma_client::SubmissionFilter;
 use soma_localnet::{Config, FolderError, Localnet, LocalnetError, testing::wait};
 use soma_types::{
-    ContentHash, Epoch, Height, Keypair, Shannons, Transaction, TransactionKind,
+    Epoch, Height, Keypair, Shannons, Transaction, TransactionKind,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
     list::List,
     transaction::Payment,
@@ -66,9 +67,9 @@ fn clients_read_write_and_the_network_resumes() {
 
         // Content goes in at one validator and comes out at another.
         let bytes = vec![7; 100_000];
-        let name = first.put_blob(bytes.clone()).await.unwrap();
-        assert_eq!(name, ContentHash::of(&bytes));
-        assert_eq!(last.blob(&name).await.unwrap(), bytes);
+        first.put_blob(&bytes.clone().into()).await.unwrap();
+        let blob = last.blob(Expected::of(&bytes)).await.unwrap();
+        assert_eq!(blob.bytes().unwrap(), bytes);
         hash
     });
 

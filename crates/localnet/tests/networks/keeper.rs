@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use soma_blobs::{Blob, Expected};
 use soma_client::{Account, Journal};
 use soma_localnet::{
     Config, Localnet,
@@ -55,7 +56,7 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
         let (first, last) = (client(&net, 0), client(&net, 3));
         wait("blocks", async || (height(&first).await >= 1).then_some(())).await;
         for bytes in [&genesis, &orphan] {
-            first.put_blob(bytes.clone()).await.unwrap();
+            first.put_blob(&bytes.clone().into()).await.unwrap();
         }
         let keys = Keypair::from_secret_bytes([9; 32]);
         let account = Account::new(last.clone(), keys, Journal::new(folder.path().join("journal")));
@@ -77,17 +78,19 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
         assert!(receipt.applied(), "{receipt:?}");
 
         // The host answers once, and nobody but the keeper has asked.
-        let kept = wait("the keeper", async || last.blob(&hash).await.ok()).await;
-        assert_eq!(kept, hosted);
+        let expected = Expected::of(&hosted);
+        let kept = wait("the keeper", async || last.blob(expected).await.ok()).await;
+        assert_eq!(kept.bytes().unwrap(), hosted);
 
         // The commitment lapses, so its weights are as little needed as what nobody ever named.
-        let (names, start) = ([hash, ContentHash::of(&orphan)], Instant::now());
-        while first.blob(&names[0]).await.is_ok() || first.blob(&names[1]).await.is_ok() {
+        let (orphan, start) = (Expected::of(&orphan), Instant::now());
+        while first.blob(expected).await.is_ok() || first.blob(orphan).await.is_ok() {
             assert!(start.elapsed() < PATIENCE, "waited too long for the sweep");
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         assert!(first.epoch(None).await.unwrap().epoch >= Epoch(2));
-        assert_eq!(first.blob(&ContentHash::of(&genesis)).await.unwrap(), genesis);
+        let kept = first.blob(Expected::of(&genesis)).await.unwrap();
+        assert_eq!(kept.bytes().unwrap(), genesis);
     });
     net.stop().unwrap();
 }
@@ -95,11 +98,13 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
 /// Commits to `content` as a model's weights; when that is revealed.
 async fn commit(account: &Account, model: ModelId, content: &[u8]) -> Epoch {
     let node = account.node();
-    let hash = node.put_blob(content.to_vec()).await.unwrap();
+    let content = Blob::from(content.to_vec());
+    node.put_blob(&content).await.unwrap();
+    let hash = content.hash();
     let commit = TransactionKind::CommitModel {
         model,
         url: format!("soma:{hash}").parse().unwrap(),
-        size_bytes: content.len() as u64,
+        size_bytes: content.size_bytes(),
         hash,
     };
     account.execute(commit).await.unwrap();
@@ -136,7 +141,7 @@ fn weights_are_kept_while_claims_on_them_are_audited() {
         Localnet::start(config).unwrap()
     };
     let contents = [[1; 3_000], [2; 3_000], [3; 3_000], [4; 3_000]];
-    let [retired, replaced, newer, newest] = contents.map(|content| ContentHash::of(&content));
+    let [retired, replaced, newer, newest] = contents.map(|content| Expected::of(&content));
     let runtime = runtime();
     let net = start();
     let competing = runtime.block_on(async {
@@ -178,7 +183,7 @@ fn weights_are_kept_while_claims_on_them_are_audited() {
     let net = start();
     runtime.block_on(async {
         let node = client(&net, 0);
-        let kept = async |hash: &ContentHash| node.blob(hash).await.is_ok();
+        let kept = async |content: &Expected| node.blob(*content).await.is_ok();
         let restarted = height(&node).await;
         wait("the sweep", async || {
             (height(&node).await > restarted + 4).then_some(())
@@ -189,21 +194,21 @@ fn weights_are_kept_while_claims_on_them_are_audited() {
             competing.next(),
             "epochs are long enough"
         );
-        for hash in [&retired, &replaced, &newer, &newest] {
-            assert!(kept(hash).await, "{hash}");
+        for content in [&retired, &replaced, &newer, &newest] {
+            assert!(kept(content).await, "{content:?}");
         }
         // The record of its model names what was replaced twice no more.
         node.wait_for_epoch(competing.plus(2), PATIENCE).await.unwrap();
         let swept = height(&node).await + 4;
         wait("the sweep", async || (height(&node).await > swept).then_some(())).await;
-        for hash in [&retired, &replaced, &newer, &newest] {
-            assert!(kept(hash).await, "{hash}");
+        for content in [&retired, &replaced, &newer, &newest] {
+            assert!(kept(content).await, "{content:?}");
         }
         // Then it goes; and at last what a model had that has gone stale.
-        for (hash, from) in [(&retired, 3), (&replaced, 3), (&newer, 4), (&newest, 6)] {
-            wait("the sweep", async || (!kept(hash).await).then_some(())).await;
+        for (content, from) in [(&retired, 3), (&replaced, 3), (&newer, 4), (&newest, 6)] {
+            wait("the sweep", async || (!kept(content).await).then_some(())).await;
             let epoch = node.epoch(None).await.unwrap().epoch;
-            assert_eq!(epoch, competing.plus(from), "{hash}");
+            assert_eq!(epoch, competing.plus(from), "{content:?}");
         }
     });
     net.stop().unwrap();

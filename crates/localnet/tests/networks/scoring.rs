@@ -11,7 +11,8 @@ use soma_localnet::{
 };
 use soma_model::{Directions, Model, Scorer};
 use soma_types::{
-    Architecture, Embedding, Keypair, Seed, api::score::ContestView, params::Params, transaction::BasisPoints,
+    Architecture, ContentHash, Embedding, Keypair, Seed, api::score::ContestView, params::Params,
+    transaction::BasisPoints,
 };
 
 use crate::{common::runtime, raw::send};
@@ -52,12 +53,13 @@ fn models_on_the_chain_are_scored() {
         let weights = std::fs::read(vectors.join("nano.safetensors")).unwrap();
         let embedding = Embedding::draw(&Seed([1; 32]), architecture.embedding_dim as usize);
         let committed = account
-            .commit_model(model, weights.clone(), Some(embedding))
+            .commit_model(model, weights.clone().into(), Some(embedding))
             .await
             .unwrap();
 
         let data = b"Bytes of a document.";
-        let stored = node.put_blob(data.to_vec()).await.unwrap();
+        node.put_blob(&data.to_vec().into()).await.unwrap();
+        let stored = ContentHash::of(data);
         let seed = Seed([8; 32]);
         let ask = |data: String| {
             let body = json!({ "models": [model], "data": data, "seed": seed }).to_string();

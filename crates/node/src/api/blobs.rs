@@ -8,12 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::StreamExt as _;
-use soma_blobs::{Expected, Location, Store, StoreError};
+use soma_blobs::{Expected, Location, Pouring, Store, StoreError};
 use soma_http::{
     Error,
     body::{Media, check_media},
 };
 use soma_ledger::view;
+use soma_scoring::score::Content;
 use soma_types::{
     ContentHash, ModelId, TargetId, Url,
     api::{BlobView, Problem},
@@ -21,10 +22,6 @@ use soma_types::{
 };
 
 use super::{Api, Shared, problem::of_store, request::InPath};
-
-fn octets(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/octet-stream")], bytes).into_response()
-}
 
 /// Runs disk work where it may block.
 async fn on_disk<T: Send + 'static>(
@@ -37,22 +34,28 @@ async fn on_disk<T: Send + 'static>(
     done.map_err(|error| of_store(&error))
 }
 
-/// Content that the store has.
-pub(super) async fn stored(api: &Shared, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
-    match on_disk(&api.services.blobs, move |store| store.get(&hash)).await {
-        Err(error) => Err(error),
-        Ok(bytes) => Ok(bytes),
+/// Content that the store has, as an answer. It flows from the disk: weights are too many bytes for memory.
+async fn serve(api: &Shared, hash: ContentHash) -> Result<Response, Error> {
+    let body = on_disk(&api.services.blobs, move |store| store.body(&hash)).await?;
+    let body = Body::new(body.ok_or_else(|| Error::not_found("content", hash))?);
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
+}
+
+/// Content that the store has, in memory if it is not longer than `size_bytes_max`.
+pub(super) async fn stored(api: &Shared, hash: ContentHash, size_bytes_max: u64) -> Result<Content, Error> {
+    let store = &api.services.blobs;
+    if let Some(size_bytes) = store.length_bytes(&hash).filter(|size| *size > size_bytes_max) {
+        return Ok(Content::TooLong { size_bytes });
     }
+    let bytes = on_disk(store, move |store| store.get(&hash)).await?;
+    Ok(bytes.map_or(Content::Missing, Content::Bytes))
 }
 
 /// Content by its hash.
 #[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
 pub async fn blob(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Response, Error> {
-    stored(&api, hash)
-        .await?
-        .map(octets)
-        .ok_or_else(|| Error::not_found("content", hash))
+    serve(&api, hash).await
 }
 
 /// Stores the body under its hash.
@@ -88,24 +91,26 @@ pub async fn put_blob(
         let detail = format!("{announced} bytes are more than the longest weights of this network ({limit})");
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let mut writer = on_disk(store, move |store| store.writer(announced)).await?;
+    let writer = on_disk(store, move |store| store.writer(announced)).await?;
+    let mut pouring = Pouring::into(writer);
     let mut body = Body::into_data_stream(request.into_body());
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| Error::bad_request(format!("the body broke off: {error}")))?;
-        writer = on_disk(store, move |_| writer.write(&chunk).map(|()| writer)).await?;
+        let poured = pouring.push(&chunk).await;
+        pouring = poured.map_err(|error| of_store(&error))?;
     }
-    let size_bytes = writer.written_bytes();
-    on_disk(store, move |_| writer.finish_as(hash)).await?;
+    let stored = pouring.finish(move |writer| {
+        let size_bytes = writer.written_bytes();
+        writer.finish_as(hash).map(|_| size_bytes)
+    });
+    let size_bytes = stored.await.map_err(|error: StoreError| of_store(&error))?;
     Ok((StatusCode::CREATED, Json(BlobView { hash, size_bytes })))
 }
 
 /// Content from the store, or else from where its owner says it is; then the store has it.
 async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response, Error> {
     ensure(api, url, expected).await?;
-    stored(api, expected.hash)
-        .await?
-        .map(octets)
-        .ok_or_else(|| Error::not_found("content", expected.hash))
+    serve(api, expected.hash).await
 }
 
 /// Has the store hold content that its owner says is at `url`.

@@ -1,17 +1,23 @@
 //! A node's models, for the scoring service.
 
 use axum::http::StatusCode;
-use soma_blobs::{DecryptionKey, Expected, decrypt};
+use soma_blobs::{Decrypting, DecryptionKey, Expected};
 use soma_http::{Error, problem::parse};
 use soma_ledger::view;
 use soma_model::{Model, residency::memory_bytes_max};
 use soma_scoring::{
     Library,
+    score::Content,
     service::{Entry, Found, LoadError},
 };
 use soma_types::{Architecture, ContentHash, ModelId, Seed};
 
 use super::{Shared, blobs, problem::not_started};
+
+/// Why a file is no weights of the architecture.
+fn unsound(error: &impl ToString) -> LoadError {
+    LoadError::Unsound(error.to_string())
+}
 
 /// Revealed models by their ids, stored content, the current epoch's seed.
 impl Library for Shared {
@@ -40,17 +46,20 @@ impl Library for Shared {
         };
         blobs::ensure(self, &committed.url, expected).await?;
         let (store, key) = (self.services.blobs.clone(), DecryptionKey::from(weights.key));
+        // From the disk through the cipher: loading takes the model's memory and that of one tensor.
         let load = move || {
-            let container = store
-                .get(&committed.hash)
+            let model = store.read(&committed.hash, |container, size_bytes| {
+                let plaintext =
+                    Decrypting::new(container, size_bytes, &key).map_err(|error| unsound(&error))?;
+                let size_bytes = plaintext.plaintext_bytes();
+                Model::read(plaintext, size_bytes, &architecture).map_err(|error| unsound(&error))
+            });
+            model
                 .map_err(|error| LoadError::Unavailable(error.to_string()))?
                 .ok_or_else(|| {
                     let reason = "its weights have just left the content store: try again";
                     LoadError::Unavailable(reason.to_owned())
-                })?;
-            let plain = decrypt(&container, &key).map_err(|error| LoadError::Unsound(error.to_string()))?;
-            drop(container);
-            Model::from_bytes(&plain, &architecture).map_err(|error| LoadError::Unsound(error.to_string()))
+                })?
         };
         let found = Found {
             weights: committed.hash,
@@ -63,7 +72,7 @@ impl Library for Shared {
         })
     }
 
-    async fn content(&self, hash: ContentHash) -> Result<Option<Vec<u8>>, Error> {
-        blobs::stored(self, hash).await
+    async fn content(&self, hash: ContentHash, size_bytes_max: u64) -> Result<Content, Error> {
+        blobs::stored(self, hash, size_bytes_max).await
     }
 }

@@ -1,13 +1,14 @@
 //! `soma model commit`, `reveal` and `update`: weights, in two steps an epoch apart.
 
 use std::{
-    fs,
+    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde::Serialize;
 use soma_agents::trainer::specialization;
+use soma_blobs::Blob;
 use soma_client::{Account, ClientError, CommittedModel, Publication};
 use soma_model::Model;
 use soma_types::{
@@ -97,7 +98,7 @@ pub async fn update(
     data: &[PathBuf],
 ) -> CliResult {
     let (weights, parsed) = read(account, weights).await?;
-    let publication = account.publication(model, ContentHash::of(&weights)).await?;
+    let publication = account.publication(model, weights.hash()).await?;
     if let Publication::Revealed(_) = publication {
         printer.note("An earlier command has revealed these weights");
         return show_receipt(printer, &revealed(model), &reveal_of(account, model).await?);
@@ -169,18 +170,20 @@ fn revealed(model: ModelId) -> String {
     format!("revealed the weights of model {model}; they compete from the next epoch")
 }
 
-/// Reads weights, and refuses those that the committee would fault.
-async fn read(account: &Account, path: &Path) -> CliResult<(Vec<u8>, Model)> {
+/// Reads weights, and refuses those that the committee would fault. What was read stays, whatever becomes of
+/// the file.
+async fn read(account: &Account, path: &Path) -> CliResult<(Blob, Model)> {
     let architecture = account.params().await?.architecture;
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {
-        let bytes = fs::read(&path)
-            .map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
-        let model = Model::from_bytes(&bytes, &architecture).map_err(|error| {
+        let weights = File::open(&path).and_then(|mut file| Blob::copy(&mut file));
+        let weights =
+            weights.map_err(|error| CliError::new(format!("cannot read {}: {error}", path.display())))?;
+        let model = Model::read(weights.reader(), weights.size_bytes(), &architecture).map_err(|error| {
             CliError::new(format!("{}: {error}", path.display()))
                 .hint("the file must be safetensors of the network's architecture; see `soma params`")
         })?;
-        Ok((bytes, model))
+        Ok((weights, model))
     })
     .await?
 }
