@@ -17,6 +17,7 @@ use soma_types::{
     Architecture, Embedding, Keypair, ModelId, Seed, SubmissionId,
     api::{SubmissionView, TargetView},
     params::{ONE_Q16, Params},
+    phase::TargetPhase,
     transaction::BasisPoints,
 };
 use tokio::{sync::mpsc, task::JoinSet};
@@ -143,7 +144,12 @@ pub fn tarpit() -> String {
 
 /// The targets that are open now.
 pub async fn open_targets(node: &NodeClient) -> Vec<TargetView> {
-    let mut targets = node.targets(&TargetFilter::default()).await.unwrap();
+    // One that settles has a reveal, and takes no claim any more once that has won.
+    let filter = TargetFilter {
+        phase: Some(TargetPhase::Open),
+        epoch: None,
+    };
+    let mut targets = node.targets(&filter).await.unwrap();
     targets.retain(|view| view.current);
     targets
 }
