@@ -1,43 +1,54 @@
-//! What was left behind on this machine and may still happen.
+//! What was left behind on this machine: handed in, and nobody was told how it ended.
 
-use soma_types::SignedTransaction;
+use soma_types::{Receipt, SignedTransaction};
 
 use crate::{blocking::blocking, error::ClientError, journal::Journal, node::NodeClient};
 
-/// The transactions that `journal` keeps for the node's network and whose end is not known, by sender and
-/// nonce. Those that turn out to have ended, or can no longer happen, are forgotten.
+/// A transaction that was left behind.
+#[derive(Clone, Debug)]
+pub struct LeftBehind {
+    /// What was handed in.
+    pub transaction: SignedTransaction,
+    /// What became of it, as the node knows by now.
+    pub receipt: Option<Receipt>,
+}
+
+/// The transactions that `journal` keeps for the node's network, by sender and nonce.
+///
+/// Looking at one does not forget it, though it has ended: the same deed goes on with it, and is not done a
+/// second time. An epoch after its last it is forgotten.
 ///
 /// # Errors
 /// When the node or the disk fails.
-pub async fn left_behind(
-    node: &NodeClient,
-    journal: &Journal,
-) -> Result<Vec<SignedTransaction>, ClientError> {
+pub async fn left_behind(node: &NodeClient, journal: &Journal) -> Result<Vec<LeftBehind>, ClientError> {
     let status = node.status().await?;
     let (chain, journal) = (status.chain, journal.clone());
     let outboxes = blocking(move || journal.outboxes(&chain)).await??;
     let mut left = Vec::new();
     for outbox in outboxes {
         let kept = outbox.clone();
-        for signed in blocking(move || kept.all()).await?? {
-            let over = match node.transaction_of(&signed).await? {
-                Some(view) => view.receipt.is_some(),
-                // An epoch later nobody waits for it any more, and no node lags that far.
-                None => signed.transaction.expires.next() < status.epoch,
-            };
-            if !over {
-                left.push(signed);
+        for transaction in blocking(move || kept.all()).await?? {
+            // By then nobody waits for it any more, and no node lags that far.
+            if transaction.transaction.expires.next() < status.epoch {
+                let (outbox, hash) = (outbox.clone(), transaction.hash());
+                // Whoever waits for it forgets it themselves.
+                blocking(move || match outbox.claim(&hash)? {
+                    Some(kept) => kept.forget(),
+                    None => Ok(()),
+                })
+                .await??;
                 continue;
             }
-            let (outbox, hash) = (outbox.clone(), signed.hash());
-            // Whoever waits for it forgets it themselves.
-            blocking(move || match outbox.claim(&hash)? {
-                Some(kept) => kept.forget(),
-                None => Ok(()),
-            })
-            .await??;
+            let view = node.transaction_of(&transaction).await?;
+            left.push(LeftBehind {
+                transaction,
+                receipt: view.and_then(|view| view.receipt),
+            });
         }
     }
-    left.sort_by_key(|signed| (signed.transaction.sender.address(), signed.transaction.nonce));
+    left.sort_by_key(|left| {
+        let body = &left.transaction.transaction;
+        (body.sender.address(), body.nonce)
+    });
     Ok(left)
 }

@@ -53,7 +53,7 @@ pub use account::{Account, Notice, Sent};
 pub use error::ClientError;
 pub use events::EventStream;
 pub use journal::Journal;
-pub use left::left_behind;
+pub use left::{LeftBehind, left_behind};
 pub use mnemonic::{Mnemonic, generate_keypair};
 pub use models::{CommittedModel, DueModel, Encrypted, FetchedWeights, Publication};
 pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter};

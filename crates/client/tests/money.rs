@@ -619,7 +619,7 @@ async fn two_equal_publications_at_once_are_one() {
 }
 
 #[tokio::test]
-async fn what_was_left_behind_is_listed_in_order_until_it_has_ended() {
+async fn what_was_left_behind_is_listed_in_order_with_its_end() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
     let account = ledger.account(home.path()).await;
     ledger.with(|inner| inner.includes = false);
@@ -631,26 +631,32 @@ async fn what_was_left_behind_is_listed_in_order_until_it_has_ended() {
         sent.push(account.submit(kind).await.unwrap().hash);
     }
     let journal = account.journal();
-    let hashes = async || -> Vec<_> {
+    let listed = async || -> Vec<_> {
         let left = left_behind(account.node(), journal).await.unwrap();
-        left.iter().map(soma_types::SignedTransaction::hash).collect()
+        left.iter()
+            .map(|left| (left.transaction.hash(), left.receipt.is_some()))
+            .collect()
     };
-    assert_eq!(hashes().await, sent);
-    // All that is included has ended; what is still waited for is left to who waits.
+    let with_ends = |ended: usize| -> Vec<_> {
+        let ends = sent.iter().enumerate();
+        ends.map(|(index, hash)| (*hash, index < ended)).collect()
+    };
+    assert_eq!(listed().await, with_ends(0));
+    // Who looks was not told by the command that handed it in: the same command goes on with it still.
     ledger.with(|inner| {
         let rest = inner.waiting.split_off(2);
         inner.include();
         inner.waiting = rest;
     });
-    assert_eq!(hashes().await, sent[2..]);
-    assert_eq!(account.outbox(&CHAIN).all().unwrap().len(), 4);
+    assert_eq!(listed().await, with_ends(2));
+    assert_eq!(account.outbox(&CHAIN).all().unwrap().len(), 6);
     // What a node has forgotten may happen until an epoch after its last.
     ledger.with(|inner| {
         inner.waiting.clear();
         inner.epoch = Epoch(7);
     });
-    assert_eq!(hashes().await, sent[2..]);
+    assert_eq!(listed().await, with_ends(2));
     ledger.with(|inner| inner.epoch = Epoch(8));
-    assert!(hashes().await.is_empty());
+    assert!(listed().await.is_empty());
     assert!(account.outbox(&CHAIN).all().unwrap().is_empty());
 }

@@ -11,8 +11,8 @@ pub enum TransactionCommand {
         /// Its hash.
         transaction: TransactionHash,
     },
-    /// List what was handed in from here and how it ended is not known: answers were lost, or the command was
-    /// stopped.
+    /// List what was handed in from here and no command told how it ended: answers were lost, or the command
+    /// was stopped.
     List,
     /// Hand the same bytes in again, which cannot happen twice, and wait for the end.
     Resend {

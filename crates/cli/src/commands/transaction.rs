@@ -22,11 +22,12 @@ use crate::{
     printer::{Printer, facts, short, table},
 };
 
-/// A transaction that was handed in from here, and how it ended is not known.
+/// A transaction that was handed in from here, and no command has told how it ended.
 #[derive(Serialize)]
 struct LeftOutput {
     transaction: TransactionHash,
     kind: &'static str,
+    state: &'static str,
     sender: Address,
     nonce: u64,
     expires: Epoch,
@@ -96,13 +97,21 @@ async fn list(printer: Printer, context: &Context, node: &NodeClient) -> CliResu
     let left: Vec<_> = left_behind(node, &context.wallets()?.journal())
         .await?
         .iter()
-        .map(|signed| LeftOutput {
-            transaction: signed.hash(),
-            kind: signed.transaction.kind.name(),
-            sender: signed.transaction.sender.address(),
-            nonce: signed.transaction.nonce,
-            expires: signed.transaction.expires,
-            max_fee: signed.transaction.max_fee,
+        .map(|left| {
+            let body = &left.transaction.transaction;
+            LeftOutput {
+                transaction: left.transaction.hash(),
+                kind: body.kind.name(),
+                state: match left.receipt.as_ref().map(|receipt| &receipt.outcome) {
+                    None => "unknown",
+                    Some(Outcome::Applied { .. }) => "applied",
+                    Some(Outcome::Failed { .. }) => "failed",
+                },
+                sender: body.sender.address(),
+                nonce: body.nonce,
+                expires: body.expires,
+                max_fee: body.max_fee,
+            }
         })
         .collect();
     printer.show(&left, |left| {
@@ -110,6 +119,7 @@ async fn list(printer: Printer, context: &Context, node: &NodeClient) -> CliResu
             vec![
                 left.transaction.to_string(),
                 left.kind.to_owned(),
+                left.state.to_owned(),
                 short(left.sender),
                 left.nonce.to_string(),
                 format!("epoch {}", left.expires),
@@ -119,14 +129,14 @@ async fn list(printer: Printer, context: &Context, node: &NodeClient) -> CliResu
             String::new()
         } else {
             table(
-                &["transaction", "kind", "sender", "nonce", "until"],
+                &["transaction", "kind", "state", "sender", "nonce", "until"],
                 &["nonce"],
                 rows,
             )
         }
     })?;
     if left.is_empty() {
-        printer.note("Nothing was left behind: how every transaction from here ended is known.");
+        printer.note("Nothing was left behind: how every transaction from here ended was told.");
     }
     Ok(())
 }
