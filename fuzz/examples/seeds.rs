@@ -19,8 +19,8 @@ use soma_node::{
     index::Record,
 };
 use soma_types::{
-    ContentHash, Embedding, Epoch, Height, Salt, Seed, Shannons, SignedTransaction, SubmissionId,
-    Transaction, TransactionKind as Kind, Transcript,
+    ContentHash, Embedding, Epoch, Height, RejectionCode, Salt, Seed, Shannons, SignedTransaction,
+    SubmissionId, Transaction, TransactionKind as Kind, Transcript,
     amount::SHANNONS_PER_SOMA,
     api::{
         AccountView, EpochView, FaucetRequest, ModelView, Page, Problem, StakeView, SubmissionView,
@@ -288,8 +288,8 @@ fn said(record: &Record, signed: &SignedTransaction) -> io::Result<Vec<(&'static
         title: "no".into(),
         status: 422,
         detail: "why".into(),
-        code: Some(108),
-        name: Some("Insufficient".into()),
+        code: Some(RejectionCode::CannotPayFee),
+        name: Some("CannotPayFee".into()),
     };
     let submitted = Submitted { hash: signed.hash() };
     Ok(vec![
