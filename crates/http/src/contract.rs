@@ -251,3 +251,12 @@ pub async fn admit(State(contract): State<Arc<Contract>>, request: Request, next
     }
     answer
 }
+
+/// Answers requests for what does not exist.
+pub async fn no_such_path(request: Request) -> Error {
+    let detail = format!(
+        "there is nothing at {}: see {DOCUMENT_PATH}",
+        shown(request.uri().path())
+    );
+    Error::new(StatusCode::NOT_FOUND, detail)
+}

@@ -3,13 +3,10 @@
 use std::str::FromStr;
 
 use axum::{
-    extract::Request,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use soma_types::{Rejection, api::Problem, text::printable};
-
-use crate::contract::DOCUMENT_PATH;
 
 /// Characters of a stranger's value that an error shows.
 const SHOWN_CHARS_MAX: usize = 80;
@@ -92,15 +89,6 @@ impl IntoResponse for Error {
 pub fn parse<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Error> {
     text.parse()
         .map_err(|reason| Error::bad_request(format!("'{}': {reason}", shown(text))))
-}
-
-/// Answers requests for what does not exist.
-pub async fn no_such_path(request: Request) -> Error {
-    let detail = format!(
-        "there is nothing at {}: see {DOCUMENT_PATH}",
-        shown(request.uri().path())
-    );
-    Error::new(StatusCode::NOT_FOUND, detail)
 }
 
 #[cfg(test)]

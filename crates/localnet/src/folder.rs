@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use commonware_codec::{DecodeExt as _, Encode as _, Read as _};
+use commonware_codec::{DecodeExt as _, Read as _};
 use commonware_cryptography::{
     Signer as _,
     bls12381::primitives::{
@@ -35,9 +35,9 @@ use commonware_utils::{NZU32, TryCollect as _};
 use rand_core::CryptoRng;
 use serde::{Deserialize, Serialize};
 use soma_files::{FileError, Lock, LockError, replace, replace_private};
-use soma_node::consensus::{Identity, Variant};
+use soma_node::consensus::{Identity, Variant, public_key};
 use soma_types::{
-    Keypair, PublicKey, Shannons,
+    Keypair, Shannons,
     amount::SHANNONS_PER_SOMA,
     genesis::{Genesis, GenesisAccount, GenesisError, GenesisValidator, GenesisWeights},
     params::{COMMITTEE_SIZE_MAX, Params},
@@ -412,16 +412,6 @@ fn holds_anything(directory: &Path) -> Result<bool, FolderError> {
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError> {
     let bytes = fs::read(path).map_err(io_error("read", path))?;
     serde_json::from_slice(&bytes).map_err(|error| damaged(path, error))
-}
-
-fn public_key(identity: &Identity) -> PublicKey {
-    PublicKey(
-        identity
-            .encode()
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 public key has 32 bytes"),
-    )
 }
 
 fn create(

@@ -26,8 +26,7 @@ use serde::Deserialize;
 use soma_blobs::{Fetcher, Store};
 use soma_http::{
     connections::{self, Bounds},
-    contract::{self, Contract, DOCUMENT_PATH},
-    problem::no_such_path,
+    contract::{self, Contract, DOCUMENT_PATH, no_such_path},
 };
 use soma_scoring::{Scoring, Service, score};
 use soma_types::{Keypair, api::PAGE_ITEMS_DEFAULT};

@@ -4,8 +4,10 @@
 //! variant with 48-byte public keys, so a light client needs one 48-byte key, for ever. Every vote also
 //! signs its round, and the recovered signature is the round's seed.
 
+use commonware_codec::Encode as _;
 use commonware_consensus::simplex::{self, scheme::bls12381_threshold::vrf};
 use commonware_cryptography::{blake3, bls12381::primitives::variant::MinPk, ed25519};
+use soma_types::PublicKey;
 
 /// Hash of blocks, state roots and state keys.
 pub type Digest = blake3::Digest;
@@ -31,4 +33,16 @@ pub const SEED_SIGNATURE_BYTES: usize = 96;
 #[must_use]
 pub fn namespace(chain: &[u8; 32]) -> Vec<u8> {
     [b"soma 2026 consensus ".as_slice(), chain].concat()
+}
+
+/// A member's key as the ledger's objects name it.
+#[must_use]
+pub fn public_key(identity: &Identity) -> PublicKey {
+    PublicKey(
+        identity
+            .encode()
+            .as_ref()
+            .try_into()
+            .expect("an Ed25519 public key has 32 bytes"),
+    )
 }

@@ -6,8 +6,8 @@ use axum::{Json, Router, extract::State, middleware, routing::get};
 use serde::{Deserialize, Serialize};
 use soma_http::{
     connections::{self, Bounds},
-    contract::{Contract, DOCUMENT_PATH, admit},
-    descriptors, problem,
+    contract::{Contract, DOCUMENT_PATH, admit, no_such_path},
+    descriptors,
 };
 use soma_types::ContentHash;
 use utoipa::OpenApi;
@@ -85,7 +85,7 @@ pub async fn serve(
         .route(DOCUMENT_PATH, get(async || Json(Document::openapi())))
         .with_state(scoring.clone())
         .merge(router(scoring))
-        .fallback(problem::no_such_path)
+        .fallback(no_such_path)
         .layer(middleware::from_fn_with_state(
             Arc::new(Contract::new(&Document::openapi())),
             admit,

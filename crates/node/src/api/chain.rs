@@ -12,7 +12,7 @@ use commonware_cryptography::Digestible as _;
 use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
-    BlockHash, Epoch, Height, PublicKey, Seed, StateRoot, TransactionHash,
+    BlockHash, Epoch, Height, Seed, StateRoot, TransactionHash,
     amount::MAX_SUPPLY,
     api::{
         BlockView, EpochView, FinalityView, Page, Problem, ProposalView, ScheduledUpgrade, Status, Supply,
@@ -28,23 +28,13 @@ use super::{
     request::{InPath, Query, Which},
 };
 use crate::{
-    consensus::{Digest, Identity},
+    consensus::{Digest, public_key},
     index::Tip,
     seeds::execution_seed,
 };
 
 fn bytes_of(digest: &Digest) -> [u8; 32] {
     digest.as_ref().try_into().expect("a digest has 32 bytes")
-}
-
-fn key_of(identity: &Identity) -> PublicKey {
-    PublicKey(
-        identity
-            .encode()
-            .as_ref()
-            .try_into()
-            .expect("an Ed25519 public key has 32 bytes"),
-    )
 }
 
 fn hex_of(bytes: impl AsRef<[u8]>) -> String {
@@ -110,7 +100,7 @@ pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
         epoch_first_height: epoch.first_height,
         epoch_length_blocks: epoch.length_blocks,
         validators: u32::try_from(genesis.validators.len()).unwrap_or(u32::MAX),
-        network_identity: Some(key_of(&query.identity)),
+        network_identity: Some(public_key(&query.identity)),
         mempool_transactions: query.mempool().len() as u64,
         finality_ms: query.index().finality(),
         block_ms: query.index().block_times(),
@@ -252,7 +242,7 @@ pub async fn block(State(api): Api, InPath(which): InPath<Which>) -> Result<Json
         parent: BlockHash(bytes_of(&header.parent)),
         view: header.context.view().get(),
         timestamp_ms: header.timestamp_ms,
-        proposer: key_of(&header.context.leader),
+        proposer: public_key(&header.context.leader),
         seed: Seed(execution_seed(
             header.seed.as_ref(),
             api.query.genesis_digest.as_ref(),
