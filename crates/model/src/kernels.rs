@@ -7,8 +7,12 @@ mod attention;
 mod blocked;
 mod check;
 mod lanes;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 pub mod scalar;
+#[cfg(test)]
+mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -125,8 +129,10 @@ impl Rope {
 pub enum Simd {
     /// The reference.
     Scalar,
-    /// The blocked algorithms in plain Rust; fast where the baseline has fused multiply-add (aarch64).
+    /// The blocked algorithms in plain Rust, for processors without a backend of their own.
     Portable,
+    /// 64-bit Arm with its vectors.
+    Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// x86-64 with AVX-512F.
@@ -137,7 +143,7 @@ pub enum Simd {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BackendError {
     /// `SOMA_SIMD` holds something else.
-    #[error("SOMA_SIMD is '{0}': write scalar, portable, avx2 or avx512, or unset it")]
+    #[error("SOMA_SIMD is '{0}': write scalar, portable, neon, avx2 or avx512, or unset it")]
     Name(String),
     /// The processor lacks the instructions.
     #[error("this processor cannot run the {0} backend: unset SOMA_SIMD to have the fastest chosen")]
@@ -164,6 +170,7 @@ impl fmt::Display for Simd {
         f.write_str(match self {
             Self::Scalar => "scalar",
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
         })
@@ -182,8 +189,8 @@ impl FromStr for Simd {
 }
 
 impl Simd {
-    /// Slowest first.
-    pub const ALL: [Self; 4] = [Self::Scalar, Self::Portable, Self::Avx2, Self::Avx512];
+    /// Of each kind of processor slowest first.
+    pub const ALL: [Self; 5] = [Self::Scalar, Self::Portable, Self::Neon, Self::Avx2, Self::Avx512];
 
     /// What this processor can run.
     pub fn supported() -> impl Iterator<Item = Self> {
@@ -208,7 +215,8 @@ impl Simd {
     /// # Errors
     /// When the processor lacks the instructions, or a bit differs from the reference.
     pub fn kernels(self) -> Result<&'static dyn Kernels, BackendError> {
-        static CHECKED: [OnceLock<Result<(), BackendError>>; 4] = [const { OnceLock::new() }; 4];
+        static CHECKED: [OnceLock<Result<(), BackendError>>; Simd::ALL.len()] =
+            [const { OnceLock::new() }; Simd::ALL.len()];
         let kernels = self.unchecked_kernels().ok_or(BackendError::Unsupported(self))?;
         CHECKED[self as usize]
             .get_or_init(|| check::self_check(self, kernels))
@@ -221,6 +229,10 @@ impl Simd {
         match self {
             Self::Scalar => Some(&scalar::Scalar),
             Self::Portable => Some(&blocked::Blocked::<portable::Portable>::NEW),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => neon::Neon::detected().then_some(&blocked::Blocked::<neon::Neon>::NEW),
+            #[cfg(not(target_arch = "aarch64"))]
+            Self::Neon => None,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => x86::Avx2::detected().then_some(&blocked::Blocked::<x86::Avx2>::NEW),
             #[cfg(target_arch = "x86_64")]

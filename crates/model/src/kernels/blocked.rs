@@ -18,7 +18,8 @@ use rayon::prelude::*;
 use super::{Kernels, Rope, attention, lanes};
 use crate::matrix::{Lanes, Matrix, PANEL};
 
-/// An operand of a tile: element (row, k) is `values[row * row_stride + k * depth_stride]`.
+/// An operand of a tile: element (row, k) is `values[row * row_stride + k * depth_stride]`. Either the k of a row
+/// are side by side (`depth_stride` 1), or the rows of a k and nothing else (`row_stride` 1).
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
     pub values: &'a [f32],
@@ -69,7 +70,21 @@ pub fn assert_tile_in_bounds(rows: usize, a: Operand<'_>, panel: &[Lanes], reach
     );
 }
 
-/// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512.
+/// Calls `$tile` with the number of rows as a constant.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! with_rows {
+    ($count:expr, [$($rows:literal)*], $tile:ident, $packed:literal, $causal:literal, $arguments:tt) => {
+        match $count {
+            $($rows => $tile::<$rows, $packed, $causal>$arguments,)*
+            rows => unreachable!("a tile of {rows} rows"),
+        }
+    };
+}
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+pub(super) use with_rows;
+
+/// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512; of NEON with 8 of them.
 pub const TILE_ROWS: usize = 12;
 /// Steps of k per stretch of a panel.
 pub const DEPTH: usize = 512;

@@ -1,4 +1,4 @@
-//! The register tiles of AVX2 and AVX-512. The only unsafe code of the crate.
+//! The register tiles of AVX2 and AVX-512. With NEON's the only unsafe code of the crate.
 //!
 //! Two obligations recur. *Instructions*: a function compiled for an instruction set may run only where
 //! the processor has it; [`super::Simd`] hands out these backends only after `detected()`. *Bounds*: every
@@ -13,7 +13,7 @@ use std::{
     mem::transmute,
 };
 
-use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds};
+use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
 use crate::matrix::{Lanes, PANEL};
 
 /// x86-64 with AVX2 and FMA.
@@ -36,16 +36,6 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512dq")
             && Avx2::detected()
     }
-}
-
-/// Calls `$tile` with the number of rows as a constant.
-macro_rules! with_rows {
-    ($count:expr, [$($rows:literal)*], $tile:ident, $packed:literal, $causal:literal, $arguments:tt) => {
-        match $count {
-            $($rows => $tile::<$rows, $packed, $causal>$arguments,)*
-            rows => unreachable!("a tile of {rows} rows"),
-        }
-    };
 }
 
 impl Isa for Avx2 {
