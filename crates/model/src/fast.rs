@@ -30,15 +30,15 @@ use soma_types::Embedding;
 
 use crate::{
     model::Model,
-    score::{ScoreError, Scorer},
+    score::{LOSS_ONE, ScoreError, Scorer, check_length},
 };
 
 /// What a fast mode found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FastScore {
-    pub(crate) cross_entropy_nats: f64,
+    cross_entropy_nats: f64,
     /// The mean representation, of unit length.
-    pub(crate) direction: Vec<f64>,
+    direction: Vec<f64>,
 }
 
 impl FastScore {
@@ -76,6 +76,19 @@ pub struct Sample {
 
 impl Fast for Sample {
     fn estimate(&self, model: &Model, data: &[u8]) -> Result<FastScore, ScoreError> {
-        self.scorer.sample(model, data, self.chunks.get())
+        check_length(data)?;
+        let sums = self
+            .scorer
+            .sum_sample(model, &[data], self.chunks.get())?
+            .map_err(|error| ScoreError::Model { index: 0, error })?;
+        if sums.predicted == 0 {
+            return Err(ScoreError::NothingPredicted);
+        }
+        let direction = sums.representations.iter().map(|sum| *sum as f64);
+        let length = direction.clone().map(|x| x * x).sum::<f64>().sqrt();
+        Ok(FastScore {
+            cross_entropy_nats: sums.losses as f64 / (sums.predicted as f64 * LOSS_ONE as f64),
+            direction: direction.map(|x| x / length).collect(),
+        })
     }
 }

@@ -11,8 +11,7 @@ mod lanes;
 mod neon;
 mod portable;
 pub mod scalar;
-#[cfg(test)]
-mod tiles;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 

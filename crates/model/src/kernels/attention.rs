@@ -10,8 +10,8 @@ use std::{cell::Cell, cell::RefCell};
 use rayon::prelude::*;
 
 use super::{
-    blocked::{DEPTH, Isa, Operand, Operands, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
     lanes,
+    tile::{DEPTH, Isa, Operand, Operands, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
 };
 use crate::matrix::{Lanes, PANEL};
 

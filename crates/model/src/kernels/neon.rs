@@ -15,7 +15,7 @@ use std::{
     mem::transmute,
 };
 
-use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
+use super::tile::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
 use crate::matrix::{Lanes, PANEL};
 
 /// 64-bit Arm.

@@ -1,6 +1,6 @@
 //! The blocked algorithms in plain Rust, for processors without a backend of their own.
 
-use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds};
+use super::tile::{Isa, Operand, Reach, assert_tile_in_bounds};
 use crate::matrix::{Lanes, PANEL};
 
 /// Whatever the compiler makes of it for the build's target.

@@ -13,7 +13,7 @@ use std::{
     mem::transmute,
 };
 
-use super::blocked::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
+use super::tile::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
 use crate::matrix::{Lanes, PANEL};
 
 /// x86-64 with AVX2 and FMA.

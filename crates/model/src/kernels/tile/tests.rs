@@ -3,12 +3,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{
-    blocked::{Isa, Operand, Reach, TILE_ROWS},
-    check::Values,
-    portable::Portable,
+use super::{Isa, Operand, Reach, TILE_ROWS};
+use crate::{
+    kernels::{check::Values, portable::Portable},
+    matrix::{Lanes, PANEL},
 };
-use crate::matrix::{Lanes, PANEL};
 
 /// How an instruction set computes a tile, as [`Isa::tile`].
 type Tile = fn(&mut [Lanes], Option<&Lanes>, Operand<'_>, &[Lanes], Reach);
@@ -17,12 +16,12 @@ type Tile = fn(&mut [Lanes], Option<&Lanes>, Operand<'_>, &[Lanes], Reach);
 fn tiles() -> Vec<(&'static str, Tile)> {
     let mut tiles: Vec<(_, Tile)> = vec![(Portable::NAME, Portable::tile)];
     #[cfg(target_arch = "aarch64")]
-    if super::neon::Neon::detected() {
-        tiles.push((super::neon::Neon::NAME, super::neon::Neon::tile));
+    if crate::kernels::neon::Neon::detected() {
+        tiles.push((crate::kernels::neon::Neon::NAME, crate::kernels::neon::Neon::tile));
     }
     #[cfg(target_arch = "x86_64")]
     {
-        use super::x86::{Avx2, Avx512};
+        use crate::kernels::x86::{Avx2, Avx512};
         if Avx2::detected() {
             tiles.push((Avx2::NAME, Avx2::tile));
         }
