@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::DataError;
+use crate::{DataError, error::unreadable};
 
 /// How documents lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +100,7 @@ pub fn form(path: &Path) -> Form {
 /// # Errors
 /// If the operating system refuses, or the compressed data is not sound.
 pub fn bytes(path: &Path, compression: Compression, limit_bytes: u64) -> Result<Option<Vec<u8>>, DataError> {
-    let unreadable = |error| DataError::Unreadable {
-        path: path.to_owned(),
-        error,
-    };
+    let unreadable = |error| unreadable(path, error);
     let damaged = |format| {
         move |error: io::Error| DataError::Damaged {
             path: path.to_owned(),

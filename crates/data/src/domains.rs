@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{DataError, Dataset, Reading, Report, Rules, find::entries, read};
+use crate::{DataError, Dataset, Reading, Report, Rules, folder::entries, read};
 
 /// A folder of a data set that is divided by domain.
 #[derive(Clone, Debug)]

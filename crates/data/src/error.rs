@@ -1,7 +1,10 @@
 //! Why a source gives no data. Commands in these texts name `FILE` and not the file: its name may be a
 //! stranger's, and what is meant to be copied into a shell must not be theirs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use bytesize::ByteSize;
 use soma_types::text::printable;
@@ -24,7 +27,7 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The reason.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// A named file without bytes.
     #[error("data: `{}` is empty", shown(.0))]
@@ -64,7 +67,7 @@ pub enum DataError {
         /// Its format, and the program for it.
         format: &'static str,
         /// The reason.
-        error: std::io::Error,
+        error: io::Error,
     },
     /// More bytes than are read into memory.
     #[error(
@@ -143,4 +146,20 @@ fn sources(path: &Option<PathBuf>) -> String {
 
 fn at_least(found_bytes: Option<u64>) -> String {
     found_bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes, "))
+}
+
+/// The operating system's reason, with the file or folder that it is about.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> DataError {
+    DataError::Unreadable {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+/// Whether nothing is called that.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
 }

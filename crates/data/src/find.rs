@@ -3,12 +3,13 @@
 use std::{
     collections::HashSet,
     fs::{self, FileType},
-    io,
     path::{Path, PathBuf},
 };
 
 use crate::{
     DataError, LeftOut, Report,
+    error::{is_absent, unreadable},
+    folder::entries,
     pattern::{expand, is_pattern},
 };
 
@@ -54,14 +55,6 @@ pub fn files<P: AsRef<Path>>(
         search.source(source.as_ref())?;
     }
     Ok(search.out)
-}
-
-/// A folder's entries in the order of their names.
-pub fn entries(folder: &Path) -> Result<Vec<fs::DirEntry>, DataError> {
-    let listed = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-    let mut entries = listed.map_err(|error| unreadable(folder, error))?;
-    entries.sort_by_key(fs::DirEntry::file_name);
-    Ok(entries)
 }
 
 struct Search<'a> {
@@ -209,19 +202,4 @@ fn below(folder: &Path, real: &Path) -> Result<Vec<(PathBuf, PathBuf)>, DataErro
     let entries = entries(folder)?;
     let names = entries.into_iter().rev().map(|entry| entry.file_name());
     Ok(names.map(|name| (folder.join(&name), real.join(&name))).collect())
-}
-
-/// Whether nothing is called that.
-pub fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-pub fn unreadable(path: &Path, error: io::Error) -> DataError {
-    DataError::Unreadable {
-        path: path.to_owned(),
-        error,
-    }
 }

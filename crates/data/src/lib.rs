@@ -32,6 +32,7 @@ mod document;
 mod domains;
 mod error;
 mod find;
+mod folder;
 mod jsonl;
 mod pattern;
 mod read;

@@ -8,7 +8,7 @@ use std::{
 
 use glob::Pattern;
 
-use crate::{DataError, find::entries};
+use crate::{DataError, folder::entries};
 
 /// One part of a pattern, between slashes.
 enum Part<'a> {

@@ -10,8 +10,8 @@ use std::{
 use crate::{
     DataError, Dataset, Document, LeftOut, Note, Origin, Report,
     decode::{Compression, Form, Layout, bounded, bytes, form},
-    error::shown,
-    find::{Found, files, is_absent, unreadable},
+    error::{is_absent, shown, unreadable},
+    find::{Found, files},
     jsonl,
     text::{Kind, kind},
 };
