@@ -21,14 +21,17 @@
 //! beside it: see [`winners`] and [`weights`]. It sends at most [`AUDITS_PER_STEP_MAX`] verdicts, so that a
 //! caller stays responsive.
 
+mod error;
+mod job;
 mod phase;
+mod scoring;
 mod weights;
 mod winners;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use soma_client::{Account, ClientError, ModelFilter, NodeClient};
-use soma_model::{Directions, ScoreError};
+use soma_model::Directions;
 use soma_types::{
     Address, Commitment, Epoch, Height, ModelId, Salt, SubmissionId, TransactionKind,
     api::{EpochView, Status},
@@ -37,91 +40,23 @@ use soma_types::{
     params::Params,
     transaction::Verdict,
 };
-
 use tokio::time::Instant;
 
-use crate::{
-    audit,
-    download::DownloadError,
-    experts::{ExpertError, Experts},
-    scoring_desk::ScoringDesk,
+use self::{
+    job::{Case, Due},
+    phase::{Patience, Phase},
+    scoring::{Epochal, Tools},
+    weights::Revealed,
+    winners::Winners,
 };
-use phase::{Patience, Phase};
-pub use weights::MODELS_EVERY_BLOCKS;
-use weights::Revealed;
-use winners::{Case, Due, Epochal, Tools, Winners};
+use crate::{audit, experts::Experts, scoring_desk::ScoringDesk};
+
+pub use self::{error::AuditError, weights::MODELS_EVERY_BLOCKS};
 
 /// Most verdicts sent in one step.
 pub const AUDITS_PER_STEP_MAX: usize = 16;
 /// Blocks after which a verdict that is not on chain is sent again.
 pub const RESEND_BLOCKS: u64 = 12;
-
-/// What could not be done. What is wrong with a submission or a model is no error but a finding.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The node did not answer, or not as it should.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// A model's weights cannot be used.
-    #[error("model {model}: {error}")]
-    Expert {
-        /// The model.
-        model: ModelId,
-        /// Why it could not.
-        #[source]
-        error: ExpertError,
-    },
-    /// The ledger takes no report of a model.
-    #[error("the report of model {model} was refused: {error}")]
-    Report {
-        /// The model.
-        model: ModelId,
-        /// Why it failed.
-        #[source]
-        error: ClientError,
-    },
-    /// A target's model has no weights for the audited epoch on chain.
-    #[error("model {model} has no weights of epoch {epoch} on chain")]
-    NoWeights {
-        /// The model.
-        model: ModelId,
-        /// The epoch.
-        epoch: Epoch,
-    },
-    /// A winner's data could not be had.
-    #[error("submission {submission}: {error}")]
-    Data {
-        /// The winner.
-        submission: SubmissionId,
-        /// Why it failed.
-        #[source]
-        error: DownloadError,
-    },
-    /// A winner cannot be scored here.
-    #[error("submission {submission}: {error}")]
-    Unscorable {
-        /// The winner.
-        submission: SubmissionId,
-        /// Why it failed.
-        #[source]
-        error: ScoreError,
-    },
-    /// The ledger does not take a verdict.
-    #[error("the verdict on submission {submission} was refused: {error}")]
-    Verdict {
-        /// The winner.
-        submission: SubmissionId,
-        /// Why it failed.
-        #[source]
-        error: ClientError,
-    },
-    /// What is found now is not what was committed to, so it cannot be revealed.
-    #[error("submission {0} is not what this validator committed to before")]
-    Changed(SubmissionId),
-    /// Something panicked, which is a bug.
-    #[error("work stopped unexpectedly: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
-}
 
 /// What one step did.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use soma_types::{
 };
 use tokio::task::JoinSet;
 
-use super::AuditError;
+use super::error::AuditError;
 use crate::experts::{ExpertError, Experts};
 
 /// Blocks between two looks at all models for weights revealed since.

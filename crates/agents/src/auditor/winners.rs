@@ -20,17 +20,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
 use soma_blobs::{Blob, Expected};
-use soma_client::NodeClient;
-use soma_model::{Directions, ScoreError};
 use soma_types::{
-    Commitment, ContentHash, Epoch, Height, ModelId, Seed, SubmissionId,
+    ContentHash, Height, ModelId,
     api::SubmissionView,
-    objects::{AuditFinding, AuditStage, Weights},
+    objects::{AuditStage, Weights},
     transaction::Verdict,
 };
 use tokio::{
@@ -39,14 +36,15 @@ use tokio::{
 };
 
 use super::{
-    AuditError,
+    error::AuditError,
+    job::{Case, Due, Job, Lack, State},
     phase::{Patience, Phase},
+    scoring::{Epochal, Scored, Tools, score},
 };
 use crate::{
     audit,
     download::{DownloadError, Named},
-    experts::{ExpertError, Experts},
-    scoring_desk::{self, NoScore, ScoringDesk},
+    experts::ExpertError,
 };
 
 /// Winners whose data the node is asked for, or that wait to be scored.
@@ -55,86 +53,6 @@ const IN_HAND_MAX: usize = 16;
 const HOSTS_MAX: usize = 16;
 /// Blocks after which what was missing is looked for again.
 const AGAIN_BLOCKS: u64 = 4;
-
-/// A winner in one stage of its audit.
-pub(super) type Case = (SubmissionId, AuditStage);
-
-/// What this validator still has to send on a winner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Due {
-    Commit,
-    /// Of what it has committed to.
-    Reveal(Commitment),
-}
-
-/// What could not be had so far, where that says anything of the winner.
-#[derive(Clone, Copy, Debug)]
-enum Lack {
-    Nothing,
-    Data(Verdict),
-    Weights,
-}
-
-impl Lack {
-    /// What is the case if it stays so.
-    const fn verdict(self) -> Option<Verdict> {
-        match self {
-            Self::Nothing => None,
-            Self::Data(verdict) => Some(verdict),
-            Self::Weights => Some(Verdict::DataUnavailable),
-        }
-    }
-}
-
-/// How far the examination of a winner is.
-#[derive(Debug)]
-enum State {
-    /// Nobody has begun.
-    New,
-    /// The node is asked for its data, perhaps again.
-    Asked(Lack),
-    /// The node does not keep its data: its host has to be asked.
-    Elsewhere(Lack),
-    /// Its data is on its way from its host.
-    Fetching(Lack),
-    /// Its data is here.
-    Fetched(Blob, Lack),
-    /// It is being scored.
-    Scoring,
-    /// Something could not be had.
-    Missing {
-        lack: Lack,
-        again: Height,
-    },
-    Found(AuditFinding),
-}
-
-#[derive(Debug)]
-pub(super) struct Job {
-    view: SubmissionView,
-    state: State,
-    /// How often the host of its data was asked.
-    tries: u32,
-    pub(super) due: Option<Due>,
-    /// What was last sent, or refused, that the node was not asked about since, and when.
-    pub(super) sent: Option<(Height, Due)>,
-}
-
-/// What came of scoring a winner.
-enum Scored {
-    Found(AuditFinding),
-    /// Weights of this model that the node does not keep.
-    NotKept(ModelId, Weights),
-    Failed(AuditError),
-}
-
-/// What all of an epoch's audits have in common.
-#[derive(Clone, Debug)]
-pub(super) struct Epochal {
-    pub(super) epoch: Epoch,
-    pub(super) seed: Seed,
-    pub(super) directions: Arc<Directions>,
-}
 
 /// The winners of an epoch on which this validator has a vote.
 #[derive(Debug)]
@@ -156,14 +74,6 @@ enum Done {
     Fetched(Case, Result<Blob, DownloadError>),
     Scored(Case, Scored),
     Brought(ModelId, ContentHash, Result<(), DownloadError>),
-}
-
-/// What the work on winners is done with.
-#[derive(Clone, Debug)]
-pub(super) struct Tools {
-    pub(super) node: NodeClient,
-    pub(super) experts: Experts,
-    pub(super) desk: ScoringDesk,
 }
 
 impl Winners {
@@ -393,245 +303,5 @@ impl Winners {
     }
 }
 
-impl State {
-    /// What is known to be lacking, where something may be.
-    const fn lack(&self) -> Option<Lack> {
-        match self {
-            Self::Asked(lack)
-            | Self::Elsewhere(lack)
-            | Self::Fetching(lack)
-            | Self::Fetched(_, lack)
-            | Self::Missing { lack, .. } => Some(*lack),
-            Self::New | Self::Scoring | Self::Found(_) => None,
-        }
-    }
-
-    const fn lack_mut(&mut self) -> Option<&mut Lack> {
-        match self {
-            Self::Asked(lack)
-            | Self::Elsewhere(lack)
-            | Self::Fetching(lack)
-            | Self::Fetched(_, lack)
-            | Self::Missing { lack, .. } => Some(lack),
-            Self::New | Self::Scoring | Self::Found(_) => None,
-        }
-    }
-}
-
-impl Job {
-    /// What this validator says of the winner, if it can say anything yet. At the `last_call` what is missing
-    /// is missing.
-    pub(super) fn finding(&self, last_call: bool) -> Option<AuditFinding> {
-        match &self.state {
-            State::Found(finding) => Some(*finding),
-            state if last_call => state.lack()?.verdict().map(audit::without_score),
-            _ => None,
-        }
-    }
-
-    /// How much there is to score.
-    fn size_bytes(&self) -> u64 {
-        let found = self.view.submission.found.as_ref();
-        found.map_or(0, |found| found.data_size_bytes)
-    }
-
-    /// Fixes what it was found to be: it is committed to.
-    pub(super) fn settle(&mut self, finding: AuditFinding) {
-        self.state = State::Found(finding);
-    }
-}
-
-/// Scores a winner with the models of its target, as they competed.
-async fn score(tools: Tools, epochal: Epochal, view: SubmissionView, case: Case, data: Blob) -> Scored {
-    let (Some(claim), Some(embedding)) = (&view.submission.found, &view.embedding) else {
-        return Scored::Found(audit::without_score(Verdict::FalseScore));
-    };
-    let target = match tools.node.target(&view.submission.target).await {
-        Ok(view) => view.target,
-        Err(error) => return Scored::Failed(error.into()),
-    };
-    let (mut models, mut missing) = (Vec::with_capacity(target.models.len()), None);
-    for id in &target.models {
-        let model = match tools.node.model(id).await {
-            Ok(view) => view.model,
-            Err(error) => return Scored::Failed(error.into()),
-        };
-        let Some(weights) = model.weights_in(epochal.epoch) else {
-            let epoch = epochal.epoch;
-            return Scored::Failed(AuditError::NoWeights { model: *id, epoch });
-        };
-        match tools.experts.load(weights).await {
-            // It is there, and let go: one model after the other is taken when it is its turn to be scored
-            // with.
-            Ok(_) => models.push(weights.clone()),
-            Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
-            // Nobody has ever scored with them, so the claim is made up. What the chain says of them
-            // contradicts itself, or the file that the node keeps under their hash: so it does for everyone.
-            Err(ExpertError::Download(
-                DownloadError::Unavailable { .. } | DownloadError::Mismatch { .. },
-            )) => {
-                return Scored::Found(audit::without_score(Verdict::FalseScore));
-            }
-            Err(error) if error.is_final() => {
-                return Scored::Found(audit::without_score(Verdict::FalseScore));
-            }
-            Err(error) => return Scored::Failed(AuditError::Expert { model: *id, error }),
-        }
-    }
-    if let Some((model, weights)) = missing {
-        return Scored::NotKept(model, weights);
-    }
-    let question = scoring_desk::Case {
-        seed: epochal.seed,
-        directions: epochal.directions,
-        data,
-        models,
-    };
-    let (submission, stage) = case;
-    match tools.desk.contest(question, &tools.experts).await {
-        Ok(exact) => Scored::Found(audit::finding(stage, claim, embedding, &target.models, &exact)),
-        // What cannot be scored at all was never scored by the submitter either.
-        Err(
-            NoScore::Panicked(_)
-            | NoScore::Score(
-                ScoreError::Empty
-                | ScoreError::NothingPredicted
-                | ScoreError::TooLong(_)
-                | ScoreError::Model { .. },
-            ),
-        ) => Scored::Found(audit::without_score(Verdict::FalseScore)),
-        Err(NoScore::Score(error)) => Scored::Failed(AuditError::Unscorable { submission, error }),
-        Err(NoScore::Expert { index, error }) => Scored::Failed(AuditError::Expert {
-            model: target.models[index],
-            error,
-        }),
-        Err(NoScore::Data(reason)) => Scored::Failed(AuditError::Data {
-            submission,
-            error: DownloadError::Here {
-                url: claim.data_url.clone(),
-                reason,
-            },
-        }),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use soma_model::Scorer;
-    use soma_types::{
-        Address, Shannons, TargetId,
-        objects::{Found, Submission, SubmissionStatus},
-        transaction::BasisPoints,
-    };
-
-    use super::*;
-    use crate::test_cast::{ARCHITECTURE, DATA, Store};
-
-    /// A host that takes every connection and never answers.
-    fn tarpit() -> String {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || listener.incoming().collect::<Vec<_>>());
-        format!("http://{address}/never")
-    }
-
-    fn winner(number: u8, url: &str, data: Expected) -> SubmissionView {
-        let submission = Submission {
-            id: SubmissionId([number; 32]),
-            target: TargetId([number; 32]),
-            submitter: Address([number; 32]),
-            commitment: Commitment([number; 32]),
-            committed: Height(1),
-            sequence: u64::from(number),
-            threshold_q30: 0,
-            deposit: Shannons::ZERO,
-            bond: Shannons::ZERO,
-            status: SubmissionStatus::Won,
-            found: Some(Found {
-                revealed: Height(2),
-                data_url: url.parse().unwrap(),
-                data_size_bytes: data.size_bytes,
-                data_hash: data.hash,
-                losses_nano: Vec::new(),
-                cross_entropy_nano: 0,
-                model: ModelId([1; 32]),
-                commission: BasisPoints::default(),
-                dot_q30: 0,
-                winner_index: None,
-            }),
-            challenge: None,
-        };
-        SubmissionView {
-            submission,
-            embedding: None,
-            audit_stage: Some(AuditStage::Drawn),
-            auditors: Vec::new(),
-            audits: Vec::new(),
-            audit_outcome: None,
-        }
-    }
-
-    /// Data that is announced as tiny and never comes holds up nobody whose data the node keeps, however many
-    /// say so; the others take turns, and whoever was asked once waits until all were.
-    #[tokio::test]
-    async fn tarpits_hold_up_nobody_whose_data_the_node_keeps() {
-        let store = Store::keeping(vec![DATA.to_vec()]);
-        let tools = Tools {
-            node: store.node.clone(),
-            experts: store.experts(),
-            desk: ScoringDesk::new(Scorer::new().unwrap()),
-        };
-        let seed = Seed([9; 32]);
-        let mut winners = Winners::new(Epochal {
-            epoch: Epoch(1),
-            seed,
-            directions: Arc::new(Directions::draw(&seed, &ARCHITECTURE)),
-        });
-        let note = |winners: &mut Winners, number, url: &str, data| {
-            winners.note(winner(number, url, data), AuditStage::Drawn, Some(Due::Commit));
-        };
-        let url = tarpit();
-        for number in 0..3 * HOSTS_MAX as u8 {
-            note(&mut winners, number, &url, Expected::of(&[number]));
-        }
-        let (honest, elsewhere) = (200, 201);
-        note(&mut winners, honest, &url, Expected::of(DATA));
-        note(
-            &mut winners,
-            elsewhere,
-            &url,
-            Expected::of(b"as long, and nowhere to be had but there"),
-        );
-
-        let patience = Patience {
-            data: Duration::from_millis(1_500),
-            weights: Duration::from_secs(1),
-        };
-        let case = |number| (SubmissionId([number; 32]), AuditStage::Drawn);
-        let start = Instant::now();
-        let (mut done, mut asked) = (None, None);
-        for height in 1_u64.. {
-            let (until, sound) = (Instant::now() + Duration::from_millis(50), BTreeSet::new());
-            let mut passed_over = Vec::new();
-            winners
-                .advance(Height(height), &tools, patience, &sound, until, &mut passed_over)
-                .await;
-            // Without an embedding its claim is false, which takes no model to see.
-            if matches!(winners.jobs[&case(honest)].state, State::Found(_)) {
-                done.get_or_insert_with(|| start.elapsed());
-            }
-            if winners.jobs[&case(elsewhere)].tries > 0 {
-                asked.get_or_insert_with(|| start.elapsed());
-            }
-            if (done.is_some() && asked.is_some()) || start.elapsed() > Duration::from_secs(20) {
-                break;
-            }
-        }
-        assert!(done.unwrap() < patience.data, "after {done:?}");
-        // Three shares of tarpits come before it, each for as long as patience lasts, though by then those
-        // are due again.
-        assert!(asked.unwrap() < 4 * patience.data, "after {asked:?}");
-    }
-}
+mod tests;
