@@ -20,6 +20,7 @@
 
 mod context;
 mod fee;
+mod handing_in;
 mod notice;
 mod sent;
 mod sequence;

@@ -15,10 +15,12 @@ mod commit;
 mod create;
 mod fetch;
 mod progress;
+mod publication;
 mod reveal;
 
 pub use self::{
-    commit::{CommittedModel, Encrypted},
+    commit::Encrypted,
     fetch::FetchedWeights,
-    progress::{DueModel, Publication},
+    progress::DueModel,
+    publication::{CommittedModel, Publication},
 };

@@ -5,32 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use soma_types::{
-    ChainId, Epoch, Shannons, SignedTransaction, Transaction, TransactionKind, objects::EpochState,
-    params::Params,
-};
+use soma_types::{ChainId, Epoch, Shannons, SignedTransaction, Transaction, TransactionKind, params::Params};
 
-use super::{Account, LIFETIME_EPOCHS, fee::limit, sequence::Sequence};
+use super::{
+    Account, LIFETIME_EPOCHS,
+    fee::limit,
+    sequence::{Context, Sequence},
+};
 use crate::error::ClientError;
 
 /// For how long fees and epoch are taken as known.
 const CONTEXT_AGE_MAX: Duration = Duration::from_secs(2);
-
-/// What a transaction is built from.
-#[derive(Clone, Debug)]
-pub(super) struct Context {
-    pub chain: ChainId,
-    pub params: Arc<Params>,
-    /// The epoch in progress.
-    pub now: EpochState,
-    fetched: Instant,
-}
-
-impl Context {
-    fn fee(&self, transaction: &SignedTransaction) -> Shannons {
-        self.now.fee_of(&self.params, transaction.encode().len() as u64)
-    }
-}
 
 impl Account {
     /// The network's id.

@@ -7,35 +7,22 @@ use std::{
 
 use soma_files::LockError;
 use soma_types::{
-    ChainId, Epoch, RejectionCode as Code, SignedTransaction, TransactionHash, TransactionKind,
-    receipt::Outcome,
+    ChainId, Epoch, RejectionCode as Code, SignedTransaction, TransactionKind, receipt::Outcome,
 };
 
-use super::{Account, Notice, Sent, context::Context};
+use super::{Account, Notice, Sent, sequence::REBUILDS_MAX};
 use crate::{
     blocking::blocking,
     error::ClientError,
     follow::{End, Resent, resend},
     outbox::Turn,
 };
-
-/// How often a transaction is rebuilt when the node names another nonce, fee, epoch or chain.
-pub(super) const REBUILDS_MAX: u32 = 5;
 /// Between two looks whether it is this process's turn.
 const TURN_DELAY: Duration = Duration::from_millis(20);
 /// Before the first rebuild; doubled for each that follows.
 const REBUILD_DELAY: Duration = Duration::from_millis(50);
 /// Between two tries at a node whose mempool is full.
 const FULL_DELAY: Duration = Duration::from_millis(500);
-
-/// What an account knows of its own transactions.
-#[derive(Debug, Default)]
-pub(super) struct Sequence {
-    pub next_nonce: Option<u64>,
-    /// The transaction that this nonce follows.
-    last: Option<TransactionHash>,
-    pub context: Option<Context>,
-}
 
 impl Account {
     /// Signs and hands in, or takes up what was left behind. The second is what was heard instead of a good

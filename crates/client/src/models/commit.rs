@@ -1,34 +1,15 @@
 //! The first step: committing to encrypted weights.
 
 use soma_blobs::{Blob, Location, container};
-use soma_types::{
-    ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Receipt, RejectionCode, TransactionKind, Url,
-};
+use soma_types::{ContentHash, DecryptionKey, Embedding, ModelId, RejectionCode, TransactionKind, Url};
 
-use super::Publication;
+use super::publication::{CommittedModel, Publication};
 use crate::{
     account::{Account, LIFETIME_EPOCHS},
     blocking::blocking,
     error::{ClientError, unexpected},
     journal::PendingModel,
 };
-
-/// Weights that were committed.
-#[derive(Clone, Debug)]
-pub struct CommittedModel {
-    /// The model.
-    pub model: ModelId,
-    /// BLAKE3 of the encrypted weights.
-    pub hash: ContentHash,
-    /// Their length in bytes.
-    pub size_bytes: u64,
-    /// Where they can be fetched.
-    pub url: Url,
-    /// The epoch in which they must be revealed.
-    pub reveal_in: Epoch,
-    /// The commit's receipt; none where an earlier process has committed them.
-    pub receipt: Option<Receipt>,
-}
 
 /// Weights that were encrypted before.
 #[derive(Clone, Debug)]

@@ -1,20 +1,9 @@
-//! How far the publication of weights has come, and what is due.
+//! How far the publication of given weights has come, and what is due.
 
 use soma_types::{ChainId, ContentHash, Epoch, ModelId, TransactionKind, objects::Model};
 
-use super::CommittedModel;
+use super::publication::{CommittedModel, Publication};
 use crate::{account::Account, error::ClientError, journal::PendingModel};
-
-/// How far the publication of weights has come.
-#[derive(Clone, Debug)]
-pub enum Publication {
-    /// Nothing that is known has been done.
-    Begins,
-    /// They are committed and wait for their reveal.
-    Committed(Box<CommittedModel>),
-    /// They are revealed, and compete from this epoch.
-    Revealed(Epoch),
-}
 
 /// Committed weights that wait for their reveal.
 #[derive(Clone, Debug)]
