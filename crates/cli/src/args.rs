@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use soma_types::Shannons;
 
 use self::signer::amount;
-use crate::context::NodeName;
+use crate::node_name::NodeName;
 
 pub use self::{
     demo::DemoArgs,

@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeSet,
     env::{self, VarError},
-    fmt,
     path::PathBuf,
-    str::FromStr,
     time::Duration,
 };
 
@@ -19,13 +17,13 @@ use soma_client::{
 use soma_types::{
     Address, Keypair,
     params::{Params, Preset},
-    secrecy::repeatable,
 };
 use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, Signer},
     error::{CliError, CliResult},
+    node_name::NodeName,
     printer::Printer,
     record::Record,
     reference::{Reference, id_text},
@@ -40,28 +38,6 @@ const NETWORK_VARIABLE: &str = "SOMA_NETWORK";
 const RETRY_WINDOW: Duration = Duration::from_secs(1);
 /// Until weights or data are downloaded.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// A node as it was named. Its URL may hold a password, so `Debug` does not show it.
-#[derive(Clone)]
-pub struct NodeName(String);
-
-impl FromStr for NodeName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.trim().is_empty() {
-            Err("give `local`, or the URL of a node")
-        } else {
-            Ok(Self(text.trim().to_owned()))
-        }
-    }
-}
-
-impl fmt::Debug for NodeName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&repeatable(&self.0))
-    }
-}
 
 /// The network and the wallets that a command line names.
 #[derive(Clone, Debug)]
@@ -80,7 +56,7 @@ impl Context {
             Some(network) => network.clone(),
             None => variable(NETWORK_VARIABLE)?
                 .and_then(|text| text.parse().ok())
-                .unwrap_or_else(|| NodeName("local".into())),
+                .unwrap_or_default(),
         };
         Ok(Self {
             network,
@@ -109,7 +85,7 @@ impl Context {
     }
 
     fn node_with(&self, options: NodeOptions) -> CliResult<NodeClient> {
-        NodeClient::with_options(&self.network.0, options).map_err(|error| match error {
+        NodeClient::with_options(self.network.as_str(), options).map_err(|error| match error {
             ClientError::BadUrl { .. } => CliError::usage(&error).hint(format!(
                 "give --network local ({LOCAL_URL}), or the URL of a node"
             )),

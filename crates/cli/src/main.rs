@@ -13,10 +13,12 @@ mod hints;
 #[cfg(test)]
 mod interfaces;
 mod interrupt;
+mod node_name;
 mod printer;
 mod progress;
 mod record;
 mod reference;
+mod report;
 mod terminal;
 mod usage;
 mod weights;

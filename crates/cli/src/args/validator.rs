@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use soma_types::{Shannons, upgrade::ParamChange};
+use serde_json::{Value, json};
+use soma_types::{
+    Shannons,
+    upgrade::{FIXED_PARAMS, ParamChange},
+};
 
 use super::signer::{Signer, amount};
-use crate::{commands::validator::change, reference::Reference};
+use crate::reference::Reference;
 
 /// `soma validator`.
 #[derive(Debug, Subcommand)]
@@ -128,4 +132,43 @@ pub struct ProposeArgs {
     /// Options of transactions.
     #[command(flatten)]
     pub signer: Signer,
+}
+
+/// Reads `NAME=VALUE`.
+fn change(text: &str) -> Result<ParamChange, String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("'{text}' is not of the form NAME=VALUE"))?;
+    if let Some((_, why)) = FIXED_PARAMS.iter().find(|(fixed, _)| *fixed == name) {
+        return Err(format!("{name} cannot change: it {why}"));
+    }
+    if !ParamChange::NAMES.contains(&name) {
+        return Err(format!(
+            "there is no parameter {name}: use one of {}",
+            ParamChange::NAMES.join(", ")
+        ));
+    }
+    // Numbers are numbers, amounts are strings: one of them fits.
+    let number = value.parse::<u64>().map(Value::from);
+    let candidates = [number.ok(), Some(Value::from(value))];
+    candidates
+        .into_iter()
+        .flatten()
+        .find_map(|value| serde_json::from_value(json!({ name: value })).ok())
+        .ok_or_else(|| format!("'{value}' is no value for {name}: see `soma params --json`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_read_as_people_write_them() {
+        assert_eq!(change("fee_base=7"), Ok(ParamChange::FeeBase(Shannons(7))));
+        assert_eq!(change("open_targets=20"), Ok(ParamChange::OpenTargets(20)));
+        assert!(change("emission_epochs=9").unwrap_err().contains("for ever"));
+        assert!(change("speed=9").unwrap_err().contains("open_targets"));
+        assert!(change("open_targets=many").is_err());
+        assert!(change("open_targets").is_err());
+    }
 }

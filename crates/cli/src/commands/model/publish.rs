@@ -6,14 +6,11 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
 use soma_agents::trainer::specialization;
 use soma_blobs::Blob;
 use soma_client::{Account, ClientError, CommittedModel, Publication};
 use soma_model::Model;
-use soma_types::{
-    ContentHash, Embedding, Epoch, ModelId, Receipt, RejectionCode, TransactionKind, Url, api::PAGE_ITEMS_MAX,
-};
+use soma_types::{Embedding, ModelId, Receipt, RejectionCode, TransactionKind, api::PAGE_ITEMS_MAX};
 
 use crate::{
     commands::{
@@ -30,43 +27,11 @@ const PATIENCE: u32 = 6;
 /// And at least this.
 const PATIENCE_MIN: Duration = Duration::from_secs(60);
 
-#[derive(Serialize)]
-struct CommitOutput {
-    model: ModelId,
-    hash: ContentHash,
-    size_bytes: u64,
-    url: Url,
-    reveal_in: Epoch,
-    /// None where an earlier command has committed.
-    receipt: Option<Receipt>,
-}
-
-impl From<CommittedModel> for CommitOutput {
-    fn from(committed: CommittedModel) -> Self {
-        let CommittedModel {
-            model,
-            hash,
-            size_bytes,
-            url,
-            reveal_in,
-            receipt,
-        } = committed;
-        Self {
-            model,
-            hash,
-            size_bytes,
-            url,
-            reveal_in,
-            receipt,
-        }
-    }
-}
-
 /// `soma model commit`.
 pub async fn commit(printer: Printer, account: &Account, model: ModelId, weights: &Path) -> CliResult {
     let (weights, _) = read(account, weights).await?;
     let committed = account.commit_model(model, weights, None).await?;
-    printer.show(&CommitOutput::from(committed), commit_text)
+    printer.show(&committed, commit_text)
 }
 
 /// `soma model reveal`.
@@ -197,13 +162,13 @@ async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Em
     .await?
 }
 
-fn commit_text(output: &CommitOutput) -> String {
+fn commit_text(committed: &CommittedModel) -> String {
     format!(
         "committed {} bytes for model {}; reveal them in epoch {}\n{}{}",
-        output.size_bytes,
-        output.model,
-        output.reveal_in,
-        facts(&[("weights", output.url.to_string())]),
-        output.receipt.as_ref().map(receipt_text).unwrap_or_default()
+        committed.size_bytes,
+        committed.model,
+        committed.reveal_in,
+        facts(&[("weights", committed.url.to_string())]),
+        committed.receipt.as_ref().map(receipt_text).unwrap_or_default()
     )
 }
