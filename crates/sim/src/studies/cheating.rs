@@ -17,25 +17,25 @@
 mod auditors;
 mod challengers;
 mod claims;
+mod stage;
 
 use std::rc::Rc;
 
-use soma_types::{Shannons, params::Params, transaction::BasisPoints};
+use soma_types::{params::Params, transaction::BasisPoints};
 
-use super::{Tick, cast};
+use super::Tick;
 use crate::{
-    cast::{Cast, Demand},
-    chain::Actor,
     chart::{Axis, Figure, Ink, Line, Panel, Stroke},
     cheats::{CopyingAuditor, LazyAuditor},
     error::SimError,
     participants::Auditing,
     report::{Check, Study, Table},
-    scale::{params, soma},
+    scale::params,
 };
 use auditors::{auditor_gain, framing};
 use challengers::challenger_gain;
 use claims::{Scheme, gain};
+use stage::{AFTER, BEFORE, CHEATING};
 
 /// Audit rates, in basis points: 1% to all. The public preset's is 10%, the local one's 100%.
 const RATES: [u16; 5] = [100, 300, 1_000, 3_000, 10_000];
@@ -43,35 +43,9 @@ const RATES: [u16; 5] = [100, 300, 1_000, 3_000, 10_000];
 const STD_RATE: u16 = 1_000;
 /// The local preset's.
 const LOCAL_RATE: u16 = 10_000;
-/// Epochs before the cheater comes.
-const BEFORE: u64 = 5;
-/// Epochs in which it cheats.
-const CHEATING: u64 = 8;
-/// Epochs until its last claim is settled.
-const AFTER: u64 = 3;
 
 /// Epochs that [`run`] takes.
 pub const EPOCHS: u64 = (2 * Scheme::ALL.len() as u64 + 4) * RATES.len() as u64 * (BEFORE + CHEATING + AFTER);
-
-fn small(seed: u64, params: Params, guests: Vec<(Actor, Shannons)>) -> Cast {
-    Cast {
-        params,
-        // Few, so that each is drawn for most audits, as on the public network for some of many.
-        validators: 8,
-        trainers: 12,
-        submitters: 10,
-        // At the rarest audits a bond is two hundred rewards.
-        submitter_funds: soma(200_000),
-        documents: 1.0,
-        households: 0,
-        demand: Demand {
-            payments: 0.0,
-            ..cast(seed).demand
-        },
-        guests,
-        ..cast(seed)
-    }
-}
 
 fn at_rate(rate: u16, bond_margin: u64) -> Params {
     Params {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use soma_types::{Address, objects::SubmissionStatus, params::Params};
 
-use super::{AFTER, BEFORE, CHEATING, small};
+use super::stage::{AFTER, BEFORE, CHEATING, small};
 use crate::{
     cast::Cast, cheats::FramingCartel, error::SimError, participants::Auditing, scale::in_soma, stats::mean,
     studies::Tick, world::World,

@@ -3,7 +3,7 @@
 use soma_ledger::view;
 use soma_types::{Shannons, params::Params};
 
-use super::{AFTER, BEFORE, CHEATING, small};
+use super::stage::{AFTER, BEFORE, CHEATING, small};
 use crate::{
     chain::Actor,
     cheats::groundless_challenges,

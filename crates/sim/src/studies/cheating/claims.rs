@@ -8,7 +8,7 @@ use std::{
 use soma_ledger::view;
 use soma_types::{Address, Epoch, Shannons, SubmissionId, objects::SubmissionStatus, params::Params};
 
-use super::{AFTER, BEFORE, CHEATING, small};
+use super::stage::{AFTER, BEFORE, CHEATING, small};
 use crate::{
     chain::Actor,
     chart::Ink,
