@@ -1,0 +1,96 @@
+//! Models, targets and submissions.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Address, ContentHash, Embedding, SubmissionId,
+    objects::{AuditOutcome, AuditStage, AuditVote, Model, Pool, Submission, Target},
+};
+
+answers! {
+    /// A model.
+    pub struct ModelView {
+        /// What the ledger knows of it.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub model: Model,
+        /// Its pool.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub pool: Pool,
+        /// Where it specialises: of the weights it competes with, or of those about to take over.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub embedding: Option<Embedding>,
+    }
+
+    /// A target.
+    pub struct TargetView {
+        /// What the ledger knows of it.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub target: Target,
+        /// Drawn from its seed.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub embedding: Embedding,
+        /// The least dot product with `embedding`, in Q30, of what is committed now: the target's own
+        /// threshold, or the one in force where that is lower.
+        pub commit_threshold_q30: i64,
+        /// Whether its epoch is in progress: one that is neither filled nor of this epoch is closed.
+        pub current: bool,
+    }
+
+    /// One auditor's work on a submission, in one stage of its audit.
+    pub struct AuditView {
+        /// The stage: `drawn` or `hearing`.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stage: AuditStage,
+        /// Whose vote it is.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub auditor: Address,
+        /// Its steps so far.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub vote: AuditVote,
+    }
+
+    /// A submission.
+    pub struct SubmissionView {
+        /// What the ledger knows of it.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub submission: Submission,
+        /// The winning model's embedding of its data, from the reveal until it is settled.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub embedding: Option<Embedding>,
+        /// The stage of its audit, while votes are taken: `drawn`, or `hearing` once its auditors accused it
+        /// and the whole committee votes.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub audit_stage: Option<AuditStage>,
+        /// Whose votes are taken in that stage.
+        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+        pub auditors: Vec<Address>,
+        /// What auditors did, until its outcome replaces it.
+        pub audits: Vec<AuditView>,
+        /// How its audit ended.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        pub audit_outcome: Option<AuditOutcome>,
+    }
+
+    /// Data that is someone's: it was revealed, and has won or may still win.
+    pub struct DataView {
+        /// Its BLAKE3.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub hash: ContentHash,
+        /// The submission that revealed it.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub submission: SubmissionId,
+        /// Whether it has won, so that it is never new again.
+        pub won: bool,
+    }
+}
+
+impl SubmissionView {
+    /// Its name.
+    #[must_use]
+    pub const fn id(&self) -> SubmissionId {
+        self.submission.id
+    }
+}

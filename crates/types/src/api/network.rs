@@ -1,0 +1,146 @@
+//! How the network and a node of it stand.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BlockHash, ChainId, Epoch, Height, PublicKey, Shannons, StateRoot,
+    objects::{EpochRecord, EpochState, SupplyBreakdown},
+    upgrade::{Proposal, ProtocolVersion},
+};
+
+answers! {
+    /// The middle and the slow end of a measure, in milliseconds. Zero where nothing was measured yet.
+    pub struct Percentiles {
+        /// Half are faster.
+        pub p50: u64,
+        /// 95% are faster.
+        pub p95: u64,
+    }
+
+    /// How a node stands.
+    pub struct Status {
+        /// The network's name.
+        pub network: String,
+        /// The network.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub chain: ChainId,
+        /// The software's version.
+        pub version: String,
+        /// The key that verifies every certificate: 48 bytes in hex.
+        pub network_key: String,
+        /// The last finalized block.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub height: Height,
+        /// Its hash.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub block: BlockHash,
+        /// The state root after it.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub state_root: StateRoot,
+        /// When it was proposed, in milliseconds since 1970.
+        pub timestamp_ms: u64,
+        /// The epoch in progress.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub epoch: Epoch,
+        /// Its first block.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub epoch_first_height: Height,
+        /// Its length.
+        pub epoch_length_blocks: u64,
+        /// Members of the consensus committee.
+        pub validators: u32,
+        /// This node's network key, if it is a validator.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub network_identity: Option<PublicKey>,
+        /// Transactions that wait.
+        pub mempool_transactions: u64,
+        /// From proposal to finality, over recent blocks.
+        pub finality_ms: Percentiles,
+        /// Between consecutive blocks' timestamps, over recent blocks.
+        pub block_ms: Percentiles,
+        /// Bytes sent to other validators since the node started.
+        pub network_bytes_sent: u64,
+        /// Bytes received from them.
+        pub network_bytes_received: u64,
+        /// The version of the rules in force.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub protocol_version: ProtocolVersion,
+        /// The newest version that this node implements.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub protocol_version_supported: ProtocolVersion,
+        /// The next scheduled upgrade; before others one that this node does not support.
+        pub upgrade: Option<ScheduledUpgrade>,
+    }
+
+    /// A change of the protocol that is certain.
+    pub struct ScheduledUpgrade {
+        /// The proposal's number.
+        pub proposal: u64,
+        /// The version of the rules from then on.
+        #[cfg_attr(feature = "openapi", schema(value_type = u32))]
+        pub version: ProtocolVersion,
+        /// The first epoch under them.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub activation: Epoch,
+        /// Whether this node implements it. One that does not stops before that epoch.
+        pub supported: bool,
+    }
+
+    /// A proposed change of the protocol, and who of the current committee is for it.
+    pub struct ProposalView {
+        /// What the ledger knows of it.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub proposal: Proposal,
+        /// Seats for it.
+        pub seats: u32,
+        /// All seats.
+        pub seats_total: u32,
+        /// Stake for it.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stake: Shannons,
+        /// All stake.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub stake_total: Shannons,
+    }
+
+    /// Where every shannon is. `expected` and `actual` are equal, always.
+    pub struct Supply {
+        /// What existed at genesis.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub initial: Shannons,
+        /// Emitted since.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub emitted: Shannons,
+        /// Burned since.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub burned: Shannons,
+        /// The maximum supply.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub expected: Shannons,
+        /// The sum of `breakdown`.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub actual: Shannons,
+        /// The parts.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub breakdown: SupplyBreakdown,
+        /// As of this block.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub height: Height,
+    }
+
+    /// An epoch: in progress, or over.
+    pub struct EpochView {
+        /// Its number.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub epoch: Epoch,
+        /// Whether it is in progress.
+        pub current: bool,
+        /// How it stands, or stood when it closed.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        pub state: EpochState,
+        /// What became of it, once it is over.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+        pub record: Option<EpochRecord>,
+    }
+}

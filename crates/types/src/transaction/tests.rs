@@ -1,0 +1,113 @@
+use super::*;
+use crate::{
+    Address, Architecture, ChainId, Commitment, Embedding, Epoch, Keypair, Salt, Shannons, SignedTransaction,
+    rejection::Rejection,
+    samples::{Matter, one_of_each},
+    upgrade::ProtocolVersion,
+};
+
+fn kinds() -> Vec<TransactionKind> {
+    one_of_each(&Matter {
+        byte: 9,
+        amount: Shannons(7),
+        architecture: Architecture::NANO,
+        embedding: Embedding::from_q15(vec![i16::MAX, 0]).unwrap(),
+        version: ProtocolVersion(2),
+    })
+}
+
+fn transaction(kind: TransactionKind) -> Transaction {
+    Transaction {
+        chain: ChainId([9; 32]),
+        sender: Keypair::from_secret_bytes([1; 32]).public_key(),
+        nonce: 4,
+        expires: Epoch(5),
+        max_fee: Shannons(6),
+        kind,
+    }
+}
+
+/// Encodings are signed and stored: a change here breaks every client and every chain.
+#[test]
+fn encodings_are_pinned() {
+    assert!(
+        kinds()
+            .iter()
+            .map(TransactionKind::name)
+            .eq(TransactionKind::NAMES.iter().copied())
+    );
+    let mut lines = Vec::new();
+    for (code, kind) in kinds().into_iter().enumerate() {
+        let bytes = borsh::to_vec(&kind).unwrap();
+        assert_eq!(usize::from(bytes[0]), code, "kinds are only ever appended");
+        let signed = transaction(kind.clone()).sign(&Keypair::from_secret_bytes([1; 32]));
+        lines.push(format!(
+            "{} {} {}",
+            kind.name(),
+            hex::encode(&bytes),
+            signed.hash()
+        ));
+    }
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn what_is_signed_cannot_be_changed() {
+    let keys = Keypair::from_secret_bytes([1; 32]);
+    for kind in kinds() {
+        let signed = transaction(kind).sign(&keys);
+        let bytes = signed.encode();
+        assert_eq!(SignedTransaction::decode(&bytes), Ok(signed.clone()));
+        let json = serde_json::to_string(&signed.transaction).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Transaction>(&json).unwrap(),
+            signed.transaction
+        );
+        let chain = signed.transaction.chain;
+        // Any single changed byte either does not decode or does not verify.
+        for index in (0..bytes.len()).step_by(7) {
+            let mut changed = bytes.clone();
+            changed[index] ^= 1;
+            let verified = SignedTransaction::decode(&changed).and_then(SignedTransaction::verify);
+            assert!(verified.is_err(), "byte {index}");
+            assert!(
+                VerifiedTransaction::decode(changed.into(), &chain).is_err(),
+                "byte {index}"
+            );
+        }
+        assert!(SignedTransaction::decode(&bytes[..bytes.len() - 1]).is_err());
+        // However it comes to be verified, it is the same value.
+        let verified = VerifiedTransaction::decode(bytes.clone().into(), &chain).unwrap();
+        assert_eq!(verified.encoded(), &bytes);
+        assert_eq!(verified.hash(), signed.hash());
+        assert_eq!(signed.verify(), Ok(verified));
+    }
+}
+
+/// What is signed, named and stored are the bytes that came, so nothing may have two encodings.
+#[test]
+fn bytes_that_decode_are_the_one_encoding() {
+    for kind in kinds() {
+        let bytes = transaction(kind)
+            .sign(&Keypair::from_secret_bytes([1; 32]))
+            .encode();
+        for index in 0..bytes.len() {
+            for change in [1, 2, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[index] ^= change;
+                if let Ok(decoded) = SignedTransaction::decode(&changed) {
+                    assert_eq!(decoded.encode(), changed, "byte {index}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn hostile_lengths_do_not_allocate() {
+    let mut bytes = borsh::to_vec(&transaction(TransactionKind::LeaveValidator)).unwrap();
+    bytes.pop();
+    bytes.push(0); // A transfer ..
+    bytes.extend(u32::MAX.to_le_bytes()); // .. with four billion payments.
+    assert_eq!(SignedTransaction::decode(&bytes), Err(Rejection::Malformed {}));
+}
