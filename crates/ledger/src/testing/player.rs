@@ -5,37 +5,28 @@ mod audits;
 mod coverage;
 mod market;
 mod seats;
+mod sending;
 
 use soma_types::{
-    Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Seed, Shannons,
-    Signature, SignedTransaction, SubmissionId, TargetId, Transaction, TransactionKind as Kind,
-    VerifiedTransaction,
+    Architecture, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Seed, Shannons,
+    SubmissionId, TargetId, TransactionKind as Kind,
     amount::MAX_SUPPLY,
-    event::Event,
     list::List,
     params::Params,
-    receipt::{Created, Outcome},
     transaction::{ModelFault, Payment, PoolId, Withdrawal},
     upgrade::Ballot,
 };
 
 use crate::{
-    testing::{DIM, Find, World, address, basis, keys, verdict, vote},
+    testing::{DIM, Find, World, address, basis, verdict, vote},
     view,
 };
+use sending::Pending;
 
 pub use coverage::Coverage;
 
 /// One step of a tape.
 pub type Step = [u8; 8];
-
-/// A transaction on its way into the next block, with what to remember if it is applied.
-#[derive(Debug)]
-struct Pending {
-    transaction: VerifiedTransaction,
-    who: u8,
-    find: Option<Find>,
-}
 
 /// Plays a tape on a network beside which the naive economy runs.
 #[derive(Debug)]
@@ -68,112 +59,6 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// The nonce of an account's next transaction.
-    fn nonce(&mut self, who: u8) -> u64 {
-        let waiting = self.next.iter().filter(|pending| pending.who == who).count() as u64;
-        let account = view::account(&mut self.world.chain.state, address(who)).unwrap();
-        account.nonce + waiting
-    }
-
-    fn push(&mut self, who: u8, kind: Kind) {
-        let nonce = self.nonce(who);
-        let transaction = self.world.transaction(who, nonce, kind);
-        self.next.push(Pending {
-            transaction,
-            who,
-            find: None,
-        });
-    }
-
-    /// A transaction with an amount at or beside a limit. `make` must encode all amounts in as many bytes.
-    fn push_sized(&mut self, who: u8, size: u8, least: Shannons, held: u64, make: impl Fn(Shannons) -> Kind) {
-        let nonce = self.nonce(who);
-        let size_bytes = self.world.transaction(who, nonce, make(least)).size_bytes();
-        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap().0;
-        let left = self.world.balance(who).saturating_sub(fee);
-        let amount = match size % 32 {
-            0 => 0,
-            1 => 1,
-            2 => u64::MAX,
-            3 => least.0.saturating_sub(1),
-            4 => left.saturating_add(1),
-            5 if size < 64 => left,
-            6 => held,
-            7 => held.saturating_add(1),
-            8 => held.saturating_sub(least.0).saturating_add(1),
-            9 => held.saturating_sub(least.0),
-            10..14 => held / 5,
-            14..20 => least.0,
-            size => left / 512 * u64::from(size),
-        };
-        self.push(who, make(Shannons(amount)));
-    }
-
-    /// Three payments to two addresses that mostly have no account, of all that can be spent, a shannon more,
-    /// or dust.
-    fn pay_strangers(&mut self, who: u8, b: u8, size: u8) {
-        let kind = |amount: u64| {
-            let payment = |to: u8, amount: u64| Payment {
-                to: address(to),
-                amount: Shannons(amount),
-            };
-            let (first, second) = (100 + b % 100, 100 + b.wrapping_add(1) % 100);
-            let payments = vec![payment(first, 1), payment(second, amount), payment(first, 1)];
-            Kind::Transfer {
-                payments: List::new(payments).unwrap(),
-            }
-        };
-        let nonce = self.nonce(who);
-        let size_bytes = self.world.transaction(who, nonce, kind(1)).size_bytes();
-        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap().0;
-        let prices = 2 * self.params().account_price.0 + 2;
-        let left = self.world.balance(who).saturating_sub(fee).saturating_sub(prices);
-        self.push(
-            who,
-            kind(match size % 16 {
-                0 => left.max(1),
-                1 => left + 1,
-                _ => 1,
-            }),
-        );
-    }
-
-    /// Executes the next block with all that waits for it.
-    fn flush(&mut self) {
-        let waiting = std::mem::take(&mut self.next);
-        let transactions: Vec<_> = waiting.iter().map(|one| one.transaction.clone()).collect();
-        let results = self.world.offer(&transactions);
-        self.coverage.blocks += 1;
-        for (pending, result) in waiting.into_iter().zip(results) {
-            let kind = pending.transaction.transaction().kind.name();
-            self.coverage.result(kind, &result);
-            let Ok(receipt) = result else { continue };
-            if let Outcome::Applied {
-                created: Some(created),
-            } = receipt.outcome
-            {
-                match created {
-                    Created::Model(id) => self.models.push((pending.who, id)),
-                    Created::Submission(id) => {
-                        self.finds.extend(pending.find.map(|find| (find, id)));
-                    }
-                    Created::Proposal(_) => {}
-                }
-            }
-        }
-        let block = self.world.history.pop().expect("it was just executed");
-        let inner = block.receipts.iter().flat_map(|receipt| &receipt.events);
-        for event in block.events.iter().chain(inner) {
-            self.coverage.event(event);
-            if let Event::SubmissionEnded { submission, .. } = event {
-                let outcome = view::audit_outcome(&mut self.world.chain.state, *submission).unwrap();
-                if let Some(outcome) = outcome {
-                    self.coverage.outcome(&outcome);
-                }
-            }
-        }
-    }
-
     /// The rules in force.
     fn params(&mut self) -> Params {
         view::params(&mut self.world.chain.state).unwrap().unwrap()
@@ -202,47 +87,6 @@ impl<'a> Player<'a> {
             7 if pick > 200 => PoolId::Validator(address(pick % ACCOUNTS)),
             _ => PoolId::Model(self.model(pick / 8).1),
         }
-    }
-
-    /// A transaction that must be refused, or is just about not.
-    fn push_odd(&mut self, who: u8, how: u8) {
-        let payments = List::new(vec![Payment {
-            to: address(who),
-            amount: Shannons(1),
-        }])
-        .unwrap();
-        let nonce = self.nonce(who);
-        let epoch = self.world.epoch();
-        let kind = Kind::Transfer { payments };
-        let size_bytes = self.world.transaction(who, nonce, kind.clone()).size_bytes();
-        let fee = view::fee(&mut self.world.chain.state, size_bytes).unwrap();
-        let mut transaction = Transaction {
-            chain: self.world.genesis.chain_id(),
-            sender: keys(who).public_key(),
-            nonce,
-            expires: epoch,
-            max_fee: fee,
-            kind,
-        };
-        match how % 8 {
-            0 => transaction.nonce = nonce.wrapping_sub(1),
-            1 => transaction.nonce = nonce + 1,
-            2 => transaction.nonce = u64::MAX,
-            3 => transaction.expires = Epoch(epoch.0.saturating_sub(1)),
-            4 => transaction.max_fee = Shannons(fee.0.saturating_sub(1)),
-            5 => transaction.chain = ChainId([how; 32]),
-            6 => transaction.sender = keys(200).public_key(),
-            _ => {}
-        }
-        let transaction = VerifiedTransaction::assume_verified(SignedTransaction {
-            transaction,
-            signature: Signature([0; 64]),
-        });
-        self.next.push(Pending {
-            transaction,
-            who,
-            find: None,
-        });
     }
 
     /// Reads one step of a tape.
