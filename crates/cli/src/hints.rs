@@ -19,31 +19,27 @@ pub trait Hint {
     }
 }
 
-impl Hint for SubmitError {
-    fn hint(&self) -> Option<String> {
-        self.client().and_then(Hint::hint)
-    }
+/// Errors that know no more than the client's, where they pass one on.
+macro_rules! hints_of_the_client {
+    ($($error:ty),*) => {
+        $(
+            impl Hint for $error {
+                fn hint(&self) -> Option<String> {
+                    self.client().and_then(Hint::hint)
+                }
 
-    fn client(&self) -> Option<&ClientError> {
-        match self {
-            Self::Client(error) => Some(error),
-            _ => None,
-        }
-    }
+                fn client(&self) -> Option<&ClientError> {
+                    match self {
+                        Self::Client(error) => Some(error),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
 }
 
-impl Hint for RoundError {
-    fn hint(&self) -> Option<String> {
-        self.client().and_then(Hint::hint)
-    }
-
-    fn client(&self) -> Option<&ClientError> {
-        match self {
-            Self::Client(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+hints_of_the_client!(SubmitError, RoundError);
 
 impl Hint for LocalnetError {
     fn hint(&self) -> Option<String> {

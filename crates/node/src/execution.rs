@@ -94,12 +94,7 @@ pub struct BatchSource<'a, E: Runtime>(pub &'a Batch<E>);
 impl<E: Runtime> Source for BatchSource<'_, E> {
     async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
         let keys: Vec<&Digest> = keys.iter().collect();
-        let values = self.0.get_many(&keys).await;
-        let values = values.unwrap_or_else(|error| panic!("cannot read the state: {error}"));
-        values
-            .into_iter()
-            .map(|value| value.map(|StateValue(bytes)| bytes))
-            .collect()
+        read(self.0.get_many(&keys).await)
     }
 }
 
@@ -109,13 +104,17 @@ pub struct DatabaseSource<'a, E: Runtime>(pub &'a Database<E>);
 impl<E: Runtime> Source for DatabaseSource<'_, E> {
     async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
         let keys: Vec<&Digest> = keys.iter().collect();
-        let values = self.0.get_many(&keys).await;
-        let values = values.unwrap_or_else(|error| panic!("cannot read the state: {error}"));
-        values
-            .into_iter()
-            .map(|value| value.map(|StateValue(bytes)| bytes))
-            .collect()
+        read(self.0.get_many(&keys).await)
     }
+}
+
+/// What the database answered, as bytes.
+fn read<E: std::fmt::Display>(answer: Result<Vec<Option<StateValue>>, E>) -> Vec<Option<Vec<u8>>> {
+    let values = answer.unwrap_or_else(|error| panic!("cannot read the state: {error}"));
+    let bytes = values
+        .into_iter()
+        .map(|value| value.map(|StateValue(bytes)| bytes));
+    bytes.collect()
 }
 
 /// State in memory: what is loaded, and what the block changed.

@@ -21,7 +21,7 @@ from soma_models.v1 import weights
 from soma_models.v1.configs import LAYER_NORM_EPSILON, ModelConfig
 from soma_models.v1.layout import TensorSpec, layout
 from soma_models.v1.rope import rope_tables
-from soma_models.v1.weights import Dtype
+from soma_models.v1.saving import Saving
 
 __all__ = ["Model", "Output"]
 
@@ -35,7 +35,7 @@ class Output(NamedTuple):
     """[B, T, 264]: of the next token."""
 
 
-class Model(nnx.Module):
+class Model(Saving, nnx.Module):
     """The V1 transformer, with fresh weights; `load` and `load_bytes` make one from a file.
 
     Its parameters are named and laid out ([in, out]) as the weights file has them. They are
@@ -103,25 +103,6 @@ class Model(nnx.Module):
         """
         del rngs
         return cls._of(weights.load(path, config), config)
-
-    def save_bytes(self, dtype: Dtype = "F32") -> bytes:
-        """Return the weights as a safetensors file, as `soma` and the PyTorch model read it.
-
-        Raises:
-            WeightsError: a weight is not finite, or beyond `dtype`'s range.
-
-        """
-        return weights.save_bytes(self._tensors(), self.config, dtype)
-
-    def save(self, path: str | os.PathLike[str], dtype: Dtype = "F32") -> None:
-        """Write `save_bytes` to `path`, whole or not at all.
-
-        Raises:
-            OSError: the file cannot be written.
-            WeightsError: as `save_bytes`.
-
-        """
-        weights.save(path, self._tensors(), self.config, dtype)
 
     @classmethod
     def _of(cls, tensors: Mapping[str, NDArray[np.float32]], config: ModelConfig) -> Self:

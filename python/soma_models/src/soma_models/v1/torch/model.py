@@ -19,7 +19,7 @@ from soma_models.v1 import weights
 from soma_models.v1.configs import LAYER_NORM_EPSILON, VOCAB, ModelConfig
 from soma_models.v1.layout import layout
 from soma_models.v1.rope import rope_tables
-from soma_models.v1.weights import Dtype
+from soma_models.v1.saving import Saving
 
 __all__ = ["Model", "Output"]
 
@@ -33,7 +33,7 @@ class Output(NamedTuple):
     """[B, T, 264]: of the next token."""
 
 
-class Model(nn.Module):
+class Model(Saving, nn.Module):
     """The V1 transformer, with fresh weights; `load` and `load_bytes` make one from a file.
 
     Its parameters are named and laid out ([in, out]) as the weights file has them. They are
@@ -107,25 +107,6 @@ class Model(nn.Module):
 
         """
         return cls._of(weights.load(path, config), config)
-
-    def save_bytes(self, dtype: Dtype = "F32") -> bytes:
-        """Return the weights as a safetensors file, as `soma` and the Flax model read it.
-
-        Raises:
-            WeightsError: a weight is not finite, or beyond `dtype`'s range.
-
-        """
-        return weights.save_bytes(self._tensors(), self.config, dtype)
-
-    def save(self, path: str | os.PathLike[str], dtype: Dtype = "F32") -> None:
-        """Write `save_bytes` to `path`, whole or not at all.
-
-        Raises:
-            OSError: the file cannot be written.
-            WeightsError: as `save_bytes`.
-
-        """
-        weights.save(path, self._tensors(), self.config, dtype)
 
     @classmethod
     def _of(cls, tensors: dict[str, NDArray[np.float32]], config: ModelConfig) -> Self:
