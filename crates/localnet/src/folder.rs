@@ -14,7 +14,12 @@
 //! ```
 //!
 //! A folder may hold other things besides. They are never changed and never deleted: see
-//! [`erase`].
+//! [`erase`](crate::erase).
+
+mod error;
+mod layout;
+mod making;
+mod reading;
 
 use std::{
     fs,
@@ -22,179 +27,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use commonware_codec::{DecodeExt as _, Read as _};
-use commonware_cryptography::{
-    Signer as _,
-    bls12381::primitives::{
-        group::Share,
-        sharing::{ModeVersion, Sharing},
-    },
-    ed25519,
-};
-use commonware_utils::{NZU32, TryCollect as _};
 use rand_core::CryptoRng;
-use serde::{Deserialize, Serialize};
-use soma_files::{FileError, Lock, LockError, replace, replace_private};
-use soma_node::consensus::{Identity, Variant, public_key};
-use soma_types::{
-    Keypair, Shannons,
-    amount::SHANNONS_PER_SOMA,
-    genesis::{Genesis, GenesisAccount, GenesisError, GenesisValidator, GenesisWeights},
-    params::{COMMITTEE_SIZE_MAX, Params},
-    text::printable,
-    transaction::BasisPoints,
+use soma_files::{Lock, LockError, replace};
+use soma_types::{Keypair, genesis::Genesis, params::COMMITTEE_SIZE_MAX, text::printable};
+
+use self::{
+    error::{damaged, io_error},
+    making::create,
+    reading::{Network, check_version, holds_anything, load, read_json, version},
 };
+use crate::dealer::Dealt;
 
-use crate::{
-    dealer::{Dealt, Member},
-    erase,
-};
-
-/// How this software lays out a folder and the storage in it. Another number is another, unreadable layout.
-pub const VERSION: u32 = 2;
-/// A folder without a version was laid out before there were any.
-const VERSION_BEFORE: &str = "1";
-/// What stands before the number, so that nobody's own file of this name is taken for the localnet's.
-const VERSION_PREFIX: &str = "soma localnet ";
-
-/// Each validator's own stake at genesis.
-const VALIDATOR_STAKE: Shannons = Shannons(10_000 * SHANNONS_PER_SOMA);
-/// Each validator's spendable balance at genesis, for its fees.
-const VALIDATOR_BALANCE: Shannons = Shannons(1_000 * SHANNONS_PER_SOMA);
-/// What the faucet starts with.
-const FAUCET_BALANCE: Shannons = Shannons(1_000_000 * SHANNONS_PER_SOMA);
+pub use self::{error::FolderError, layout::VERSION, making::Blueprint};
 
 /// How much [`Folder::probe`] writes: what a validator's journals take at a time, and some more.
 const PROBE_BYTES: usize = 1 << 20;
-
-/// Why a localnet's folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// Another process runs it.
-    #[error("another localnet is running in '{0}': stop it, or use another folder with --dir")]
-    Locked(PathBuf),
-    /// A network of other software.
-    #[error(
-        "the network in '{path}' was made by another version of soma: its folder has layout {found}, this one \
-         reads and writes {VERSION}"
-    )]
-    OtherVersion {
-        /// The folder.
-        path: PathBuf,
-        /// Its layout.
-        found: String,
-    },
-    /// Someone's own file has a name that a localnet needs.
-    #[error("'{0}' is not a localnet's, and is in the way of one")]
-    InTheWay(PathBuf),
-    /// What should be deleted is no localnet.
-    #[error("{0} holds other things than a localnet")]
-    Foreign(PathBuf),
-    /// A file cannot be read or written.
-    #[error("cannot {action} '{path}': {reason}")]
-    Io {
-        /// Reading, writing, ...
-        action: &'static str,
-        /// What was read or written.
-        path: PathBuf,
-        /// In words, with what to do.
-        reason: String,
-    },
-    /// A file holds something else.
-    #[error("'{path}' is damaged ({reason}): restore it from a copy, or make a new network with --force")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The network asked for makes no sense.
-    #[error(transparent)]
-    Genesis(#[from] GenesisError),
-    /// Too few or too many validators.
-    #[error("a localnet has 1 to {COMMITTEE_SIZE_MAX} validators, not {0}")]
-    Validators(u32),
-}
-
-impl From<FileError> for FolderError {
-    fn from(FileError { action, path, source }: FileError) -> Self {
-        let reason = match source.kind() {
-            io::ErrorKind::StorageFull => "the disk is full: free some space".to_owned(),
-            io::ErrorKind::ReadOnlyFilesystem => {
-                "the disk is read-only: use a folder that can be written".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => "permission denied: use a folder you own".to_owned(),
-            _ => source.to_string(),
-        };
-        Self::Io { action, path, reason }
-    }
-}
-
-pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FolderError {
-    move |source| {
-        FolderError::from(FileError {
-            action,
-            path: path.to_owned(),
-            source,
-        })
-    }
-}
-
-fn damaged(path: &Path, reason: impl std::fmt::Display) -> FolderError {
-    FolderError::Damaged {
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
-}
-
-/// What a new network is made of.
-#[derive(Clone, Debug)]
-pub struct Blueprint {
-    /// Its name, for people.
-    pub name: String,
-    /// Its rules.
-    pub params: Params,
-    /// Its committee's size.
-    pub validators: u32,
-    /// Accounts funded besides the validators' and the faucet's.
-    pub accounts: Vec<GenesisAccount>,
-    /// Weights to start from.
-    pub weights: Option<GenesisWeights>,
-}
-
-impl Default for Blueprint {
-    fn default() -> Self {
-        Self {
-            name: "localnet".to_owned(),
-            params: Params::local(),
-            validators: 4,
-            accounts: Vec::new(),
-            weights: None,
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CommitteeFile {
-    network_key: String,
-    polynomial: String,
-    identities: Vec<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SecretsFile {
-    identity: String,
-    share: String,
-    account: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FaucetFile {
-    account: String,
-}
 
 /// What to do with the network that a folder holds already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +110,19 @@ impl Place {
             create(&self.directory, blueprint, rng, now_ms)?;
         }
         check_version(&self.directory)?;
-        let folder = load(self)?;
+        let Network {
+            genesis,
+            dealt,
+            accounts,
+            faucet,
+        } = load(&self.directory)?;
+        let folder = Folder {
+            place: self,
+            genesis,
+            dealt,
+            accounts,
+            faucet,
+        };
         for index in 0..folder.dealt.members.len() {
             folder.claim_storage(index)?;
         }
@@ -345,211 +204,4 @@ impl Folder {
     pub fn blobs(&self) -> PathBuf {
         self.place.directory.join("blobs")
     }
-}
-
-fn encode_hex(value: &impl commonware_codec::Encode) -> String {
-    format!("0x{}", hex::encode(value.encode()))
-}
-
-fn decode_hex(path: &Path, text: &str) -> Result<Vec<u8>, FolderError> {
-    let digits = text
-        .strip_prefix("0x")
-        .ok_or_else(|| damaged(path, "a value lacks its 0x"))?;
-    hex::decode(digits).map_err(|error| damaged(path, error))
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec_pretty(value).expect("plain data is JSON")
-}
-
-/// The layout of the localnet in `directory`, as it says; `None` where there is none, nor what is left of
-/// one.
-fn version(directory: &Path) -> Result<Option<String>, FolderError> {
-    let path = directory.join("version");
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(text
-            .strip_prefix(VERSION_PREFIX)
-            .map(|number| printable(number.trim()).into_owned())),
-        Err(error) if is_absent(&error) => {
-            let before = read_json::<CommitteeFile>(&directory.join("committee.json")).is_ok();
-            Ok(before.then(|| VERSION_BEFORE.to_owned()))
-        }
-        // Text it would be.
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-        Err(error) => Err(io_error("read", &path)(error)),
-    }
-}
-
-/// Whether a path names nothing. What is below a file is reported when the folder is made.
-fn is_absent(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
-}
-
-/// Whether this software reads the network in `directory`.
-fn check_version(directory: &Path) -> Result<(), FolderError> {
-    match version(directory)? {
-        Some(found) if found == VERSION.to_string() => Ok(()),
-        Some(found) => Err(FolderError::OtherVersion {
-            path: directory.to_owned(),
-            found,
-        }),
-        None => Err(FolderError::InTheWay(directory.join("genesis.json"))),
-    }
-}
-
-/// Whether there is anything in `directory` but its lock.
-fn holds_anything(directory: &Path) -> Result<bool, FolderError> {
-    match fs::read_dir(directory) {
-        Ok(entries) => Ok(entries.flatten().any(|entry| entry.file_name() != "lock")),
-        Err(error) if is_absent(&error) => Ok(false),
-        Err(error) => Err(io_error("read", directory)(error)),
-    }
-}
-
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, FolderError> {
-    let bytes = fs::read(path).map_err(io_error("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|error| damaged(path, error))
-}
-
-fn create(
-    directory: &Path,
-    blueprint: &Blueprint,
-    mut rng: impl CryptoRng,
-    now_ms: u64,
-) -> Result<(), FolderError> {
-    if !(1..=COMMITTEE_SIZE_MAX).contains(&blueprint.validators) {
-        return Err(FolderError::Validators(blueprint.validators));
-    }
-    let dealt = Dealt::new(&mut rng, blueprint.validators);
-    let mut keypair = || {
-        let mut secret = [0; 32];
-        rng.fill_bytes(&mut secret);
-        Keypair::from_secret_bytes(secret)
-    };
-    let accounts: Vec<Keypair> = dealt.members.iter().map(|_| keypair()).collect();
-    let faucet = keypair();
-    let mut funded = blueprint.accounts.clone();
-    funded.push(GenesisAccount {
-        address: faucet.address(),
-        balance: FAUCET_BALANCE,
-    });
-    funded.extend(accounts.iter().map(|keys| GenesisAccount {
-        address: keys.address(),
-        balance: VALIDATOR_BALANCE,
-    }));
-    let validators = accounts
-        .iter()
-        .zip(&dealt.members)
-        .map(|(keys, member)| GenesisValidator {
-            address: keys.address(),
-            network_key: public_key(&member.identity.public_key()),
-            commission: BasisPoints::new(1_000).expect("below the whole"),
-            stake: VALIDATOR_STAKE.max(blueprint.params.validator_stake_min),
-        })
-        .collect();
-    let genesis = Genesis {
-        network: blueprint.name.clone(),
-        timestamp_ms: now_ms,
-        params: blueprint.params.clone(),
-        accounts: funded,
-        validators,
-        weights: blueprint.weights.clone(),
-    };
-    genesis.validate()?;
-
-    if version(directory)?.is_none()
-        && let Some(path) = erase::first_in_the_way(directory, blueprint.validators)
-    {
-        return Err(FolderError::InTheWay(path));
-    }
-    // From here on the names below are the localnet's, also if the next step is the last.
-    let version = format!("{VERSION_PREFIX}{VERSION}\n");
-    replace(&directory.join("version"), version.as_bytes())?;
-    // A network that was there, or what an interrupted attempt left.
-    erase::network(directory)?;
-    for (index, (member, keys)) in dealt.members.iter().zip(&accounts).enumerate() {
-        let folder = directory.join(format!("validator-{index}"));
-        fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
-        let secrets = SecretsFile {
-            identity: encode_hex(&member.identity),
-            share: encode_hex(&member.share),
-            account: format!("0x{}", hex::encode(keys.to_secret_bytes())),
-        };
-        replace_private(&folder.join("secrets.json"), &json(&secrets))?;
-    }
-    let faucet = FaucetFile {
-        account: format!("0x{}", hex::encode(faucet.to_secret_bytes())),
-    };
-    replace_private(&directory.join("faucet.json"), &json(&faucet))?;
-    let committee = CommitteeFile {
-        network_key: format!("0x{}", hex::encode(dealt.network_key())),
-        polynomial: encode_hex(&dealt.polynomial),
-        identities: dealt.identities.iter().map(encode_hex).collect(),
-    };
-    replace(&directory.join("committee.json"), &json(&committee))?;
-    Ok(replace(&directory.join("genesis.json"), &json(&genesis))?)
-}
-
-fn keypair(path: &Path, text: &str) -> Result<Keypair, FolderError> {
-    let secret = decode_hex(path, text)?
-        .try_into()
-        .map_err(|_| damaged(path, "an account's secret has 32 bytes"))?;
-    Ok(Keypair::from_secret_bytes(secret))
-}
-
-fn load(place: Place) -> Result<Folder, FolderError> {
-    let directory = &place.directory;
-    let genesis: Genesis = read_json(&directory.join("genesis.json"))?;
-    genesis.validate()?;
-    let path = directory.join("committee.json");
-    let committee: CommitteeFile = read_json(&path)?;
-    let polynomial = decode_hex(&path, &committee.polynomial)?;
-    let polynomial = Sharing::<Variant>::read_cfg(
-        &mut bytes::Bytes::from(polynomial),
-        &(NZU32!(COMMITTEE_SIZE_MAX), ModeVersion::v0()),
-    )
-    .map_err(|error| damaged(&path, error))?;
-    let mut identities = Vec::new();
-    for text in &committee.identities {
-        identities.push(Identity::decode(decode_hex(&path, text)?).map_err(|error| damaged(&path, error))?);
-    }
-    let (mut members, mut accounts) = (Vec::new(), Vec::new());
-    for (index, identity) in identities.iter().enumerate() {
-        let path = directory.join(format!("validator-{index}")).join("secrets.json");
-        let secrets: SecretsFile = read_json(&path)?;
-        let member = Member {
-            identity: ed25519::PrivateKey::decode(decode_hex(&path, &secrets.identity)?)
-                .map_err(|error| damaged(&path, error))?,
-            share: Share::decode(decode_hex(&path, &secrets.share)?)
-                .map_err(|error| damaged(&path, error))?,
-        };
-        let fits = member.identity.public_key() == *identity
-            && polynomial.partial_public(member.share.index).ok() == Some(member.share.public::<Variant>());
-        if !fits {
-            return Err(damaged(&path, "its keys are not this committee's"));
-        }
-        members.push(member);
-        accounts.push(keypair(&path, &secrets.account)?);
-    }
-    let path = directory.join("faucet.json");
-    let faucet: FaucetFile = read_json(&path)?;
-    let faucet = keypair(&path, &faucet.account)?;
-    let identities = identities
-        .into_iter()
-        .try_collect()
-        .map_err(|_| damaged(&path, "an identity is listed twice"))?;
-    Ok(Folder {
-        place,
-        genesis,
-        dealt: Dealt {
-            identities,
-            polynomial,
-            members,
-        },
-        accounts,
-        faucet,
-    })
 }

@@ -10,7 +10,10 @@
 //! Seams for later: one committee for ever ([`ConstantProvider`] and an endless epoch stand where resharing
 //! goes); no state sync (see [`crate::state_sync`]).
 
-use std::{num::NonZeroUsize, time::Duration};
+mod channels;
+mod config;
+
+use std::num::NonZeroUsize;
 
 use commonware_broadcast::buffered;
 use commonware_consensus::{
@@ -33,29 +36,30 @@ use commonware_glue::stateful::{
     Config as StatefulConfig, Mailbox as StatefulMailbox, PruneConfig, Stateful as StatefulActor, SyncPlan,
     db::{DatabaseSet, SyncEngineConfig},
 };
-use commonware_p2p::{Blocker, Provider, Receiver, Sender, max_message_size};
+use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::{Handle, Quota, buffer::paged::CacheRef};
+use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable, journal::contiguous::variable::Config as LogConfig, mmr::full::Config as MmrConfig,
     qmdb::any::VariableConfig, translator::EightCap,
 };
-use commonware_utils::{NZDuration, NZU16, NZU32, NZU64, NZUsize};
+use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
 
 use crate::{
     application::App,
     block::Block,
-    consensus::{Digest, Hasher, Identity, Scheme},
+    consensus::{Hasher, Identity, Scheme},
     execution::Databases,
     machine::{Machine, Observer, Pool},
     runtime::Runtime,
     seeds::Seeds,
     state_sync::NoStateSync,
-    time::Time,
 };
 
-/// Messages a peer may send on one channel, per second.
-const CHANNEL_MESSAGES_PER_SECOND_MAX: std::num::NonZeroU32 = NZU32!(1_024);
+pub use self::{
+    channels::{CHANNELS, Channel, Channels, channel_quota, message_bytes_max},
+    config::{Config, Timeouts},
+};
 /// Mailbox capacity of every actor.
 const MAILBOX_SIZE: NonZeroUsize = NZUsize!(1_024);
 /// Blocks of each peer kept until consensus asks for them.
@@ -81,113 +85,6 @@ const OPERATIONS_PER_FILE: std::num::NonZeroU64 = NZU64!(131_072);
 const PAGE_BYTES: std::num::NonZeroU16 = NZU16!(4_096);
 const PAGES_CACHED: NonZeroUsize = NZUsize!(2_048);
 const BUFFER_BYTES: NonZeroUsize = NZUsize!(256 * 1024);
-
-/// How long the engine waits for others.
-#[derive(Clone, Copy, Debug)]
-pub struct Timeouts {
-    /// For a leader's block. Must exceed the block time.
-    pub leader: Duration,
-    /// For a block to be certified.
-    pub certification: Duration,
-    /// Before a vote to skip a view is repeated.
-    pub retry: Duration,
-    /// A leader silent for this long is skipped at once.
-    pub skip: Duration,
-    /// For an answer to a request.
-    pub fetch: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            leader: Duration::from_millis(1_500),
-            certification: Duration::from_millis(3_000),
-            retry: Duration::from_millis(1_000),
-            skip: Duration::from_secs(10),
-            fetch: Duration::from_millis(1_500),
-        }
-    }
-}
-
-/// What makes this validator itself.
-pub struct Config<M, P, O, C, B> {
-    /// Its network identity.
-    pub identity: Identity,
-    /// Its signing scheme.
-    pub scheme: Scheme,
-    /// Prefix of its storage partitions.
-    pub partition: String,
-    /// Hash of the genesis document.
-    pub chain: [u8; 32],
-    /// When the genesis document was made, in milliseconds since 1970.
-    pub genesis_ms: u64,
-    /// The state machine.
-    pub machine: M,
-    /// Where proposals take their transactions from.
-    pub pool: P,
-    /// Who watches finalized blocks.
-    pub observer: O,
-    /// Knows the peers.
-    pub peers: C,
-    /// Disconnects misbehaving peers.
-    pub blocker: B,
-    /// Dates blocks.
-    pub time: Time,
-    /// How long to wait for what.
-    pub timeouts: Timeouts,
-    /// Finalized blocks that are kept and served, beyond those in flight. The state's log is pruned only once
-    /// as many have come since the node started, so much more than is of use costs disk for ever.
-    pub retained_blocks: usize,
-}
-
-/// A sender and receiver on one channel.
-pub type Channel<S, R> = (S, R);
-
-/// The engine's channels.
-pub struct Channels<S, R> {
-    /// Carries votes.
-    pub votes: Channel<S, R>,
-    /// Carries certificates.
-    pub certificates: Channel<S, R>,
-    /// Missing certificates.
-    pub resolver: Channel<S, R>,
-    /// Missing blocks.
-    pub backfill: Channel<S, R>,
-    /// Proposed blocks.
-    pub blocks: Channel<S, R>,
-}
-
-/// The number of channels of an engine.
-pub const CHANNELS: u64 = 5;
-
-/// The rate limit of every channel.
-#[must_use]
-pub fn channel_quota() -> Quota {
-    Quota::per_second(CHANNEL_MESSAGES_PER_SECOND_MAX)
-}
-
-impl<S, R> Channels<S, R> {
-    /// Takes the channels `0..CHANNELS` from `register`, in their order.
-    pub fn register(mut register: impl FnMut(u64, Quota) -> Channel<S, R>) -> Self {
-        let mut next = |id| register(id, channel_quota());
-        Self {
-            votes: next(0),
-            certificates: next(1),
-            resolver: next(2),
-            backfill: next(3),
-            blocks: next(4),
-        }
-    }
-}
-
-/// The longest message the engine sends in a committee of `validators`, in bytes.
-#[must_use]
-pub fn message_bytes_max(validators: u32) -> u32 {
-    max_message_size(&[
-        simplex::max_payload_size::<Scheme, Digest>(validators),
-        marshal::max_payload_size::<Standard<Block>, Scheme>(validators, &()),
-    ])
-}
 
 /// The genesis block of a network.
 #[must_use]

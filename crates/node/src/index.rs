@@ -4,19 +4,15 @@
 //! acknowledged, so a crash repeats a block rather than losing its record. Repeating changes nothing. The
 //! maps from names to records live in memory and are rebuilt from the records when the node starts.
 
-use std::{
-    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
-    sync::Arc,
-};
+mod gauges;
+mod memory;
+mod record;
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use bytes::Bytes;
+use std::sync::Arc;
+
 use commonware_consensus::Heightable as _;
 use commonware_cryptography::Digestible as _;
-use commonware_runtime::{
-    buffer::paged::CacheRef,
-    telemetry::metrics::{Counter, Gauge, GaugeValue, Histogram, MetricsExt as _},
-};
+use commonware_runtime::{buffer::paged::CacheRef, telemetry::metrics::GaugeValue};
 use commonware_storage::{
     archive::{Archive as _, Identifier, prunable},
     translator::EightCap,
@@ -27,14 +23,17 @@ use commonware_utils::{
 };
 use soma_ledger::BlockOutcome;
 use soma_types::{
-    Address, Epoch, Height, Receipt, TransactionHash, VerifiedTransaction,
-    api::{EventView, Percentiles, UnbondingView},
-    event::Event,
-    upgrade::{PROTOCOL_VERSION, ProtocolVersion},
+    Address, Height, TransactionHash,
+    api::{Percentiles, UnbondingView},
+    upgrade::PROTOCOL_VERSION,
 };
 use tokio::sync::broadcast;
 use tracing::error;
 
+use self::{
+    gauges::Gauges,
+    memory::{Memory, bounded, percentiles},
+};
 use crate::{
     block::{Block, TIMESTAMP_STEP_MS_MAX},
     consensus::Digest,
@@ -43,206 +42,17 @@ use crate::{
     runtime::{Runtime, now_ms},
 };
 
+pub use self::record::{News, Record, Tip};
+
 /// Longest record of a block, in bytes.
 const RECORD_BYTES_MAX: usize = 64 << 20;
 /// Heights of a file of records. Files are held open, and most heights have no record. Fixed for the life of
 /// the data.
 const HEIGHTS_PER_FILE: std::num::NonZeroU64 = NZU64!(1_048_576);
-/// Blocks whose speed is remembered.
-const MEASURED_BLOCKS_MAX: usize = 4_096;
 /// Blocks a slow reader of events may fall behind.
 const EVENTS_BEHIND_MAX: usize = 1_024;
 
 type Archive<E> = prunable::Archive<EightCap, E, Digest, Vec<u8>>;
-
-/// What became of one block.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Record {
-    /// Its height.
-    pub height: Height,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// When it was proposed, in milliseconds since 1970.
-    pub timestamp_ms: u64,
-    /// Its transactions, encoded. They outlive their block.
-    pub transactions: Vec<Bytes>,
-    /// One for each transaction.
-    pub receipts: Vec<Receipt>,
-    /// What changed before the transactions.
-    pub events: Vec<Event>,
-}
-
-impl Record {
-    /// All its events, in order.
-    #[must_use]
-    pub fn event_views(&self) -> Vec<EventView> {
-        let before = self.events.iter().map(|event| (None, event));
-        let within = self.receipts.iter().flat_map(|receipt| {
-            receipt
-                .events
-                .iter()
-                .map(|event| (Some(receipt.transaction), event))
-        });
-        before
-            .chain(within)
-            .enumerate()
-            .map(|(index, (transaction, event))| EventView {
-                height: self.height,
-                index: index as u32,
-                transaction,
-                event: event.clone(),
-            })
-            .collect()
-    }
-}
-
-/// A block that has just become final: what is recorded of it, and its transactions as what they are.
-#[derive(Clone, Debug)]
-pub struct News {
-    /// What became of it.
-    pub record: Arc<Record>,
-    /// Its transactions.
-    pub transactions: Vec<VerifiedTransaction>,
-}
-
-/// The newest finalized block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tip {
-    /// Its height.
-    pub height: u64,
-    /// Its digest.
-    pub digest: Digest,
-    /// The state root after it.
-    pub state_root: Digest,
-    /// When it was proposed.
-    pub timestamp_ms: u64,
-}
-
-#[derive(Default)]
-struct Memory {
-    transactions: HashMap<TransactionHash, (u64, u32)>,
-    accounts: HashMap<Address, Vec<TransactionHash>>,
-    /// Withdrawn stake that waits, in the order of release.
-    unbonding: HashMap<Address, Vec<UnbondingView>>,
-    recorded: u64,
-    tip: Option<Tip>,
-    /// When the tip became final here, or else the node started, by its steady clock.
-    final_ms: u64,
-    seen_ms: BTreeMap<(u64, Digest), u64>,
-    /// Scheduled rules that this node does not implement, and their first epoch.
-    unsupported: Option<(ProtocolVersion, Epoch)>,
-    finality_ms: VecDeque<(u64, u64)>,
-    block_ms: VecDeque<u64>,
-}
-
-impl Memory {
-    fn learn(&mut self, record: &Record) {
-        for receipt in &record.receipts {
-            let hash = receipt.transaction;
-            self.transactions.insert(hash, (record.height.0, receipt.index));
-            let mut touched = vec![receipt.sender];
-            touched.extend(receipt.events.iter().filter_map(|event| match event {
-                Event::Paid { to, .. } => Some(*to),
-                _ => None,
-            }));
-            touched.sort_unstable();
-            touched.dedup();
-            for account in touched {
-                self.accounts.entry(account).or_default().push(hash);
-            }
-        }
-        for event in &record.events {
-            match event {
-                Event::UpgradeScheduled {
-                    version, activation, ..
-                } if *version > PROTOCOL_VERSION => self.unsupported = Some((*version, *activation)),
-                Event::Unbonded { staker, .. } => self.released(staker),
-                _ => {}
-            }
-        }
-        for event in record.receipts.iter().flat_map(|receipt| &receipt.events) {
-            if let Event::StakeWithdrawn {
-                pool,
-                staker,
-                unbonding,
-                release,
-                ..
-            } = *event
-                && !unbonding.is_zero()
-            {
-                let waiting = self.unbonding.entry(staker).or_default();
-                let place = waiting.partition_point(|other| other.release <= release);
-                let view = UnbondingView {
-                    pool,
-                    amount: unbonding,
-                    release,
-                };
-                waiting.insert(place, view);
-            }
-        }
-        self.recorded = record.height.0;
-    }
-
-    /// The first that waits is released first.
-    fn released(&mut self, staker: &Address) {
-        if let Entry::Occupied(mut waiting) = self.unbonding.entry(*staker) {
-            waiting.get_mut().remove(0);
-            if waiting.get().is_empty() {
-                waiting.remove();
-            }
-        }
-    }
-}
-
-fn bounded<T>(queue: &mut VecDeque<T>, value: T) {
-    if queue.len() == MEASURED_BLOCKS_MAX {
-        queue.pop_front();
-    }
-    queue.push_back(value);
-}
-
-fn percentiles(values: impl Iterator<Item = u64>) -> Percentiles {
-    let mut values: Vec<u64> = values.collect();
-    values.sort_unstable();
-    let at = |percent: usize| {
-        values
-            .get(values.len().saturating_sub(1) * percent / 100)
-            .copied()
-            .unwrap_or(0)
-    };
-    Percentiles {
-        p50: at(50),
-        p95: at(95),
-    }
-}
-
-/// Seconds from proposal to finality: the bounds of the histogram's buckets.
-const FINALITY_BUCKETS_S: [f64; 9] = [0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0];
-
-/// What operators watch.
-struct Gauges {
-    height: Gauge,
-    epoch: Gauge,
-    mempool: Gauge,
-    transactions: Counter,
-    finality: Histogram,
-}
-
-impl Gauges {
-    fn new(context: &impl commonware_runtime::Metrics) -> Self {
-        Self {
-            height: context.gauge("height", "Height of the last finalized block"),
-            epoch: context.gauge("epoch", "The ledger's epoch"),
-            mempool: context.gauge("mempool", "Transactions that wait"),
-            transactions: context.counter("transactions", "Transactions included since the node started"),
-            finality: context.histogram(
-                "finality",
-                "Seconds from a block's proposal until it was final here",
-                FINALITY_BUCKETS_S,
-            ),
-        }
-    }
-}
 
 /// The index. Clones share.
 pub struct Index<E: Runtime> {

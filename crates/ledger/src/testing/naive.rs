@@ -13,9 +13,11 @@ mod compare;
 mod epochs;
 mod equivocation;
 mod models;
+mod pools;
 mod races;
 mod stakes;
 mod upgrades;
+mod validators;
 
 use std::collections::{BTreeMap, BTreeSet};
 

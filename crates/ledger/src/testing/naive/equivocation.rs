@@ -2,7 +2,7 @@
 
 use soma_types::{Address, Epoch, Rejection, equivocation::Equivocation, transaction::PoolId};
 
-use super::{Economy, Slash, Unbonding, part, stakes::MATURES_AFTER};
+use super::{Economy, Slash, Unbonding, part, pools::MATURES_AFTER};
 
 impl Economy {
     pub(super) fn report_equivocation(&mut self, evidence: &Equivocation) -> Result<(), Rejection> {
