@@ -10,81 +10,29 @@
 //!
 //! Bounds: [`Limits`]. Persistence: none.
 
+mod job;
+mod limits;
+
 use std::{
-    fmt,
     ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use soma_model::{
-    Batch, Contest, Directions, Loan, Model, ScoreError, Scorer, Shelf, ShelfError, score::Watch,
-};
-use soma_types::{Architecture, ContentHash, Seed};
+use soma_model::{Batch, Directions, Loan, ScoreError, Scorer, Shelf, ShelfError, score::Watch};
+use soma_types::ContentHash;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use self::{
+    job::{Contests, Done, Entry, Found, Job, JobError, LoadError},
+    limits::Limits,
+};
 
 /// The longest that an asker is told to wait before it tries again.
 const RETRY_AFTER_SECONDS_MAX: u64 = 600;
-
-/// What a service takes on.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Longest request.
-    pub body_bytes_max: usize,
-    /// Most models of a request.
-    pub models_max: usize,
-    /// Most documents of a request.
-    pub documents_max: usize,
-    /// Longest document.
-    pub document_bytes_max: usize,
-    /// Requests that wait while one is served.
-    pub waiting_max: usize,
-    /// Longest time that one request may compute.
-    pub job_time_max: Duration,
-    /// Memory for all resident models.
-    pub memory_bytes: u64,
-    /// Threads that compute.
-    pub threads: usize,
-}
-
-impl Limits {
-    /// For a machine that is there to score.
-    #[must_use]
-    pub fn dedicated(memory_bytes: u64) -> Self {
-        Self {
-            body_bytes_max: 64 << 20,
-            models_max: 64,
-            documents_max: 1_024,
-            document_bytes_max: soma_model::score::DATA_BYTES_MAX,
-            waiting_max: 64,
-            job_time_max: Duration::from_secs(600),
-            memory_bytes,
-            threads: cores(),
-        }
-    }
-
-    /// Beside validators, which must not miss their turn: half of the cores, one short job at a time.
-    #[must_use]
-    pub fn beside_validators() -> Self {
-        Self {
-            body_bytes_max: 4 << 20,
-            models_max: 8,
-            documents_max: 16,
-            document_bytes_max: 1 << 20,
-            waiting_max: 8,
-            job_time_max: Duration::from_secs(60),
-            memory_bytes: 1 << 30,
-            threads: cores().div_ceil(2),
-        }
-    }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
 
 /// Why a service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -95,99 +43,6 @@ pub enum StartError {
     /// The system has no threads to give.
     #[error("cannot start the threads that score: {0}")]
     Threads(String),
-}
-
-/// Why a model's weights cannot be scored with.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// They are none of the architecture, for whoever asks.
-    #[error("{0}")]
-    Unsound(String),
-    /// They cannot be had now.
-    #[error("{0}")]
-    Unavailable(String),
-}
-
-/// Why a job has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// A model is too large, or no weights.
-    #[error("model {name}: {reason}")]
-    Model {
-        /// As it was asked for.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
-    /// A model's weights cannot be had now.
-    #[error("model {name}: {reason}")]
-    Unavailable {
-        /// As it was asked for.
-        name: String,
-        /// Why not.
-        reason: String,
-    },
-    /// The request makes no sense.
-    #[error(transparent)]
-    Score(#[from] ScoreError),
-    /// It took too long.
-    #[error("stopped after {} s, the most that one request may take: ask for fewer models or less data", .0.as_secs())]
-    TooLong(Duration),
-    /// The service is stopping, or nobody waits for the result.
-    #[error("the service is stopping: ask another, or later")]
-    Stopped,
-    /// Scoring panicked, which is a bug.
-    #[error("scoring failed unexpectedly")]
-    Failed,
-}
-
-/// One model of a job.
-pub struct Entry {
-    /// As it was asked for.
-    pub name: String,
-    /// Finds its weights as they are now; may block.
-    pub find: Box<dyn FnOnce() -> Result<Found, LoadError> + Send>,
-}
-
-/// The weights of a model.
-pub struct Found {
-    /// Names them: equal names are one model in memory.
-    pub weights: ContentHash,
-    /// The most memory they can take.
-    pub size_bytes_max: u64,
-    /// Loads them; may block.
-    pub load: Box<dyn FnOnce() -> Result<Model, LoadError> + Send>,
-}
-
-impl fmt::Debug for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entry({})", self.name)
-    }
-}
-
-/// What one request wants.
-#[derive(Debug)]
-pub struct Job {
-    /// The models, all of one shape.
-    pub models: Vec<Entry>,
-    /// Their shape.
-    pub architecture: Architecture,
-    /// The documents.
-    pub documents: Vec<Vec<u8>>,
-    /// Sets SIGReg's directions.
-    pub seed: Seed,
-}
-
-/// A contest for each document, or why it has none.
-pub type Contests = Vec<Result<Contest, ScoreError>>;
-
-/// What came of a job.
-#[derive(Debug)]
-pub struct Done {
-    /// The weights of its models, in their order.
-    pub weights: Vec<ContentHash>,
-    /// The contests of its documents, in their order.
-    pub contests: Contests,
 }
 
 /// The service.
