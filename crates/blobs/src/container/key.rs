@@ -8,8 +8,8 @@ use super::{error::ContainerError, layout::KEY_LENGTH_BYTES};
 
 /// The key of one container. Never printed, wiped from memory when dropped.
 ///
-/// A key is used for one container only: [`encrypt`](super::encrypt) makes a fresh one each time. Once revealed it is a
-/// [`soma_types::DecryptionKey`], which is public and printable.
+/// A key is used for one container only: [`encrypt`](super::encrypt) makes a fresh one each time. Once
+/// revealed it is a [`soma_types::DecryptionKey`], which is public and printable.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct DecryptionKey(pub(super) [u8; KEY_LENGTH_BYTES]);
 
