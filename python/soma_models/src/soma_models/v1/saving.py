@@ -18,7 +18,7 @@ class Saving:
     config: ModelConfig
 
     def save_bytes(self, dtype: Dtype = "F32") -> bytes:
-        """Return the weights as a safetensors file, as `soma` and the models of both frameworks read it.
+        """Return the weights as a safetensors file, which `soma` and both frameworks' models read.
 
         Raises:
             WeightsError: a weight is not finite, or beyond `dtype`'s range.
