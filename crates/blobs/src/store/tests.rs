@@ -1,4 +1,4 @@
-use std::os::unix::fs::FileExt as _;
+use std::{os::unix::fs::FileExt as _, path::Path};
 
 use http_body::Body as _;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+use soma_types::text::printable;
+
 use super::*;
 
 fn wallets() -> (tempfile::TempDir, Wallets) {

@@ -5,7 +5,7 @@ use std::{iter::Peekable, ops::ControlFlow};
 use rayon::prelude::*;
 use soma_types::Architecture;
 
-use super::error::{DATA_BYTES_MAX, ModelError, ScoreError};
+use super::error::{ModelError, ScoreError};
 use crate::{
     forward,
     kernels::{BackendError, Kernels, POINTS, floating_point_is_ieee},

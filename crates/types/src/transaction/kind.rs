@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{ModelFault, PoolId, SubmissionReveal, Verdict, Withdrawal};
 use crate::{
-    Address, Architecture, BasisPoints, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, ModelId,
-    PublicKey, Salt, Shannons, Signature, SubmissionId, TargetId, Transcript, Url,
+    Address, Architecture, ChainId, Commitment, ContentHash, DecryptionKey, Embedding, ModelId, PublicKey,
+    Salt, Shannons, Signature, SubmissionId, TargetId, Transcript, Url,
+    basis_points::BasisPoints,
     equivocation::Equivocation,
     list::List,
     upgrade::{Ballot, Upgrade},

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    Address, Architecture, ChainId, Commitment, Embedding, Epoch, Keypair, Salt, Shannons, SignedTransaction,
+    Architecture, ChainId, Embedding, Epoch, Keypair, Shannons, SignedTransaction,
     rejection::Rejection,
     samples::{Matter, one_of_each},
     upgrade::ProtocolVersion,

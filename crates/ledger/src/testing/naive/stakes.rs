@@ -7,7 +7,7 @@ use soma_types::{
 };
 
 use super::{
-    Economy, Lot, Unbonding, Validator, money,
+    Economy, Lot, Unbonding, money,
     pools::{MATURES_AFTER, NOBODYS_SHARES},
     shannons,
 };
