@@ -28,7 +28,7 @@ use tokio::sync::Mutex as Turn;
 use crate::{
     failure::Failure,
     keys::Keypair,
-    operation::{Answer, Operation, Outcome, here},
+    operation::{Answer, Operation, Outcome, blocking, here},
 };
 
 /// For how long a wait for an epoch bears a node that does not answer.
@@ -388,14 +388,13 @@ impl Client {
         let model = parse(model)?;
         self.operation(move |connection| async move {
             let fetched = connection.node.fetch_model(&model).await?;
-            let read = tokio::task::spawn_blocking(move || {
+            let read = blocking(move || {
                 let mut weights = fetched.open()?;
                 let mut bytes = Vec::with_capacity(weights.plaintext_bytes() as usize);
                 weights.read_to_end(&mut bytes)?;
                 Ok::<_, ContainerError>(bytes)
             });
-            let bytes = read.await.map_err(Failure::argument)?;
-            Ok(Answer::Bytes(bytes.map_err(ClientError::from)?))
+            Ok(Answer::Bytes(read.await?.map_err(ClientError::from)?))
         })
     }
 

@@ -248,6 +248,17 @@ impl Operation {
     }
 }
 
+/// Runs `work` on a thread that may block. Its panic is the panic of whoever awaits.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Ok(done),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Failure::Ending),
+        },
+    }
+}
+
 /// Fails in a fork of the process that made something.
 pub fn here(made: u32) -> Result<(), Failure> {
     let here = std::process::id();
@@ -337,10 +348,15 @@ impl Progress {
     }
 }
 
-/// An operation that panics: a test looks what becomes of it.
+/// An operation that panics, itself or on a worker's thread: a test looks what becomes of it.
 #[cfg(debug_assertions)]
 #[pyfunction]
-#[pyo3(name = "_panic")]
-pub fn panic_on_purpose() -> Result<Operation, Failure> {
-    Operation::new(std::process::id(), async { panic!("on purpose") })
+#[pyo3(name = "_panic", signature = (worker=false))]
+pub fn panic_on_purpose(worker: bool) -> Result<Operation, Failure> {
+    Operation::new(std::process::id(), async move {
+        if worker {
+            blocking(|| rayon::join(|| panic!("on purpose"), || ())).await?;
+        }
+        panic!("on purpose")
+    })
 }

@@ -30,7 +30,7 @@ use crate::{
     connection::{Client, Connection, keys_of, parse},
     failure::Failure,
     keys::{DecryptionKey, Keypair},
-    operation::{Answer, Operation, Outcome},
+    operation::{Answer, Operation, Outcome, blocking},
     weights::sealed,
 };
 
@@ -160,9 +160,7 @@ async fn hashed(given: Given) -> Result<(Given, ContentHash), Failure> {
         let hash = ContentHash::of(&given.container);
         (given, hash)
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Failure::Ending)
+    blocking(work).await
 }
 
 /// Whether the model waits for the reveal of this container; the epoch of the commit.
@@ -327,7 +325,5 @@ async fn opened(
         }
         Ok(ContentHash::of(&container))
     };
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Failure::Ending)?
+    blocking(work).await?
 }

@@ -27,7 +27,7 @@ use soma_types::{Architecture, Embedding, Seed, api::score::ContestView};
 use crate::{
     connection::parse,
     failure::Failure,
-    operation::{Answer, Operation, Outcome, Progress},
+    operation::{Answer, Operation, Outcome, Progress, blocking},
 };
 
 /// Between two words about the progress.
@@ -135,13 +135,7 @@ pub fn score(
     Operation::new(std::process::id(), async move {
         let stop = Arc::new(AtomicBool::new(false));
         let _guard = StopsWhenDropped(Arc::clone(&stop));
-        match tokio::task::spawn_blocking(move || job.run(&stop)).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Failure::Ending),
-            },
-        }
+        blocking(move || job.run(&stop)).await?
     })
 }
 

@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-Rule = Callable[[bytes, bytes], str]
-"""From method and path to what is done: pass, hang, garbage, close, swallow (ask, and lose the answer),
-lie (name another network)."""
+Rule = Callable[[bytes, bytes], str | bytes]
+"""From method and path to what is done: pass, slow (pass, a few bytes at a time), hang, garbage, close,
+swallow (ask, and lose the answer), lie (name another network), corrupt (the answer's last byte). Bytes are
+the whole answer."""
+
+PIECE = 16
+PAUSE = 0.01
 
 
-def always(what: str) -> Rule:
+def always(what: str | bytes) -> Rule:
     """Do the same to every request."""
     return lambda _method, _path: what
 
@@ -19,7 +23,7 @@ class Proxy:
 
     def __init__(self, target_port: int) -> None:
         self.rule: Rule = always("pass")
-        self.asked: list[tuple[bytes, bytes, str]] = []
+        self.asked: list[tuple[bytes, bytes, str | bytes]] = []
         self.url = ""
         self._port = target_port
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,6 +52,10 @@ class Proxy:
             await asyncio.sleep(3600)
         if what == "close":
             return False
+        if isinstance(what, bytes):
+            writer.write(what)
+            await writer.drain()
+            return False
         if what == "garbage":
             answer = b"<html>it works</html>"
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(answer), answer))
@@ -61,6 +69,14 @@ class Proxy:
             place = answer.find(b'"chain":"0x') + len(b'"chain":"0x')
             other = b"0" if answer[place : place + 1] != b"0" else b"1"
             answer = answer[:place] + other + answer[place + 1 :]
+        if what == "corrupt":
+            answer = answer[:-1] + bytes([answer[-1] ^ 1])
+        if what == "slow":
+            for start in range(0, len(answer), PIECE):
+                writer.write(answer[start : start + PIECE])
+                await writer.drain()
+                await asyncio.sleep(PAUSE)
+            return True
         writer.write(answer)
         await writer.drain()
         return True

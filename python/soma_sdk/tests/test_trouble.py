@@ -300,4 +300,7 @@ async def test_a_panic_is_an_exception(capfd: pytest.CaptureFixture[str]) -> Non
     assert isinstance(caught.value, RuntimeError)
     with pytest.raises(errors.WorkerPanicked):
         _soma_sdk._panic().wait()  # type: ignore[attr-defined]
+    # On the threads that hash, decrypt and score.
+    with pytest.raises(errors.WorkerPanicked, match="on purpose"):
+        await _bridge.run(_soma_sdk._panic(worker=True))  # type: ignore[attr-defined]
     assert "panicked" in capfd.readouterr().err
