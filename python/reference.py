@@ -51,6 +51,7 @@ PARTS = {
         "soma_models.v1",
         "soma_models.v1.layout",
         "soma_models.v1.rope",
+        "soma_models.v1.saving",
         *(
             f"soma_models.v1.{name}.{part}"
             for name in ("flax", "torch")
