@@ -1,9 +1,9 @@
 //! The register tile of 64-bit Arm, whose baseline has all that it takes.
 //!
 //! Twelve rows by eight columns are 24 of the 32 registers; the others hold weights of two k and some x. A
-//! multiply-add takes one element of a register as the factor of all lanes, so that x is loaded as vectors and
-//! never spread out. Operands are slices cut to the tile, so that bounds are checked once, outside of all loops;
-//! unsafe is only that plain numbers become vectors, and the call of code for an instruction set.
+//! multiply-add takes one element of a register as the factor of all lanes, so that x is loaded as vectors
+//! and never spread out. Operands are slices cut to the tile, so that bounds are checked once, outside of all
+//! loops; unsafe is only that plain numbers become vectors, and the call of code for an instruction set.
 #![allow(unsafe_code)]
 
 use std::{

@@ -1,5 +1,5 @@
-//! The tile of every instruction set against its definition: all heights, odd depths, operands where they are and
-//! packed, both reaches, infinities among the values; and that none reads beyond its operands.
+//! The tile of every instruction set against its definition: all heights, odd depths, operands where they are
+//! and packed, both reaches, infinities among the values; and that none reads beyond its operands.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
