@@ -168,6 +168,14 @@ class ForkedProcess(SomaError, RuntimeError):
     """A client that was made before a fork is used after it."""
 
 
+class AlreadyRunning(SomaError, RuntimeError):
+    """Another process does the same in the same folder: nothing was done."""
+
+
+class TrainingFailed(SomaError, RuntimeError):
+    """The command that trains ended with an error, or left no weights: nothing was committed."""
+
+
 class ShuttingDown(SomaError, RuntimeError):
     """The interpreter is ending."""
 
