@@ -29,7 +29,13 @@ The model in PyTorch and in Flax. [The interfaces](interfaces.md#3-python) have 
 """,
 }
 MODULES = {
-    "soma_sdk": {"soma_sdk", "soma_sdk.amounts", "soma_sdk.errors", "soma_sdk.networks"},
+    "soma_sdk": {
+        "soma_sdk",
+        "soma_sdk.amounts",
+        "soma_sdk.auto_update",
+        "soma_sdk.errors",
+        "soma_sdk.networks",
+    },
     "soma_models": {
         "soma_models",
         "soma_models.v1.configs",
@@ -45,7 +51,13 @@ MODULES = {
 }
 """What people import."""
 PARTS = {
-    "soma_sdk": {"soma_sdk.client", "soma_sdk.rejections", "soma_sdk.scoring", "soma_sdk.views"},
+    "soma_sdk": {
+        *(f"soma_sdk.auto_update.{part}" for part in ("contract", "journal", "rounds")),
+        "soma_sdk.client",
+        "soma_sdk.rejections",
+        "soma_sdk.scoring",
+        "soma_sdk.views",
+    },
     "soma_models": {
         "soma_models.errors",
         "soma_models.v1",
@@ -144,7 +156,7 @@ def class_(name: str, shown: griffe.Class) -> Iterator[str]:
     bases = [str(base) for base in shown.bases if not str(base).startswith("_")]
     yield f"### {name}\n"
     made = shown.members.get("__init__")
-    answers = "dataclass" in shown.labels and shown.path.startswith("soma_sdk.")
+    answers = shown.path.startswith(("soma_sdk.views.", "soma_sdk.scoring."))
     if isinstance(made, griffe.Function) and made.parameters and not answers:
         yield code(signature(name, made, made=True))
     if bases:
