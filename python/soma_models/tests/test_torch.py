@@ -6,6 +6,7 @@ from cases import SMALL, random_file
 from frameworks import Torch, batch_of
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
+from soma_models.errors import InputError
 from soma_models.v1.configs import ModelConfig
 from soma_models.v1.layout import layout
 from soma_models.v1.torch import Model, SIGReg, SIGRegConfig, compute_loss
@@ -108,6 +109,19 @@ def test_int32_tokens_will_do():
     loss, _ = compute_loss(model, sig_reg, *tensors())
     same, _ = compute_loss(model, sig_reg, *(part.int() for part in tensors()))
     assert loss == same
+
+
+def test_what_lies_on_another_device_is_refused_by_name():
+    model, token_ids, targets = Model(SMALL), *tensors()
+    sig_reg = SIGReg(SIGRegConfig(), torch.ones(SMALL.embedding_dim, 4))
+    with pytest.raises(InputError, match="token_ids are on meta, the model on cpu: move one"):
+        compute_loss(model, sig_reg, token_ids.to("meta"), targets.to("meta"))
+    with pytest.raises(InputError, match="targets are on meta, token_ids on cpu"):
+        compute_loss(model, sig_reg, token_ids, targets.to("meta"))
+    with pytest.raises(InputError, match="token_ids are on cpu, the model on meta"):
+        Model(SMALL).to("meta").encode(token_ids)
+    with pytest.raises(InputError, match="SIGReg's directions are on meta"):
+        compute_loss(model, sig_reg.to("meta"), token_ids, targets)
 
 
 def test_tokens_beyond_the_vocabulary_are_refused_on_the_cpu():

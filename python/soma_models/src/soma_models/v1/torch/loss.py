@@ -24,7 +24,8 @@ def compute_loss(
     the device. A batch without a target has no loss: it is NaN.
 
     Raises:
-        InputError: tokens and targets are not whole numbers of one shape.
+        InputError: tokens and targets are not whole numbers of one shape, or model, SIGReg, tokens
+            and targets are not on one device.
 
     """
     if targets.dtype not in (torch.int64, torch.int32):
@@ -34,6 +35,8 @@ def compute_loss(
             f"targets have shape {list(targets.shape)}, token_ids {list(token_ids.shape)}: "
             "they must be equal"
         )
+    if targets.device != token_ids.device:
+        raise InputError(f"targets are on {targets.device}, token_ids on {token_ids.device}")
     representations, logits = model(token_ids)
     mask = token_ids != PAD
     cross_entropy = F.cross_entropy(

@@ -69,7 +69,7 @@ class Model(Saving, nn.Module):
         """Return the representations [B, T, d] of `token_ids` [B, T].
 
         Raises:
-            InputError: `token_ids` are not whole numbers of that shape.
+            InputError: `token_ids` are not whole numbers of that shape on the model's device.
 
         """
         self._check(token_ids)
@@ -138,6 +138,10 @@ class Model(Saving, nn.Module):
             raise InputError(
                 f"sequences of {token_ids.shape[1]} tokens are longer than max_seq_len, "
                 f"{self.config.max_seq_len}"
+            )
+        if token_ids.device != (device := self.get_buffer("cosines").device):
+            raise InputError(
+                f"token_ids are on {token_ids.device}, the model on {device}: move one with .to()"
             )
 
 

@@ -37,6 +37,11 @@ class SIGReg(nn.Module):
         fixed = self._buffers["directions"]
         if fixed is None and self.config.directions == 0:
             return samples.new_zeros(())
+        if fixed is not None and fixed.device != samples.device:
+            raise InputError(
+                f"SIGReg's directions are on {fixed.device}, the representations on "
+                f"{samples.device}: move one with .to()"
+            )
         with torch.autocast(samples.device.type, enabled=False):
             directions = self._draw(samples) if fixed is None else fixed
             projections = samples @ directions
