@@ -18,6 +18,7 @@ import pytest
 from hosts import ENGLISH, hosting, random_weights
 
 from soma_sdk import Keypair, RejectedError, Score, SomaClient, Target, errors, rejections
+from soma_sdk.strategies import by_domain, domain_gaps, won_data
 
 SNIPPETS = Path(__file__).with_name("snippets")
 NAMES = sorted(path.stem for path in SNIPPETS.glob("*.py"))
@@ -141,7 +142,7 @@ async def submit_until_one_hits(client: SomaClient, signer: Keypair) -> str:
     raise AssertionError("nothing hits")
 
 
-async def test_data_that_was_submitted_is_fetched(client: SomaClient, rich: Keypair) -> None:
+async def test_data_that_was_submitted_is_fetched(client: SomaClient, rich: Keypair, tmp_path: Path) -> None:
     """A model of one's own, data that hits a target, and the documents' way to that data."""
     encrypted, key = SomaClient.encrypt_weights(random_weights(22))
     model = await client.commit_model(rich, None, encrypted, 0)
@@ -168,3 +169,24 @@ async def test_data_that_was_submitted_is_fetched(client: SomaClient, rich: Keyp
     assert [entry.id for entry in mine] == [target]
     (submission,) = await client.get_submissions(submitter=rich)
     assert submission.status in {"won", "paid"}
+
+    # The strategies' parts: what others win is a gap, to the nano-nat.
+    data = await client.fetch_submission_data(target)
+    (gap,) = (gap for gap in await domain_gaps(client, random_weights(22)) if gap.target_id == target)
+    assert (gap.winner, gap.data) == (submission.model_id, data)
+    if gap.winner == model:
+        assert gap.gap_nano == 0, "the same weights have the same loss"
+        assert target not in {gap.target_id for gap in await domain_gaps(client, model)}
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(random_weights(23))
+    gaps = await domain_gaps(client, str(other), model_id=model, limit=10)
+    assert [gap.gap_nano for gap in gaps] == sorted((gap.gap_nano for gap in gaps), reverse=True)
+    assert model not in {gap.winner for gap in gaps}
+    assert sum(domain.targets for domain in by_domain(gaps)) == len(gaps)
+    if submission.status == "won":
+        files = await won_data(client, str(submission.model_id), tmp_path / "won")
+        (file,) = (file for file in files if file.name == target)
+        assert file.read_bytes() == data
+        file.write_bytes(b"is not fetched again")
+        await won_data(client, str(submission.model_id), tmp_path / "won")
+        assert file.read_bytes() == b"is not fetched again"

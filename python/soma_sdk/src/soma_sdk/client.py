@@ -204,6 +204,10 @@ class SomaClient:
         """Return the length of the network's embeddings: 2048 for V1."""
         return int((await self.get_architecture())["embedding_dim"])
 
+    async def get_epoch_seed(self, epoch: int | None = None) -> str:
+        """Return the seed of an epoch's SIGReg directions, as `score` takes it; the current one's."""
+        return str((await self._ask(self._native.epoch(epoch)))["state"]["seed"])
+
     async def wait_for_next_epoch(self, timeout: float | None = None) -> int:
         """Wait for the next epoch; return it. For ever, unless `timeout` in seconds is given.
 
