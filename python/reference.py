@@ -35,6 +35,7 @@ MODULES = {
         "soma_sdk.auto_update",
         "soma_sdk.errors",
         "soma_sdk.networks",
+        "soma_sdk.strategies",
     },
     "soma_models": {
         "soma_models",
