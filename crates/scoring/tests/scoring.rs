@@ -267,6 +267,16 @@ async fn losses(server: &Server, models: &[&str]) -> (u16, Vec<Value>, Value) {
     (status, losses.unwrap_or_default(), answer)
 }
 
+/// Weights of the same shape: the end of a file belongs to its last tensor.
+fn with_other_values(weights: &[u8]) -> Vec<u8> {
+    let mut other = weights.to_vec();
+    let end = other.len() - 400;
+    for value in other[end..].as_chunks_mut::<4>().0 {
+        *value = 0.25_f32.to_le_bytes();
+    }
+    other
+}
+
 /// Whatever becomes of a file while it is served: an answer is of the weights that it names, which the file
 /// held when it was asked; where it holds none, that is the answer.
 #[tokio::test]
@@ -274,12 +284,7 @@ async fn a_changed_file_is_served_as_it_is_now() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let first = std::fs::read(vectors().join("nano.safetensors")).unwrap();
-    // Other values, the same shape: the end of the file belongs to the last tensor.
-    let mut second = first.clone();
-    let end = second.len() - 400;
-    for value in second[end..].as_chunks_mut::<4>().0 {
-        *value = 0.25_f32.to_le_bytes();
-    }
+    let second = with_other_values(&first);
     let score = |bytes: &[u8]| {
         let architecture = architecture("nano");
         let model = Model::from_bytes(bytes, &architecture).unwrap();
@@ -335,11 +340,7 @@ async fn old_and_new_weights_are_never_mixed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let first = std::fs::read(vectors().join("nano.safetensors")).unwrap();
-    let mut second = first.clone();
-    let end = second.len() - 400;
-    for value in second[end..].as_chunks_mut::<4>().0 {
-        *value = 0.25_f32.to_le_bytes();
-    }
+    let second = with_other_values(&first);
     std::fs::write(&path, &first).unwrap();
     let server = serve(limits(), [path.clone()]);
     let (_, of_first, _) = losses(&server, &["m"]).await;
