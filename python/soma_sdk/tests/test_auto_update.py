@@ -121,6 +121,9 @@ class Scene:
         lost = lapses * Decimal("0.55")
         assert Decimal(500) - account.balance - stake < Decimal(1) + lost
 
+    def trained(self, _: Round) -> Trained:
+        return Trained(weights=self.folder / "weights", embedding=EMBEDDING)
+
     def reach(self, epoch: int) -> None:
         self.ask(lambda client: client.wait_for_epoch(epoch))
 
@@ -248,80 +251,8 @@ def two_at_once(scene: Scene) -> None:
     scene.paid_once(0)
 
 
-def until(happens: Callable[[], bool]) -> None:
-    begun = time.monotonic()
-    while not happens():
-        assert time.monotonic() - begun < 60
-        time.sleep(0.05)
-
-
-SCENARIOS = (killed_at_every_step, a_lapse, many_starts, two_at_once)
-
-
-@pytest.fixture(scope="module")
-def scenarios(
-    localnet: Localnet, home: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, "Future[None]"]]:
-    assert localnet.serves()
-    folder = tmp_path_factory.mktemp("scenes")
-    with ThreadPoolExecutor(len(SCENARIOS)) as pool:
-        yield {
-            scenario.__name__: pool.submit(lambda act: act(Scene(home, folder / act.__name__)), scenario)
-            for scenario in SCENARIOS
-        }
-
-
-def test_two_starts_at_once_are_one(scenarios: dict[str, "Future[None]"]) -> None:
-    scenarios["two_at_once"].result()
-
-
-def test_a_start_does_what_is_due(scenarios: dict[str, "Future[None]"]) -> None:
-    scenarios["many_starts"].result()
-
-
-def test_killed_at_every_step_it_reveals_one_model(scenarios: dict[str, "Future[None]"]) -> None:
-    scenarios["killed_at_every_step"].result()
-
-
-def test_a_lapsed_commit_is_begun_anew(scenarios: dict[str, "Future[None]"]) -> None:
-    scenarios["a_lapse"].result()
-
-
-@pytest.fixture
-def trained(tmp_path: Path) -> Callable[[Round], Trained]:
-    file = tmp_path / "weights.safetensors"
-    file.write_bytes(random_weights(30))
-    return lambda _: Trained(weights=file, embedding=EMBEDDING)
-
-
-async def test_what_cannot_compete_costs_nothing(client: SomaClient, rich: Keypair, tmp_path: Path) -> None:
-    good, other = tmp_path / "good", tmp_path / "other"
-    good.write_bytes(random_weights(31))
-    other.write_bytes(random_weights(31, NANO.replace(layers=2)))
-    before = await client.get_balance(rich)
-    for weights, embedding, says in (
-        (other, EMBEDDING, r"encoder\.layers\.2"),
-        (tmp_path / "none", EMBEDDING, "none"),
-        (good, EMBEDDING[1:], "127 numbers, the network's models have 128"),
-        (good, [0.0] * 128, "direction"),
-        (good, [float("nan")] * 128, "direction"),
-        (good, ["x"] * 128, "list of numbers"),
-    ):
-        with pytest.raises(errors.SomaError, match=says):
-            await auto_update(
-                client,
-                rich,
-                lambda _, weights=weights, embedding=embedding: Trained(weights=weights, embedding=embedding),
-                folder=tmp_path / "model",
-                wait=False,
-            )
-    assert await client.get_balance(rich) == before
-    assert await client.get_models(owner=rich) == []
-
-
-async def test_training_that_fails_leaves_the_round_to_the_next_start(
-    client: SomaClient, rich: Keypair, tmp_path: Path, trained: Callable[[Round], Trained]
-) -> None:
+async def a_failing_training(scene: Scene, client: SomaClient) -> None:
+    rich, tmp_path, trained = scene.keys, scene.folder, scene.trained
     numbers = []
 
     def fails(round_: Round) -> Trained:
@@ -352,9 +283,8 @@ async def test_training_that_fails_leaves_the_round_to_the_next_start(
         assert (outcome.round, outcome.revealed) == (1, True)
 
 
-async def test_a_folder_is_one_models(
-    client: SomaClient, rich: Keypair, tmp_path: Path, trained: Callable[[Round], Trained]
-) -> None:
+async def a_folder_of_one_model(scene: Scene, client: SomaClient) -> None:
+    rich, tmp_path, trained = scene.keys, scene.folder, scene.trained
     folder = tmp_path / "model"
     outcome = await auto_update(client, rich, trained, folder=folder, wait=False)
     with pytest.raises(errors.InvalidArgument, match="is about a model of"):
@@ -394,6 +324,97 @@ async def test_a_folder_is_one_models(
         file.write_text(json.dumps(written))
     with pytest.raises(errors.InvalidArgument, match="retired for good"):
         await auto_update(client, rich, trained, folder=folder)
+
+
+def until(happens: Callable[[], bool]) -> None:
+    begun = time.monotonic()
+    while not happens():
+        assert time.monotonic() - begun < 60
+        time.sleep(0.05)
+
+
+def together(scenario: Callable[[Scene, SomaClient], Awaitable[None]]) -> Callable[[Scene], None]:
+    """A scenario in this process."""
+
+    def act(scene: Scene) -> None:
+        scene.ask(lambda client: scenario(scene, client))
+
+    act.__name__ = scenario.__name__
+    return act
+
+
+SCENARIOS = (
+    killed_at_every_step,
+    a_lapse,
+    many_starts,
+    two_at_once,
+    together(a_failing_training),
+    together(a_folder_of_one_model),
+)
+
+
+@pytest.fixture(scope="module")
+def scenarios(
+    localnet: Localnet, home: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "Future[None]"]]:
+    assert localnet.serves()
+    folder = tmp_path_factory.mktemp("scenes")
+    with ThreadPoolExecutor(len(SCENARIOS)) as pool:
+        yield {
+            scenario.__name__: pool.submit(lambda act: act(Scene(home, folder / act.__name__)), scenario)
+            for scenario in SCENARIOS
+        }
+
+
+def test_training_that_fails_leaves_the_round_to_the_next_start(
+    scenarios: dict[str, "Future[None]"],
+) -> None:
+    scenarios["a_failing_training"].result()
+
+
+def test_a_folder_is_one_models(scenarios: dict[str, "Future[None]"]) -> None:
+    scenarios["a_folder_of_one_model"].result()
+
+
+def test_two_starts_at_once_are_one(scenarios: dict[str, "Future[None]"]) -> None:
+    scenarios["two_at_once"].result()
+
+
+def test_a_start_does_what_is_due(scenarios: dict[str, "Future[None]"]) -> None:
+    scenarios["many_starts"].result()
+
+
+def test_killed_at_every_step_it_reveals_one_model(scenarios: dict[str, "Future[None]"]) -> None:
+    scenarios["killed_at_every_step"].result()
+
+
+def test_a_lapsed_commit_is_begun_anew(scenarios: dict[str, "Future[None]"]) -> None:
+    scenarios["a_lapse"].result()
+
+
+async def test_what_cannot_compete_costs_nothing(client: SomaClient, rich: Keypair, tmp_path: Path) -> None:
+    good, other = tmp_path / "good", tmp_path / "other"
+    good.write_bytes(random_weights(31))
+    other.write_bytes(random_weights(31, NANO.replace(layers=2)))
+    before = await client.get_balance(rich)
+    for weights, embedding, says in (
+        (other, EMBEDDING, r"encoder\.layers\.2"),
+        (tmp_path / "none", EMBEDDING, "none"),
+        (good, EMBEDDING[1:], "127 numbers, the network's models have 128"),
+        (good, [0.0] * 128, "direction"),
+        (good, [float("nan")] * 128, "direction"),
+        (good, ["x"] * 128, "list of numbers"),
+    ):
+        with pytest.raises(errors.SomaError, match=says):
+            await auto_update(
+                client,
+                rich,
+                lambda _, weights=weights, embedding=embedding: Trained(weights=weights, embedding=embedding),
+                folder=tmp_path / "model",
+                wait=False,
+            )
+    assert await client.get_balance(rich) == before
+    assert await client.get_models(owner=rich) == []
 
 
 @pytest.mark.parametrize(
