@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 Rule = Callable[[bytes, bytes], str | bytes]
 """From method and path to what is done: pass, slow (pass, a few bytes at a time), hang, garbage, close,
-swallow (ask, and lose the answer), lie (name another network), corrupt (the answer's last byte). Bytes are
-the whole answer."""
+swallow (ask, and lose the answer), lie (name another network), behind (blocks of long ago), corrupt (the
+answer's last byte). Bytes are the whole answer."""
 
 PIECE = 16
 PAUSE = 0.01
@@ -64,13 +64,7 @@ class Proxy:
         answer = await self._ask(head, body)
         if what == "swallow":
             return False
-        if what == "lie":
-            # Another network's id, of the same length.
-            place = answer.find(b'"chain":"0x') + len(b'"chain":"0x')
-            other = b"0" if answer[place : place + 1] != b"0" else b"1"
-            answer = answer[:place] + other + answer[place + 1 :]
-        if what == "corrupt":
-            answer = answer[:-1] + bytes([answer[-1] ^ 1])
+        answer = _changed(answer, what)
         if what == "slow":
             for start in range(0, len(answer), PIECE):
                 writer.write(answer[start : start + PIECE])
@@ -96,6 +90,20 @@ class Proxy:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _changed(answer: bytes, how: str) -> bytes:
+    """An answer as a node gives it that is not what it seems; of the same length."""
+    if how == "lie":
+        place = answer.find(b'"chain":"0x') + len(b'"chain":"0x')
+        other = b"0" if answer[place : place + 1] != b"0" else b"1"
+        return answer[:place] + other + answer[place + 1 :]
+    if how == "behind":
+        # Without its first digit, a time is decades ago.
+        return answer.replace(b'"timestamp_ms":1', b'"timestamp_ms": ')
+    if how == "corrupt":
+        return answer[:-1] + bytes([answer[-1] ^ 1])
+    return answer
 
 
 def _length(head: bytes) -> int:

@@ -85,6 +85,26 @@ async def test_a_slow_node_is_waited_for(localnet: Localnet, home: Path, rich: K
         await client.transfer_coin(rich, Keypair.generate(), 1)
 
 
+async def test_nothing_is_signed_by_a_node_that_is_behind(
+    localnet: Localnet, home: Path, rich: Keypair, client: SomaClient
+) -> None:
+    """Reading goes on; what is signed waits until it has caught up, or fails and says so."""
+    other = Keypair.generate()
+    async with before(localnet.port) as proxy:
+        late = await SomaClient(proxy.url, home=home)
+        proxy.rule = always("behind")
+        assert await late.get_balance(rich) == 500
+        paying = asyncio.ensure_future(late.transfer_coin(rich, other, 1))
+        await asyncio.sleep(1)
+        proxy.rule = always("pass")
+        await paying
+        proxy.rule = always("behind")
+        with pytest.raises(errors.NodeBehind, match=r"s old: nothing was signed.*catching up"):
+            await late.transfer_coin(rich, other, 1)
+        assert [method for method, _, what in proxy.asked if what == "behind" and method == b"POST"] == []
+    assert await client.get_balance(other) == 1
+
+
 async def test_other_bytes_than_those_asked_for_are_refused(localnet: Localnet, home: Path) -> None:
     async with before(localnet.port) as proxy:
         client = await SomaClient(proxy.url, home=home)

@@ -101,6 +101,14 @@ class NodeBusy(NodeError):
     hint = "wait a moment and try again"
 
 
+class NodeBehind(NodeError):
+    """The node's last block is old: nothing was signed."""
+
+    hint = (
+        "it is catching up, its network stands still, or the clock here is wrong: wait, or use another node"
+    )
+
+
 class NodeRefused(NodeError):
     """The node said no, without a reason of the ledger."""
 
