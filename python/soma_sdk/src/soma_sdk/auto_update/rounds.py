@@ -197,7 +197,7 @@ class _Loop:
         embedding = await self._embedding(trained.embedding)
         await self._check(weights)
         self._note(stage="trained", weights=str(weights), embedding=embedding)
-        log.info("round %d: trained %s", journal.round, weights)
+        log.info("round %d: trained %s", journal.round, weights.name)
 
     async def _embedding(self, given: Iterable[float]) -> list[float]:
         try:
