@@ -165,9 +165,11 @@ def a_lapse(scene: Scene) -> None:
     lapsed = scene.model()
     assert lapsed.committed_hash is None
     assert lapsed.stake < 10
-    done = scene.start()
+    # It is made again, also where the start that does so is killed over it.
+    done = scene.start(kill="before committed")
     assert "its commit lapsed" in done.stderr
     assert "adding the 0.5" in done.stderr
+    assert "adding" not in scene.start().stderr
     model = scene.model()
     assert (model.id, model.manifest and model.manifest.hash) == (committed.id, sealed)
     assert scene.journal().round == 1
@@ -417,6 +419,32 @@ async def test_what_cannot_compete_costs_nothing(client: SomaClient, rich: Keypa
     assert await client.get_models(owner=rich) == []
 
 
+def test_a_file_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
+    program = """
+import resource, sys
+from pathlib import Path
+from soma_sdk._files import write_whole
+from soma_sdk.errors import FileProblem
+write_whole(Path("journal"), b"before")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    write_whole(Path("journal"), bytes(5000))
+except FileProblem as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=tmp_path,
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "journal cannot be written" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+    assert (tmp_path / "journal").read_bytes() == b"before"
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
@@ -445,3 +473,12 @@ def test_commands_that_fail(home: Path, rich: Keypair, tmp_path: Path, command: 
     assert done.stderr.startswith("error: ")
     assert says in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_a_key_nothing_begins(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "soma_sdk.auto_update", "--folder", "model", "true"]
+    env = {"PYTHONPATH": ":".join(sys.path), "HOME": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: SOMA_SECRET_KEY holds no key: put there what `soma wallet export` prints\n"
+    assert list(tmp_path.iterdir()) == []

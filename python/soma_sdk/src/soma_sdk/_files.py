@@ -27,4 +27,5 @@ def write_whole(file: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
+        draft.unlink(missing_ok=True)
         raise FileProblem(f"{file} cannot be written: {error}") from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from soma_sdk._soma_sdk import Keypair
 from soma_sdk.auto_update import Round, Trained, auto_update
 from soma_sdk.client import SomaClient
-from soma_sdk.errors import AlreadyRunning, SomaError, TrainingFailed
+from soma_sdk.errors import AlreadyRunning, InvalidArgument, SomaError, TrainingFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,15 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_main(given))
     except AlreadyRunning as error:
         log.info("nothing done: %s", error)
-    except (SomaError, KeyError) as error:
-        what = "SOMA_SECRET_KEY holds no key" if isinstance(error, KeyError) else error
-        sys.stderr.write(f"error: {what}\n")
+    except SomaError as error:
+        sys.stderr.write(f"error: {error}\n")
         return 1
     return 0
 
 
 async def _main(given: argparse.Namespace) -> None:
-    signer = Keypair.from_secret_key(os.environ["SOMA_SECRET_KEY"])
+    secret = os.environ.get("SOMA_SECRET_KEY")
+    if not secret:
+        raise InvalidArgument("SOMA_SECRET_KEY holds no key: put there what `soma wallet export` prints")
+    signer = Keypair.from_secret_key(secret)
     async with SomaClient(chain=given.chain) as client:
         await auto_update(
             client,
