@@ -20,13 +20,17 @@ mod attended;
 pub mod audit;
 pub mod auditor;
 pub mod download;
+pub mod embedding;
 pub mod experts;
+pub mod gaps;
 pub mod matching;
 pub mod scoring_desk;
+pub mod sparse;
 pub mod submitter;
 #[cfg(test)]
 mod test_cast;
 pub mod trainer;
+pub mod winners;
 
 pub use auditor::Auditor;
 pub use download::{DownloadError, Downloader};

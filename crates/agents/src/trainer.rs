@@ -1,184 +1,372 @@
-//! The trainer: train from what the model has, publish, again.
+//! The trainer: rounds of training and publishing that never lose what they have begun.
 //!
-//! Upon a round:
-//! - start from this model's last weights, at first from the weights given (the network's genesis weights,
-//!   a competitor's, or none);
-//! - train for the configured steps or time, elsewhere than on the async threads;
-//! - embed a sample of the text: where the model will be routed to;
-//! - commit in this epoch, reveal in the next; but first reveal what a round that was interrupted has
-//!   committed.
+//! A round gathers public data that won targets and finds where others are better ([`crate::gaps`]), trains
+//! from the newest weights, compares, and publishes what is better: commit in one epoch, reveal in the next.
+//! One round begins in an epoch. The embedding follows the model's wins.
 //!
-//! Failures: a node that does not answer is asked again for as long as the reveal may take: what is not
-//! revealed costs a share of the stake.
+//! Upon a step: ask the ledger how things stand, and do what is due first ([`plan`], pure). Each step ends
+//! with what was done on the disk ([`journal`]), so a process that ends anywhere, or never comes back for a
+//! week, is taken up where it was. Long work is put off when a reveal is due meanwhile, and goes on after it.
 //!
-//! Persistence: the client's journal holds key and embedding between commit and reveal.
+//! Failures: what the ledger refuses and what the disk refuses is an error, and the step is taken again. Data
+//! that is gone is left out. Training that diverges ends its round.
+
+mod deed;
+mod error;
+pub mod journal;
+pub mod plan;
+pub mod settings;
+pub mod store;
+pub mod text;
+mod work;
 
 use std::{
-    io,
-    sync::{Arc, atomic::AtomicBool},
-    time::{Duration, Instant},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
-use soma_blobs::Blob;
-use soma_client::{Account, ClientError};
-use soma_data::Dataset;
-use soma_model::{BackendError, Model, ScoreError, Scorer, WeightsError};
-use soma_train::{Event, TrainConfig, TrainError, Trained, train};
-use soma_types::{Embedding, Epoch, ModelId};
+use soma_client::{Account, ModelFilter, Publication as Known};
+use soma_train::Progress;
+use soma_types::{
+    Architecture, ContentHash, Epoch, ModelId,
+    objects::{Model, ModelStatus},
+    params::Params,
+};
 
-/// Chunks over which a specialization embedding is taken.
-pub const EMBED_CHUNKS: usize = 256;
-/// Until a node that did not answer is asked again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+use self::{
+    journal::{Journal, Stage},
+    plan::{Publication, Standing, Step, View},
+    settings::Settings,
+    store::Store,
+};
 
-/// Why a round failed.
-#[derive(Debug, thiserror::Error)]
-pub enum RoundError {
-    /// The node did not answer as it should, or the ledger refused.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The trainer could not go on.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The weights do not load.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The weights do not embed the text.
-    #[error(transparent)]
-    Score(#[from] ScoreError),
-    /// This machine cannot score exactly.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The weights cannot be read from this machine's disk.
-    #[error("the weights cannot be read: {0}")]
-    Disk(#[from] io::Error),
-    /// Training panicked, which is a bug.
-    #[error("training stopped unexpectedly: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
+pub use self::{deed::Deed, error::TrainerError};
+
+/// Between two looks whether long work has to be put off.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Something was done.
+    Did(Deed),
+    /// Something was noted that had been done before, or work was put off for what is due.
+    GoesOn,
+    /// Nothing is due before this epoch.
+    Waits(Epoch),
+    /// It was asked to stop.
+    Stopped,
 }
 
-/// Trains one model on one text and publishes it.
-#[derive(Debug)]
+/// Told of a training run's progress.
+pub type Watch = Arc<dyn Fn(&Progress) + Send + Sync>;
+
+/// One model's trainer.
 pub struct Trainer {
     account: Account,
-    model: ModelId,
-    config: TrainConfig,
-    text: Arc<Dataset>,
-    weights: Option<Blob>,
+    store: Arc<Store>,
+    settings: Settings,
+    journal: Journal,
+    architecture: Architecture,
+    watch: Watch,
+    stop: Arc<AtomicBool>,
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trainer")
+            .field("journal", &self.journal)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Trainer {
-    /// A trainer for `model`, which `account` owns, that starts from `init` (safetensors).
-    #[must_use]
-    pub fn new(
+    /// Takes up what `store` remembers, and has it remember the settings. `watch` is told of training; setting `stop` ends the step under way.
+    ///
+    /// # Errors
+    /// When the folder is another owner's, network's or model's, or the node does not answer.
+    pub async fn new(
         account: Account,
-        model: ModelId,
-        config: TrainConfig,
-        text: Arc<Dataset>,
-        init: Option<Vec<u8>>,
-    ) -> Self {
-        Self {
+        store: Store,
+        settings: Settings,
+        watch: Watch,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, TrainerError> {
+        let chain = account.chain().await?;
+        let owner = account.address();
+        let mut journal = match store.journal()? {
+            Some(journal) => journal,
+            None => Journal::new(chain, owner, settings.model),
+        };
+        let same = |what, found: String, expected: String| {
+            if found == expected {
+                Ok(())
+            } else {
+                Err(TrainerError::Other {
+                    what,
+                    found,
+                    expected,
+                })
+            }
+        };
+        same("the network", journal.chain.to_string(), chain.to_string())?;
+        same("owner", journal.owner.to_string(), owner.to_string())?;
+        if let (Some(model), Some(given)) = (journal.model, settings.model) {
+            same("model", model.to_string(), given.to_string())?;
+        }
+        if journal.model.is_none() {
+            journal.model = settings.model;
+        }
+        store.put_settings(&settings)?;
+        let architecture = account.params().await?.architecture;
+        Ok(Self {
             account,
-            model,
-            config,
-            text,
-            weights: init.map(Blob::from),
+            store: Arc::new(store),
+            settings,
+            journal,
+            architecture,
+            watch,
+            stop,
+        })
+    }
+
+    /// What is remembered.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Does what is due next.
+    ///
+    /// # Errors
+    /// When it cannot be done; the same call tries again.
+    pub async fn step(&mut self) -> Result<Outcome, TrainerError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Ok(Outcome::Stopped);
+        }
+        let params = self.account.params().await?;
+        self.architecture = params.architecture;
+        let view = self.view(&params).await?;
+        match plan::next(&self.journal, &view) {
+            Step::Over => Err(TrainerError::Retired(
+                self.journal
+                    .model
+                    .expect("only a model that has a name is looked at"),
+            )),
+            Step::Wait(until) => Ok(Outcome::Waits(until)),
+            Step::Reveal => self.reveal().await,
+            Step::Settle => self.settle(&view).await,
+            Step::NoteCommit(container) => {
+                self.note_commit(container)?;
+                Ok(Outcome::GoesOn)
+            }
+            Step::Adopt(model) => self.adopt(model),
+            Step::Create => self.create(view.epoch, &params).await,
+            Step::Commit => self.commit().await,
+            Step::Publish => self.publish(&view).await,
+            Step::Begin => self.begin(view.epoch),
+            Step::Gather => self.gather(&view).await,
+            Step::Train => self.train(&view).await,
+            Step::Judge => self.judge(&view).await,
         }
     }
 
-    /// The weights it has now (safetensors).
-    #[must_use]
-    pub const fn weights(&self) -> Option<&Blob> {
-        self.weights.as_ref()
-    }
-
-    /// Trains for one round. `watch` is told of every update and checkpoint; setting `cancel` ends the round.
-    ///
-    /// # Errors
-    /// When training cannot start or go on; the weights stay as they were.
-    pub async fn train(
-        &mut self,
-        watch: impl FnMut(Event<'_>) + Send + 'static,
-        cancel: Arc<AtomicBool>,
-    ) -> Result<Trained, RoundError> {
-        let (config, text, init) = (self.config.clone(), Arc::clone(&self.text), self.weights.clone());
-        let trained = tokio::task::spawn_blocking(move || {
-            let init = init.map(|weights| weights.bytes()).transpose()?;
-            Ok::<_, RoundError>(train(&config, &text, init.as_deref(), watch, &cancel)?)
+    /// How things stand, by the ledger.
+    async fn view(&self, params: &Params) -> Result<View, TrainerError> {
+        let node = self.account.node();
+        let epoch = node.status().await?.epoch;
+        let Some(id) = self.journal.model else {
+            return Ok(View {
+                epoch,
+                model: None,
+                publication: Publication::Absent,
+                created: match self.journal.creating {
+                    Some(since) => self.created(since).await?,
+                    None => None,
+                },
+            });
+        };
+        let model = node.model(&id).await?.model;
+        let publication = self.publication(&model).await?;
+        let others = model
+            .committed
+            .as_ref()
+            .filter(|_| publication == Publication::Absent);
+        let newest = model.revealed.as_ref().or(model.weights.as_ref());
+        let standing = Standing {
+            is_live: model.is_live(),
+            hits: model.hits_total,
+            stale_from: newest.map(|weights| weights.active_from.plus(params.refresh_epochs)),
+            others_reveal: others.map(|committed| committed.epoch.next()),
+        };
+        Ok(View {
+            epoch,
+            model: Some(standing),
+            publication,
+            created: None,
         })
-        .await??;
-        self.weights = Some(trained.weights.clone().into());
-        Ok(trained)
     }
 
-    /// Commits to the weights in this epoch and reveals them in the next: the epoch from which they
-    /// compete. Does nothing without weights. Each of its waits for an epoch takes `epoch_timeout` at most.
-    ///
-    /// # Errors
-    /// When the weights are unusable, the node does not answer, or the ledger refuses.
-    pub async fn publish(&self, epoch_timeout: Duration) -> Result<Option<Epoch>, RoundError> {
-        let Some(weights) = self.weights.clone() else {
+    /// Where the weights that are on their way stand.
+    async fn publication(&self, model: &Model) -> Result<Publication, TrainerError> {
+        let Some(publishing) = &self.journal.publishing else {
+            return Ok(Publication::Absent);
+        };
+        let committed = |container: ContentHash, reveal_in| Publication::Committed { container, reveal_in };
+        if let Some(noted) = publishing.container {
+            let newest = model.revealed.as_ref().or(model.weights.as_ref());
+            return Ok(match (&model.committed, newest) {
+                (Some(found), _) if found.hash == noted => committed(noted, found.epoch.next()),
+                (_, Some(newest)) if newest.committed.hash == noted => Publication::Revealed,
+                _ => Publication::Absent,
+            });
+        }
+        // A process may have ended before it noted what it did; the client's journal knows.
+        Ok(
+            match self.account.publication(model.id, publishing.weights).await? {
+                Known::Begins => Publication::Absent,
+                Known::Committed(found) => committed(found.hash, found.reveal_in),
+                Known::Revealed(_) => Publication::Revealed,
+            },
+        )
+    }
+
+    /// A model of the owner that was created since then, and never had weights.
+    async fn created(&self, since: Epoch) -> Result<Option<ModelId>, TrainerError> {
+        let filter = ModelFilter {
+            status: Some(ModelStatus::Created),
+            owner: Some(self.account.address()),
+        };
+        let all = self.account.node().models(&filter).await?;
+        let unused = all.into_iter().map(|view| view.model).find(|model| {
+            model.created >= since
+                && model.is_live()
+                && model.committed.is_none()
+                && model.revealed.is_none()
+                && model.commission.at(model.created) == self.settings.commission
+        });
+        Ok(unused.map(|model| model.id))
+    }
+
+    /// Remembers how things are now.
+    fn keep(&self) -> Result<(), TrainerError> {
+        Ok(self.store.put_journal(&self.journal)?)
+    }
+
+    /// Changes what is remembered, on the disk first.
+    fn remember(&mut self, change: impl FnOnce(&mut Journal)) -> Result<(), TrainerError> {
+        let before = self.journal.clone();
+        change(&mut self.journal);
+        self.keep().inspect_err(|_| self.journal = before)
+    }
+
+    fn note_commit(&mut self, container: ContentHash) -> Result<(), TrainerError> {
+        self.remember(|journal| {
+            if let Some(publishing) = &mut journal.publishing {
+                publishing.container = Some(container);
+            }
+        })
+    }
+
+    fn adopt(&mut self, model: ModelId) -> Result<Outcome, TrainerError> {
+        self.remember(|journal| journal.model = Some(model))?;
+        Ok(Outcome::Did(Deed::Created { model }))
+    }
+
+    async fn create(&mut self, epoch: Epoch, params: &Params) -> Result<Outcome, TrainerError> {
+        if self.journal.creating.is_none() {
+            self.remember(|journal| journal.creating = Some(epoch))?;
+        }
+        let stake = self.settings.stake.unwrap_or(params.model_stake_min);
+        let model = self.account.create_model(self.settings.commission, stake).await?;
+        self.adopt(model)
+    }
+
+    async fn reveal(&mut self) -> Result<Outcome, TrainerError> {
+        let Some(model) = self.journal.model else {
+            return Ok(Outcome::GoesOn);
+        };
+        self.account.reveal_model(model, None).await?;
+        // The ledger's word for it comes with the next step.
+        Ok(Outcome::GoesOn)
+    }
+
+    async fn settle(&mut self, view: &View) -> Result<Outcome, TrainerError> {
+        if let (Some(model), Some(publishing)) = (self.journal.model, &self.journal.publishing) {
+            // The client forgets the secrets of what is revealed: nothing else of these weights is under way.
+            self.account.publication(model, publishing.weights).await?;
+        }
+        let hits = view.model.map_or(0, |model| model.hits);
+        self.remember(|journal| journal.settle(view.epoch, hits))?;
+        Ok(Outcome::Did(Deed::Revealed {
+            competes_from: view.epoch.next(),
+        }))
+    }
+
+    fn begin(&mut self, epoch: Epoch) -> Result<Outcome, TrainerError> {
+        self.store.remove_checkpoints()?;
+        self.remember(|journal| journal.begin(epoch))?;
+        let round = self.journal.round;
+        Ok(Outcome::Did(Deed::Began { round, epoch }))
+    }
+
+    async fn publish(&mut self, view: &View) -> Result<Outcome, TrainerError> {
+        let Stage::Ready { weights, why } = self.journal.stage else {
+            return Ok(Outcome::GoesOn);
+        };
+        let placement = match self.won(view)? {
+            Some(data) => journal::Placement::Won { data },
+            None => self.journal.placement(),
+        };
+        self.remember(|journal| journal.publish(weights, why, placement))?;
+        Ok(Outcome::GoesOn)
+    }
+
+    /// The data by which the embedding follows the model's wins, if that is due and there is any.
+    fn won(&self, view: &View) -> Result<Option<Vec<ContentHash>>, TrainerError> {
+        let (Some(published), Some(model)) = (&self.journal.published, view.model) else {
             return Ok(None);
         };
-        let (text, architecture) = (Arc::clone(&self.text), self.config.architecture);
-        let (reader, size_bytes) = (weights.reader(), weights.size_bytes());
-        let embedding = tokio::task::spawn_blocking(move || {
-            specialization(&Model::read(reader, size_bytes, &architecture)?, &text)
-        })
-        .await??;
-        self.reveal_interrupted(epoch_timeout).await?;
-        let committed = self
-            .account
-            .commit_model(self.model, weights, Some(embedding))
-            .await?;
-        self.reveal(committed.reveal_in, epoch_timeout).await?;
-        Ok(Some(committed.reveal_in.next()))
-    }
-
-    /// Reveals what an interrupted round has committed: until then nothing else can be.
-    async fn reveal_interrupted(&self, epoch_timeout: Duration) -> Result<(), RoundError> {
-        for due in self.account.pending_models().await? {
-            if due.pending.model == self.model {
-                match self.reveal(due.reveal_in, epoch_timeout).await {
-                    // Too late, or without an embedding: it lapses, and the next commit is taken after that.
-                    Err(error) if error.rejection_code().is_none() => return Err(error.into()),
-                    _ => {}
-                }
-            }
+        if !self.settings.cadence().is_due(published, view.epoch, model.hits) {
+            return Ok(None);
         }
-        Ok(())
+        let winners = self.store.winners()?;
+        let own = winners
+            .iter()
+            .filter(|winner| Some(winner.model) == self.journal.model && winner.epoch >= published.placed);
+        // A BLAKE3 is claimed once, so none comes twice.
+        let data: Vec<ContentHash> = own.map(|winner| winner.data).collect();
+        Ok((!data.is_empty()).then_some(data))
     }
 
-    /// Waits for the epoch `reveal_in`, and reveals.
-    async fn reveal(&self, reveal_in: Epoch, epoch_timeout: Duration) -> Result<(), ClientError> {
-        let start = Instant::now();
+    /// Runs long work elsewhere than on the async threads. Its flag is set when a reveal is due or when the
+    /// trainer is asked to stop.
+    async fn attended<T: Send + 'static>(
+        &self,
+        due: Option<Epoch>,
+        work: impl FnOnce(Arc<AtomicBool>) -> Result<T, TrainerError> + Send + 'static,
+    ) -> Result<T, TrainerError> {
+        let put_off = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&put_off);
+        let mut task = tokio::task::spawn_blocking(move || work(flag));
         loop {
-            let left = epoch_timeout.saturating_sub(start.elapsed());
-            let revealed = match self.account.node().wait_for_epoch(reveal_in, left).await {
-                Ok(_) => self.account.reveal_model(self.model, None).await,
-                Err(error) => Err(error),
-            };
-            match revealed {
-                Err(ClientError::Unreachable { .. } | ClientError::TimedOut { .. })
-                    if start.elapsed() < epoch_timeout =>
-                {
-                    tokio::time::sleep(RETRY_AFTER).await;
+            tokio::select! {
+                done = &mut task => return done?,
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    let is_due = match due {
+                        // A node that does not answer now is asked again.
+                        Some(due) => self.account.node().status().await.is_ok_and(|status| status.epoch >= due),
+                        None => false,
+                    };
+                    if is_due || self.stop.load(Ordering::Relaxed) {
+                        put_off.store(true, Ordering::Relaxed);
+                    }
                 }
-                revealed => return revealed.map(|_| ()),
             }
         }
     }
-}
-
-/// Where `model`'s representations of a sample of `text` point: what it registers as its speciality.
-///
-/// # Errors
-/// When the model has no finite representations, or this machine cannot score exactly.
-pub fn specialization(model: &Model, text: &Dataset) -> Result<Embedding, RoundError> {
-    let documents: Vec<&[u8]> = text
-        .documents()
-        .iter()
-        .map(|document| document.data.as_slice())
-        .collect();
-    Ok(Scorer::new()?.embed(model, &documents, EMBED_CHUNKS)?)
 }

@@ -1,6 +1,7 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table). Each group of commands has a file.
 
 mod demo;
+mod global;
 mod localnet;
 mod market;
 mod model;
@@ -8,7 +9,9 @@ mod score;
 mod signer;
 mod sim;
 mod stake;
+mod strategy;
 mod train;
+mod trainer;
 mod transaction;
 mod validator;
 mod wallet;
@@ -23,6 +26,7 @@ use crate::node_name::NodeName;
 
 pub use self::{
     demo::DemoArgs,
+    global::GlobalCommand,
     localnet::LocalnetArgs,
     market::{SubmissionCommand, SubmitArgs, TargetCommand},
     model::ModelCommand,
@@ -30,7 +34,9 @@ pub use self::{
     signer::Signer,
     sim::{EconomyArgs, SimCommand},
     stake::StakeCommand,
-    train::TrainArgs,
+    strategy::{DistillArgs, GapsArgs, MergeArgs, SparseArgs},
+    train::{Origin, TrainArgs},
+    trainer::{TrainerArgs, TrainerCommand},
     transaction::TransactionCommand,
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
@@ -114,8 +120,22 @@ pub enum Command {
     /// Publish models and look at them.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Show the global model, or take it home.
+    #[command(subcommand)]
+    Global(GlobalCommand),
     /// Train a model.
     Train(TrainArgs),
+    /// Train a model that learns from a teacher's weights as well.
+    Distill(DistillArgs),
+    /// Average two models' weights.
+    Merge(MergeArgs),
+    /// Find where models that win are better than one's own, on the data they win.
+    Gaps(GapsArgs),
+    /// Find where few models compete: the part of all targets that a model would be given at each place.
+    Sparse(SparseArgs),
+    /// Keep a model trained and published by itself.
+    #[command(subcommand)]
+    Trainer(TrainerCommand),
     /// Score data exactly.
     ///
     /// TOKENS counts what is predicted: every byte but the first of each chunk of the architecture's

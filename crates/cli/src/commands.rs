@@ -2,14 +2,17 @@
 
 pub mod chain;
 pub mod completions;
+pub mod global;
 pub mod localnet;
 pub mod model;
 pub mod money;
 pub mod scoring;
 pub mod sim;
+pub mod strategy;
 pub mod submit;
 pub mod target;
 pub mod train;
+pub mod trainer;
 pub mod transaction;
 pub mod validator;
 pub mod wallet;

@@ -4,7 +4,7 @@ mod client;
 
 use std::error::Error;
 
-use soma_agents::{submitter::SubmitError, trainer::RoundError};
+use soma_agents::{submitter::SubmitError, trainer::TrainerError};
 use soma_client::ClientError;
 use soma_localnet::{FolderError, LocalnetError};
 
@@ -39,7 +39,7 @@ macro_rules! hints_of_the_client {
     };
 }
 
-hints_of_the_client!(SubmitError, RoundError);
+hints_of_the_client!(SubmitError, TrainerError);
 
 impl Hint for LocalnetError {
     fn hint(&self) -> Option<String> {
@@ -93,7 +93,7 @@ fn known<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Hint> {
     }
     of::<ClientError>(error)
         .or_else(|| of::<SubmitError>(error))
-        .or_else(|| of::<RoundError>(error))
+        .or_else(|| of::<TrainerError>(error))
         .or_else(|| of::<LocalnetError>(error))
 }
 

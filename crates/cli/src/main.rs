@@ -28,10 +28,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::{
-    args::{Cli, Command, ScoreArgs, ScoreCommand},
+    args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, localnet, model, money, scoring, sim, submit, target, train, transaction,
-        validator, wallet,
+        chain, completions, global, localnet, model, money, scoring, sim, strategy, submit, target, train,
+        trainer, transaction, validator, wallet,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -150,8 +150,29 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         Command::Stake(command) => money::stake(printer, context, &command).await,
         Command::Transaction(command) => transaction::run(printer, context, &command).await,
         Command::Model(command) => model::run(printer, context, &command).await,
+        Command::Global(command) => global::run(printer, context, &command).await,
         Command::Train(args) => {
-            tokio::task::spawn_blocking(move || train::run(printer, &args, &interrupt)).await?
+            let start = train::start(context, &args).await?;
+            tokio::task::spawn_blocking(move || train::run(printer, &args, start, None, &interrupt)).await?
+        }
+        Command::Distill(args) => {
+            let start = train::start(context, &args.train).await?;
+            tokio::task::spawn_blocking(move || {
+                train::run(
+                    printer,
+                    &args.train,
+                    start,
+                    Some((&args.teacher, args.alpha)),
+                    &interrupt,
+                )
+            })
+            .await?
+        }
+        Command::Merge(args) => tokio::task::spawn_blocking(move || strategy::merge(printer, &args)).await?,
+        Command::Gaps(args) => strategy::gaps(printer, context, &args, &interrupt).await,
+        Command::Sparse(args) => strategy::sparse(printer, context, &args).await,
+        Command::Trainer(TrainerCommand::Run(args)) => {
+            trainer::run(printer, context, &args, &interrupt).await
         }
         Command::Score(ScoreArgs { command, files }) => match (command, files) {
             (Some(ScoreCommand::Serve(args)), _) => {

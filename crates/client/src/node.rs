@@ -13,6 +13,7 @@ mod backoff;
 mod blobs;
 mod chain;
 mod filter;
+mod global;
 mod lists;
 mod market;
 mod problem;
@@ -33,6 +34,7 @@ use crate::error::ClientError;
 pub(crate) use self::backoff::Backoff;
 pub use self::{
     filter::{ModelFilter, SubmissionFilter, TargetFilter},
+    global::Global,
     lists::LIST_ITEMS_MAX,
 };
 

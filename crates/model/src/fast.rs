@@ -79,7 +79,7 @@ impl Fast for Sample {
         check_length(data)?;
         let sums = self
             .scorer
-            .sum_sample(model, &[data], self.chunks.get())?
+            .sum_sample(model, data, self.chunks.get())?
             .map_err(|error| ScoreError::Model { index: 0, error })?;
         if sums.predicted == 0 {
             return Err(ScoreError::NothingPredicted);

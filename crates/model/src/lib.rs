@@ -44,6 +44,7 @@ pub mod kernels;
 pub mod layout;
 pub mod matrix;
 pub mod memory;
+pub mod merge;
 pub mod mixture;
 pub mod model;
 mod report;

@@ -8,9 +8,10 @@
 mod error;
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom, Write},
 };
 
 use serde::{
@@ -29,7 +30,7 @@ pub use self::error::{HEADER_BYTES_MAX, WeightsError};
 /// Characters of a file's own words that an error quotes.
 const QUOTED_MAX: usize = 200;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Dtype {
     F32,
     Bf16,
@@ -144,6 +145,61 @@ pub(crate) fn file_bytes_max(specs: &[TensorSpec]) -> u64 {
 /// # Errors
 /// Every deviation from the format or the specs, by name; see [`WeightsError`].
 pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Vec<Tensor>, WeightsError> {
+    let (_, placed) = places(&mut source, size, specs)?;
+    let mut tensors: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
+    for Placed { spec, dtype, .. } in placed {
+        tensors[spec] = Some(tensor(&mut source, dtype, &specs[spec])?);
+    }
+    Ok(tensors.into_iter().flatten().collect())
+}
+
+/// A file's tensors one at a time, in any order: of a model that is larger than the memory, too.
+#[derive(Debug)]
+pub struct Tensors<R> {
+    source: R,
+    /// Where values begin.
+    values_start: u64,
+    specs: Vec<TensorSpec>,
+    /// In the order of the specs: type, and first byte of the values.
+    places: Vec<(Dtype, u64)>,
+}
+
+impl<R: Read + Seek> Tensors<R> {
+    /// Reads the header of a file of `size` bytes, which holds exactly the tensors of `specs`.
+    ///
+    /// # Errors
+    /// As [`read`], but for values.
+    pub fn open(mut source: R, size: u64, specs: Vec<TensorSpec>) -> Result<Self, WeightsError> {
+        let (values_start, mut placed) = places(&mut source, size, &specs)?;
+        placed.sort_by_key(|placed| placed.spec);
+        Ok(Self {
+            source,
+            values_start,
+            specs,
+            places: placed
+                .into_iter()
+                .map(|placed| (placed.dtype, placed.begin))
+                .collect(),
+        })
+    }
+
+    /// The tensor of spec number `index`, in binary32.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or holds a NaN or an infinity there.
+    pub fn read(&mut self, index: usize) -> Result<Vec<f32>, WeightsError> {
+        let (dtype, begin) = self.places[index];
+        self.source.seek(SeekFrom::Start(self.values_start + begin))?;
+        Ok(tensor(&mut self.source, dtype, &self.specs[index])?.into_f32())
+    }
+}
+
+/// Where values begin, and where each tensor is among them, in file order. The source is left at the values.
+fn places(
+    source: &mut impl Read,
+    size: u64,
+    specs: &[TensorSpec],
+) -> Result<(u64, Vec<Placed>), WeightsError> {
     let truncated = |what: &str, needed| WeightsError::Truncated {
         what: what.into(),
         needed,
@@ -166,15 +222,15 @@ pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Ve
     source.read_exact(&mut header)?;
     let Header(entries) =
         serde_json::from_slice(&header).map_err(|error| WeightsError::Header(shorten(&error.to_string())))?;
-
     let placed = place(&entries, specs, size - values_start, values_start)?;
-    let mut tensors: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
-    for Placed { spec, dtype, .. } in placed {
-        let tensor = dtype.read(&mut source, specs[spec].len())?;
-        check_finite(&specs[spec].name, tensor.first_not_finite())?;
-        tensors[spec] = Some(tensor);
-    }
-    Ok(tensors.into_iter().flatten().collect())
+    Ok((values_start, placed))
+}
+
+/// The values that come next.
+fn tensor(source: impl Read, dtype: Dtype, spec: &TensorSpec) -> Result<Tensor, WeightsError> {
+    let tensor = dtype.read(source, spec.len())?;
+    check_finite(&spec.name, tensor.first_not_finite())?;
+    Ok(tensor)
 }
 
 /// Checks the header against the specs and the size of the values; returns the tensors in file order.
@@ -286,42 +342,69 @@ pub(crate) fn check_finite(name: &str, first_bad: Option<(usize, f32)>) -> Resul
 /// # Errors
 /// A tensor given twice, holding a NaN or infinity, or with a wrong number of values.
 pub fn write(tensors: &[(TensorSpec, &[f32])]) -> Result<Vec<u8>, WeightsError> {
-    let mut sorted: Vec<_> = tensors.iter().collect();
-    sorted.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    let mut header = String::from("{");
-    let mut offset = 0;
-    for (index, (spec, values)) in sorted.iter().enumerate() {
-        if index > 0 && sorted[index - 1].0.name == spec.name {
-            return Err(WeightsError::Duplicate {
-                name: spec.name.clone(),
-            });
-        }
+    let specs: Vec<TensorSpec> = tensors.iter().map(|(spec, _)| spec.clone()).collect();
+    let length = 8 + specs.iter().map(|spec| 4 * spec.len()).sum::<usize>();
+    let mut bytes = Vec::with_capacity(length);
+    write_each(&specs, &mut bytes, |index| {
+        Ok::<_, WeightsError>(tensors[index].1.into())
+    })?;
+    Ok(bytes)
+}
+
+/// The same of tensors that are not in memory together: `values` gives those of a spec, by its number, when
+/// they are written.
+///
+/// # Errors
+/// As [`write`], when `values` or the writer fails.
+pub fn write_each<'a, E: From<WeightsError>>(
+    specs: &[TensorSpec],
+    writer: &mut dyn Write,
+    mut values: impl FnMut(usize) -> Result<Cow<'a, [f32]>, E>,
+) -> Result<(), E> {
+    let mut order: Vec<usize> = (0..specs.len()).collect();
+    order.sort_by(|a, b| specs[*a].name.cmp(&specs[*b].name));
+    let header = header(order.iter().map(|index| &specs[*index]))?;
+    let put = |writer: &mut dyn Write, bytes: &[u8]| writer.write_all(bytes).map_err(WeightsError::from);
+    put(writer, &(header.len() as u64).to_le_bytes())?;
+    put(writer, header.as_bytes())?;
+    for index in order {
+        let (spec, values) = (&specs[index], values(index)?);
         if values.len() != spec.len() {
             let (name, expected, found) = (spec.name.clone(), spec.len(), values.len());
             return Err(WeightsError::Length {
                 name,
                 expected,
                 found,
+            }
+            .into());
+        }
+        check_finite(&spec.name, first_not_finite(&values, |value| value))?;
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        put(writer, &bytes)?;
+    }
+    Ok(())
+}
+
+/// The header of a file of these tensors, which come in the order of their names.
+fn header<'a>(specs: impl Iterator<Item = &'a TensorSpec>) -> Result<String, WeightsError> {
+    let (mut header, mut offset, mut before) = (String::from("{"), 0, None);
+    for spec in specs {
+        if before == Some(&spec.name) {
+            return Err(WeightsError::Duplicate {
+                name: spec.name.clone(),
             });
         }
-        check_finite(&spec.name, first_not_finite(values, |value| value))?;
         let name = serde_json::Value::from(spec.name.as_str());
         let shape = serde_json::Value::from(spec.shape.clone());
-        let end = offset + 4 * values.len();
-        let comma = if index > 0 { "," } else { "" };
+        let end = offset + 4 * spec.len();
+        let comma = if before.is_some() { "," } else { "" };
         header +=
             &format!(r#"{comma}{name}:{{"dtype":"F32","shape":{shape},"data_offsets":[{offset},{end}]}}"#);
-        offset = end;
+        (offset, before) = (end, Some(&spec.name));
     }
     header.push('}');
     while header.len() % 8 != 0 {
         header.push(' ');
     }
-    let mut bytes = Vec::with_capacity(8 + header.len() + offset);
-    bytes.extend((header.len() as u64).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    for (_, values) in sorted {
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    }
-    Ok(bytes)
+    Ok(header)
 }

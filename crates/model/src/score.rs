@@ -100,38 +100,55 @@ impl Scorer {
         Contest::new(results)
     }
 
-    /// The specialization embedding: where the model's representations of `documents` point, taken over
-    /// at most `chunks_max` chunks spread evenly over all of them.
+    /// Where the model's representations of sequences point, each counting the same: the sum of their means
+    /// (docs/strategies.md). The sequences are the chunks of `documents`.
     ///
     /// # Errors
-    /// As [`Self::score`].
-    pub fn embed(
-        &self,
-        model: &Model,
-        documents: &[&[u8]],
-        chunks_max: usize,
-    ) -> Result<Embedding, ScoreError> {
-        self.sum_sample(model, documents, chunks_max)?
-            .and_then(|sums| Ok(Embedding::from_direction(&sums.representations)?))
+    /// As [`Self::score`]; the documents together have the limit of one.
+    pub fn embed(&self, model: &Model, documents: &[&[u8]]) -> Result<Embedding, ScoreError> {
+        match documents.iter().map(|document| document.len()).sum() {
+            0 => return Err(ScoreError::Empty),
+            total if total > DATA_BYTES_MAX => return Err(ScoreError::TooLong(total)),
+            _ => {}
+        }
+        let (width, length) = (
+            model.architecture().embedding_dim as usize,
+            model.architecture().max_seq_len as usize,
+        );
+        let all = documents
+            .iter()
+            .flat_map(|document| pieces(0, document, length));
+        let mean = |piece: &Piece<'_>, representations: &[f32], _: &[f32]| {
+            let mut sums = vec![0; width];
+            self.kernels.sum_rows(&mut sums, representations);
+            let tokens = piece.chunk.len() as i64;
+            // Rounded to the unit of representations, 2^-24.
+            sums.iter()
+                .map(|sum| (sum + tokens / 2).div_euclid(tokens))
+                .collect::<Vec<i64>>()
+        };
+        let mut total = Ok(vec![0_i64; width]);
+        each_piece(self.kernels, model, all, UNWATCHED, mean, |_, means| {
+            match (&mut total, means) {
+                (Ok(total), Ok(means)) => total.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean),
+                (Ok(_), Err(error)) => total = Err(error),
+                (Err(_), _) => {}
+            }
+        })?;
+        total
+            .and_then(|sums| Ok(Embedding::from_direction(&sums)?))
             .map_err(|error| ScoreError::Model { index: 0, error })
     }
 
-    /// Sums over at most `chunks_max` chunks, spread evenly over all documents.
+    /// Sums over at most `chunks_max` chunks of `data`, spread evenly.
     pub(crate) fn sum_sample(
         &self,
         model: &Model,
-        documents: &[&[u8]],
+        data: &[u8],
         chunks_max: usize,
     ) -> Result<Result<Sums, ModelError>, ScoreError> {
-        let length = model.architecture().max_seq_len as usize;
-        let all: Vec<_> = documents
-            .iter()
-            .flat_map(|document| pieces(0, document, length))
-            .collect();
-        let count = all.len().min(chunks_max.clamp(1, DATA_BYTES_MAX / length));
-        if count == 0 {
-            return Err(ScoreError::Empty);
-        }
+        let all: Vec<_> = pieces(0, data, model.architecture().max_seq_len as usize).collect();
+        let count = all.len().min(chunks_max.max(1));
         let sampled = (0..count).map(|index| all[index * all.len() / count]);
         let mut total = Ok(Sums::default());
         sum_pieces(self.kernels, model, sampled, None, UNWATCHED, |sums| total = sums)?;

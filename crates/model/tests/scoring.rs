@@ -66,7 +66,7 @@ fn bad_input_is_named() {
             found: 128
         })
     );
-    assert_eq!(scorer.embed(&model, &[], 4), Err(ScoreError::Empty));
+    assert_eq!(scorer.embed(&model, &[]), Err(ScoreError::Empty));
     assert_eq!("sse9".parse::<Simd>(), Err(BackendError::Name("sse9".into())));
 }
 
@@ -199,20 +199,41 @@ fn collapse_is_punished() {
     );
 }
 
+/// docs/strategies.md: a sequence counts as much as any other, however short.
 #[test]
-fn embeddings_sample_evenly() {
+fn an_embedding_is_the_sum_of_the_sequences_means() {
     let (scorer, model) = (Scorer::new().unwrap(), plain(97));
     let document: Vec<u8> = (0..32 * 10).map(|i| (i * 7 % 256) as u8).collect();
-    let whole = scorer.embed(&model, &[&document], usize::MAX).unwrap();
+    let whole = scorer.embed(&model, &[&document]).unwrap();
+    // Of full sequences alone, the mean over tokens is the mean of the means.
     let score = scorer.score(&model, &document, &directions()).unwrap();
-    assert_eq!(&whole, score.embedding());
+    assert!(whole.dot(score.embedding()) > (1 << 30) - (1 << 20));
     let parts: Vec<&[u8]> = document.chunks(64).collect();
-    assert_eq!(scorer.embed(&model, &parts, usize::MAX).unwrap(), whole);
-    let two = scorer.embed(&model, &[&document], 2).unwrap();
-    let expected = scorer
-        .embed(&model, &[&document[..32], &document[160..192]], 9)
+    assert_eq!(scorer.embed(&model, &parts).unwrap(), whole);
+
+    let short = b"not a full one";
+    let means = [&document[..32], short].map(|sequence| {
+        let score = scorer.score(&model, sequence, &directions()).unwrap();
+        score.mean_embedding().to_vec()
+    });
+    let sum: Vec<f32> = means[0].iter().zip(&means[1]).map(|(a, b)| a + b).collect();
+    let expected = soma_types::Embedding::from_f32(&sum).unwrap();
+    let found = scorer.embed(&model, &[&document[..32], short]).unwrap();
+    assert!(
+        found.dot(&expected) > (1 << 30) - (1 << 17),
+        "{}",
+        found.dot(&expected)
+    );
+    let by_tokens = scorer
+        .score(&model, &[&document[..32], short].concat(), &directions())
         .unwrap();
-    assert_eq!(two, expected);
+    assert_ne!(&found, by_tokens.embedding());
+
+    let long = vec![b'a'; soma_model::score::DATA_BYTES_MAX];
+    assert!(matches!(
+        scorer.embed(&model, &[&long, b"b"]),
+        Err(ScoreError::TooLong(_))
+    ));
 }
 
 /// An estimate from all chunks is as good as the score; from a few it is one of the same model and text.

@@ -9,6 +9,7 @@ mod accounts;
 mod blobs;
 mod chain;
 mod events;
+mod global;
 mod library;
 mod market;
 mod openapi;
@@ -115,6 +116,7 @@ fn router(shared: Arc<Shared>) -> Router {
             get(accounts::account_transactions),
         )
         .route("/v1/validators", get(accounts::validators))
+        .route("/v1/global", get(global::global))
         .route("/v1/models", get(market::models))
         .route("/v1/models/{id}", get(market::model))
         .route("/v1/models/{id}/weights", get(blobs::weights))

@@ -111,6 +111,14 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// Whether the machine is to blame, and not what the checkpoint holds.
+    #[must_use]
+    pub const fn is_environment(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Lock { .. })
+    }
+}
+
 /// What else there is to do about a folder that cannot be locked.
 const fn remedy(error: &LockError) -> &'static str {
     match error {

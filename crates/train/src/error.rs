@@ -24,6 +24,9 @@ pub enum TrainError {
     /// The initial weights are unusable.
     #[error(transparent)]
     Weights(#[from] WeightsError),
+    /// The teacher's weights are unusable.
+    #[error("the teacher's {0}")]
+    Teacher(#[source] WeightsError),
     /// The initial weights are so large that nothing can be computed with them.
     #[error(
         "the weights to start from overflow: their gradient is not finite before any training; the largest value, \

@@ -56,6 +56,7 @@ pub fn evaluate(
             cross_entropy_weight: 1.0,
             sigreg_weight: 0.0,
             dropout: None,
+            lesson: None,
         })
         .collect();
     let threads = threads

@@ -50,6 +50,7 @@ pub mod random;
 pub mod sampler;
 mod settings;
 pub mod split;
+mod teacher;
 mod trainer;
 #[cfg(test)]
 mod vectors;
@@ -59,4 +60,5 @@ pub use error::TrainError;
 pub use evaluate::{Evaluation, evaluate};
 pub use ops::Operations;
 pub use settings::{Schedule, TrainConfig};
-pub use trainer::{Event, Progress, Stop, Trained, train};
+pub use teacher::Teacher;
+pub use trainer::{Event, Progress, Stop, Trained, distill, train};

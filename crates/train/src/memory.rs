@@ -1,5 +1,8 @@
 //! How much memory a run needs, from its settings: so that one for which there is not enough is not begun.
 
+use std::num::NonZeroUsize;
+
+use soma_model::memory::{Shortage, require};
 use soma_types::architecture::VOCAB;
 
 use crate::{kernels::attention::Sizes, settings::TrainConfig};
@@ -23,6 +26,40 @@ impl TrainConfig {
         let summed = if threads < self.grad_accum as u64 { 1 } else { 0 };
         let tensors = (3 + summed) * weights + threads * (2 * weights + self.pass_bytes());
         tensors + tensors / SLACK + BASE_BYTES
+    }
+
+    /// With as many threads as there is memory for, which changes no weight.
+    ///
+    /// # Errors
+    /// If it does not suffice for one.
+    pub fn fitted(self) -> Result<Self, Shortage> {
+        self.fitted_beside(|_, _| 0)
+    }
+
+    /// The same beside what `others_bytes` takes with a number of threads.
+    ///
+    /// # Errors
+    /// If memory does not suffice for one thread.
+    pub fn fitted_beside(self, others_bytes: impl Fn(&Self, usize) -> u64) -> Result<Self, Shortage> {
+        let needed = |threads| {
+            self.memory_bytes(threads)
+                .saturating_add(others_bytes(&self, threads))
+        };
+        let threads = (1..=self.thread_count())
+            .rev()
+            .find(|threads| require(needed(*threads)).is_ok())
+            .unwrap_or(1);
+        require(needed(threads))?;
+        Ok(Self {
+            threads: NonZeroUsize::new(threads),
+            ..self
+        })
+    }
+
+    /// What a teacher takes besides: their weights, and a copy for each thread.
+    #[must_use]
+    pub fn teacher_bytes(&self, threads: usize) -> u64 {
+        FLOAT * self.architecture.parameters() * (1 + threads as u64)
     }
 
     /// What one pass keeps for its way back, and works with at its widest.

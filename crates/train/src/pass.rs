@@ -7,7 +7,7 @@ use std::{
 
 use burn::{
     module::{Module, ModuleVisitor, Param},
-    tensor::{Device, Gradients, Tensor},
+    tensor::{Device, Gradients, Tensor, TensorData},
 };
 
 use crate::{
@@ -31,6 +31,17 @@ pub struct Task {
     pub sigreg_weight: f64,
     /// What is left out; none: nothing.
     pub dropout: Option<Dropout>,
+    /// What a teacher makes of the batch; none: there is no teacher.
+    pub lesson: Option<Lesson>,
+}
+
+/// A teacher's embedding of a batch, which the student's is drawn to.
+#[derive(Clone, Debug)]
+pub struct Lesson {
+    /// The mean representation `[d]` of tokens that are not PAD.
+    pub embedding: Vec<f32>,
+    /// Weight of the mean square of the student's difference.
+    pub weight: f64,
 }
 
 /// The losses of one pass, unweighted.
@@ -42,6 +53,18 @@ pub struct Losses {
     pub predicted_tokens: u64,
     /// SIGReg of the batch.
     pub sigreg: f64,
+    /// Mean square of the difference between the batch's embedding and the teacher's.
+    pub imitation: f64,
+}
+
+/// The embedding of the batch: the mean representation `[d]` of tokens that are not PAD.
+#[must_use]
+pub fn embedding(model: &Transformer, context: &Context, task: &Task) -> Vec<f32> {
+    let x = model.represent(context, &task.batch, None);
+    mean(context, x, &task.batch)
+        .into_data()
+        .try_into_vec()
+        .expect("representations are f32 tensors")
 }
 
 /// The losses, without gradients.
@@ -73,15 +96,47 @@ fn forward(model: &Transformer, context: &Context, task: &Task) -> (Tensor<1>, L
     let mut losses = Losses {
         cross_entropy_sum: value(&cross_entropy),
         predicted_tokens: targets.iter().flatten().count() as u64,
-        sigreg: 0.0,
+        ..Losses::default()
     };
     let mut loss = cross_entropy * task.cross_entropy_weight;
     if !task.directions.is_empty() {
-        let sigreg = context.ops.sigreg(x, &task.batch.counts(), &task.directions);
+        let sigreg = context
+            .ops
+            .sigreg(x.clone(), &task.batch.counts(), &task.directions);
         losses.sigreg = value(&sigreg);
         loss = loss + sigreg * task.sigreg_weight;
     }
+    if let Some(lesson) = &task.lesson {
+        let imitation = imitation(context, mean(context, x, &task.batch), &lesson.embedding);
+        losses.imitation = value(&imitation);
+        loss = loss + imitation * lesson.weight;
+    }
     (loss, losses)
+}
+
+/// The mean `[1, d]` of the rows `x` that are not PAD: a product of matrices, whose sums have one order.
+fn mean(context: &Context, x: Tensor<2>, batch: &Batch) -> Tensor<2> {
+    let ([rows, width], device) = (x.dims(), x.device());
+    let counts = batch.counts();
+    let share = 1.0 / counts.iter().filter(|counts| **counts).count().max(1) as f32;
+    let shares: Vec<f32> = counts
+        .iter()
+        .map(|counts| if *counts { share } else { 0.0 })
+        .collect();
+    let shares = Tensor::from_data(TensorData::new(shares, [1, rows]), &device);
+    context.ops.linear(shares, x, Tensor::zeros([width], &device))
+}
+
+/// The mean square of the difference.
+fn imitation(context: &Context, student: Tensor<2>, teacher: &[f32]) -> Tensor<1> {
+    let (width, device) = (teacher.len(), student.device());
+    let teacher = Tensor::from_data(TensorData::new(teacher.to_vec(), [1, width]), &device);
+    let difference = student - teacher;
+    let turned = difference.clone().reshape([width, 1]);
+    let square = context
+        .ops
+        .linear(difference, turned, Tensor::zeros([1], &device));
+    square.reshape([1]) / width as f32
 }
 
 /// Walks the module and copies every parameter's gradient, under the path of its fields.

@@ -21,6 +21,7 @@ use crate::{
     random::Random,
     sampler::Sampler,
     settings::TrainConfig,
+    teacher::{Teacher, Teaching},
     weights::Weights,
 };
 
@@ -37,7 +38,10 @@ pub struct Progress {
     pub cross_entropy: f64,
     /// SIGReg of the last update's passes, their mean.
     pub sigreg: f64,
-    /// Their sum: what is minimised.
+    /// Mean square of the difference between the embeddings of student and teacher, over the last update's
+    /// passes; 0 without a teacher.
+    pub imitation: f64,
+    /// What is minimised: the sum of the first two, or with a teacher their part and that of the third.
     pub loss: f64,
     /// Cross entropy in bits per predicted token; all tokens but the rare EOS are bytes.
     pub bits_per_byte: f64,
@@ -120,6 +124,32 @@ pub fn train(
     config: &TrainConfig,
     dataset: &Dataset,
     init: Option<&[u8]>,
+    watch: impl FnMut(Event<'_>),
+    cancel: &AtomicBool,
+) -> Result<Trained, TrainError> {
+    run(config, dataset, init, None, watch, cancel)
+}
+
+/// The same of a student who learns from a teacher as well (docs/strategies.md).
+///
+/// # Errors
+/// As [`train`], and if the teacher's weights are no such or `alpha` is not 0 to 1.
+pub fn distill(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    init: Option<&[u8]>,
+    teacher: Teacher<'_>,
+    watch: impl FnMut(Event<'_>),
+    cancel: &AtomicBool,
+) -> Result<Trained, TrainError> {
+    run(config, dataset, init, Some(teacher), watch, cancel)
+}
+
+fn run(
+    config: &TrainConfig,
+    dataset: &Dataset,
+    init: Option<&[u8]>,
+    teacher: Option<Teacher<'_>>,
     mut watch: impl FnMut(Event<'_>),
     cancel: &AtomicBool,
 ) -> Result<Trained, TrainError> {
@@ -129,7 +159,11 @@ pub fn train(
     let device = ops::cpu();
     let length = architecture.max_seq_len as usize;
     let sampler = Sampler::new(dataset, length, config.seed);
-    let run = config.facts(dataset, init);
+    let mut run = config.facts(dataset, init);
+    run.extend(teacher.iter().flat_map(Teacher::facts));
+    let teaching = teacher
+        .map(|teacher| Teaching::new(teacher, &architecture))
+        .transpose()?;
 
     // Held until the end.
     let _lock = match &config.checkpoint_dir {
@@ -180,7 +214,10 @@ pub fn train(
                 Stop::Time
             };
         }
-        let tasks = config.tasks(step, &sampler);
+        let mut tasks = config.tasks(step, &sampler);
+        if let Some(teaching) = &teaching {
+            teaching.teach(config, &context, &device, &mut tasks);
+        }
         let Some((losses, grads)) = gradient(config, &state.weights, &context, &device, &tasks, cancel)
         else {
             break Stop::Cancelled;
@@ -199,13 +236,16 @@ pub fn train(
         state.elapsed = before + spent;
         let step = state.moments.step;
         let cross_entropy = losses.cross_entropy_sum / losses.predicted_tokens.max(1) as f64;
+        let [sigreg, imitation] = [losses.sigreg, losses.imitation].map(|sum| sum / config.grad_accum as f64);
+        let alpha = teacher.map_or(1.0, |teacher| teacher.alpha);
         let now = Progress {
             step,
             steps: config.steps,
             done: config.done(step, state.elapsed).min(1.0),
             cross_entropy,
-            sigreg: losses.sigreg / config.grad_accum as f64,
-            loss: cross_entropy + losses.sigreg / config.grad_accum as f64,
+            sigreg,
+            imitation,
+            loss: alpha * (cross_entropy + sigreg) + (1.0 - alpha) * imitation,
             bits_per_byte: cross_entropy / std::f64::consts::LN_2,
             gradient_norm,
             learning_rate,
@@ -287,6 +327,7 @@ fn gradient(
             losses.cross_entropy_sum += more.cross_entropy_sum;
             losses.predicted_tokens += more.predicted_tokens;
             losses.sigreg += more.sigreg;
+            losses.imitation += more.imitation;
             if grads.is_empty() {
                 grads = flat;
             } else {
@@ -341,6 +382,7 @@ impl TrainConfig {
                         seed: self.seed,
                         pass: index,
                     }),
+                    lesson: None,
                 }
             })
             .collect();

@@ -53,6 +53,7 @@ fn task(data: &[u8], architecture: &Architecture, directions: Vec<f32>) -> Task 
         cross_entropy_weight: 0.01,
         sigreg_weight: 1.0,
         dropout: None,
+        lesson: None,
     }
 }
 

@@ -20,6 +20,7 @@
 //! | GET `/v1/models?status=&owner=&cursor=&limit=` | [`Page`] of [`ModelView`] |
 //! | GET `/v1/models/{id}` | [`ModelView`] |
 //! | GET `/v1/models/{id}/weights` | the encrypted weights it competes with (or revealed, or committed) |
+//! | GET `/v1/global?cursor=&limit=` | [`GlobalView`]: the models that compete in this epoch, which are the global model |
 //! | GET `/v1/targets?status=open\|settling\|filled&epoch=&cursor=&limit=` | [`Page`] of [`TargetView`], latest first; without `epoch` the current one's |
 //! | GET `/v1/targets/{id}` | [`TargetView`] |
 //! | GET `/v1/targets/{id}/data` | the winner's data |
@@ -51,6 +52,7 @@ macro_rules! answers {
 
 mod account;
 mod chain;
+mod global;
 mod market;
 mod network;
 mod page;
@@ -62,6 +64,7 @@ pub use self::{
     chain::{
         BlobView, BlockView, EventView, FaucetRequest, FinalityView, Simulated, Submitted, TransactionView,
     },
+    global::{ExpertView, GlobalView},
     market::{AuditView, DataView, ModelView, SubmissionView, TargetView},
     network::{EpochView, Percentiles, ProposalView, ScheduledUpgrade, Status, Supply},
     page::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page, page},

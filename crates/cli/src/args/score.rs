@@ -88,4 +88,7 @@ pub struct EmbedArgs {
     /// The text to embed: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// Draws the 256 sequences that are embedded.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
 }

@@ -1,9 +1,11 @@
 //! `soma train`, its settings by the names that trainers give them.
 
-use std::{num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
 use clap::{Args, ValueEnum};
 use soma_train::{Schedule, TrainConfig};
+
+use crate::reference::Reference;
 
 /// `soma train`.
 #[derive(Debug, Args)]
@@ -26,6 +28,10 @@ pub struct TrainArgs {
     /// Start from these weights instead of random ones.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
+    /// Start from the network's genesis weights, or from those of a model there: what descends from one ancestor
+    /// shares its space.
+    #[arg(long, value_name = "genesis|MODEL", conflicts_with = "init")]
+    pub from: Option<Origin>,
     /// Save progress here, and resume from it when it exists.
     #[arg(long, value_name = "DIR")]
     pub checkpoints: Option<PathBuf>,
@@ -38,6 +44,29 @@ pub struct TrainArgs {
     /// How to train.
     #[command(flatten)]
     pub settings: TrainSettings,
+}
+
+/// Weights that the network has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Those that it began with.
+    Genesis,
+    /// A model's.
+    Model(Reference),
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "genesis" => Ok(Self::Genesis),
+            model => model
+                .parse()
+                .map(Self::Model)
+                .map_err(|error| format!("give genesis, or a model: {error}")),
+        }
+    }
 }
 
 /// What computes.

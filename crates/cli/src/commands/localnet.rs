@@ -1,5 +1,7 @@
 //! `soma localnet`: a network in this process that keeps running, with auditors for every validator.
 
+mod genesis;
+
 use std::{
     collections::BTreeSet,
     convert::Infallible,
@@ -56,16 +58,25 @@ pub async fn run(
         Some(directory) => directory.clone(),
         None => context.home()?.join("localnet"),
     };
-    let config = plan(args, &directory)?;
+    let mut config = plan(args, &directory)?;
     let replaces = config.existing == Existing::Delete && directory.join("genesis.json").exists();
     if config.existing == Existing::Keep {
         refuse_mismatch(args, &config.blueprint, &directory)?;
+    }
+    let architecture = config.blueprint.params.architecture;
+    let is_new = config.existing == Existing::Delete || !directory.join("genesis.json").exists();
+    let mut made = None;
+    if is_new {
+        let cancel = interrupt.flag();
+        let make = move || genesis::weights(printer, architecture, &cancel);
+        made = tokio::task::spawn_blocking(make).await??;
+        config.blueprint.weights = made.as_deref().map(genesis::named).transpose()?;
     }
     let network = tokio::task::spawn_blocking(move || Localnet::start(config)).await??;
     if replaces {
         printer.note(format!("Deleted the network that was in {}", directory.display()));
     }
-    let served = serve(printer, network, &directory, interrupt).await;
+    let served = serve(printer, network, made, &directory, interrupt).await;
     // Whatever happened, the validators have stopped by now.
     served.inspect(|()| printer.note("Stopped. Start it again with the same command."))
 }
@@ -140,10 +151,11 @@ fn refuse_mismatch(args: &LocalnetArgs, blueprint: &Blueprint, directory: &Path)
 async fn serve(
     printer: Printer,
     mut network: Localnet,
+    weights: Option<Vec<u8>>,
     directory: &Path,
     interrupt: &Interrupt,
 ) -> CliResult {
-    let outcome = operate(printer, &mut network, directory, interrupt).await;
+    let outcome = operate(printer, &mut network, weights, directory, interrupt).await;
     let stopped = tokio::task::spawn_blocking(move || network.stop()).await?;
     outcome.and(stopped.map_err(CliError::from))
 }
@@ -152,6 +164,7 @@ async fn serve(
 async fn operate(
     printer: Printer,
     network: &mut Localnet,
+    weights: Option<Vec<u8>>,
     directory: &Path,
     interrupt: &Interrupt,
 ) -> CliResult {
@@ -172,6 +185,8 @@ async fn operate(
         error = failure(network) => return Err(error),
         () = interrupt.wait() => return Ok(()),
     }
+    let architecture = network.genesis().params.architecture;
+    genesis::host(printer, &nodes[0], architecture, weights).await?;
     let told = Told::default();
     // They end when this function returns.
     let _auditors = auditors::start(network, &nodes, directory, move |index, step| {

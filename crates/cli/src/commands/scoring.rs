@@ -33,7 +33,7 @@ pub fn read_text(printer: Printer, sources: &[PathBuf]) -> CliResult<Reading> {
 }
 
 /// Loads weights, naming the file when it is bad.
-fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
+pub fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
     Model::load(path, architecture).map_err(|error| match error {
         WeightsError::Io(error) => unreadable(path, &error),
         error => CliError::new(format!("{}: {error}", shown(path)))
@@ -55,10 +55,10 @@ fn require_memory(printer: Printer, model_bytes: u64, architecture: &Architectur
 }
 
 /// A path, fit to be shown.
-fn shown(path: &Path) -> String {
+pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> CliError {
+pub fn unreadable(path: &Path, error: &io::Error) -> CliError {
     CliError::new(format!("cannot read {}: {error}", shown(path)))
 }

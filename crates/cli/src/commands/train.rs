@@ -3,7 +3,6 @@
 use std::{
     fs::File,
     io::Read as _,
-    num::NonZeroUsize,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -13,13 +12,15 @@ use indicatif::{HumanDuration, ProgressBar};
 use serde::Serialize;
 use soma_data::{Dataset, Report, Rules, read};
 use soma_files::{Output, sweep};
-use soma_model::{memory, safetensors::HEADER_BYTES_MAX};
-use soma_train::{Event, Progress, Stop, TrainConfig, TrainError, Trained, train};
+use soma_model::safetensors::HEADER_BYTES_MAX;
+use soma_train::{Event, Progress, Stop, Teacher, TrainConfig, TrainError, Trained, distill, train};
 use soma_types::text::printable;
 
 use crate::{
     architecture,
-    args::TrainArgs,
+    args::{Origin, TrainArgs},
+    commands::model::resolve,
+    context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Printer, count},
@@ -46,14 +47,23 @@ struct TrainOutput {
 
 /// `soma train`. `interrupt` ends the run after the pass in progress, with a checkpoint. `--out` is written
 /// by a run that ends by itself; the weights of one that is stopped go beside it.
-pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResult {
+///
+/// `start` are weights of the network's to start from; a teacher is a file of weights, and the part that the
+/// student's own loss has.
+pub fn run(
+    printer: Printer,
+    args: &TrainArgs,
+    start: Option<Vec<u8>>,
+    teacher: Option<(&PathBuf, f64)>,
+    interrupt: &Interrupt,
+) -> CliResult {
     let config = configure(args)?;
     let weights_bytes = 4 * config.architecture.parameters();
     let out = Output::check(&args.out)?;
     // A run that was killed while it wrote may have left what takes the room.
     sweep(args.out.parent().unwrap_or(Path::new(".")));
     let out = out.with_room(weights_bytes)?;
-    let config = fit_into_memory(config)?;
+    let config = fit_into_memory(config, teacher.is_some())?;
     // Weights are no text, so those of an earlier run stay unread; text that they would replace is among the
     // inputs below.
     let rules = Rules {
@@ -62,25 +72,38 @@ pub fn run(printer: Printer, args: &TrainArgs, interrupt: &Interrupt) -> CliResu
     };
     let text = read(&args.data, &rules)?;
     printer.notes(&text.report.to_string());
-    let out = apart_from_inputs(out, args, &text.dataset)?;
+    let out = apart_from_inputs(out, args, teacher.map(|(path, _)| path.as_path()), &text.dataset)?;
+    let weights = |path: &Path| read_weights(path, weights_bytes + HEADER_BYTES_MAX);
     let init = match &args.init {
-        Some(path) => Some(read_weights(path, weights_bytes + HEADER_BYTES_MAX)?),
+        Some(path) => Some(weights(path)?),
+        None => start,
+    };
+    let taught = match teacher {
+        Some((path, alpha)) => Some((weights(path)?, alpha)),
         None => None,
     };
     // Some of the memory is taken now.
-    let config = fit_into_memory(config)?;
+    let config = fit_into_memory(config, teacher.is_some())?;
     interrupt.hold();
     let cancel = &*interrupt.flag();
     printer.note(plan(&config, &text.dataset));
     let mut narrator = Narrator::new(printer);
-    let trained = train(
-        &config,
-        &text.dataset,
-        init.as_deref(),
-        |event| narrator.tell(&event),
-        cancel,
-    )
-    .map_err(|error| explain(args, error))?;
+    let (init, watch) = (init.as_deref(), |event: Event<'_>| narrator.tell(&event));
+    let trained = match &taught {
+        Some((weights, alpha)) => {
+            let (weights, alpha) = (weights.as_slice(), *alpha);
+            distill(
+                &config,
+                &text.dataset,
+                init,
+                Teacher { weights, alpha },
+                watch,
+                cancel,
+            )
+        }
+        None => train(&config, &text.dataset, init, watch, cancel),
+    };
+    let trained = trained.map_err(|error| explain(args, teacher.map(|(path, _)| path), error))?;
     narrator.bar.finish_and_clear();
 
     let wanted = match trained.stop {
@@ -148,33 +171,60 @@ fn configure(args: &TrainArgs) -> CliResult<TrainConfig> {
     Ok(config)
 }
 
-/// With as many threads as there is memory for, which changes no weight.
-///
-/// # Errors
-/// If it does not suffice for one.
-fn fit_into_memory(config: TrainConfig) -> CliResult<TrainConfig> {
-    let threads = (1..=config.thread_count())
-        .rev()
-        .find(|threads| memory::require(config.memory_bytes(*threads)).is_ok())
-        .unwrap_or(1);
-    memory::require(config.memory_bytes(threads)).map_err(|shortage| {
+/// With as many threads as there is memory for, beside a teacher if there is one.
+fn fit_into_memory(config: TrainConfig, is_taught: bool) -> CliResult<TrainConfig> {
+    let teacher = |config: &TrainConfig, threads| {
+        if is_taught {
+            config.teacher_bytes(threads)
+        } else {
+            0
+        }
+    };
+    config.fitted_beside(teacher).map_err(|shortage| {
         CliError::new(format!("there is not enough memory to train this: {shortage}"))
             .hint("a smaller --batch-size or --arch needs less")
-    })?;
-    Ok(TrainConfig {
-        threads: NonZeroUsize::new(threads),
-        ..config
     })
 }
 
-fn apart_from_inputs(out: Output, args: &TrainArgs, text: &Dataset) -> CliResult<Output> {
+/// The network's weights that `--from` names, if it does.
+pub async fn start(context: &Context, args: &TrainArgs) -> CliResult<Option<Vec<u8>>> {
+    let Some(origin) = &args.from else { return Ok(None) };
+    let node = context.node()?;
+    let architecture = node.params().await?.architecture;
+    if architecture != architecture::parse(&args.arch)? {
+        return Err(
+            CliError::usage("the network's weights are of another architecture than --arch")
+                .hint("`soma params --json` shows the network's, for a file that --arch takes"),
+        );
+    }
+    let mut weights = Vec::new();
+    match origin {
+        Origin::Genesis => node.fetch_genesis().await?.reader().read_to_end(&mut weights)?,
+        Origin::Model(model) => {
+            let model = resolve(&node, model).await?;
+            node.fetch_model(&model)
+                .await?
+                .open()?
+                .read_to_end(&mut weights)?
+        }
+    };
+    Ok(Some(weights))
+}
+
+fn apart_from_inputs(
+    out: Output,
+    args: &TrainArgs,
+    teacher: Option<&Path>,
+    text: &Dataset,
+) -> CliResult<Output> {
     let members = text.documents().iter().map(|document| &*document.origin.file);
     let others = [Path::new(&args.arch)].into_iter().chain(args.init.as_deref());
+    let others = others.chain(teacher);
     Ok(out.apart_from(members.chain(others))?)
 }
 
 /// A file of weights, if it is no longer than such a file can be.
-fn read_weights(path: &Path, length_bytes_max: u64) -> CliResult<Vec<u8>> {
+pub fn read_weights(path: &Path, length_bytes_max: u64) -> CliResult<Vec<u8>> {
     let shown = printable(&path.to_string_lossy()).into_owned();
     let mut bytes = Vec::new();
     File::open(path)
@@ -271,12 +321,15 @@ fn report(args: &TrainArgs, trained: &Trained, place: Option<&Output>) -> String
 }
 
 /// The trainer's errors, with the file or the option that they are about.
-fn explain(args: &TrainArgs, error: TrainError) -> CliError {
-    let init = args
-        .init
-        .as_ref()
-        .map(|path| printable(&path.to_string_lossy()).into_owned());
+fn explain(args: &TrainArgs, teacher: Option<&PathBuf>, error: TrainError) -> CliError {
+    let shown = |path: &PathBuf| printable(&path.to_string_lossy()).into_owned();
+    let init = args.init.as_ref().map(shown);
     match (error, init) {
+        (TrainError::Teacher(error), _) => {
+            CliError::new(format!("{}: {error}", teacher.map(shown).unwrap_or_default())).hint(
+                "the teacher's file must be safetensors of exactly the student's architecture; see --arch",
+            )
+        }
         (error @ TrainError::Overflow { .. }, Some(init)) => {
             CliError::new(format!("{init}: {error}")).hint("start from other weights, or from none")
         }
@@ -365,8 +418,13 @@ pub fn show(bar: &ProgressBar, progress: &Progress) {
 }
 
 fn describe(progress: &Progress) -> String {
+    let imitation = if progress.imitation > 0.0 {
+        format!(", {:.4} from the teacher", progress.imitation)
+    } else {
+        String::new()
+    };
     format!(
-        "{:.3} bits/byte, SIGReg {:.3}, {:.0} tokens/s, step {}",
+        "{:.3} bits/byte, SIGReg {:.3}{imitation}, {:.0} tokens/s, step {}",
         progress.bits_per_byte, progress.sigreg, progress.tokens_per_second, progress.step
     )
 }

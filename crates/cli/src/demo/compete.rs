@@ -9,8 +9,8 @@ use std::{
 
 use soma_agents::{
     Submitter,
+    embedding::genesis,
     submitter::{Attempt, SubmitError},
-    trainer::specialization,
 };
 use soma_client::{Account, ClientError, Journal, NodeClient, SubmissionFilter};
 use soma_localnet::{Blueprint, Localnet};
@@ -279,7 +279,7 @@ impl Competition {
         let mut tasks = JoinSet::new();
         for (index, (domain, specialist)) in self.domains.iter().zip(&self.cast.specialists).enumerate() {
             let account = self.account(&nodes[index % nodes.len()], &owner(domain));
-            let embedding = specialization(&specialist.model, &domain.train)?;
+            let embedding = genesis(&specialist.model, &domain.train, self.seed)?;
             let (weights, patience) = (specialist.weights.clone(), self.patience());
             tasks.spawn(async move {
                 let model = account

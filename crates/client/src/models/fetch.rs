@@ -4,7 +4,7 @@ use std::io;
 
 use soma_blobs::{Blob, ContainerError, Decrypting, DecryptionKey, Expected, blob::BlobReader};
 use soma_files::Output;
-use soma_types::{ModelId, objects::Weights};
+use soma_types::{ModelId, api::ExpertView, objects::Weights};
 
 use crate::{blocking::blocking, error::ClientError, node::NodeClient};
 
@@ -59,6 +59,38 @@ impl NodeClient {
             Ok(weights.plaintext_bytes())
         });
         written.await?
+    }
+
+    /// Weights that are one of the global model's, from the node's store or by way of the node from their
+    /// owner's host, verified against the ledger.
+    ///
+    /// # Errors
+    /// When the node does not have them ([`ClientError::is_not_found`]), or they are not what was committed.
+    pub async fn fetch_expert(&self, expert: &ExpertView) -> Result<FetchedWeights, ClientError> {
+        match self.fetch_weights(&expert.weights).await {
+            Err(error) if error.is_not_found() => Ok(FetchedWeights {
+                container: self
+                    .model_weights(&expert.model, container(&expert.weights))
+                    .await?,
+                key: expert.weights.key.into(),
+            }),
+            found => found,
+        }
+    }
+
+    /// The weights that the network began with (a safetensors file, not encrypted), from the node's store.
+    ///
+    /// # Errors
+    /// When the network began without, the node does not have them, or has others.
+    pub async fn fetch_genesis(&self) -> Result<Blob, ClientError> {
+        let weights = self.genesis().await?.weights.ok_or_else(|| {
+            ClientError::Argument("the network began without genesis weights: start from a model's".into())
+        })?;
+        self.blob(Expected {
+            hash: weights.hash,
+            size_bytes: weights.size_bytes,
+        })
+        .await
     }
 
     /// Given weights, from the node's store, verified against what was committed.

@@ -63,7 +63,7 @@ pub struct SubmissionFilter {
 
 /// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how
 /// many places were looked at.
-async fn scan<T>(
+pub(super) async fn scan<T>(
     reader: &mut LiveReader<'_>,
     indices: impl Iterator<Item = u64>,
     limit: usize,

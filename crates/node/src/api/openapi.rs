@@ -4,7 +4,7 @@ use axum::Json;
 use soma_scoring::score;
 use utoipa::OpenApi;
 
-use super::{accounts, blobs, chain, events, market, transactions};
+use super::{accounts, blobs, chain, events, global, market, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use super::{accounts, blobs, chain, events, market, transactions};
         accounts::account,
         accounts::account_transactions,
         accounts::validators,
+        global::global,
         market::models,
         market::model,
         blobs::weights,

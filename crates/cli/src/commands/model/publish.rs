@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use soma_agents::trainer::specialization;
+use soma_agents::embedding::genesis;
 use soma_blobs::Blob;
 use soma_client::{Account, ClientError, CommittedModel, Publication};
 use soma_model::Model;
@@ -24,6 +24,8 @@ use crate::{
 
 /// The next epoch may take this many times as long as it should.
 const PATIENCE: u32 = 6;
+/// Draws the sequences that are embedded; as `soma embed` unless told otherwise.
+const EMBEDDING_SEED: u64 = 0;
 /// And at least this.
 const PATIENCE_MIN: Duration = Duration::from_secs(60);
 
@@ -157,7 +159,7 @@ async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Em
     let data = data.to_owned();
     tokio::task::spawn_blocking(move || {
         let reading = read_text(printer, &data)?;
-        Ok(specialization(&model, &reading.dataset)?)
+        Ok(genesis(&model, &reading.dataset, EMBEDDING_SEED)?)
     })
     .await?
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde::Serialize;
-use soma_agents::trainer::{EMBED_CHUNKS, specialization};
+use soma_agents::embedding::{SEQUENCES, genesis};
 use soma_data::{Reading, Report};
 use soma_scoring::files::memory_bytes_max_of;
 use soma_types::Embedding;
@@ -24,8 +24,8 @@ pub fn embed(printer: Printer, args: &EmbedArgs) -> CliResult {
     fs::metadata(&args.weights).map_err(|error| unreadable(&args.weights, &error))?;
     let Reading { dataset, report } = read_text(printer, &args.data)?;
     let model_bytes = memory_bytes_max_of(&args.weights, &architecture);
-    require_memory(printer, model_bytes, &architecture, EMBED_CHUNKS as u64)?;
-    let embedding = specialization(&load(&args.weights, &architecture)?, &dataset)?;
+    require_memory(printer, model_bytes, &architecture, SEQUENCES as u64)?;
+    let embedding = genesis(&load(&args.weights, &architecture)?, &dataset, args.seed)?;
     let output = EmbedOutput {
         embedding_q15: embedding.as_slice().to_vec(),
         embedding,
