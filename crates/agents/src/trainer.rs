@@ -85,7 +85,8 @@ impl fmt::Debug for Trainer {
 }
 
 impl Trainer {
-    /// Takes up what `store` remembers, and has it remember the settings. `watch` is told of training; setting `stop` ends the step under way.
+    /// Takes up what `store` remembers, and has it remember the settings. `watch` is told of training;
+    /// setting `stop` ends the step under way.
     ///
     /// # Errors
     /// When the folder is another owner's, network's or model's, or the node does not answer.

@@ -1,5 +1,5 @@
-//! A week of `soma trainer run` on a network with short epochs, killed at random; and the strategies on what came
-//! of it.
+//! A week of `soma trainer run` on a network with short epochs, killed at random; and the strategies on what
+//! came of it.
 
 mod common;
 

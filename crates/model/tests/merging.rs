@@ -19,7 +19,7 @@ const SMALL: Architecture = Architecture {
 
 /// Weights that differ everywhere.
 fn weights(factor: f32) -> Vec<(TensorSpec, Vec<f32>)> {
-    let value = |index: usize| ((index * 37 % 101) as f32 - 50.0) / 63.0 * factor;
+    let value = |index: usize| ((index * 37 % 101) as f32 - 49.5) / 63.0 * factor;
     layout(&SMALL)
         .into_iter()
         .map(|spec| {

@@ -1,7 +1,6 @@
 //! Distillation (docs/strategies.md): a student's embedding of each batch is drawn to a teacher's.
 
 use burn::tensor::Device;
-use soma_model::WeightsError;
 use soma_types::Architecture;
 
 use crate::{
@@ -50,7 +49,7 @@ impl Teaching {
         }
         let weights = Weights::from_safetensors(architecture, teacher.weights);
         Ok(Self {
-            weights: weights.map_err(|error: WeightsError| TrainError::Teacher(error))?,
+            weights: weights.map_err(TrainError::Teacher)?,
             alpha: teacher.alpha,
         })
     }

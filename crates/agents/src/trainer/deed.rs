@@ -31,7 +31,7 @@ pub enum Deed {
     },
     /// Weights were trained.
     Trained {
-        /// Steps.
+        /// Steps that were made.
         steps: u64,
         /// The last step's.
         bits_per_byte: Option<f64>,
@@ -43,7 +43,7 @@ pub enum Deed {
     },
     /// Training failed, and its round is over.
     GaveUp {
-        /// Why.
+        /// What failed.
         reason: String,
     },
     /// Weights were compared.

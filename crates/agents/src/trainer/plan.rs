@@ -1,8 +1,8 @@
 //! What is to be done next: a pure function of what a trainer remembers and what the ledger says.
 //!
 //! What is due first comes first: committed weights that are not revealed in their epoch cost a part of the
-//! stake. Then weights that are on their way, then the round. One file of weights is on its way at a time, and
-//! a model is created once: whatever was done and not noted is found on the ledger and noted now.
+//! stake. Then weights that are on their way, then the round. One file of weights is on its way at a time,
+//! and a model is created once: whatever was done and not noted is found on the ledger and noted now.
 
 use soma_types::{ContentHash, Epoch, ModelId};
 
@@ -71,7 +71,7 @@ pub enum Step {
     Begin,
     /// Fetch data that won, and choose text.
     Gather,
-    /// Train.
+    /// Train from the newest weights.
     Train,
     /// Compare with what was published last.
     Judge,

@@ -87,7 +87,7 @@ mod tests {
     fn nothing_is_trained_on_and_judged_by() {
         let own = Document {
             origin: "own".into(),
-            data: (0..60_000_u32).flat_map(u32::to_le_bytes).collect(),
+            data: (0..300_000_u32).flat_map(u32::to_le_bytes).collect(),
         };
         let own = Dataset::new("own", [own]).unwrap();
         let all: Vec<Vec<u8>> = (0..200_u8).map(|n| vec![n; 40]).collect();

@@ -13,7 +13,7 @@ use soma_client::NodeClient;
 use soma_data::{Dataset, Rules, read};
 use soma_model::{LOSS_NONE, Model, Scorer};
 use soma_train::{Event, Stop, TrainConfig, TrainError, train};
-use soma_types::{ContentHash, Embedding, Epoch};
+use soma_types::{ContentHash, Embedding, Epoch, Seed};
 
 use super::{
     Deed, Outcome, Trainer, TrainerError,
@@ -39,7 +39,7 @@ const FINE_TUNE_RATE: f64 = 0.5;
 const WON_BYTES_MAX: usize = soma_model::score::DATA_BYTES_MAX;
 
 /// A winner whose loss is compared with one's own, with its data and its epoch's seed.
-type Rival = (Winner, Vec<u8>, soma_types::Seed);
+type Rival = (Winner, Vec<u8>, Seed);
 
 impl Trainer {
     /// Fetches data that won, and chooses what to train on.
@@ -101,15 +101,16 @@ impl Trainer {
     /// The latest winners of others that may be trained on.
     async fn rivals(&self, node: &NodeClient, winners: &[Winner]) -> Result<Vec<Rival>, TrainerError> {
         let mut rivals = Vec::new();
-        let mut seed = None;
+        let mut known: Option<(Epoch, Seed)> = None;
         let others = winners
             .iter()
             .filter(|winner| Some(winner.model) != self.journal.model && !is_held_out(&winner.data));
         for winner in others.take(self.settings.targets) {
-            let seed = match seed {
+            let seed = match known {
                 Some((epoch, seed)) if epoch == winner.epoch => seed,
                 _ => node.epoch(Some(winner.epoch)).await?.state.seed,
             };
+            known = Some((winner.epoch, seed));
             if let Some(bytes) = self.store.data(&winner.data)? {
                 rivals.push((winner.clone(), bytes, seed));
             }

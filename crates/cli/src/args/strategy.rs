@@ -32,8 +32,8 @@ pub struct DistillArgs {
     /// The teacher's weights (safetensors), of the student's architecture.
     #[arg(long, value_name = "FILE")]
     pub teacher: PathBuf,
-    /// The student's own loss counts this much, from 0 to 1; the rest counts how far its embedding of each batch
-    /// is from the teacher's.
+    /// The student's own loss counts this much, from 0 to 1; the rest counts how far its embedding of each
+    /// batch is from the teacher's.
     #[arg(long, default_value_t = 0.5, value_name = "PART")]
     pub alpha: f64,
     /// How the student is trained.
@@ -64,7 +64,8 @@ pub struct GapsArgs {
 /// `soma sparse`.
 #[derive(Debug, Args)]
 pub struct SparseArgs {
-    /// Weights (safetensors) to embed text with; without them the places of targets that were hit are compared.
+    /// Weights (safetensors) to embed text with; without them the places of targets that were hit are
+    /// compared.
     #[arg(long, value_name = "FILE", requires = "data")]
     pub weights: Option<PathBuf>,
     /// Text, each SRC a place to compare: files, folders or globs.

@@ -28,8 +28,8 @@ pub struct TrainArgs {
     /// Start from these weights instead of random ones.
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
-    /// Start from the network's genesis weights, or from those of a model there: what descends from one ancestor
-    /// shares its space.
+    /// Start from the network's genesis weights, or from those of a model there: what descends from one
+    /// ancestor shares its space.
     #[arg(long, value_name = "genesis|MODEL", conflicts_with = "init")]
     pub from: Option<Origin>,
     /// Save progress here, and resume from it when it exists.

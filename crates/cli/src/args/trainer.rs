@@ -13,8 +13,8 @@ use crate::reference::Reference;
 pub enum TrainerCommand {
     /// Train, publish and update a model round after round, from wherever an earlier start was stopped.
     ///
-    /// A round gathers data that won targets, trains from the newest weights, and publishes what is better. One
-    /// round begins in an epoch. Settings are remembered in the folder: a later start needs none.
+    /// A round gathers data that won targets, trains from the newest weights, and publishes what is better.
+    /// One round begins in an epoch. Settings are remembered in the folder: a later start needs none.
     Run(Box<TrainerArgs>),
 }
 

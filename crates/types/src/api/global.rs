@@ -8,8 +8,8 @@ use crate::{
 };
 
 answers! {
-    /// One of the models that are the global model: what it takes to fetch it, and what it counts for. All of it
-    /// stands still within an epoch.
+    /// One of the models that are the global model: what it takes to fetch it, and what it counts for. All of
+    /// it stands still within an epoch.
     pub struct ExpertView {
         /// The model.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]

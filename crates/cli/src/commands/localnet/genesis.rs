@@ -1,9 +1,9 @@
-//! The weights that a localnet begins with: a modest generalist, so that all models there can descend from one
-//! ancestor and share its space (docs/protocol.md, section 11).
+//! The weights that a localnet begins with: a modest generalist, so that all models there can descend from
+//! one ancestor and share its space (docs/protocol.md, section 11).
 //!
 //! They are trained when a network is made, for a few seconds and to the same bits every time, on the sample
-//! corpora. Architectures that would take longer get what such a training starts from, and those of V1's size,
-//! whose file alone is gigabytes, none.
+//! corpora. Architectures that would take longer get what such a training starts from, and those of V1's
+//! size, whose file alone is gigabytes, none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -98,7 +98,7 @@ pub async fn host(
             tokio::task::spawn_blocking(make).await??
         }
     };
-    // What does not have the name that the genesis gives it helps nobody; fetching it says that it is not there.
+    // What does not have the name that the genesis gives it helps nobody; fetching it says so.
     if let Some(weights) = weights {
         node.put_blob(&weights.into()).await?;
     }
