@@ -8,6 +8,7 @@
 //! | [`kernels`] | the operations: the scalar definition and backends that equal it bit for bit |
 //! | `forward` | the transformer, written once over the operations |
 //! | [`sigreg`] | directions, and distance from a Gaussian |
+//! | [`merge`] | averages of two files, a tensor at a time |
 //! | [`score`] | loss and embedding as integers; contests of several models |
 //! | [`batch`] | many documents against many models, one model in memory at a time |
 //! | [`residency`] | models kept in memory under a budget |

@@ -115,9 +115,7 @@ impl Scorer {
             model.architecture().embedding_dim as usize,
             model.architecture().max_seq_len as usize,
         );
-        let all = documents
-            .iter()
-            .flat_map(|document| pieces(0, document, length));
+        let all = documents.iter().flat_map(|document| pieces(0, document, length));
         let mean = |piece: &Piece<'_>, representations: &[f32], _: &[f32]| {
             let mut sums = vec![0; width];
             self.kernels.sum_rows(&mut sums, representations);
