@@ -4,14 +4,18 @@ import json
 import re
 import subprocess
 import sys
+from base64 import b64decode
 
 import numpy as np
 import pytest
 from cases import REPOSITORY, SMALL, cosine, random_file
-from frameworks import BOTH, batch_of
+from frameworks import BOTH, Torch, batch_of
 
+from soma_models.v1 import weights
 from soma_models.v1.configs import ModelConfig
 from soma_models.v1.sigreg import epoch_directions
+from soma_models.v1.strategies import average
+from soma_models.v1.torch.strategies import genesis_embedding
 
 both = pytest.mark.parametrize("framework", BOTH, ids=lambda framework: framework.name)
 
@@ -119,3 +123,21 @@ def test_the_example_says_what_soma_says(run, tmp_path, text):
     said = [float(number) for number in re.findall(r"-?\d+\.\d+", done.stdout)]
     assert said[0] == pytest.approx(told["loss_nano"] / 1e9, abs=1e-5)
     assert said[1:] == pytest.approx(told["mean_embedding"][:4], abs=1e-4)
+
+
+def test_strategies_are_the_commands_own(run, tmp_path, text):
+    """The same sequences are drawn, and averages are the same to the bit."""
+    (tmp_path / "text").write_bytes(text * 3)
+    for seed, name in enumerate(("mine", "theirs")):
+        (tmp_path / name).write_bytes(random_file(SMALL, seed))
+    arch = architecture(SMALL, tmp_path)
+    model = Torch.load_bytes(random_file(SMALL), SMALL)
+    for seed in (0, 7):
+        told = run("embed", "--weights", "mine", "--arch", arch, "--data", "text", "--seed", seed)
+        mine = genesis_embedding(model, str(tmp_path / "text"), seed)
+        theirs = np.frombuffer(b64decode(told["embedding"]), "<i2")
+        assert cosine(theirs, mine) > 1 - 1e-6
+    run("merge", "mine", "theirs", "--beta", 0.3, "--arch", arch, "--out", "merged")
+    tensors = [weights.load(tmp_path / name, SMALL) for name in ("mine", "theirs")]
+    merged = weights.save_bytes(average(*tensors, beta=0.3), SMALL)
+    assert (tmp_path / "merged").read_bytes() == merged
