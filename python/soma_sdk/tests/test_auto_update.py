@@ -419,6 +419,15 @@ async def test_what_cannot_compete_costs_nothing(client: SomaClient, rich: Keypa
     assert await client.get_models(owner=rich) == []
 
 
+def test_a_lock_ends_with_its_block_whoever_has_a_copy(tmp_path: Path) -> None:
+    with journal.locked(tmp_path) as lock:
+        copy = os.dup(lock)
+        with pytest.raises(errors.AlreadyRunning, match=f"process {os.getpid()} is at work"):
+            journal.locked(tmp_path).__enter__()
+    with journal.locked(tmp_path):
+        os.close(copy)
+
+
 def test_a_file_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> None:
     program = """
 import resource, sys

@@ -155,6 +155,10 @@ def locked(folder: Path) -> Iterator[int]:
             raise AlreadyRunning(f"process {holder or '?'} is at work in {folder}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
+        try:
+            yield descriptor
+        finally:
+            # Not only closed: a child that another thread is just starting still has a copy.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:
         os.close(descriptor)
