@@ -18,7 +18,6 @@
 //! check sits in the resolver, so a name cannot change its mind between check and connection. Proxies are
 //! never used, as they would resolve names themselves. No cookies, no credentials, no compression.
 
-mod admission;
 mod error;
 
 use std::{sync::Arc, time::Duration};
@@ -26,9 +25,9 @@ use std::{sync::Arc, time::Duration};
 use reqwest::redirect::Policy as RedirectPolicy;
 use url::Url;
 
-use self::admission::{PublicResolver, Refusal, admit};
 use crate::{
     blob::{Blob, BlobWriter, Expected},
+    guard::{PublicResolver, Refusal, admit},
     http::{self, HttpError},
     pouring::{Pouring, Sink},
     store::Store,

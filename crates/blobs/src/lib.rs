@@ -40,6 +40,7 @@ pub mod blob;
 pub mod body;
 pub mod container;
 pub mod fetch;
+pub mod guard;
 pub mod http;
 pub mod location;
 pub mod pouring;

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table). Each group of commands has a file.
 
+mod data;
 mod demo;
 mod global;
 mod localnet;
@@ -25,6 +26,7 @@ use self::signer::amount;
 use crate::node_name::NodeName;
 
 pub use self::{
+    data::Selection,
     demo::DemoArgs,
     global::GlobalCommand,
     localnet::LocalnetArgs,

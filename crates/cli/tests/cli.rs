@@ -559,7 +559,7 @@ fn text_that_cannot_be_read_is_named() {
         train("nothing"),
         train("films"),
         train("lines.jsonl"),
-        train("s3://bucket/text"),
+        train("ftp://host/text"),
         bench.transcript(&["demo", "--data", "missing"]),
         bench.transcript(&["submit", "--data", "missing"]),
     ];

@@ -1,12 +1,16 @@
 //! A file's form, told by its name, and its bytes, unpacked within a limit.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io::{self, BufReader, Read},
     path::Path,
 };
 
-use crate::{DataError, error::unreadable};
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{DataError, Object, error::unreadable};
+
+/// Packed bytes that are held for a decoder.
+const PACKED_BYTES: usize = 1 << 16;
 
 /// How documents lie in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub enum Layout {
     Plain,
     /// One document for each line.
     Jsonl,
+    /// One document for each row.
+    Parquet,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +50,7 @@ const TAR: (&str, &str) = (
     "unpack it with `tar -xf FILE`, and name the folder",
 );
 /// Endings of what is not read, what it is, and what to do.
-const PACKED: [(&str, (&str, &str)); 13] = [
+const PACKED: [(&str, (&str, &str)); 12] = [
     (".tar", TAR),
     (".tgz", TAR),
     (".tbz2", TAR),
@@ -70,15 +76,13 @@ const PACKED: [(&str, (&str, &str)); 13] = [
     (".bz2", ("bzip2", "unpack it with `bunzip2 -k FILE`")),
     (".xz", ("xz", "unpack it with `unxz -k FILE`")),
     (".lz4", ("lz4", "unpack it with `unlz4 -k FILE`")),
-    (".parquet", ("Parquet", "write its column of text as JSONL")),
     (".arrow", ("Arrow", "write its column of text as JSONL")),
     (".feather", ("Feather", "write its column of text as JSONL")),
 ];
 
-/// The form of the file at `path`.
-pub fn form(path: &Path) -> Form {
-    let name = path.file_name().unwrap_or_default();
-    let name = name.to_string_lossy().to_lowercase();
+/// The form of a file of this name.
+pub fn form(name: &str) -> Form {
+    let name = name.to_lowercase();
     let (stem, compression) = match name.rsplit_once('.') {
         Some((stem, "gz")) => (stem, Compression::Gzip),
         Some((stem, "zst")) => (stem, Compression::Zstd),
@@ -89,36 +93,80 @@ pub fn form(path: &Path) -> Form {
     }
     let layout = if stem.ends_with(".jsonl") || stem.ends_with(".ndjson") {
         Layout::Jsonl
+    } else if stem.ends_with(".parquet") {
+        if compression != Compression::None {
+            return Form::Packed {
+                kind: "packed Parquet",
+                remedy: "unpack it with `gunzip` or `unzstd`: Parquet is read at any place",
+            };
+        }
+        Layout::Parquet
     } else {
         Layout::Plain
     };
     Form::Read { layout, compression }
 }
 
-/// The file's bytes; none if there are more than `limit_bytes` of them. Reads at most one byte beyond.
+/// What the object holds, unpacked, from the unpacked byte `from` on. What has to be unpacked is unpacked
+/// from its start.
 ///
 /// # Errors
-/// If the operating system refuses, or the compressed data is not sound.
-pub fn bytes(path: &Path, compression: Compression, limit_bytes: u64) -> Result<Option<Vec<u8>>, DataError> {
-    let unreadable = |error| unreadable(path, error);
-    let damaged = |format| {
-        move |error: io::Error| DataError::Damaged {
+/// If it cannot be had.
+pub fn unpacked(
+    object: &dyn Object,
+    compression: Compression,
+    from: u64,
+) -> io::Result<Box<dyn Read + Send>> {
+    let packed = |reader| BufReader::with_capacity(PACKED_BYTES, FromSource(reader));
+    let mut reader: Box<dyn Read + Send> = match compression {
+        Compression::None => return Ok(Box::new(FromSource(object.stream(from)?))),
+        Compression::Gzip => Box::new(MultiGzDecoder::new(packed(object.stream(0)?))),
+        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(packed(
+            object.stream(0)?,
+        ))?),
+    };
+    io::copy(&mut reader.by_ref().take(from), &mut io::sink())?;
+    Ok(reader)
+}
+
+/// What a failure to read `path` means: its source fails, or what it gives cannot be unpacked.
+pub fn explained(path: &Path, compression: Compression, error: io::Error) -> DataError {
+    let kind = error.kind();
+    let format = match compression {
+        Compression::None => None,
+        Compression::Gzip => Some("gzip"),
+        Compression::Zstd => Some("zstd"),
+    };
+    match (error.downcast::<Below>(), format) {
+        (Ok(Below(error)), _) | (Err(error), None) => unreadable(path, error),
+        (Err(error), Some(format)) => DataError::Damaged {
             path: path.to_owned(),
             format,
-            error,
-        }
-    };
-    let file = File::open(path).map_err(unreadable)?;
-    match compression {
-        Compression::None => bounded(file, limit_bytes).map_err(unreadable),
-        Compression::Gzip => {
-            bounded(flate2::read::MultiGzDecoder::new(file), limit_bytes).map_err(damaged("gzip"))
-        }
-        Compression::Zstd => zstd::stream::read::Decoder::new(file)
-            .and_then(|decoder| bounded(decoder, limit_bytes))
-            .map_err(damaged("zstd")),
+            error: if error.get_ref().is_none() && error.raw_os_error().is_none() {
+                kind.into()
+            } else {
+                error
+            },
+        },
     }
 }
+
+/// A reader whose errors are known from those of what unpacks it.
+struct FromSource<R>(R);
+
+impl<R: Read> Read for FromSource<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            kind => io::Error::new(kind, Below(error)),
+        })
+    }
+}
+
+/// An error of a source, below a decoder.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Below(io::Error);
 
 /// What comes out of `source`; none if it is more than `limit_bytes`.
 pub fn bounded(source: impl Read, limit_bytes: u64) -> io::Result<Option<Vec<u8>>> {
@@ -146,10 +194,11 @@ mod tests {
             ("a.JSONL.zst", read(Layout::Jsonl, Compression::Zstd)),
             ("gz", read(Layout::Plain, Compression::None)),
         ] {
-            assert_eq!(form(Path::new(name)), expected, "{name}");
+            assert_eq!(form(name), expected, "{name}");
         }
+        assert_eq!(form("A.Parquet"), read(Layout::Parquet, Compression::None));
         for name in [
-            "a.parquet",
+            "a.parquet.gz",
             "a.tar",
             "a.tar.gz",
             "a.tgz",
@@ -157,7 +206,7 @@ mod tests {
             "a.txt.xz",
             "t.tar.zst",
         ] {
-            assert!(matches!(form(Path::new(name)), Form::Packed { .. }), "{name}");
+            assert!(matches!(form(name), Form::Packed { .. }), "{name}");
         }
     }
 

@@ -6,18 +6,57 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::DataError;
+
+/// What its source says of a document: whose it is, and where it was published.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The data set, with the revision that was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Its licence: the document's own where it has one, otherwise the data set's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// Where it was published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What its data set calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+}
+
+impl Provenance {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// With the source and licence of `whole`, the data set it is of, where it has none of its own.
+    #[must_use]
+    pub fn within(self, whole: &Self) -> Self {
+        Self {
+            source: self.source.or_else(|| whole.source.clone()),
+            licence: self.licence.or_else(|| whole.licence.clone()),
+            ..self
+        }
+    }
+}
 
 /// Where a document comes from. Shown as `FILE`, `FILE:LINE` or `FILE#OFFSET`, with the file's name as it is:
 /// escape it before it meets a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The file; `-` for standard input.
+    /// The file or its address; `-` for standard input.
     pub file: Arc<Path>,
-    /// The line of JSONL, counted from 1.
+    /// The line of JSONL or the row of Parquet, counted from 1.
     pub line: Option<usize>,
     /// The first byte, of a part of a longer text.
     pub offset: Option<usize>,
+    /// What its source says of it; none if that is nothing.
+    pub provenance: Option<Arc<Provenance>>,
 }
 
 impl Origin {
@@ -28,6 +67,7 @@ impl Origin {
             file,
             line: None,
             offset: None,
+            provenance: None,
         }
     }
 

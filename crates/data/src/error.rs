@@ -9,6 +9,8 @@ use std::{
 use bytesize::ByteSize;
 use soma_types::text::printable;
 
+use crate::object::Changed;
+
 /// Why a source gives no data set.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -75,7 +77,7 @@ pub enum DataError {
         sources(.path),
         at_least(*.found_bytes),
         ByteSize(*.limit_bytes),
-        if .path.is_some() { "split it, and give a part" } else { "name fewer files" }
+        too_large(.path.as_deref())
     )]
     TooLarge {
         /// The file that is too large by itself; none if only all together are.
@@ -108,6 +110,44 @@ pub enum DataError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A file of records without the field that was asked for.
+    #[error("data: `{}` has no column `{}`, but `{columns}`: {remedy}", shown(.path), printable(.column))]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Those that it has, fit to be shown.
+        columns: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A Parquet file that does not hold what it says.
+    #[error("data: `{}` is damaged, or no sound Parquet file: {}; fetch it again, or leave it out", shown(.path), printable(.problem))]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A text that is no cursor.
+    #[error("data: this is no place to go on from: {}; begin anew without it", printable(.problem))]
+    NoCursor {
+        /// What is wrong.
+        problem: String,
+    },
+    /// A cursor of another reading.
+    #[error(
+        "data: the place to go on from is of other sources, --column or --where: give those it was made with, or begin \
+         anew without it"
+    )]
+    OtherCursor,
+    /// The file that a cursor stands in is no longer there.
+    #[error("data: `{}`, where the reading stands, is no longer among the sources: begin anew", printable(.0))]
+    CursorGone(String),
+    /// A file is not what it was.
+    #[error("data: `{}` has changed since it was read up to here: begin anew, or name the version that was read", shown(.0))]
+    Changed(PathBuf),
     /// A kind of source that is not read.
     #[error("data: `{}` is {kind}, which is not read: {remedy}", shown(.path))]
     Unsupported {
@@ -144,12 +184,23 @@ fn sources(path: &Option<PathBuf>) -> String {
         .map_or_else(|| "the data".into(), |path| format!("`{}`", shown(path)))
 }
 
+fn too_large(path: Option<&Path>) -> &'static str {
+    match path {
+        Some(path) if path.to_string_lossy().contains("://") => "take a part of it with `--take 1GiB`",
+        Some(_) => "split it, or take a part with `--take 1GiB`",
+        None => "name fewer files, or take a part with `--take 1GiB`",
+    }
+}
+
 fn at_least(found_bytes: Option<u64>) -> String {
     found_bytes.map_or_else(String::new, |bytes| format!("{bytes} bytes, "))
 }
 
-/// The operating system's reason, with the file or folder that it is about.
+/// Why a file or folder cannot be read, with its name.
 pub(crate) fn unreadable(path: &Path, error: io::Error) -> DataError {
+    if matches!(error.get_ref(), Some(inner) if inner.is::<Changed>()) {
+        return DataError::Changed(path.to_owned());
+    }
     DataError::Unreadable {
         path: path.to_owned(),
         error,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    DataError, LeftOut, Report,
+    DataError, Found, LeftOut, Report, Store,
     error::{is_absent, unreadable},
     folder::entries,
     pattern::{expand, is_pattern},
@@ -16,24 +16,6 @@ use crate::{
 /// The most files of all sources.
 pub const FILES_MAX: usize = 1 << 21;
 
-/// A file to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Where it is; `-` for standard input.
-    pub path: PathBuf,
-    /// Whether it must be read: it was named, and not found in a folder or by a glob.
-    pub named: bool,
-    /// Its size; none where that is not known before reading: pipes, devices, standard input.
-    pub size_bytes: Option<u64>,
-}
-
-impl Found {
-    /// Whether it is no file, but what comes in.
-    pub fn is_standard_input(&self) -> bool {
-        self.path == Path::new("-") && self.size_bytes.is_none()
-    }
-}
-
 /// The files of `sources`, in their order; each folder's in the order of paths.
 ///
 /// # Errors
@@ -41,6 +23,7 @@ impl Found {
 pub fn files<P: AsRef<Path>>(
     sources: &[P],
     outputs: &[PathBuf],
+    store: Option<&dyn Store>,
     report: &mut Report,
 ) -> Result<Vec<Found>, DataError> {
     let mut search = Search {
@@ -48,6 +31,7 @@ pub fn files<P: AsRef<Path>>(
             .iter()
             .filter_map(|path| path.canonicalize().ok())
             .collect(),
+        store,
         report,
         out: Vec::new(),
     };
@@ -60,6 +44,7 @@ pub fn files<P: AsRef<Path>>(
 struct Search<'a> {
     /// What the run writes, as it is really called.
     outputs: HashSet<PathBuf>,
+    store: Option<&'a dyn Store>,
     report: &'a mut Report,
     out: Vec<Found>,
 }
@@ -71,11 +56,11 @@ impl Search<'_> {
         }
         match fs::metadata(source) {
             Ok(metadata) if metadata.is_dir() => self.folder(source),
-            Ok(metadata) => self.add(Found {
-                path: source.to_owned(),
-                named: true,
-                size_bytes: metadata.is_file().then_some(metadata.len()),
-            }),
+            Ok(metadata) => self.add(Found::local(
+                source.to_owned(),
+                true,
+                metadata.is_file().then_some(metadata.len()),
+            )),
             Err(error) if is_absent(&error) => self.absent(source),
             Err(error) => Err(unreadable(source, error)),
         }
@@ -85,23 +70,24 @@ impl Search<'_> {
         if self.out.iter().any(Found::is_standard_input) {
             return Err(DataError::StandardInputTwice);
         }
-        self.add(Found {
-            path: "-".into(),
-            named: true,
-            size_bytes: None,
-        })
+        self.add(Found::local("-".into(), true, None))
     }
 
-    /// Nothing is called `source`: it may be a glob.
+    /// Nothing is called `source`: it may be an address, or a glob.
     fn absent(&mut self, source: &Path) -> Result<(), DataError> {
         if fs::symlink_metadata(source).is_ok() {
             return Err(DataError::DanglingLink(source.to_owned()));
+        }
+        if let (Some(store), Some(text)) = (self.store, source.to_str())
+            && let Some(listed) = store.list(text)?
+        {
+            return listed.into_iter().try_for_each(|found| self.add(found));
         }
         match source.to_str() {
             Some(text) if text.contains("://") => Err(DataError::Unsupported {
                 path: source.to_owned(),
                 kind: "an address",
-                remedy: "download it, and name the file",
+                remedy: "give an address that begins with https, http, s3, gs or hf, or download it and name the file",
             }),
             Some(text) if is_pattern(text) => self.glob(source, text),
             _ => Err(DataError::Missing(source.to_owned())),
@@ -129,11 +115,7 @@ impl Search<'_> {
                     {
                         self.report.leave_out(LeftOut::Output, &path);
                     } else {
-                        self.add(Found {
-                            path,
-                            named: false,
-                            size_bytes: Some(metadata.len()),
-                        })?;
+                        self.add(Found::local(path, false, Some(metadata.len())))?;
                     }
                 }
                 Err(_) => self.report.leave_out(LeftOut::Gone, &path),
@@ -152,11 +134,7 @@ impl Search<'_> {
             match fs::symlink_metadata(&path) {
                 Ok(metadata) if self.leaves_out(&path, &real, metadata.file_type()) => {}
                 Ok(metadata) if metadata.is_dir() => rest.append(&mut below(&path, &real)?),
-                Ok(metadata) => self.add(Found {
-                    path,
-                    named: false,
-                    size_bytes: Some(metadata.len()),
-                })?,
+                Ok(metadata) => self.add(Found::local(path, false, Some(metadata.len())))?,
                 Err(error) if is_absent(&error) => self.report.leave_out(LeftOut::Gone, &path),
                 Err(error) => return Err(unreadable(&path, error)),
             }

@@ -3,50 +3,74 @@
 //! Taken beyond the standard: a byte order mark at the start of a line, and `NaN` or `Infinity`, which stand
 //! for nothing (Python's `json` writes them). What other fields hold does not matter.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use soma_types::text::printable;
 
-/// Fields that hold a line's text, the first that is there.
-const FIELDS: [&str; 2] = ["text", "content"];
+use crate::{
+    Provenance, Want,
+    want::{ID_FIELDS, LICENCE_FIELDS, Scalar, URL_FIELDS},
+};
+
 /// Names of other fields that an error gives.
 const NAMES_MAX: usize = 6;
 /// Characters of each.
 const NAME_LENGTH_MAX: usize = 40;
+/// The longest licence, address or name of a record that is kept.
+const KEPT_BYTES_MAX: usize = 4096;
 const MARK: &[u8] = b"\xef\xbb\xbf";
 const WANTED: &str = "each line must be a JSON string, or an object with a string `text`";
 
-/// One line's text; none if it is null, `NaN` or blank.
+/// A record of JSONL or Parquet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// Its text, and what it says of it.
+    Text(Vec<u8>, Provenance),
+    /// Its text is null.
+    NoText,
+    /// A filter does not hold of it.
+    Filtered,
+    /// Its text lies elsewhere and cannot be had, or is in no encoding that is read.
+    Unfit,
+}
+
+/// What one line holds; none if it is blank.
 ///
 /// # Errors
 /// What is wrong with it and what to do, fit to be shown.
-pub fn text(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
+pub fn record(line: &[u8], want: &Want) -> Result<Option<Record>, String> {
     let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii();
     if line.is_empty() {
         return Ok(None);
     }
-    match parse(line) {
+    let record = match parse(line, want) {
         Err(problem) => match without_nan(line) {
-            Some(line) => parse(&line),
+            Some(line) => parse(&line, want),
             None => Err(problem),
         },
-        text => text,
-    }
+        record => record,
+    };
+    record.map(Some)
 }
 
-fn parse(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
-    let text = match line[0] {
-        b'{' => field(line)?,
-        b'"' | b'n' => whole(line, Text)?,
+fn parse(line: &[u8], want: &Want) -> Result<Record, String> {
+    let (text, extras) = match line[0] {
+        b'{' => field(line, want)?,
+        b'"' | b'n' if want.column.is_none() => (whole(line, Text)?, Extras::default()),
+        b'"' | b'n' => return Err("a string without fields, but --column names one".into()),
         _ => return Err(format!("neither a string nor an object; {WANTED}")),
     };
-    if let Some(text) = &text
-        && let Err(error) = std::str::from_utf8(text)
-    {
+    if !want.admits(|name| extras.0.get(name).and_then(Value::scalar)) {
+        return Ok(Record::Filtered);
+    }
+    let Some(text) = text else {
+        return Ok(Record::NoText);
+    };
+    if let Err(error) = std::str::from_utf8(&text) {
         let at = error.valid_up_to();
         return Err(match text[at..] {
             [0xed, 0xa0..=0xbf, ..] => format!(
@@ -58,30 +82,132 @@ fn parse(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
             ),
         });
     }
-    Ok(text)
+    Ok(Record::Text(text, extras.provenance()))
 }
 
-/// The text of an object.
-fn field(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
-    let mut names = Vec::new();
-    for name in FIELDS {
-        let mut field = Field {
-            name,
-            others: Vec::new(),
+/// The text of an object, and the other fields that matter.
+fn field(line: &[u8], want: &Want) -> Result<(Option<Vec<u8>>, Extras), String> {
+    let (fields, mut names) = (want.text_fields(), Vec::new());
+    for name in &fields {
+        let mut field = Field::new(name, Some(want));
+        let text = match whole(line, &mut field) {
+            Ok(text) => text,
+            // What other fields hold does not matter: it is looked at only as long as it can be.
+            Err(_) => {
+                field = Field::new(name, None);
+                whole(line, &mut field)?
+            }
         };
-        if let Some(text) = whole(line, &mut field)? {
-            return Ok(text);
+        if let Some(text) = text {
+            return Ok((text, field.extras));
         }
         names = field.others;
     }
     Err(if names.is_empty() {
         format!("the object is empty; {WANTED}")
     } else {
-        let names = names.join("`, `");
+        let (wanted, names) = (printable(fields[0]), names.join("`, `"));
         format!(
-            "no field `text`, but `{names}`: say which it is with `jq -c '{{text: .NAME}}' FILE > NEW.jsonl`"
+            "no field `{wanted}`, but `{names}`: say which holds the text with `--column NAME`, or \
+             `jq -c '{{text: .NAME}}' FILE > NEW.jsonl`"
         )
     })
+}
+
+/// Fields beside the text: those that filters ask for, and those that tell where it comes from.
+#[derive(Debug, Default)]
+struct Extras(BTreeMap<String, Value>);
+
+impl Extras {
+    fn provenance(mut self) -> Provenance {
+        let mut first = |names: &[&str]| names.iter().find_map(|name| self.0.remove(*name)?.kept());
+        Provenance {
+            source: None,
+            licence: first(&LICENCE_FIELDS),
+            url: first(&URL_FIELDS),
+            id: first(&ID_FIELDS),
+        }
+    }
+}
+
+/// One field's value, if it is a scalar.
+#[derive(Debug)]
+enum Value {
+    Text(String),
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Other,
+}
+
+impl Value {
+    /// None of null, lists and objects, as if they were not there.
+    fn scalar(&self) -> Option<Scalar<'_>> {
+        Some(match self {
+            Self::Text(text) => Scalar::Text(text),
+            Self::Int(number) => Scalar::Int(*number),
+            Self::Float(number) => Scalar::Float(*number),
+            Self::Bool(truth) => Scalar::Bool(*truth),
+            Self::Other => return None,
+        })
+    }
+
+    /// As provenance keeps it.
+    fn kept(self) -> Option<String> {
+        match self {
+            Self::Text(text) if !text.is_empty() && text.len() <= KEPT_BYTES_MAX => Some(text),
+            Self::Int(number) => Some(number.to_string()),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+                Ok(Value::Text(text.to_owned()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+                Ok(Value::Int(number))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+                Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Int))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+                Ok(Value::Float(number))
+            }
+
+            fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
+                Ok(Value::Bool(truth))
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Other)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Other)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 /// Deserializes all of `line`.
@@ -136,14 +262,33 @@ impl<'de> DeserializeSeed<'de> for Text {
     }
 }
 
-/// Looks for one field; passes over the others, whatever they hold.
-struct Field {
-    name: &'static str,
+/// Looks for one field; passes over the others, whatever they hold, but for those that `want` asks for.
+struct Field<'a> {
+    name: &'a str,
+    want: Option<&'a Want>,
+    extras: Extras,
     /// Their names, fit to be shown.
     others: Vec<String>,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Field {
+impl<'a> Field<'a> {
+    fn new(name: &'a str, want: Option<&'a Want>) -> Self {
+        Self {
+            name,
+            want,
+            extras: Extras::default(),
+            others: Vec::new(),
+        }
+    }
+
+    fn matters(&self, name: &str) -> bool {
+        let known = [&LICENCE_FIELDS[..], &URL_FIELDS, &ID_FIELDS].concat();
+        let asked = |want: &Want| want.filters.iter().any(|filter| filter.field == name);
+        self.want.is_some_and(|want| known.contains(&name) || asked(want))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Field<'_> {
     /// None without such a field, an inner none if it is null.
     type Value = Option<Option<Vec<u8>>>;
 
@@ -152,7 +297,7 @@ impl<'de> DeserializeSeed<'de> for &mut Field {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Field {
+impl<'de> Visitor<'de> for &mut Field<'_> {
     type Value = Option<Option<Vec<u8>>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -164,12 +309,17 @@ impl<'de> Visitor<'de> for &mut Field {
         while let Some(name) = map.next_key::<String>()? {
             if name == self.name {
                 text = Some(map.next_value_seed(Text)?);
+                continue;
+            }
+            if self.others.len() < NAMES_MAX {
+                let name: String = name.chars().take(NAME_LENGTH_MAX).collect();
+                self.others.push(printable(&name).into_owned());
+            }
+            if self.matters(&name) {
+                let value = map.next_value()?;
+                self.extras.0.insert(name, value);
             } else {
                 map.next_value::<IgnoredAny>()?;
-                if self.others.len() < NAMES_MAX {
-                    let name: String = name.chars().take(NAME_LENGTH_MAX).collect();
-                    self.others.push(printable(&name).into_owned());
-                }
             }
         }
         Ok(text)
@@ -202,6 +352,49 @@ fn without_nan(line: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
 
+    fn text(line: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        Ok(match record(line, &Want::default())? {
+            Some(Record::Text(text, _)) => Some(text),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn fields_are_chosen_filtered_and_kept() {
+        let want = Want {
+            column: Some("body".into()),
+            filters: vec!["language=en".parse().unwrap(), "score>=2".parse().unwrap()],
+            ..Want::default()
+        };
+        let of = |line: &str| record(line.as_bytes(), &want).unwrap().unwrap();
+        let line = r#"{"id":7,"text":"no","body":"yes","language":"en","score":2.5,"url":"http://a/","license":"MIT","x":[1]}"#;
+        let Record::Text(text, provenance) = of(line) else {
+            panic!("it is wanted");
+        };
+        assert_eq!(text, b"yes");
+        assert_eq!(provenance.id.as_deref(), Some("7"));
+        assert_eq!(provenance.url.as_deref(), Some("http://a/"));
+        assert_eq!(provenance.licence.as_deref(), Some("MIT"));
+        for line in [
+            r#"{"body":"a","language":"de","score":3}"#,
+            r#"{"body":"a","language":"en","score":1}"#,
+            r#"{"body":"a","language":"en"}"#,
+            r#"{"body":"a","language":["en"],"score":3}"#,
+            r#"{"body":null,"language":null,"score":3}"#,
+        ] {
+            assert_eq!(of(line), Record::Filtered, "{line}");
+        }
+        let missing = record(br#"{"text":"a"}"#, &want).unwrap_err();
+        assert!(missing.starts_with("no field `body`, but `text`"), "{missing}");
+        assert!(record(b"\"a\"", &want).unwrap_err().contains("--column"));
+        // What is said of a text that cannot be understood is dropped, and the text kept.
+        let odd = record(br#"{"text":"a","url":"half \ud83d"}"#, &Want::default()).unwrap();
+        assert_eq!(odd, Some(Record::Text(b"a".to_vec(), Provenance::default())));
+        let long = format!(r#"{{"text":"a","url":"{}"}}"#, "u".repeat(KEPT_BYTES_MAX + 1));
+        let long = record(long.as_bytes(), &Want::default()).unwrap();
+        assert_eq!(long, Some(Record::Text(b"a".to_vec(), Provenance::default())));
+    }
+
     #[test]
     fn lines_of_other_programs_are_read() {
         for (line, expected) in [
@@ -224,12 +417,7 @@ mod tests {
             (b"null", None),
             (b" \t", None),
         ] {
-            let found = text(line);
-            assert_eq!(
-                found.as_ref().map(|text| text.as_deref()),
-                Ok(expected),
-                "{line:?}"
-            );
+            assert_eq!(text(line), Ok(expected.map(<[u8]>::to_vec)), "{line:?}");
         }
     }
 
@@ -255,7 +443,7 @@ mod tests {
             (br#"{"text":["a"]}"#, "invalid type: sequence, expected a string"),
             (
                 br#"{"document":"a","summary":"b"}"#,
-                "no field `text`, but `document`, `summary`: say which it is with `jq",
+                "no field `text`, but `document`, `summary`: say which holds the text with `--column",
             ),
             (b"{\"\\u001b]0;x\\u0007\":1}", "but `\\u{1b}]0;x\\u{7}`"),
             (b"{}", "the object is empty"),
@@ -285,7 +473,8 @@ mod tests {
 
         #[test]
         fn no_line_panics(line in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = text(&line);
+            let want = Want { filters: vec!["a!=b".parse().unwrap()], ..Want::default() };
+            let _ = (text(&line), record(&line, &want));
         }
     }
 }

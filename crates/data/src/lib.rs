@@ -7,6 +7,7 @@
 //! | name | documents |
 //! |---|---|
 //! | `*.jsonl`, `*.ndjson` | one for each line: a string, or an object's `text` or `content` |
+//! | `*.parquet`, where a [`Store`] reads it | one for each row, by the same names |
 //! | anything else, and standard input | one: the bytes as they are |
 //! | `*.gz`, `*.zst` | the same, once unpacked |
 //!
@@ -14,6 +15,8 @@
 //! folder is read if it is text; the rest (hidden, binary, archives, pipes, links) is left out and counted.
 //! Nothing is read before the sizes of all files were found to be within the limits, and unpacking stops at
 //! them.
+//!
+//! [`Documents`] gives the same one after the other, in bounded memory, and a [`Cursor`] to go on from.
 //!
 //! ```
 //! use soma_data::{DataError, Rules, read};
@@ -27,21 +30,41 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod cursor;
 mod decode;
+mod decoder;
 mod document;
+mod documents;
 mod domains;
 mod error;
 mod find;
 mod folder;
+mod found;
 mod jsonl;
+mod lines;
+mod object;
 mod pattern;
+mod plan;
 mod read;
 mod report;
+mod rules;
+mod seen;
+mod store;
 mod text;
+mod want;
 
-pub use document::{Dataset, Document, Origin};
+pub use cursor::{Cursor, Place};
+pub use document::{Dataset, Document, Origin, Provenance};
+pub use documents::Documents;
 pub use domains::{Domain, load_domains};
 pub use error::DataError;
 pub use find::FILES_MAX;
-pub use read::{BYTES_MAX, DOCUMENTS_MAX, Reading, Rules, read};
+pub use found::{Found, Remote, RemoteFile};
+pub use jsonl::Record;
+pub use object::{Changed, LocalFile, Object};
+pub use read::{DOCUMENTS_MAX, Reading, read, read_from};
 pub use report::{LeftOut, Note, Report};
+pub use rules::{BYTES_MAX, Rules};
+pub use seen::SEEN_MAX;
+pub use store::{Row, Rows, Store};
+pub use want::{Filter, FilterError, ID_FIELDS, LICENCE_FIELDS, Scalar, TEXT_FIELDS, URL_FIELDS, Want};

@@ -36,6 +36,14 @@ pub enum LeftOut {
     Gone,
     /// A line of JSONL whose text is null or empty.
     NoTextInLine,
+    /// A record that `--where` leaves out.
+    Filtered,
+    /// A text that came before, byte for byte.
+    Duplicate,
+    /// Longer than a document may be, in a data set of others.
+    TooLong,
+    /// Not what its data set says it is, or no text that could be decoded.
+    Unfit,
 }
 
 impl LeftOut {
@@ -51,7 +59,11 @@ impl LeftOut {
             Self::Folder => "folders, which are read when named, or by `**`",
             Self::Output => "written by this run",
             Self::Gone => "gone since the folder was listed",
-            Self::NoTextInLine => "lines without text",
+            Self::NoTextInLine => "records without text",
+            Self::Filtered => "not selected by --where",
+            Self::Duplicate => "the same as a text before",
+            Self::TooLong => "longer than a document may be",
+            Self::Unfit => "contents that are gone, or in no encoding that is read",
         }
     }
 }
@@ -132,9 +144,9 @@ impl Report {
         self.left_out.entry(reason).or_default().add(|| shown(path));
     }
 
-    pub(crate) fn leave_out_line(&mut self, path: &Path, line: usize) {
-        let named = self.left_out.entry(LeftOut::NoTextInLine).or_default();
-        named.add(|| format!("{}:{line}", shown(path)));
+    pub(crate) fn leave_out_record(&mut self, reason: LeftOut, path: &Path, number: usize) {
+        let named = self.left_out.entry(reason).or_default();
+        named.add(|| format!("{}:{number}", shown(path)));
     }
 
     pub(crate) fn note(&mut self, note: Note, path: &Path) {

@@ -8,7 +8,7 @@ use clap::{
 };
 use soma_types::phase::{Phase as _, TargetPhase};
 
-use super::signer::Signer;
+use super::{Selection, signer::Signer};
 use crate::reference::Reference;
 
 /// `soma target`.
@@ -36,12 +36,16 @@ fn phase() -> impl TypedValueParser<Value = TargetPhase> {
 /// `soma submit`.
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Text to submit: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
+    /// Text to submit: files, folders, globs, addresses or data sets by name, read as `soma train` reads
+    /// them; `-` for standard input.
     ///
     /// A text of more than 2048 bytes is cut at line ends into pieces, called FILE#OFFSET, and each is
     /// submitted by itself.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// Stop after this many hits; otherwise when the text is used up.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub hits: Option<u64>,

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 
+use super::Selection;
+
 /// `soma score`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -26,13 +28,17 @@ pub struct ScoreFiles {
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
-    /// The documents to score: files, folders or globs, or `-` for standard input.
+    /// The documents to score: files, folders, globs, addresses or data sets by name, as `soma train` reads
+    /// them; `-` for standard input.
     ///
     /// A file is one document of at most 16 MiB, its bytes as they are. `.gz` and `.zst` are unpacked, and
-    /// each line of `.jsonl` is a document of its own. In folders, what is hidden, binary or a link is left
-    /// out.
+    /// each line of `.jsonl` and row of `.parquet` is a document of its own. In folders, what is hidden,
+    /// binary or a link is left out.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// Sets SIGReg's directions.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
@@ -85,10 +91,14 @@ pub struct EmbedArgs {
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,
-    /// The text to embed: files, folders or globs, or `-` for standard input; read as `soma train` reads it.
+    /// The text to embed: files, folders, globs, addresses or data sets by name, read as `soma train` reads
+    /// them; `-` for standard input.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
     /// Draws the 256 sequences that are embedded.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
 }

@@ -5,17 +5,23 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 use clap::{Args, ValueEnum};
 use soma_train::{Schedule, TrainConfig};
 
+use super::Selection;
 use crate::reference::Reference;
 
 /// `soma train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Text to train on: files, folders or globs, or `-` for standard input.
+    /// Text to train on: files, folders, globs, addresses (https, s3, gs, hf), or data sets by name, such as
+    /// `fineweb`; `-` for standard input.
     ///
-    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` is a text of its own. In folders, what is
-    /// hidden, binary or a link is left out, and so are the checkpoints of this run.
+    /// `.gz` and `.zst` are unpacked, and each line of `.jsonl` and row of `.parquet` is a text of its own.
+    /// In folders, what is hidden, binary or a link is left out, and so are the checkpoints of this run. A
+    /// text that came before, byte for byte, is left out. docs/data.md has all of it.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model.
     #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
     pub arch: String,

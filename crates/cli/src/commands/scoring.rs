@@ -11,11 +11,12 @@ use std::{
 };
 
 use bytesize::ByteSize;
-use soma_data::{Reading, Rules, read};
+use soma_data::{Reading, Rules};
 use soma_model::{Model, WeightsError, memory, score::working_bytes_max};
 use soma_types::{Architecture, text::printable};
 
 use crate::{
+    args::Selection,
     error::{CliError, CliResult},
     printer::Printer,
 };
@@ -25,9 +26,13 @@ pub use self::{embed::embed, score::score, self_test::self_test, serve::serve};
 /// Memory that is worth a word before it is taken.
 const MUCH_MEMORY_BYTES: u64 = 1 << 28;
 
-/// Reads text for a command, and says what it took.
-pub fn read_text(printer: Printer, sources: &[PathBuf]) -> CliResult<Reading> {
-    let reading = read(sources, &Rules::default())?;
+/// Reads text for a command, each text once, and says what it took.
+pub fn read_text(printer: Printer, sources: &[PathBuf], selection: &Selection) -> CliResult<Reading> {
+    let rules = Rules {
+        unique: true,
+        ..selection.rules()
+    };
+    let reading = soma_sources::read(sources, &rules)?;
     printer.notes(&reading.report.to_string());
     Ok(reading)
 }

@@ -57,8 +57,8 @@ struct SubmitOutput {
 /// `soma submit`. Fails where something hit and nothing could be submitted. After Ctrl-C the document in hand
 /// is brought to its end, so that no deposit is lost.
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
-    let source = args.data.clone();
-    let text = tokio::task::spawn_blocking(move || read_text(printer, &source)).await??;
+    let (source, selection) = (args.data.clone(), args.selection.clone());
+    let text = tokio::task::spawn_blocking(move || read_text(printer, &source, &selection)).await??;
     // Says at once that the node is not there.
     let params = context.node()?.params().await?;
     let account = context.account_at(context.patient_node()?, &args.signer).await?;

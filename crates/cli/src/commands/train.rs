@@ -10,7 +10,7 @@ use std::{
 use bytesize::ByteSize;
 use indicatif::{HumanDuration, ProgressBar};
 use serde::Serialize;
-use soma_data::{Dataset, Report, Rules, read};
+use soma_data::{Dataset, Report, Rules};
 use soma_files::{Output, sweep};
 use soma_model::safetensors::HEADER_BYTES_MAX;
 use soma_train::{Event, Progress, Stop, Teacher, TrainConfig, TrainError, Trained, distill, train};
@@ -68,9 +68,10 @@ pub fn run(
     // inputs below.
     let rules = Rules {
         outputs: args.checkpoints.iter().cloned().collect(),
-        ..Rules::default()
+        unique: true,
+        ..args.selection.rules()
     };
-    let text = read(&args.data, &rules)?;
+    let text = soma_sources::read(&args.data, &rules)?;
     printer.notes(&text.report.to_string());
     let out = apart_from_inputs(out, args, teacher.map(|(path, _)| path.as_path()), &text.dataset)?;
     let weights = |path: &Path| read_weights(path, weights_bytes + HEADER_BYTES_MAX);

@@ -13,6 +13,7 @@ use soma_model::Model;
 use soma_types::{Embedding, ModelId, Receipt, RejectionCode, TransactionKind, api::PAGE_ITEMS_MAX};
 
 use crate::{
+    args::Selection,
     commands::{
         money::{receipt_text, show_receipt},
         scoring::read_text,
@@ -158,7 +159,7 @@ async fn read(account: &Account, path: &Path) -> CliResult<(Blob, Model)> {
 async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Embedding> {
     let data = data.to_owned();
     tokio::task::spawn_blocking(move || {
-        let reading = read_text(printer, &data)?;
+        let reading = read_text(printer, &data, &Selection::default())?;
         Ok(genesis(&model, &reading.dataset, EMBEDDING_SEED)?)
     })
     .await?

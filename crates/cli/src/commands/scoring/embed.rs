@@ -22,7 +22,7 @@ struct EmbedOutput {
 pub fn embed(printer: Printer, args: &EmbedArgs) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     fs::metadata(&args.weights).map_err(|error| unreadable(&args.weights, &error))?;
-    let Reading { dataset, report } = read_text(printer, &args.data)?;
+    let Reading { dataset, report } = read_text(printer, &args.data, &args.selection)?;
     let model_bytes = memory_bytes_max_of(&args.weights, &architecture);
     require_memory(printer, model_bytes, &architecture, SEQUENCES as u64)?;
     let embedding = genesis(&load(&args.weights, &architecture)?, &dataset, args.seed)?;

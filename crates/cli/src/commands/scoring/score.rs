@@ -2,7 +2,7 @@
 
 use std::{fs, ops::ControlFlow, path::PathBuf, sync::atomic::Ordering};
 
-use soma_data::{Document, Rules, read};
+use soma_data::{Document, Rules};
 use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Shelf, ShelfError, score::DATA_BYTES_MAX};
 use soma_scoring::files::memory_bytes_max_of;
 use soma_types::{
@@ -41,9 +41,9 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliR
     }
     let rules = Rules {
         document_bytes_max: DATA_BYTES_MAX as u64,
-        ..Rules::default()
+        ..args.selection.rules()
     };
-    let reading = read(&args.data, &rules)?;
+    let reading = soma_sources::read(&args.data, &rules)?;
     printer.notes(&reading.report.to_string());
     let documents = reading.dataset.documents();
     let texts: Vec<&[u8]> = documents.iter().map(|document| &document.data[..]).collect();

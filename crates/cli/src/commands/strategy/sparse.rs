@@ -8,7 +8,7 @@ use soma_agents::{
     sparse::{Crowd, Neighbour, Prospect, sort},
 };
 use soma_client::{NodeClient, TargetFilter};
-use soma_data::{Rules, read};
+use soma_data::Rules;
 use soma_types::{Architecture, Embedding, ModelId, Shannons, objects::TargetStatus, text::printable};
 
 use crate::{
@@ -104,7 +104,7 @@ fn corpora(
     let mut places = Vec::new();
     for source in data {
         let name = printable(&source.to_string_lossy()).into_owned();
-        let reading = read(&[source], &Rules::default())?;
+        let reading = soma_sources::read(&[source], &Rules::default())?;
         printer.notes(&reading.report.to_string());
         let place = genesis(&model, &reading.dataset, seed);
         places.push((

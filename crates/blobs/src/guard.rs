@@ -1,4 +1,7 @@
-//! Whom a fetcher asks: hosts on the public Internet, unless others are allowed.
+//! Which addresses a stranger may send this machine to: those on the public Internet, and no others.
+//!
+//! Held where an address is named, after every redirect, and in what names resolve to: the check sits in the
+//! resolver, so a name cannot change its mind between check and connection.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,17 +10,23 @@ use url::{Host, Url};
 
 /// Refusals made inside `reqwest`, found again in its error's sources.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub enum Refusal {
+    /// Where it leads is not on the public Internet.
     #[error("`{0}` is not a public address")]
     PrivateAddress(String),
+    /// Where it leads is not fetched over HTTP.
     #[error("scheme `{0}`")]
     Scheme(String),
+    /// It leads on and on.
     #[error("too many redirects")]
     Redirects,
 }
 
-/// Whether `url` may be asked at all.
-pub(super) fn admit(url: &Url, private_addresses: bool) -> Result<(), Refusal> {
+/// Whether `url` may be asked at all. Names are judged by whoever resolves them: [`PublicResolver`].
+///
+/// # Errors
+/// With the reason why not.
+pub fn admit(url: &Url, private_addresses: bool) -> Result<(), Refusal> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(Refusal::Scheme(url.scheme().to_owned()));
     }
@@ -35,7 +44,8 @@ pub(super) fn admit(url: &Url, private_addresses: bool) -> Result<(), Refusal> {
 }
 
 /// Resolves names to public addresses only.
-pub(super) struct PublicResolver;
+#[derive(Clone, Copy, Debug)]
+pub struct PublicResolver;
 
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -51,7 +61,7 @@ impl Resolve for PublicResolver {
 }
 
 /// Whether an address is on the public Internet (IANA special-purpose registries, RFC 6890 and successors).
-fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

@@ -1,0 +1,41 @@
+//! What to read, and how much of it.
+
+use std::path::PathBuf;
+
+use crate::Want;
+
+/// The most bytes of text that are read into memory, after unpacking.
+pub const BYTES_MAX: u64 = 4 << 30;
+
+/// What to read, and within which limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The longest document.
+    pub document_bytes_max: u64,
+    /// All documents together: more of them is an error.
+    pub bytes_max: u64,
+    /// Enough: nothing is read after the document with which all together reach this.
+    pub take_bytes: Option<u64>,
+    /// What is wanted of records.
+    pub want: Want,
+    /// Whether a text that came before, byte for byte, is left out: of those that [`SEEN_MAX`] remembers.
+    ///
+    /// [`SEEN_MAX`]: crate::SEEN_MAX
+    pub unique: bool,
+    /// What the run writes, files or folders: not read where it lies among the data.
+    pub outputs: Vec<PathBuf>,
+}
+
+impl Default for Rules {
+    /// As much as fits into memory, by [`BYTES_MAX`].
+    fn default() -> Self {
+        Self {
+            document_bytes_max: BYTES_MAX,
+            bytes_max: BYTES_MAX,
+            take_bytes: None,
+            want: Want::default(),
+            unique: false,
+            outputs: Vec::new(),
+        }
+    }
+}
