@@ -197,17 +197,21 @@ impl Run {
         let journal = self.trainer.journal();
         let mut due = Vec::new();
         let node = self.account.node();
+        let mut reveal = None;
         if let (Some(model), Some(_)) = (journal.model, &journal.publishing)
             && let Ok(view) = node.model(&model).await
             && let Some(committed) = view.model.committed
         {
-            let epoch = committed.epoch.next();
-            due.push(("reveal the committed weights", epoch));
+            reveal = Some(committed.epoch.next());
+            due.extend(reveal.map(|epoch| ("reveal the committed weights", epoch)));
         }
-        match journal.stage {
-            Stage::Resting { until } => due.push(("begin the next round", until)),
-            _ => due.push(("go on with the round", node.status().await?.epoch)),
-        }
+        let now = node.status().await?.epoch;
+        due.push(match journal.stage {
+            Stage::Resting { until } => ("begin the next round", until),
+            // One file of weights is on its way at a time.
+            Stage::Ready { .. } => ("commit to the weights that are ready", reveal.unwrap_or(now)),
+            _ => ("go on with the round", now),
+        });
         let mut all = Vec::new();
         for (what, epoch) in due {
             all.push(Due {

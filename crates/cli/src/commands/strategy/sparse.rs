@@ -16,7 +16,7 @@ use crate::{
     commands::scoring::load,
     context::Context,
     error::{CliError, CliResult},
-    printer::{Printer, count, short, table},
+    printer::{Printer, short, table},
 };
 
 /// Epochs in which targets that were hit are looked for.
@@ -166,9 +166,9 @@ fn text(output: &SparseOutput) -> String {
     });
     let header = ["place", "share of targets", "nearest model", "cosine"];
     format!(
-        "with a stake of {} SOMA among {} that compete\n{}",
+        "with a stake of {} SOMA; models that compete: {}\n{}",
         output.stake,
-        count(output.models as u64, "model"),
+        output.models,
         table(&header, &["share of targets", "cosine"], rows)
     )
 }
