@@ -141,3 +141,29 @@ pub async fn data(node: &NodeClient, winner: &Winner) -> Result<Option<Vec<u8>>,
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_cast::Store;
+
+    #[tokio::test]
+    async fn data_is_verified_and_what_is_gone_is_none() {
+        let store = Store::keeping(vec![b"kept".to_vec()]);
+        let winner = |bytes: &[u8], size_bytes| Winner {
+            target: TargetId([1; 32]),
+            epoch: Epoch(1),
+            submission: SubmissionId([2; 32]),
+            model: ModelId([3; 32]),
+            loss_nano: 1,
+            data: ContentHash::of(bytes),
+            size_bytes,
+        };
+        let found =
+            async |bytes: &[u8], size_bytes| data(&store.node, &winner(bytes, size_bytes)).await.unwrap();
+        assert_eq!(found(b"kept", 4).await, Some(b"kept".to_vec()));
+        // Neither the store nor the target's own path has it; what has the name is not what was announced.
+        assert_eq!(found(b"gone", 4).await, None);
+        assert_eq!(found(b"kept", 5).await, None);
+    }
+}
