@@ -7,12 +7,17 @@
 //! memory and that of one tensor.
 //!
 //! Bounds: [`MODELS_BYTES_MAX`] of models in memory, those in use among them, so whoever uses several takes
-//! one after the other. One file at a time is brought; a host that failed is left alone for [`REST`]. A file
+//! one after the other. With a [`Cache`], files that were used stay on this machine's disk, within its budget,
+//! and [`DOWNLOADS_MAX`] are fetched into it at a time, each once. One file at a time is brought; a host that failed is left alone for [`REST`]. A file
 //! that does not load is remembered, and not read again.
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io::Read,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,6 +28,7 @@ use tokio::{runtime::Handle, sync::Semaphore};
 
 use crate::{
     attended::attended,
+    cache::Cache,
     download::{DownloadError, Downloader, Named},
 };
 
@@ -98,6 +104,8 @@ impl ExpertError {
 
 /// Most memory that models may take, in bytes, unless set.
 const MODELS_BYTES_MAX: u64 = 8 << 30;
+/// Files that are fetched into the cache at a time.
+const DOWNLOADS_MAX: usize = 3;
 /// Between two looks whether anybody still waits for a download.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Faults remembered; past that the oldest is forgotten, which costs time and nothing else.
@@ -140,6 +148,9 @@ pub struct Experts {
     models: Arc<Shelf<Key>>,
     memory: Arc<Mutex<Memory>>,
     bringing: Arc<Semaphore>,
+    cache: Option<Cache>,
+    downloads: Arc<Semaphore>,
+    downloaded_bytes: Arc<AtomicU64>,
 }
 
 /// The encrypted file of these weights.
@@ -162,7 +173,25 @@ impl Experts {
             models: Arc::new(Shelf::new(MODELS_BYTES_MAX)),
             memory: Arc::default(),
             bringing: Arc::new(Semaphore::new(1)),
+            cache: None,
+            downloads: Arc::new(Semaphore::new(DOWNLOADS_MAX)),
+            downloaded_bytes: Arc::default(),
         }
+    }
+
+    /// The same, which keep the files that they use in `cache`.
+    #[must_use]
+    pub fn cached(self, cache: Cache) -> Self {
+        Self {
+            cache: Some(cache),
+            ..self
+        }
+    }
+
+    /// Bytes of weights that were taken from the node so far.
+    #[must_use]
+    pub fn downloaded_bytes(&self) -> u64 {
+        self.downloaded_bytes.load(Ordering::Relaxed)
     }
 
     /// The same, with this much memory for models.
@@ -214,9 +243,17 @@ impl Experts {
             return Err(fault);
         }
         let load = || {
+            if let Some(cache) = &self.cache
+                && cache.size_bytes(&key.hash) == Some(file.expected.size_bytes)
+                && let Some(read) = cache.read(&key.hash, |reader, size_bytes| read(reader, size_bytes, &key))
+                && read.as_ref().err().is_none_or(ExpertError::is_final)
+            {
+                return read;
+            }
             let kept = runtime.block_on(while_awaited(self.downloader.kept(&file), watch));
             let container = kept??.ok_or(ExpertError::NotKept(key.hash))?;
-            read(&container, &key)
+            self.take_in(&container);
+            read(container.reader(), container.size_bytes(), &key)
         };
         let size_bytes_max = memory_bytes_max(&key.architecture, file.expected.size_bytes);
         let lent = self.models.lend(&key, size_bytes_max, load, watch);
@@ -266,18 +303,55 @@ impl Experts {
         self.memory().refused.contains(hash)
     }
 
-    /// The model of these revealed weights, which are brought to the node within `patience` if it does not
-    /// keep them.
+    /// Has the file of these weights where it can be loaded from: in the cache, or where there is none with
+    /// the node. It is brought to the node within `patience` if that does not keep it. Several may wait for
+    /// one file: it is downloaded once.
     ///
     /// # Errors
-    /// Why they are unusable.
-    pub async fn obtain(&self, weights: &Weights, patience: Duration) -> Result<Loan, ExpertError> {
-        match self.load(weights).await {
-            Err(ExpertError::NotKept(_)) => {
+    /// Why it cannot be had, or that it will never load.
+    pub async fn fetch(&self, weights: &Weights, patience: Duration) -> Result<(), ExpertError> {
+        let (key, file) = (Key::of(weights), file(weights));
+        if let Some(fault) = self.memory().fault(&key) {
+            return Err(fault);
+        }
+        let Some(cache) = &self.cache else {
+            return match self.load(weights).await {
+                Err(ExpertError::NotKept(_)) => Ok(self.bring(weights, patience).await?),
+                loaded => loaded.map(drop),
+            };
+        };
+        if cache.contains(&key.hash) || self.is_loaded(&key) {
+            return Ok(());
+        }
+        let _turn = cache.turn(&key.hash).await;
+        if cache.contains(&key.hash) {
+            return Ok(());
+        }
+        // Never closed.
+        let _permit = self.downloads.acquire().await;
+        let container = match self.downloader.kept(&file).await? {
+            Some(container) => container,
+            None => {
                 self.bring(weights, patience).await?;
-                self.load(weights).await
+                let kept = self.downloader.kept(&file).await?;
+                kept.ok_or(ExpertError::NotKept(key.hash))?
             }
-            loaded => loaded,
+        };
+        let experts = self.clone();
+        let taken = tokio::task::spawn_blocking(move || experts.take_in(&container)).await;
+        taken.map_err(|error| ExpertError::Panicked(error.to_string()))
+    }
+
+    fn is_loaded(&self, key: &Key) -> bool {
+        self.models.keys().contains(key)
+    }
+
+    /// Counts a file that was downloaded, and keeps it where there is a cache with room. Blocks on the disk.
+    fn take_in(&self, container: &Blob) {
+        self.downloaded_bytes
+            .fetch_add(container.size_bytes(), Ordering::Relaxed);
+        if let Some(cache) = &self.cache {
+            cache.keep(container);
         }
     }
 
@@ -288,8 +362,8 @@ impl Experts {
 }
 
 /// The model in a container, through the cipher.
-fn read(container: &Blob, key: &Key) -> Result<Model, ExpertError> {
-    let plaintext = Decrypting::new(container.reader(), container.size_bytes(), &key.key.into())?;
+fn read(container: impl Read, container_bytes: u64, key: &Key) -> Result<Model, ExpertError> {
+    let plaintext = Decrypting::new(container, container_bytes, &key.key.into())?;
     let size_bytes = plaintext.plaintext_bytes();
     Ok(Model::read(plaintext, size_bytes, &key.architecture)?)
 }
@@ -328,91 +402,4 @@ impl Memory {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-
-    use super::*;
-    use crate::test_cast::{Store, models, published};
-
-    /// Models of one machine are loaded once, within its memory, and each is what was published.
-    #[tokio::test]
-    async fn models_are_loaded_once_by_all_who_share_them() {
-        let (weights, containers): (Vec<_>, Vec<_>) =
-            models().iter().map(|model| published(&model.to_bytes())).unzip();
-        let store = Store::keeping(containers);
-        let first = store.experts();
-        let all = [first.clone(), first.clone(), store.experts().sharing(&first)];
-        let loads: Vec<_> = all
-            .iter()
-            .flat_map(|experts| {
-                weights
-                    .iter()
-                    .map(move |weights| (experts.clone(), weights.clone()))
-            })
-            .map(|(experts, weights)| {
-                tokio::spawn(async move { experts.load(&weights).await.map(|loan| loan.clone()) })
-            })
-            .collect();
-        for (load, model) in loads.into_iter().zip(models().iter().cycle()) {
-            assert_eq!(&load.await.unwrap().unwrap(), model);
-        }
-        assert_eq!(store.asked.load(Ordering::SeqCst), weights.len());
-    }
-
-    /// What is wrong with bytes is told from what is wrong with whoever was to deliver or to read them.
-    #[tokio::test]
-    async fn only_the_bytes_accuse_their_owner() {
-        let file = models()[0].to_bytes();
-        let (weights, container) = published(&file);
-        let (rubbish, no_weights) = published(b"rubbish");
-        let store = Store::keeping(vec![container, no_weights]);
-        let experts = store.experts();
-        let fault = async |weights: &Weights, experts: &Experts| {
-            let error = experts.load(weights).await.unwrap_err();
-            (error.fault(), error.is_final())
-        };
-        assert_eq!(
-            fault(&rubbish, &experts).await,
-            (Some(ModelFault::BadWeights), true)
-        );
-        let other_key = Weights {
-            key: DecryptionKey([7; 32]),
-            ..weights.clone()
-        };
-        assert_eq!(
-            fault(&other_key, &experts).await,
-            (Some(ModelFault::WrongKey), true)
-        );
-        // It is remembered.
-        let asked = store.asked.load(Ordering::SeqCst);
-        assert_eq!(
-            fault(&other_key, &experts).await,
-            (Some(ModelFault::WrongKey), true)
-        );
-        assert_eq!(store.asked.load(Ordering::SeqCst), asked);
-
-        for size_bytes in [
-            1,
-            weights.committed.size_bytes - 1,
-            weights.committed.size_bytes + 1,
-        ] {
-            let mut another_size = weights.clone();
-            another_size.committed.size_bytes = size_bytes;
-            let found = fault(&another_size, &experts).await;
-            assert_eq!(found, (Some(ModelFault::HashMismatch), false), "{size_bytes}");
-        }
-        let small = store.experts().within(1_000);
-        assert_eq!(fault(&weights, &small).await, (None, false));
-        let nowhere = soma_client::NodeClient::with_options(
-            "http://127.0.0.1:1",
-            soma_client::NodeOptions {
-                retry_window: Duration::ZERO,
-                ..soma_client::NodeOptions::default()
-            },
-        );
-        let policy = soma_blobs::FetchPolicy::default();
-        let nowhere = Experts::new(Downloader::new(nowhere.unwrap(), policy).unwrap());
-        assert_eq!(fault(&weights, &nowhere).await, (None, false));
-        assert!(experts.load(&weights).await.is_ok());
-    }
-}
+mod tests;

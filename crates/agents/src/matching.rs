@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use soma_client::Scores as Claim;
-use soma_model::{FastScore, LOSS_NONE, Score};
+use soma_model::{LOSS_NONE, Score};
 use soma_types::{ModelId, TargetId, api::TargetView, losses::lowest, objects::TargetStatus, params::Params};
 
 /// A document's answer to one target.
@@ -28,12 +28,9 @@ pub enum Miss {
     LossBand,
     /// Too far from every target.
     TooFar,
-    /// Estimated to be too far from every target, and not scored.
+    /// By the scout's word too far from every target, and not scored.
     Unlikely,
 }
-
-/// How far below a target's threshold an estimated cosine may lie for the document to be scored.
-const ESTIMATE_MARGIN: f64 = 0.1;
 
 /// One document's score by every model it was scored with; none for a model that has no finite loss,
 /// which loses to all others.
@@ -74,17 +71,6 @@ pub fn hits(scores: &Scores, targets: &[TargetView], params: &Params) -> Result<
     if hits.is_empty() { Err(miss) } else { Ok(hits) }
 }
 
-/// Whether a document with these estimates may hit one of the targets: with one of its models it comes
-/// near. Only a reason to score it; an estimate decides nothing else.
-#[must_use]
-pub fn may_hit(estimates: &BTreeMap<ModelId, FastScore>, targets: &[TargetView]) -> bool {
-    targets.iter().any(|view| {
-        let least = view.commit_threshold_q30 as f64 / f64::from(1 << 30) - ESTIMATE_MARGIN;
-        let mut estimates = view.target.models.iter().filter_map(|model| estimates.get(model));
-        estimates.any(|estimate| estimate.cosine(&view.embedding) >= least)
-    })
-}
-
 /// What to claim for a target with these models, whatever the distance: every loss, and the winner's
 /// embedding. None when a model was not scored, or none has a finite loss.
 #[must_use]
@@ -112,13 +98,10 @@ fn entrants<'a>(scores: &'a Scores, models: &[ModelId]) -> Option<Vec<Option<&'a
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroUsize;
-
-    use soma_model::{Fast as _, Sample, Scorer};
-    use soma_types::{Embedding, Epoch, Height, Seed, SubmissionId, objects::Target};
+    use soma_types::{Height, SubmissionId};
 
     use super::*;
-    use crate::test_cast::{DATA, MODELS, contest, models};
+    use crate::test_cast::{MODELS, contest, target};
 
     fn scores() -> Scores {
         MODELS
@@ -133,28 +116,6 @@ mod tests {
             cross_entropy_min_nano: 0,
             cross_entropy_max_nano: u64::MAX / 2,
             ..Params::local()
-        }
-    }
-
-    fn target(number: u8, threshold_q30: i64) -> TargetView {
-        let seed = Seed([number; 32]);
-        let target = Target {
-            id: TargetId([number; 32]),
-            epoch: Epoch(2),
-            index: u64::from(number),
-            slot: 0,
-            seed,
-            threshold_q30,
-            models: MODELS.to_vec(),
-            opened: Height(7),
-            status: TargetStatus::Open,
-            candidates: Vec::new(),
-        };
-        TargetView {
-            target,
-            embedding: Embedding::draw(&seed, 32),
-            commit_threshold_q30: threshold_q30,
-            current: true,
         }
     }
 
@@ -204,30 +165,6 @@ mod tests {
             hits(&scores(), &[filled, closed, unknown], &params()),
             Err(Miss::NoTargets)
         );
-    }
-
-    /// Estimated from the whole document, nothing that hits is left out; what is far is.
-    #[test]
-    fn an_estimate_spares_only_what_is_far() {
-        let sample = Sample {
-            scorer: Scorer::new().unwrap(),
-            chunks: NonZeroUsize::new(DATA.len()).unwrap(),
-        };
-        let estimates = MODELS
-            .into_iter()
-            .zip(models())
-            .map(|(id, model)| (id, sample.estimate(model, DATA).unwrap()))
-            .collect();
-        let exact: Vec<i32> = (0..50)
-            .map(|number| contest().winning().embedding().dot(&target(number, 0).embedding))
-            .collect();
-        for (number, dot_q30) in exact.into_iter().enumerate() {
-            let hit = target(number as u8, i64::from(dot_q30));
-            assert!(hits(&scores(), std::slice::from_ref(&hit), &params()).is_ok());
-            assert!(may_hit(&estimates, &[hit]));
-        }
-        assert!(!may_hit(&estimates, &[target(1, 1 << 30)]));
-        assert!(!may_hit(&BTreeMap::new(), &[target(1, -(1 << 30))]));
     }
 
     #[test]

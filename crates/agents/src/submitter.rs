@@ -1,27 +1,38 @@
-//! The submitter: score a document with the network's models, find an open target it hits, submit it in
-//! two steps.
+//! The submitter: look for an open target that a document hits, score it with that target's models, submit.
 //!
 //! Upon a document:
 //! - leave it if it is someone's already, as far as that is known before it is revealed;
-//! - if asked to, estimate its scores from a few chunks, and leave it if it comes near no open target;
-//! - score it with every model that an open target has and that the node keeps or gets within
-//!   [`BRINGING_MAX`], one after the other in memory: a target with another one is left to others, since
-//!   auditors could not check a claim on it either;
-//! - of the open targets it hits, take the one that this submitter's key ranks first, so that submitters
-//!   of like data do not all race for the closest;
-//! - hand the data to the node, commit, and reveal in a later block;
+//! - have the scout look at it, and try the targets that it may hit, likeliest first ([`crate::scout`]), each
+//!   with just its own models; without a scout, or where there are hardly more models than one target has,
+//!   score it with those of all open targets;
+//! - of the open targets it is found to hit, take the one that this submitter's key ranks first, so that
+//!   submitters of like data do not all race for the closest;
+//! - commit, and reveal in a later block; the data stays here until it has won ([`soma_client::submissions`]);
 //! - if the target was won or closed meanwhile, try again with what is open then, at most [`ATTEMPTS_MAX`]
 //!   times.
 //!
-//! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash
-//! between commit and reveal loses nothing.
+//! A target with a model that the node neither keeps nor gets within [`BRINGING_MAX`], or that does not load,
+//! is left to others: auditors could not check a claim on it either. It stops no other target.
+//!
+//! Bounds: one model is in memory at a time besides the scout and what the [`Experts`]' budget lets stay.
+//!
+//! Persistence: salt, reveal and data are in the client's journal before the commit is sent, so a crash at
+//! any step loses nothing.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
+mod dense;
+mod outcome;
+mod sparse;
 
-use soma_client::{Account, ClientError, NodeClient, Scores as Claim, TargetFilter};
-use soma_model::{BackendError, Directions, Fast as _, FastScore, Loan, Sample, ScoreError, Scorer, Watch};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use soma_client::{Account, ClientError, NodeClient, Scores as Claim, Storage, TargetFilter};
+use soma_model::{BackendError, Directions, Model, ScoreError, Scorer, Watch};
 use soma_types::{
-    ContentHash, ModelId, RejectionCode, Seed, SubmissionId, TargetId,
+    ContentHash, ModelId, RejectionCode, Seed, TargetId,
     api::TargetView,
     hash::domain_hash,
     objects::{EpochState, TargetStatus, Weights},
@@ -32,44 +43,16 @@ use tokio::runtime::Handle;
 use crate::{
     attended::attended,
     experts::Experts,
-    matching::{self, Hit, Miss, Scores},
+    matching::{Hit, Miss, Scores},
 };
+pub use outcome::{Attempt, Effort, Find, Search, SubmitError};
+use sparse::Scouting;
 
 /// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of
 /// that.
 pub const BRINGING_MAX: Duration = Duration::from_secs(10);
 /// Targets that one document is submitted to, one after the other, where each is closed before it gets there.
 pub const ATTEMPTS_MAX: usize = 4;
-
-/// Why a document could not be tried at all.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// The node did not answer, or not as it should.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// This machine cannot score exactly.
-    #[error(transparent)]
-    Backend(#[from] BackendError),
-    /// The document cannot be scored.
-    #[error(transparent)]
-    Score(#[from] ScoreError),
-    /// Scoring panicked, which is a bug.
-    #[error("scoring stopped unexpectedly: {0}")]
-    Stopped(#[from] tokio::task::JoinError),
-}
-
-/// What became of a document.
-#[derive(Debug)]
-pub enum Attempt {
-    /// It hits no open target.
-    Missed(Miss),
-    /// It was committed and revealed, and races for its target now.
-    Revealed(SubmissionId),
-    /// It is someone's already, so nothing was paid for it; by whose word, in words.
-    Known(String),
-    /// The ledger said no, to the commit or to the reveal, or would have.
-    Rejected(Box<ClientError>),
-}
 
 /// The models that can be used, by the weights that they compete with.
 type Models = BTreeMap<ModelId, Weights>;
@@ -89,13 +72,17 @@ pub struct Submitter {
     account: Account,
     params: Params,
     scorer: Scorer,
-    prefilter: Option<Sample>,
     experts: Experts,
+    scouting: Option<Scouting>,
+    storage: Option<Storage>,
+    /// Targets that this submitter races for already.
+    busy: BTreeSet<TargetId>,
     epoch: Option<EpochFacts>,
+    effort: Effort,
 }
 
 impl Submitter {
-    /// A submitter that signs as `account`.
+    /// A submitter that signs as `account`, and scores with the models of all open targets.
     ///
     /// # Errors
     /// When this machine cannot score exactly.
@@ -104,26 +91,58 @@ impl Submitter {
             account,
             params,
             scorer: Scorer::new()?,
-            prefilter: None,
             experts,
+            scouting: None,
+            storage: None,
+            busy: BTreeSet::new(),
             epoch: None,
+            effort: Effort::default(),
         })
     }
 
-    /// Estimates every document from at most `chunks` of its chunks, and scores only what may hit.
+    /// The same, which tries what `scout` thinks likely. It is in memory besides what the experts' budget
+    /// allows.
     #[must_use]
-    pub const fn prefiltered(mut self, chunks: NonZeroUsize) -> Self {
-        self.prefilter = Some(Sample {
-            scorer: self.scorer,
-            chunks,
-        });
-        self
+    pub fn with_scout(self, scout: Model) -> Self {
+        Self {
+            scouting: Some(Scouting::new(scout)),
+            ..self
+        }
+    }
+
+    /// The same, whose winning data goes to one's own storage.
+    #[must_use]
+    pub fn with_storage(self, storage: Option<Storage>) -> Self {
+        Self { storage, ..self }
     }
 
     /// Whom it submits for.
     #[must_use]
     pub const fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// Where winning data goes, if not to the node.
+    #[must_use]
+    pub const fn storage(&self) -> Option<&Storage> {
+        self.storage.as_ref()
+    }
+
+    /// The rules that it goes by.
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// What its searches have taken so far.
+    #[must_use]
+    pub const fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// Leaves these targets out: it races for them already.
+    pub fn set_busy(&mut self, targets: impl IntoIterator<Item = TargetId>) {
+        self.busy = targets.into_iter().collect();
     }
 
     fn node(&self) -> &NodeClient {
@@ -137,7 +156,11 @@ impl Submitter {
     pub async fn try_document(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
         let mut attempts = 1;
         loop {
-            let attempt = self.try_once(data).await?;
+            let attempt = match self.search(data).await? {
+                Search::Found(find) => self.submit(data, find.target, find.claim).await?,
+                Search::Missed(miss) => return Ok(Attempt::Missed(miss)),
+                Search::Known(why) => return Ok(Attempt::Known(why)),
+            };
             match &attempt {
                 Attempt::Rejected(error)
                     if error.rejection_code() == Some(RejectionCode::TargetClosed)
@@ -150,36 +173,34 @@ impl Submitter {
         }
     }
 
-    /// Tries one document on the targets that are open now.
-    async fn try_once(&mut self, data: &[u8]) -> Result<Attempt, SubmitError> {
+    /// Looks for a target that is open now and that the document hits.
+    ///
+    /// # Errors
+    /// When it could not be looked for.
+    pub async fn search(&mut self, data: &[u8]) -> Result<Search, SubmitError> {
         match self.account.check_new(ContentHash::of(data)).await {
             Ok(()) => {}
-            Err(error @ ClientError::DataKnown { .. }) => return Ok(Attempt::Known(error.to_string())),
+            Err(error @ ClientError::DataKnown { .. }) => return Ok(Search::Known(error.to_string())),
             Err(error) => return Err(error.into()),
         }
         let mut targets = self.open_targets().await?;
+        targets.retain(|view| !self.busy.contains(&view.target.id));
         if targets.is_empty() {
-            return Ok(Attempt::Missed(Miss::NoTargets));
+            return Ok(Search::Missed(Miss::NoTargets));
         }
-        let (usable, _) = self.models(&targets).await?;
-        targets.retain(|view| view.target.models.iter().all(|model| usable.contains_key(model)));
-        if targets.is_empty() {
-            return Ok(Attempt::Missed(Miss::NoModels));
+        self.effort.documents += 1;
+        let competing: BTreeSet<&ModelId> = targets.iter().flat_map(|view| &view.target.models).collect();
+        match self.scouting.take() {
+            Some(mut scouting) if competing.len() > dense::MODELS_MAX => {
+                let found = self.search_sparsely(&mut scouting, data, &targets).await;
+                self.scouting = Some(scouting);
+                found
+            }
+            scouting => {
+                self.scouting = scouting;
+                self.search_densely(data, targets).await
+            }
         }
-        if let Some(sample) = self.prefilter
-            && !self.may_hit(sample, data, &targets).await?
-        {
-            return Ok(Attempt::Missed(Miss::Unlikely));
-        }
-        let scores = self.score(data, &targets).await?;
-        let hits = match matching::hits(&scores, &targets, &self.params) {
-            Ok(hits) => hits,
-            Err(miss) => return Ok(Attempt::Missed(miss)),
-        };
-        let Some(hit) = self.choose(&hits) else {
-            return Ok(Attempt::Missed(Miss::NoTargets));
-        };
-        self.submit(data, hit.target, hit.claim.clone()).await
     }
 
     /// The targets that take commits now.
@@ -198,80 +219,85 @@ impl Submitter {
     /// When the node does not answer or the data cannot be scored.
     pub async fn score(&mut self, data: &[u8], targets: &[TargetView]) -> Result<Scores, SubmitError> {
         let (models, directions) = self.models(targets).await?;
-        let (scorer, data) = (self.scorer, data.to_vec());
-        let score = move |model: &Loan| scorer.score(model, &data, &directions);
-        // One without a finite loss has no score and loses.
-        self.each(models, score).await
+        self.score_with(models, directions, data).await
     }
 
-    /// What `score` makes of each model that can be had, or that it has no finite loss. They are in memory
-    /// one after the other.
-    async fn each<T: Send + 'static>(
-        &self,
+    /// The exact scores of these models; none of one that has no finite loss, which loses. They are in memory
+    /// one after the other. Of those that do not load nothing is said, and they are left out from then on.
+    async fn score_with(
+        &mut self,
         models: Models,
-        score: impl Fn(&Loan) -> Result<T, ScoreError> + Send + 'static,
-    ) -> Result<BTreeMap<ModelId, Option<T>>, SubmitError> {
+        directions: Arc<Directions>,
+        data: &[u8],
+    ) -> Result<Scores, SubmitError> {
         let (experts, runtime) = (self.experts.clone(), Handle::current());
-        let each = move |watch: &Watch<'_>| {
-            let mut scores = BTreeMap::new();
+        let (scorer, data) = (self.scorer, data.to_vec());
+        let scoring = move |watch: &Watch<'_>| {
+            let (mut scores, mut unusable, mut time) = (Scores::new(), Vec::new(), Duration::ZERO);
             for (id, weights) in models {
-                // It was there a moment ago: targets with it are left to others.
-                let Ok(model) = experts.lend(&weights, &runtime, watch) else {
-                    continue;
+                let model = match experts.lend(&weights, &runtime, watch) {
+                    Ok(model) => model,
+                    Err(error) => {
+                        unusable.extend(error.fault().map(|_| id));
+                        continue;
+                    }
                 };
-                match score(&model) {
+                let start = Instant::now();
+                let score = scorer.score(&model, &data, &directions);
+                time += start.elapsed();
+                match score {
                     Ok(score) => scores.insert(id, Some(score)),
                     Err(ScoreError::Model { .. }) => scores.insert(id, None),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(SubmitError::from(error)),
                 };
             }
-            Ok(scores)
+            Ok((scores, unusable, time))
         };
-        attended(each).await?
-    }
-
-    /// Whether an estimate comes near one of `targets`.
-    async fn may_hit(
-        &mut self,
-        sample: Sample,
-        data: &[u8],
-        targets: &[TargetView],
-    ) -> Result<bool, SubmitError> {
-        let (models, _) = self.models(targets).await?;
-        let data = data.to_vec();
-        let estimates = self.each(models, move |model| sample.estimate(model, &data));
-        let estimates: BTreeMap<ModelId, FastScore> = estimates
-            .await?
-            .into_iter()
-            .filter_map(|(id, estimate)| Some((id, estimate?)))
-            .collect();
-        Ok(matching::may_hit(&estimates, targets))
+        let (scores, unusable, time) = attended(scoring).await??;
+        self.effort.scorings += scores.len() as u64;
+        self.effort.scoring += time;
+        if let Some(facts) = &mut self.epoch {
+            facts.models.extend(unusable.into_iter().map(|id| (id, None)));
+        }
+        Ok(scores)
     }
 
     /// The models of `targets` that can be used, and the epoch's directions.
     async fn models(&mut self, targets: &[TargetView]) -> Result<(Models, Arc<Directions>), SubmitError> {
         let mut facts = self.facts().await?;
-        let mut models = BTreeMap::new();
         let epoch = Duration::from_millis(self.params.epoch_blocks.saturating_mul(self.params.block_time_ms));
         let patience = BRINGING_MAX.min(epoch / 8);
-        for id in targets.iter().flat_map(|view| &view.target.models) {
-            if !facts.models.contains_key(id) {
-                let view = self.node().model(id).await?;
-                let usable = match &view.model.weights {
-                    Some(weights) => match self.experts.obtain(weights, patience).await {
-                        Ok(_) => Some(weights.clone()),
-                        // It is the node that failed: the next document asks it again.
-                        Err(error) if error.fault().is_none() => continue,
-                        Err(_) => None,
-                    },
-                    None => None,
-                };
-                facts.models.insert(*id, usable);
+        let named: BTreeSet<ModelId> = targets
+            .iter()
+            .flat_map(|view| view.target.models.clone())
+            .collect();
+        let mut fetches = tokio::task::JoinSet::new();
+        for id in named.iter().copied() {
+            if facts.models.contains_key(&id) {
+                continue;
             }
-            if let Some(Some(weights)) = facts.models.get(id) {
-                models.insert(*id, weights.clone());
-            }
+            let Some(weights) = self.node().model(&id).await?.model.weights else {
+                facts.models.insert(id, None);
+                continue;
+            };
+            let experts = self.experts.clone();
+            fetches.spawn(async move {
+                let fetched = experts.fetch(&weights, patience).await;
+                (id, weights, fetched)
+            });
         }
+        while let Some(fetched) = fetches.join_next().await {
+            match fetched? {
+                (id, weights, Ok(())) => facts.models.insert(id, Some(weights)),
+                // It is the node or this machine that failed: the next document asks again.
+                (_, _, Err(error)) if error.fault().is_none() => None,
+                (id, ..) => facts.models.insert(id, None),
+            };
+        }
+        let models = named
+            .into_iter()
+            .filter_map(|id| Some((id, facts.models.get(&id)?.clone()?)))
+            .collect();
         let directions = Arc::clone(&facts.directions);
         self.epoch = Some(facts);
         Ok((models, directions))
@@ -282,8 +308,9 @@ impl Submitter {
     /// # Errors
     /// When the node does not answer as it should. A rejection by the ledger is no error but an [`Attempt`].
     pub async fn submit(&self, data: &[u8], target: TargetId, claim: Claim) -> Result<Attempt, SubmitError> {
-        match self.account.submit_data(target, data.to_vec(), claim).await {
-            Ok(submission) => Ok(Attempt::Revealed(submission)),
+        let (data, storage) = (data.to_vec(), self.storage.as_ref());
+        match self.account.enter_submission(target, data, claim, storage).await {
+            Ok(pending) => Ok(Attempt::Revealed(Box::new(pending))),
             Err(error @ ClientError::DataKnown { .. }) => Ok(Attempt::Known(error.to_string())),
             Err(error) if error.rejection_code().is_some() => Ok(Attempt::Rejected(Box::new(error))),
             Err(error) => Err(error.into()),
@@ -291,10 +318,17 @@ impl Submitter {
     }
 
     /// The hit whose target this key ranks first.
-    fn choose<'a>(&self, hits: &'a [Hit]) -> Option<&'a Hit> {
-        let me = self.account.address();
-        hits.iter()
-            .min_by_key(|hit| domain_hash("soma 2026 target rank", &[&me.0, &hit.target.0]))
+    fn choose(&self, hits: Vec<Hit>) -> Option<Find> {
+        let chosen = hits.into_iter().min_by_key(|hit| self.rank(&hit.target))?;
+        Some(Find {
+            target: chosen.target,
+            claim: chosen.claim,
+        })
+    }
+
+    /// This key's own order of targets.
+    fn rank(&self, target: &TargetId) -> [u8; 32] {
+        domain_hash("soma 2026 target rank", &[&self.account.address().0, &target.0])
     }
 
     /// Takes what is known of the current epoch; drawn afresh when a new one has begun.

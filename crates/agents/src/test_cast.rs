@@ -15,8 +15,9 @@ use soma_blobs::{FetchPolicy, encrypt};
 use soma_client::NodeClient;
 use soma_model::{Contest, Directions, Model, Scorer};
 use soma_types::{
-    Architecture, ContentHash, Epoch, ModelId, Seed,
-    objects::{CommittedWeights, Weights},
+    Architecture, ContentHash, Embedding, Epoch, Height, ModelId, Seed, TargetId,
+    api::TargetView,
+    objects::{CommittedWeights, Target, TargetStatus, Weights},
 };
 
 use crate::{Downloader, Experts};
@@ -53,6 +54,29 @@ pub fn contest() -> &'static Contest {
             .score_all(&models().each_ref(), DATA, &directions)
             .expect("random models score")
     })
+}
+
+/// An open target of all [`MODELS`].
+pub fn target(number: u8, threshold_q30: i64) -> TargetView {
+    let seed = Seed([number; 32]);
+    let target = Target {
+        id: TargetId([number; 32]),
+        epoch: Epoch(2),
+        index: u64::from(number),
+        slot: 0,
+        seed,
+        threshold_q30,
+        models: MODELS.to_vec(),
+        opened: Height(7),
+        status: TargetStatus::Open,
+        candidates: Vec::new(),
+    };
+    TargetView {
+        target,
+        embedding: Embedding::draw(&seed, ARCHITECTURE.embedding_dim as usize),
+        commit_threshold_q30: threshold_q30,
+        current: true,
+    }
 }
 
 /// A file as its owner has committed and revealed it, on [`ARCHITECTURE`], encrypted.

@@ -157,13 +157,15 @@ fn claiming_where_nobody_can_look() {
         };
         let experts = Experts::new(Downloader::new(node.clone(), policy).unwrap());
         let params = net.genesis().params.clone();
-        let mut submitter = Submitter::new(honest, params, experts).unwrap();
+        let mut submitter = Submitter::new(honest.clone(), params, experts).unwrap();
         let attempt = submitter
             .try_document(b"Who looks for it finds a target that can be scored.")
             .await;
         let Ok(Attempt::Revealed(find)) = attempt else {
             panic!("{attempt:?}");
         };
+        honest.finish_submission(&find).await.unwrap();
+        let find = find.submission.unwrap();
         let mut lies = Vec::new();
         for (index, (model, verdict)) in [
             (rubbish, Verdict::FalseScore),

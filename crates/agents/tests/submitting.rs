@@ -63,7 +63,7 @@ fn e2e_a_document_whose_target_closes_under_way_goes_to_another() {
         let Ok(Attempt::Revealed(find)) = attempt else {
             panic!("{attempt:?}");
         };
-        let target = node.submission(&find).await.unwrap().submission.target;
+        let target = find.target;
         let lost = lost.lock().unwrap().expect("the rival came first");
         assert_ne!(target, lost);
     });

@@ -252,6 +252,21 @@ impl Store {
         hashes
     }
 
+    /// The names of all blobs, those first that were stored or touched longest ago.
+    pub fn hashes_by_age(&self) -> Vec<ContentHash> {
+        let modified = |hash: &ContentHash| {
+            let found = fs::metadata(self.blob_path(hash));
+            found.and_then(|metadata| metadata.modified()).ok()
+        };
+        let mut aged: Vec<_> = self
+            .hashes()
+            .into_iter()
+            .map(|hash| (modified(&hash), hash))
+            .collect();
+        aged.sort_unstable();
+        aged.into_iter().map(|(_, hash)| hash).collect()
+    }
+
     /// Bytes in the store, those being written included.
     pub fn used_bytes(&self) -> u64 {
         let accounts = self.accounts();

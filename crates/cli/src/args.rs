@@ -11,11 +11,13 @@ mod signer;
 mod sim;
 mod stake;
 mod strategy;
+mod submit;
 mod train;
 mod trainer;
 mod transaction;
 mod validator;
 mod wallet;
+mod weights;
 
 use std::path::PathBuf;
 
@@ -30,18 +32,20 @@ pub use self::{
     demo::DemoArgs,
     global::GlobalCommand,
     localnet::LocalnetArgs,
-    market::{SubmissionCommand, SubmitArgs, TargetCommand},
+    market::{SubmissionCommand, TargetCommand},
     model::ModelCommand,
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
     signer::Signer,
     sim::{EconomyArgs, SimCommand},
     stake::StakeCommand,
     strategy::{DistillArgs, GapsArgs, MergeArgs, SparseArgs},
+    submit::{ScoutName, SubmitArgs},
     train::{Origin, TrainArgs},
     trainer::{TrainerArgs, TrainerCommand},
     transaction::TransactionCommand,
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
+    weights::{CommittedTo, OwnStorage, WeightsCommand},
 };
 
 /// SOMA trains one open foundation model by competition over the Internet.
@@ -122,6 +126,9 @@ pub enum Command {
     /// Publish models and look at them.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Encrypt and decrypt weights, for storage of one's own.
+    #[command(subcommand)]
+    Weights(WeightsCommand),
     /// Show the global model, or take it home.
     #[command(subcommand)]
     Global(GlobalCommand),

@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod completions;
+pub mod encryption;
 pub mod global;
 pub mod localnet;
 pub mod model;

@@ -4,7 +4,7 @@ mod client;
 
 use std::error::Error;
 
-use soma_agents::{submitter::SubmitError, trainer::TrainerError};
+use soma_agents::{service::ServiceError, submitter::SubmitError, trainer::TrainerError};
 use soma_client::ClientError;
 use soma_localnet::{FolderError, LocalnetError};
 
@@ -40,6 +40,27 @@ macro_rules! hints_of_the_client {
 }
 
 hints_of_the_client!(SubmitError, TrainerError);
+
+impl Hint for ServiceError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::BondsMax { .. } => Some("allow more with --bond-budget".into()),
+            Self::NoTarget { .. } => Some(
+                "targets open once models compete: see `soma model list`; --follow waits for ever".into(),
+            ),
+            _ => self.client().and_then(Hint::hint),
+        }
+    }
+
+    fn client(&self) -> Option<&ClientError> {
+        match self {
+            Self::Client(error) => Some(error),
+            Self::Money(error) => Some(error),
+            Self::Document { error, .. } => error.client(),
+            _ => None,
+        }
+    }
+}
 
 impl Hint for LocalnetError {
     fn hint(&self) -> Option<String> {
@@ -92,6 +113,7 @@ fn known<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Hint> {
         error.downcast_ref::<E>().map(|error| error as &dyn Hint)
     }
     of::<ClientError>(error)
+        .or_else(|| of::<ServiceError>(error))
         .or_else(|| of::<SubmitError>(error))
         .or_else(|| of::<TrainerError>(error))
         .or_else(|| of::<LocalnetError>(error))

@@ -30,8 +30,8 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, global, localnet, model, money, scoring, sim, strategy, submit, target, train,
-        trainer, transaction, validator, wallet,
+        chain, completions, encryption, global, localnet, model, money, scoring, sim, strategy, submit,
+        target, train, trainer, transaction, validator, wallet,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -150,6 +150,9 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         Command::Stake(command) => money::stake(printer, context, &command).await,
         Command::Transaction(command) => transaction::run(printer, context, &command).await,
         Command::Model(command) => model::run(printer, context, &command).await,
+        Command::Weights(command) => {
+            tokio::task::spawn_blocking(move || encryption::run(printer, &command)).await?
+        }
         Command::Global(command) => global::run(printer, context, &command).await,
         Command::Train(args) => {
             let start = train::start(context, &args).await?;

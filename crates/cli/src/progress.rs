@@ -33,6 +33,19 @@ impl Log {
         }
     }
 
+    /// The same, which also speaks at a terminal.
+    pub fn always(printer: Printer) -> Self {
+        Self {
+            pace: Some(Mutex::default()),
+            ..Self::new(printer)
+        }
+    }
+
+    /// Since it began.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
     /// Prints what `text` gives, if a line is due; it is told how long the work has taken.
     pub fn line(&self, text: impl FnOnce(Duration) -> String) {
         let Some(pace) = &self.pace else { return };

@@ -2,6 +2,7 @@
 //! part, by a result that cannot be printed, by Ctrl-C.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,8 @@ use std::{
 use serde::Serialize;
 use soma_client::Notice;
 use soma_types::{
-    Epoch, Height, Receipt, RejectionCode, Shannons, SignedTransaction, TransactionHash, TransactionKind,
+    Epoch, Height, Receipt, RejectionCode, Shannons, SignedTransaction, SubmissionId, TransactionHash,
+    TransactionKind,
     receipt::{Created, Outcome},
 };
 
@@ -115,10 +117,15 @@ impl Deed {
     }
 }
 
+/// Most transactions that are told; of a run for ever the first that took effect are left out.
+const DEEDS_MAX: usize = 1_000;
+
 #[derive(Debug, Default)]
 struct Inner {
     deeds: Vec<Deed>,
     due: Vec<String>,
+    /// Submissions that are committed and not over.
+    open: BTreeSet<SubmissionId>,
 }
 
 /// What a command has done, and what it has left to be done. Clones share.
@@ -139,7 +146,23 @@ impl Record {
 
     /// What is still to be done, in words.
     pub fn due(&self) -> Vec<String> {
-        self.with(|inner| inner.due.clone())
+        self.with(|inner| {
+            let open = inner.open.first().map(|first| {
+                let others = match inner.open.len() - 1 {
+                    0 => String::new(),
+                    others => format!(" and {others} more"),
+                };
+                format!(
+                    "finish submission {first}{others}: `soma submission finish` does, as does `soma submit`. Not revealed in                      time, its deposit is lost; won, and its data not handed over before its audit, its bond"
+                )
+            });
+            inner.due.iter().cloned().chain(open).collect()
+        })
+    }
+
+    /// Notes that nothing is left to be done for a submission.
+    pub fn set_over(&self, submission: &SubmissionId) {
+        self.with(|inner| inner.open.remove(submission));
     }
 
     /// Notes what is still to be done, in place of what was noted before; nothing for none.
@@ -149,7 +172,7 @@ impl Record {
 
     /// Whether there is anything to tell.
     pub fn has_something(&self) -> bool {
-        self.with(|inner| !inner.deeds.is_empty() || !inner.due.is_empty())
+        self.with(|inner| !inner.deeds.is_empty() || !inner.due.is_empty() || !inner.open.is_empty())
     }
 
     /// Notes what an account does. From the first transaction on, Ctrl-C tells what was done before it ends
@@ -171,7 +194,7 @@ impl Record {
                         deed.end(receipt);
                     }
                 });
-                self.note_reveal(&transaction.transaction.kind, receipt);
+                self.note_commit(&transaction.transaction.kind, receipt);
             }
             Notice::Void(transaction) => self.with(|inner| {
                 inner.deeds.retain(|deed| deed.transaction != transaction.hash());
@@ -179,25 +202,29 @@ impl Record {
         }
     }
 
-    /// A submission that is committed is to be revealed, or its deposit is lost.
-    fn note_reveal(&self, kind: &TransactionKind, receipt: &Receipt) {
-        match (kind, &receipt.outcome) {
-            (
-                TransactionKind::CommitSubmission { .. },
-                Outcome::Applied {
-                    created: Some(Created::Submission(submission)),
-                },
-            ) => self.set_due(Some(format!(
-                "reveal submission {submission}: `soma submit` does, if it is run again at once. Not revealed in time, its \
-                 deposit is lost"
-            ))),
-            (TransactionKind::RevealSubmission { .. }, Outcome::Applied { .. }) => self.set_due(None),
-            _ => {}
+    /// A submission that is committed is to be revealed, and settled after that.
+    fn note_commit(&self, kind: &TransactionKind, receipt: &Receipt) {
+        if let (
+            TransactionKind::CommitSubmission { .. },
+            Outcome::Applied {
+                created: Some(Created::Submission(submission)),
+            },
+        ) = (kind, &receipt.outcome)
+        {
+            self.with(|inner| inner.open.insert(*submission));
         }
     }
 
     fn open(&self, printer: Printer, transaction: &SignedTransaction) {
-        self.with(|inner| inner.deeds.push(Deed::new(transaction)));
+        self.with(|inner| {
+            inner.deeds.push(Deed::new(transaction));
+            let is_done = |deed: &Deed| deed.state == State::Applied;
+            if inner.deeds.len() > DEEDS_MAX
+                && let Some(first) = inner.deeds.iter().position(is_done)
+            {
+                inner.deeds.remove(first);
+            }
+        });
         let (record, hash) = (self.clone(), transaction.hash());
         tokio::spawn(async move {
             tokio::time::sleep(SILENCE_MAX).await;

@@ -188,7 +188,7 @@ pub enum ClientError {
     DataKnown {
         /// BLAKE3 of the data.
         hash: ContentHash,
-        /// Whose it is; none where this account's commit to it waits for its reveal.
+        /// Whose it is; none where this account has submitted it, and that is not over.
         submission: Option<SubmissionId>,
     },
     /// Something else did not happen in time.
@@ -358,6 +358,6 @@ fn said(text: &str) -> String {
 fn whose(submission: Option<&SubmissionId>) -> String {
     match submission {
         Some(submission) => format!("it belongs to submission {submission}"),
-        None => "this account has committed to it, and that waits for its reveal".to_owned(),
+        None => "this account has submitted it, and that is not over".to_owned(),
     }
 }

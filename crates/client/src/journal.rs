@@ -2,7 +2,8 @@
 //!
 //! A commit binds its sender to secrets that only the sender has: the decryption key of the weights, the
 //! salt and body of a submission. Lost, they cost the stake or the deposit. So they are on disk before the
-//! commit is sent, and stay until the reveal is final or can no longer happen.
+//! commit is sent, and stay until the reveal is final or can no longer happen. Submitted data stays until its
+//! race is over and, if it has won, it was handed over: until then nobody else has it.
 //!
 //! # Layout
 //!
@@ -59,7 +60,7 @@ pub struct PendingModel {
     pub keep_until: Epoch,
 }
 
-/// A submission committed and not yet revealed.
+/// A submission that is not over: committed, in its race, or won with its data still to be handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingSubmission {
     /// The network.
@@ -76,6 +77,13 @@ pub struct PendingSubmission {
     pub submission: Option<SubmissionId>,
     /// After this epoch the commit can no longer happen.
     pub keep_until: Epoch,
+    /// Whether it has been revealed.
+    #[serde(default)]
+    pub revealed: bool,
+    /// The folder from which the participant's own host serves its data once it has won; the node gets it
+    /// where there is none.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
 }
 
 impl PendingSubmission {
@@ -186,7 +194,7 @@ impl Journal {
         read(&self.path(chain, &submission_name(commitment)))
     }
 
-    /// All submissions waiting to be revealed on `chain`.
+    /// All submissions on `chain` that are not over.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -202,7 +210,7 @@ impl Journal {
         files::remove(&self.path(chain, &submission_name(commitment)))
     }
 
-    /// Keeps submitted data until its reveal; its BLAKE3.
+    /// Keeps submitted data until its submission is over; its BLAKE3.
     ///
     /// # Errors
     /// When the disk cannot be written.
@@ -342,6 +350,8 @@ mod tests {
             },
             submission: None,
             keep_until: Epoch(3),
+            revealed: false,
+            folder: None,
         }
     }
 

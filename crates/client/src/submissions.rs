@@ -2,21 +2,29 @@
 //!
 //! Data that is known to be someone's is passed over before anything is paid for it.
 //!
-//! Upon a find: salt, reveal body and data go to the journal; the commitment goes to the chain; only once
-//! that stands is the data handed to the node, so that whoever reads it there comes too late; then the
-//! reveal. A crash in between loses nothing: [`Account::pending_submissions`] says what is still to be
-//! revealed.
+//! Upon a find: salt, reveal body and data go to the journal; the commitment goes to the chain; then the
+//! reveal, which names the data by its hash. Upon the end of its race: if it has won, the data is handed to
+//! the node, or put where the participant's own host serves it; if not, nobody ever sees it.
+//!
+//! A crash in between loses nothing: [`Account::pending_submissions`] says what is not over, and
+//! [`Account::finish_submissions`] goes on with it. Only a winner whose data nobody can fetch is lost, and for
+//! that there is time until its audit (docs/protocol.md, section 7).
 
 mod commit;
 mod fetch;
 mod progress;
 mod reveal;
+mod settle;
+mod storage;
 
 use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind};
+
+pub use self::storage::Storage;
 
 use crate::{
     account::Account,
     error::{ClientError, unexpected},
+    journal::PendingSubmission,
 };
 
 /// What scoring a document against a target's models gave.
@@ -31,8 +39,8 @@ pub struct Scores {
 }
 
 impl Account {
-    /// Commits `data` to a target, hands it to the node and reveals it; the submission, now in its target's
-    /// race. [`wait_for_submission`](crate::NodeClient::wait_for_submission) tells how that ends.
+    /// Commits `data` to a target, reveals it, waits for the end of its race, and if it has won hands the data
+    /// to the node; the submission, which [`NodeClient::submission`](crate::NodeClient::submission) tells of.
     ///
     /// # Errors
     /// When it would not be begun ([`Account::commit_reveal`]), the ledger says no
@@ -44,12 +52,37 @@ impl Account {
         data: Vec<u8>,
         scores: Scores,
     ) -> Result<SubmissionId, ClientError> {
-        let pending = self.commit_submission(target, data, scores).await?;
+        let pending = self.enter_submission(target, data, scores, None).await?;
         let submission = pending
             .submission
             .ok_or_else(|| unexpected("the submission's name"))?;
-        self.reveal_submission(&pending).await?;
+        self.finish_submission(&pending).await?;
         Ok(submission)
+    }
+
+    /// Commits `data` to a target and reveals it; it races then, and is to be settled
+    /// ([`Account::settle_submission`]). If it wins the data goes to `storage`, or to the node.
+    ///
+    /// # Errors
+    /// When it would not be begun ([`Account::commit_reveal`]), the ledger says no
+    /// ([`ClientError::rejection_code`]), or how a step ended did not become known
+    /// ([`ClientError::is_unknown`]).
+    pub async fn enter_submission(
+        &self,
+        target: TargetId,
+        data: Vec<u8>,
+        scores: Scores,
+        storage: Option<&Storage>,
+    ) -> Result<PendingSubmission, ClientError> {
+        let pending = match storage {
+            Some(storage) => self.commit_submission_in(target, data, scores, storage).await?,
+            None => self.commit_submission(target, data, scores).await?,
+        };
+        self.reveal_submission(&pending).await?;
+        Ok(PendingSubmission {
+            revealed: true,
+            ..pending
+        })
     }
 
     /// Demands that a winner be audited. Locks a bond: lost to the submitter if the winner is found valid,

@@ -7,7 +7,7 @@ use std::{io::Read as _, time::Duration};
 use common::{CHAIN, Ledger, MODEL, embedding, payment, scores, transfer};
 use soma_client::{ClientError, Encrypted, NodeClient};
 use soma_types::{
-    ContentHash, Epoch, Height, Rejection, RejectionCode, Shannons, TargetId,
+    ContentHash, Epoch, Rejection, RejectionCode, Shannons, TargetId,
     transaction::{BasisPoints, TransactionKind},
 };
 
@@ -298,70 +298,6 @@ async fn a_refused_commit_leaves_no_secret_and_an_unknown_one_does() {
     let account = ledger.account(home.path()).await;
     assert!(account.pending_models().await.unwrap().is_empty());
     assert!(account.journal().models(&CHAIN).unwrap().entries.is_empty());
-}
-
-#[tokio::test]
-async fn data_reaches_the_node_only_after_its_commitment_stands() {
-    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
-    let account = ledger.account(home.path()).await;
-    let data = b"a document".to_vec();
-    let pending = account
-        .commit_submission(TARGET, data.clone(), scores())
-        .await
-        .unwrap();
-    assert!(ledger.with(|inner| inner.blobs.is_empty()));
-    let commitment = pending.commitment();
-    ledger.with(|inner| match &inner.included[0].transaction.kind {
-        TransactionKind::CommitSubmission {
-            target,
-            commitment: sent,
-        } => {
-            assert_eq!((*target, *sent), (TARGET, commitment));
-        }
-        kind => panic!("{kind:?}"),
-    });
-    // The block of the commit is too soon; the reveal is tried again.
-    ledger.with(|inner| {
-        inner.judge = Box::new(|_, inner| {
-            (inner.included.len() < 3).then_some(Rejection::RevealTooSoon { from: Height(2) })
-        });
-    });
-    let entry = account
-        .journal()
-        .submission(&CHAIN, &commitment)
-        .unwrap()
-        .unwrap();
-    assert_eq!(entry, pending);
-    account.reveal_submission(&entry).await.unwrap();
-    assert_eq!(
-        ledger.with(|inner| inner.blobs.clone()),
-        std::slice::from_ref(&data)
-    );
-    assert_eq!(ledger.kinds().last(), Some(&"reveal_submission"));
-    assert!(
-        account
-            .journal()
-            .submission(&CHAIN, &commitment)
-            .unwrap()
-            .is_none()
-    );
-    assert!(
-        account
-            .journal()
-            .data(&CHAIN, &ContentHash::of(&data))
-            .unwrap()
-            .is_none()
-    );
-    ledger.with(|inner| match &inner.included.last().unwrap().transaction.kind {
-        TransactionKind::RevealSubmission { salt, reveal, .. } => {
-            assert_eq!(reveal.commitment(&account.address(), salt), commitment);
-            assert_eq!(
-                (reveal.data_size_bytes, reveal.data_hash),
-                (10, ContentHash::of(&data))
-            );
-        }
-        kind => panic!("{kind:?}"),
-    });
 }
 
 #[tokio::test]

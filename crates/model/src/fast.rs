@@ -48,6 +48,12 @@ impl FastScore {
         self.cross_entropy_nats
     }
 
+    /// About where the document's mean representation points, of unit length.
+    #[must_use]
+    pub fn direction(&self) -> &[f64] {
+        &self.direction
+    }
+
     /// About the cosine between the document's embedding and `target`.
     #[must_use]
     pub fn cosine(&self, target: &Embedding) -> f64 {

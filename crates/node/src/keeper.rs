@@ -1,8 +1,8 @@
 //! The keeper of a node's content store: hosting must not cost an honest party its reward (docs/protocol.md,
 //! section 7).
 //!
-//! Upon a finalized block: weights that it commits to and data that it reveals are fetched from their
-//! owners' hosts, which may go down from then on.
+//! Upon a finalized block: weights that it commits to and data that has won in it are fetched from their
+//! owners' hosts, which may go down from then on. Data that lost, or still races, is nobody's business.
 //! Upon an epoch's first block: what is needed is marked as used, and content that was not used since the
 //! epoch before began is removed.
 //!
@@ -13,8 +13,9 @@
 //! until then.
 //!
 //! Persistence: a file's time is its mark. All else the ledger says.
-//! Failures: a host that does not answer is tried [`TRIES`] times. What is missing then, or was in blocks
-//! this node fell behind on, is fetched when somebody asks for it.
+//! Failures: a host that does not answer is tried [`TRIES`] times, further and further apart: who has just won
+//! may take a while to upload. What is missing then, or was in blocks this node fell behind on, is fetched
+//! when somebody asks for it.
 //! Bounds: [`WEIGHTS_FETCHES_MAX`] and [`DATA_FETCHES_MAX`] downloads at a time, [`WAITING_MAX`] of each
 //! waiting; beyond that they are left out. Hosts that trickle are cut off, and data, which is short, waits
 //! for no weights.
@@ -29,6 +30,7 @@ use soma_blobs::{Expected, Fetcher, Location, Store};
 use soma_ledger::view;
 use soma_types::{
     ContentHash, Epoch, TransactionKind, Url,
+    event::Event,
     genesis::Genesis,
     objects::{EpochState, ModelStatus},
 };
@@ -53,7 +55,7 @@ const DATA_FETCH_MAX: Duration = Duration::from_secs(30);
 /// Downloads of a kind under way and waiting.
 const WAITING_MAX: usize = 1_024;
 /// Tries for each.
-const TRIES: u32 = 3;
+const TRIES: u32 = 6;
 /// Between the first and the second; doubled for the next.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Targets read in one view: blocks wait meanwhile.
@@ -83,7 +85,12 @@ pub async fn run<E: Runtime>(
             Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };
-        for named in named_in(&news) {
+        let mut named: Vec<_> = weights_in(&news).collect();
+        match data_in(&query, &news).await {
+            Ok(data) => named.extend(data),
+            Err(error) => warn!(%error, "data that has won was not looked up"),
+        }
+        for named in named {
             if !store.contains(&named.expected.hash) {
                 let lane = match named.content {
                     Content::Weights => &mut weights,
@@ -139,53 +146,67 @@ impl Lane {
         let (permits, patience) = (self.permits.clone(), self.patience);
         let (fetcher, store) = (fetcher.clone(), store.clone());
         self.fetches.spawn(async move {
-            // Never closed.
-            let _permit = permits.acquire().await;
-            fetch(&fetcher, &store, &named, patience).await;
+            fetch(&fetcher, &store, &named, patience, &permits).await;
         });
     }
 }
 
-/// The content that a transaction obliges validators to keep, where its owner hosts it.
-fn named(kind: &TransactionKind) -> Option<Named> {
-    let (content, url, hash, size_bytes) = match kind {
-        TransactionKind::CommitModel {
-            url,
-            size_bytes,
-            hash,
-            ..
-        } => (Content::Weights, url, *hash, *size_bytes),
-        TransactionKind::RevealSubmission { reveal, .. } => (
-            Content::Data,
-            &reveal.data_url,
-            reveal.data_hash,
-            reveal.data_size_bytes,
-        ),
-        _ => return None,
-    };
-    Some(Named {
-        content,
-        url: url.clone(),
-        expected: Expected { hash, size_bytes },
-    })
-}
-
-/// What the applied transactions of a block name.
-fn named_in(news: &News) -> impl Iterator<Item = Named> {
+/// The weights that the applied transactions of a block commit to.
+fn weights_in(news: &News) -> impl Iterator<Item = Named> {
     let applied = news.transactions.iter().zip(&news.record.receipts);
     applied
         .filter(|(_, receipt)| receipt.applied())
-        .filter_map(|(transaction, _)| named(&transaction.transaction().kind))
+        .filter_map(|(transaction, _)| match &transaction.transaction().kind {
+            TransactionKind::CommitModel {
+                url,
+                size_bytes,
+                hash,
+                ..
+            } => Some(Named {
+                content: Content::Weights,
+                url: url.clone(),
+                expected: Expected {
+                    hash: *hash,
+                    size_bytes: *size_bytes,
+                },
+            }),
+            _ => None,
+        })
 }
 
-async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Duration) {
+/// The data that has won in a block.
+async fn data_in<E: Runtime>(query: &Query<E>, news: &News) -> Result<Vec<Named>, ReadError> {
+    let mut data = Vec::new();
+    for event in &news.record.events {
+        let Event::TargetFilled { submission, .. } = event else {
+            continue;
+        };
+        let winner = query.view(|state| view::submission(state, *submission)).await?;
+        data.extend(winner.and_then(|winner| winner.found).map(|found| Named {
+            content: Content::Data,
+            url: found.data_url,
+            expected: Expected {
+                hash: found.data_hash,
+                size_bytes: found.data_size_bytes,
+            },
+        }));
+    }
+    Ok(data)
+}
+
+/// Downloads what is `named`, each time when one of the `permits` is free: who waits for a host takes none.
+async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Duration, permits: &Semaphore) {
     let Named { url, expected, .. } = named;
     let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
         return;
     };
     let mut pause = RETRY_AFTER;
     for tried in 1..=TRIES {
-        match tokio::time::timeout(patience, fetcher.fetch_into(&address, *expected, store)).await {
+        // Never closed.
+        let permit = permits.acquire().await;
+        let fetched = tokio::time::timeout(patience, fetcher.fetch_into(&address, *expected, store)).await;
+        drop(permit);
+        match fetched {
             Ok(Ok(())) => return,
             Ok(Err(error)) => warn!(%url, tried, %error, "content was not fetched"),
             Err(_) => warn!(%url, tried, "content did not come in time"),

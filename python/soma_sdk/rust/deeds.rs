@@ -86,7 +86,8 @@ pub fn deactivate_model(client: &Client, signer: &Keypair, model: &str) -> Resul
     client.execute(signer, TransactionKind::DeactivateModel { model })
 }
 
-/// Commits data to a target and reveals it; the submission's id. Goes on where an earlier call was stopped.
+/// Commits data to a target, reveals it, and hands it over if it wins; the submission's id. Goes on where an
+/// earlier call was stopped.
 /// `scores` are each model's loss and the winner's cross entropy in nano-nats, and the winner's embedding in
 /// units of 2^-15.
 #[pyfunction]
@@ -113,7 +114,8 @@ pub fn submit_data(
     })
 }
 
-/// Reveals every submission that an earlier process has committed and not revealed; their ids.
+/// Finishes every submission that an earlier process has left: reveals it, and hands its data over if it
+/// wins; their ids.
 #[pyfunction]
 pub fn reveal_submissions(client: &Client, signer: &Keypair) -> Result<Operation, Failure> {
     let keys = keys_of(signer);
@@ -139,7 +141,7 @@ async fn submit(
         (None, None) => account.commit_submission(target, data.to_vec(), scores).await?,
         (None, Some(url)) => account.commit_submission_at(target, url, data, scores).await?,
     };
-    account.reveal_submission(&pending).await?;
+    account.finish_submission(&pending).await?;
     pending
         .submission
         .ok_or_else(|| Failure::argument("the node named no submission: ask again"))
@@ -179,8 +181,8 @@ async fn check(account: &Account, target: TargetId, scores: &Scores) -> Result<(
 async fn reveal_pending(connection: std::sync::Arc<Connection>, keys: soma_types::Keypair) -> Outcome {
     let account = connection.account(&keys).await?.account;
     let mut revealed = Vec::new();
-    for pending in account.pending_submissions().await? {
-        account.reveal_submission(&pending).await?;
+    for (pending, finished) in account.finish_submissions().await? {
+        finished?;
         revealed.extend(pending.submission);
     }
     Answer::json(&revealed)

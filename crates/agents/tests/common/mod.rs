@@ -165,10 +165,9 @@ pub fn made_up(target: &TargetView) -> Scores {
 
 /// Submits `data`, which the node keeps, for `target` with made-up scores.
 pub async fn claim_falsely(account: &Account, target: &TargetView, data: &[u8]) -> SubmissionId {
-    account
-        .submit_data(target.target.id, data.to_vec(), made_up(target))
-        .await
-        .unwrap()
+    account.node().put_blob(&data.to_vec().into()).await.unwrap();
+    let pending = account.enter_submission(target.target.id, data.to_vec(), made_up(target), None);
+    pending.await.unwrap().submission.unwrap()
 }
 
 /// The same for data that is said to be at `url`.

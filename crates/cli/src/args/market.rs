@@ -1,14 +1,12 @@
-//! `soma target`, `soma submit` and `soma submission`.
-
-use std::path::PathBuf;
+//! `soma target` and `soma submission`.
 
 use clap::{
-    Args, Subcommand,
+    Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use soma_types::phase::{Phase as _, TargetPhase};
 
-use super::{Selection, signer::Signer};
+use super::signer::Signer;
 use crate::reference::Reference;
 
 /// `soma target`.
@@ -33,30 +31,6 @@ fn phase() -> impl TypedValueParser<Value = TargetPhase> {
         .try_map(|name| TargetPhase::named(&name).ok_or("no target stands so"))
 }
 
-/// `soma submit`.
-#[derive(Debug, Args)]
-pub struct SubmitArgs {
-    /// Text to submit: files, folders, globs, addresses or data sets by name, read as `soma train` reads
-    /// them; `-` for standard input.
-    ///
-    /// A text of more than 2048 bytes is cut at line ends into pieces, called FILE#OFFSET, and each is
-    /// submitted by itself.
-    #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
-    pub data: Vec<PathBuf>,
-    /// What to read of it.
-    #[command(flatten)]
-    pub selection: Selection,
-    /// Stop after this many hits; otherwise when the text is used up.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
-    pub hits: Option<u64>,
-    /// Estimate each document from this many of its chunks first, and score only what may hit.
-    #[arg(long, value_name = "CHUNKS")]
-    pub prefilter: Option<std::num::NonZeroUsize>,
-    /// Options of transactions.
-    #[command(flatten)]
-    pub signer: Signer,
-}
-
 /// `soma submission`.
 #[derive(Debug, Subcommand)]
 pub enum SubmissionCommand {
@@ -65,6 +39,12 @@ pub enum SubmissionCommand {
         /// Only this wallet's or address's.
         #[arg(long)]
         submitter: Option<String>,
+    },
+    /// Finish what a command that was stopped has left: reveal what is committed, hand over what has won.
+    Finish {
+        /// Options of transactions.
+        #[command(flatten)]
+        signer: Signer,
     },
     /// Demand that a winner be audited, and lock a bond.
     Challenge {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use soma_types::Shannons;
 
-use super::signer::{Signer, amount};
+use super::{
+    signer::{Signer, amount},
+    weights::{CommittedTo, OwnStorage},
+};
 use crate::reference::Reference;
 
 /// `soma model`.
@@ -23,12 +26,15 @@ pub enum ModelCommand {
         #[command(flatten)]
         signer: Signer,
     },
-    /// Encrypt weights, hand them to the node and commit to them.
+    /// Encrypt weights, hand them to the node and commit to them; or commit to what you serve yourself.
     Commit {
         /// The model.
         model: Reference,
-        /// The weights (safetensors).
+        /// The weights (safetensors); with --url the encrypted file.
         weights: PathBuf,
+        /// Storage of one's own.
+        #[command(flatten)]
+        storage: OwnStorage,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,
@@ -45,6 +51,9 @@ pub enum ModelCommand {
         /// The weights (safetensors) that were committed, to embed the text with.
         #[arg(long, value_name = "FILE", requires = "data")]
         weights: Option<PathBuf>,
+        /// What must have been committed.
+        #[command(flatten)]
+        committed: CommittedTo,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,
@@ -54,8 +63,11 @@ pub enum ModelCommand {
     Update {
         /// The model.
         model: Reference,
-        /// The weights (safetensors).
+        /// The weights (safetensors); with --url the encrypted file.
         weights: PathBuf,
+        /// Storage of one's own.
+        #[command(flatten)]
+        storage: OwnStorage,
         /// The text whose mean embedding the model registers. May be repeated.
         #[arg(long, required = true, value_name = "SRC")]
         data: Vec<PathBuf>,

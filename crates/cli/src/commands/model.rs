@@ -1,6 +1,7 @@
 //! `soma model`: publish models, and look at them.
 
 mod publish;
+mod sealed;
 mod text;
 
 use serde::Serialize;
@@ -51,31 +52,34 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
         ModelCommand::Commit {
             model,
             weights,
+            storage,
             signer,
         } => {
             let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
-            commit(printer, &account, model, weights).await
+            commit(printer, &account, model, weights, storage).await
         }
         ModelCommand::Reveal {
             model,
             data,
             weights,
+            committed,
             signer,
         } => {
             let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
-            reveal(printer, &account, model, weights.as_deref(), data).await
+            reveal(printer, &account, model, weights.as_deref(), data, committed).await
         }
         ModelCommand::Update {
             model,
             weights,
+            storage,
             data,
             signer,
         } => {
             let account = context.account_at(context.patient_node()?, signer).await?;
             let model = resolve(account.node(), model).await?;
-            update(printer, context, &account, model, weights, data).await
+            update(printer, context, &account, model, weights, storage, data).await
         }
         ModelCommand::SetCommission {
             model,

@@ -64,6 +64,7 @@ pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy()).into_owned()
 }
 
+/// A file that cannot be read.
 pub fn unreadable(path: &Path, error: &io::Error) -> CliError {
     CliError::new(format!("cannot read {}: {error}", shown(path)))
 }

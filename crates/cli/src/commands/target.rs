@@ -11,7 +11,7 @@ use soma_types::{
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::money::show_receipt,
+    commands::{money::show_receipt, submit},
     context::Context,
     error::CliResult,
     printer::{Printer, facts, short, table},
@@ -133,6 +133,10 @@ pub async fn submissions(printer: Printer, context: &Context, command: &Submissi
                 printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
             }
             Ok(())
+        }
+        SubmissionCommand::Finish { signer } => {
+            let account = context.account_at(context.patient_node()?, signer).await?;
+            submit::finish(printer, &account).await
         }
         SubmissionCommand::Challenge { submission, signer } => {
             let account = context.account(signer).await?;

@@ -41,6 +41,8 @@ const BALANCE: Shannons = Shannons(10_000 * SHANNONS_PER_SOMA);
 const MODEL_STAKE: Shannons = Shannons(100 * SHANNONS_PER_SOMA);
 /// The owners' share of their models' rewards, in basis points.
 const COMMISSION: u16 = 1_000;
+/// A race has a few blocks.
+const RACE_MAX: Duration = Duration::from_secs(30);
 /// Between two looks at the chain: one block time.
 const PAUSE: Duration = Duration::from_millis(250);
 /// An epoch may take this many times its planned length before the demo gives up.
@@ -345,6 +347,7 @@ async fn submit(
     last: Epoch,
     notes: Shared,
 ) -> CliResult {
+    let mut races = JoinSet::new();
     for document in domains[index].held_out.documents.documents() {
         if agent.account().node().status().await?.epoch > last {
             break;
@@ -353,8 +356,14 @@ async fn submit(
             Attempt::Rejected(error) => note_rejected(&notes, &error),
             // Nothing was sent: let others have the processor.
             Attempt::Missed(_) | Attempt::Known(_) => tokio::time::sleep(PAUSE).await,
-            Attempt::Revealed(_) => {}
+            Attempt::Revealed(pending) => {
+                let account = agent.account().clone();
+                races.spawn(async move { account.settle_submission(&pending, RACE_MAX).await });
+            }
         }
+    }
+    while let Some(settled) = races.join_next().await {
+        settled??;
     }
     Ok(())
 }
@@ -370,13 +379,9 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
             break;
         }
         match forge(&mut agent, data).await? {
-            Some(Attempt::Revealed(submission)) => {
-                note(&notes, |notes| {
-                    notes.forged.insert(submission);
-                });
-                let settled = node
-                    .wait_for_submission(&submission, Duration::from_secs(30))
-                    .await?;
+            Some(Attempt::Revealed(pending)) => {
+                note(&notes, |notes| notes.forged.extend(pending.submission));
+                let settled = agent.account().settle_submission(&pending, RACE_MAX).await?;
                 if matches!(
                     settled.submission.status,
                     SubmissionStatus::Won | SubmissionStatus::FoundFalse { .. }

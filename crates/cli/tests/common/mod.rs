@@ -1,6 +1,7 @@
 //! Runs the real binary, away from the developer's own wallets and settings.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod host;
 pub mod localnet;
 
 use std::{

@@ -1,5 +1,7 @@
 //! The first step: a commitment to data and what was found in it.
 
+use std::path::PathBuf;
+
 use soma_blobs::Location;
 use soma_types::{
     ContentHash, Receipt, Rejection, Salt, SubmissionId, TargetId, Url,
@@ -8,7 +10,7 @@ use soma_types::{
     transaction::SubmissionReveal,
 };
 
-use super::Scores;
+use super::{Scores, Storage};
 use crate::{
     account::{Account, LIFETIME_EPOCHS},
     error::{ClientError, unexpected},
@@ -16,7 +18,7 @@ use crate::{
 };
 
 impl Account {
-    /// First step, for data that the node will host (`soma:HASH`). The data is kept in the journal.
+    /// First step, for data that the node will host (`soma:HASH`) if it wins. The journal keeps it until then.
     ///
     /// # Errors
     /// As [`Account::commit_reveal`].
@@ -32,10 +34,24 @@ impl Account {
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
         let reveal = reveal_of(url, data.len() as u64, hash, scores)?;
-        let chain = self.chain().await?;
-        self.journaled(move |journal| journal.put_data(&chain, &data))
-            .await?;
-        self.commit_reveal(target, reveal).await
+        self.commit_kept(target, data, reveal, None).await
+    }
+
+    /// First step, for data that goes to `storage` if it wins. The journal keeps it until then.
+    ///
+    /// # Errors
+    /// When the URL under which it would be served is none, and as [`Account::commit_reveal`].
+    pub async fn commit_submission_in(
+        &self,
+        target: TargetId,
+        data: Vec<u8>,
+        scores: Scores,
+        storage: &Storage,
+    ) -> Result<PendingSubmission, ClientError> {
+        let hash = ContentHash::of(&data);
+        let reveal = reveal_of(storage.url(&hash)?, data.len() as u64, hash, scores)?;
+        let folder = Some(storage.folder().to_owned());
+        self.commit_kept(target, data, reveal, folder).await
     }
 
     /// First step, for data that the participant hosts at `url` until the audit window closes.
@@ -68,6 +84,31 @@ impl Account {
     ) -> Result<PendingSubmission, ClientError> {
         self.check_new(reveal.data_hash).await?;
         self.afford(&reveal).await?;
+        self.commit_checked(target, reveal, None).await
+    }
+
+    /// [`Self::commit_reveal`] to `data`, which the journal keeps.
+    async fn commit_kept(
+        &self,
+        target: TargetId,
+        data: Vec<u8>,
+        reveal: SubmissionReveal,
+        folder: Option<PathBuf>,
+    ) -> Result<PendingSubmission, ClientError> {
+        self.check_new(reveal.data_hash).await?;
+        self.afford(&reveal).await?;
+        let chain = self.chain().await?;
+        self.journaled(move |journal| journal.put_data(&chain, &data))
+            .await?;
+        self.commit_checked(target, reveal, folder).await
+    }
+
+    async fn commit_checked(
+        &self,
+        target: TargetId,
+        reveal: SubmissionReveal,
+        folder: Option<PathBuf>,
+    ) -> Result<PendingSubmission, ClientError> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(ClientError::Randomness)?;
         let mut pending = PendingSubmission {
@@ -78,6 +119,8 @@ impl Account {
             reveal,
             submission: None,
             keep_until: self.current_epoch().await?.plus(LIFETIME_EPOCHS + 1),
+            revealed: false,
+            folder,
         };
         let entry = pending.clone();
         self.journaled(move |journal| journal.put_submission(&entry))
@@ -100,7 +143,7 @@ impl Account {
     }
 
     /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's
-    /// claims, and this account's commits that wait for their reveal. If it is, [`ClientError::DataKnown`].
+    /// claims, and this account's submissions that are not over. If it is, [`ClientError::DataKnown`].
     ///
     /// # Errors
     /// [`ClientError::DataKnown`]; when the node or the disk fails.

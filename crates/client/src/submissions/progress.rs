@@ -1,4 +1,4 @@
-//! What is still to be revealed, and how races end.
+//! What is not over, and how races end.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,9 @@ use crate::{
 const POLL_DELAY: Duration = Duration::from_millis(300);
 
 impl Account {
-    /// This account's submissions that are committed and not yet revealed, and drops the secrets of those
-    /// that are over. What a program asks when it starts.
+    /// This account's submissions that are not over, for [`Account::finish_submission`]: committed, in their
+    /// races, or won with their data still to be handed over. Drops the secrets of the others. What a program
+    /// asks when it starts.
     ///
     /// # Errors
     /// When the node or the disk fails, or a commit that was left behind did ([`Account::resume`]).
@@ -51,11 +52,22 @@ impl Account {
             // A list that does not have it proves nothing: a node may lag. Only an end that is told is one.
             if let Some(id) = pending.submission {
                 match self.node().submission(&id).await {
-                    Ok(view) if view.submission.status == SubmissionStatus::Committed => {
-                        due.push(pending);
-                        continue;
-                    }
-                    Ok(_) => {}
+                    Ok(view) => match view.submission.status {
+                        SubmissionStatus::Committed => {
+                            due.push(pending);
+                            continue;
+                        }
+                        SubmissionStatus::Revealed
+                        | SubmissionStatus::Won
+                        | SubmissionStatus::Paid { .. }
+                            if self.data_of(&pending).await?.is_some() =>
+                        {
+                            pending.revealed = true;
+                            due.push(pending);
+                            continue;
+                        }
+                        _ => {}
+                    },
                     Err(error) if error.is_not_found() => continue,
                     Err(error) => return Err(error),
                 }

@@ -1,9 +1,11 @@
-//! The second step: the data, and the proof that it was committed to.
+//! The second step: what was found in the data, and the proof that it was committed to. The data itself stays
+//! here.
 
 use std::time::Duration;
 
 use soma_types::{Receipt, RejectionCode, TransactionKind};
 
+use super::settle::name_of;
 use crate::{account::Account, error::ClientError, journal::PendingSubmission};
 
 /// Pause before a reveal that came in the block of its commit is tried again: about a block.
@@ -11,22 +13,15 @@ const REVEAL_RETRY_DELAY: Duration = Duration::from_millis(250);
 const REVEAL_RETRIES_MAX: u32 = 20;
 
 impl Account {
-    /// Second step: hands the data to the node, if the journal has it, and reveals.
+    /// Second step: reveals. Its race is on then, and the journal keeps the data until that is over
+    /// ([`Account::settle_submission`]); what the journal does not have, the participant hosts, and there is
+    /// nothing left to do.
     ///
     /// # Errors
     /// When the commit has no name yet; when the ledger says no ([`ClientError::rejection_code`]), or how it
     /// ended did not become known ([`ClientError::is_unknown`]).
     pub async fn reveal_submission(&self, pending: &PendingSubmission) -> Result<Receipt, ClientError> {
-        let submission = pending.submission.ok_or_else(|| {
-            ClientError::Argument("the submission has no name yet: ask for pending_submissions()".to_owned())
-        })?;
-        let (chain, data_hash) = (pending.chain, pending.reveal.data_hash);
-        if let Some(data) = self
-            .journaled(move |journal| journal.data(&chain, &data_hash))
-            .await?
-        {
-            self.node().put_blob(&data.into()).await?;
-        }
+        let submission = name_of(pending)?;
         let kind = TransactionKind::RevealSubmission {
             submission,
             salt: pending.salt,
@@ -36,7 +31,11 @@ impl Account {
         loop {
             match self.execute(kind.clone()).await {
                 Ok(receipt) => {
-                    self.forget(pending).await?;
+                    if self.data_of(pending).await?.is_some() {
+                        self.note_revealed(pending).await?;
+                    } else {
+                        self.forget(pending).await?;
+                    }
                     return Ok(receipt);
                 }
                 Err(error)
@@ -56,6 +55,22 @@ impl Account {
                 }
             }
         }
+    }
+
+    /// The data of a submission, if the journal has it.
+    pub(super) async fn data_of(&self, pending: &PendingSubmission) -> Result<Option<Vec<u8>>, ClientError> {
+        let (chain, hash) = (pending.chain, pending.reveal.data_hash);
+        self.journaled(move |journal| journal.data(&chain, &hash)).await
+    }
+
+    /// Notes that a submission is revealed.
+    async fn note_revealed(&self, pending: &PendingSubmission) -> Result<(), ClientError> {
+        let entry = PendingSubmission {
+            revealed: true,
+            ..pending.clone()
+        };
+        self.journaled(move |journal| journal.put_submission(&entry))
+            .await
     }
 
     /// Drops the secrets of a submission, and its data where no other needs it.

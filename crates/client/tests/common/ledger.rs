@@ -12,7 +12,9 @@ use soma_types::{
     amount::SHANNONS_PER_SOMA,
     api::{AccountView, DataView, ModelView, Page, Simulated, SubmissionView, Submitted, TransactionView},
     event::Event,
-    objects::{Commission, CommittedWeights, Model, ModelStatus, Pool, Weights},
+    objects::{
+        Commission, CommittedWeights, Model, ModelStatus, Pool, Submission, SubmissionStatus, Weights,
+    },
     params::{ONE_Q16, Params},
     receipt::{Created, Outcome},
     transaction::{BasisPoints, TransactionKind},
@@ -51,6 +53,8 @@ pub struct Inner {
     pub fee_multiplier_q16: u64,
     /// Whose data is whose.
     pub claims: Vec<DataView>,
+    /// How submissions stand that are revealed.
+    pub race: SubmissionStatus,
     /// Include at once; otherwise transactions wait.
     pub includes: bool,
     /// Paths asked for, in order, with their methods.
@@ -91,6 +95,7 @@ impl Ledger {
             gate: Box::new(|| None),
             fee_multiplier_q16: 2 * ONE_Q16 as u64,
             claims: Vec::new(),
+            race: SubmissionStatus::Won,
             includes: true,
             log: Vec::new(),
         })))
@@ -152,6 +157,7 @@ impl Inner {
                 items: Vec::new(),
                 next: None,
             }),
+            ("GET", ["submissions", id]) => self.submission(id.parse().unwrap()),
             ("POST", ["transactions", "simulate"]) => self.simulate(&request.body),
             ("GET", ["accounts", _, "transactions"]) => ok(&Page {
                 items: self.included.iter().rev().cloned().collect(),
@@ -213,6 +219,46 @@ impl Inner {
             }),
             None => missing(),
         }
+    }
+
+    fn submission(&self, id: SubmissionId) -> Answer {
+        let applied = |view: &&TransactionView| view.receipt.as_ref().is_some_and(Receipt::applied);
+        let mut revealed = false;
+        for view in self.included.iter().filter(applied).rev() {
+            match &view.transaction.kind {
+                TransactionKind::RevealSubmission { submission, .. } => revealed |= *submission == id,
+                TransactionKind::CommitSubmission { target, commitment } if view.hash.0 == id.0 => {
+                    let status = match revealed {
+                        true => self.race,
+                        false => SubmissionStatus::Committed,
+                    };
+                    let submission = Submission {
+                        id,
+                        target: *target,
+                        submitter: view.transaction.sender.address(),
+                        commitment: *commitment,
+                        committed: Height(1),
+                        sequence: 0,
+                        threshold_q30: 0,
+                        deposit: Shannons(0),
+                        bond: Shannons(0),
+                        status,
+                        found: None,
+                        challenge: None,
+                    };
+                    return ok(&SubmissionView {
+                        submission,
+                        embedding: None,
+                        audit_stage: None,
+                        auditors: Vec::new(),
+                        audits: Vec::new(),
+                        audit_outcome: None,
+                    });
+                }
+                _ => {}
+            }
+        }
+        missing()
     }
 
     fn submit(&mut self, body: &[u8]) -> Answer {

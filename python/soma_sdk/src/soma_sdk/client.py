@@ -580,7 +580,7 @@ class SomaClient:
         *,
         contest: Contest | None = None,
     ) -> str:
-        """Commit data to a target and reveal it; return the submission's id.
+        """Commit data to a target, reveal it, hand it over if it wins; return the submission's id.
 
         `data_url` is where auditors find the data; with None the node hosts it. The data is scored
         first with the target's models, or `contest` is what `score` has found. Repeated after whatever
@@ -605,7 +605,7 @@ class SomaClient:
         return cast("str", await self._ask(native))
 
     async def reveal_pending_submissions(self, signer: Keypair) -> list[str]:
-        """Reveal what an earlier run has committed and not revealed; return the submissions' ids."""
+        """Reveal what an earlier run committed, hand over what has won; return the submissions' ids."""
         return cast(
             "list[str]",
             await self._ask(_soma_sdk.reveal_submissions(self._native, signer)),

@@ -10,10 +10,13 @@ use soma_agents::embedding::genesis;
 use soma_blobs::Blob;
 use soma_client::{Account, ClientError, CommittedModel, Publication};
 use soma_model::Model;
-use soma_types::{Embedding, ModelId, Receipt, RejectionCode, TransactionKind, api::PAGE_ITEMS_MAX};
+use soma_types::{
+    ContentHash, Embedding, ModelId, Receipt, RejectionCode, TransactionKind, Url, api::PAGE_ITEMS_MAX,
+};
 
+use super::sealed::{self, Sealed};
 use crate::{
-    args::Selection,
+    args::{CommittedTo, OwnStorage, Selection},
     commands::{
         money::{receipt_text, show_receipt},
         scoring::read_text,
@@ -31,9 +34,23 @@ const EMBEDDING_SEED: u64 = 0;
 const PATIENCE_MIN: Duration = Duration::from_secs(60);
 
 /// `soma model commit`.
-pub async fn commit(printer: Printer, account: &Account, model: ModelId, weights: &Path) -> CliResult {
-    let (weights, _) = read(account, weights).await?;
-    let committed = account.commit_model(model, weights, None).await?;
+pub async fn commit(
+    printer: Printer,
+    account: &Account,
+    model: ModelId,
+    weights: &Path,
+    storage: &OwnStorage,
+) -> CliResult {
+    let committed = match storage.both() {
+        None => {
+            let (weights, _) = read(account, weights).await?;
+            account.commit_model(model, weights, None).await?
+        }
+        Some((url, key)) => {
+            let sealed = open(account, weights, key).await?;
+            sealed::commit(account, model, &sealed, url, None).await?
+        }
+    };
     printer.show(&committed, commit_text)
 }
 
@@ -44,7 +61,14 @@ pub async fn reveal(
     model: ModelId,
     weights: Option<&Path>,
     data: &[PathBuf],
+    to: &CommittedTo,
 ) -> CliResult {
+    let view = account.node().model(&model).await?;
+    let committed = view.model.committed.ok_or(ClientError::ModelLacks {
+        model,
+        what: "committed weights to reveal",
+    })?;
+    let key = sealed::check(&committed, to).await?;
     let embedding = match weights {
         Some(weights) => {
             let (_, parsed) = read(account, weights).await?;
@@ -52,7 +76,15 @@ pub async fn reveal(
         }
         None => None,
     };
-    let receipt = account.reveal_model(model, embedding).await?;
+    let receipt = match (key, embedding) {
+        (Some(key), Some(embedding)) => {
+            let hash = committed.hash;
+            account
+                .reveal_model_with(model, hash, (&key).into(), embedding)
+                .await?
+        }
+        (_, embedding) => account.reveal_model(model, embedding).await?,
+    };
     show_receipt(printer, &revealed(model), &receipt)
 }
 
@@ -63,21 +95,34 @@ pub async fn update(
     account: &Account,
     model: ModelId,
     weights: &Path,
+    storage: &OwnStorage,
     data: &[PathBuf],
 ) -> CliResult {
-    let (weights, parsed) = read(account, weights).await?;
-    let publication = account.publication(model, weights.hash()).await?;
+    let source = match storage.both() {
+        None => {
+            let (weights, parsed) = read(account, weights).await?;
+            Source::Plain(weights, parsed)
+        }
+        Some((url, key)) => Source::Sealed(open(account, weights, key).await?, url.clone()),
+    };
+    let publication = account.publication(model, source.weights()).await?;
     if let Publication::Revealed(_) = publication {
         printer.note("An earlier command has revealed these weights");
         return show_receipt(printer, &revealed(model), &reveal_of(account, model).await?);
     }
-    let embedding = embed(printer, parsed, data).await?;
-    let committed = match publication {
-        Publication::Committed(committed) => *committed,
-        Publication::Begins | Publication::Revealed(_) => {
-            account
-                .commit_model(model, weights, Some(embedding.clone()))
-                .await?
+    let (embedding, committed) = match (source, publication) {
+        (Source::Plain(_, parsed), Publication::Committed(committed)) => {
+            (embed(printer, parsed, data).await?, *committed)
+        }
+        (Source::Plain(weights, parsed), Publication::Begins | Publication::Revealed(_)) => {
+            let embedding = embed(printer, parsed, data).await?;
+            let committed = account.commit_model(model, weights, Some(embedding.clone()));
+            (embedding, committed.await?)
+        }
+        (Source::Sealed(sealed, url), _) => {
+            let embedding = embed(printer, sealed.model.clone(), data).await?;
+            let committed = sealed::commit(account, model, &sealed, &url, Some(embedding.clone()));
+            (embedding, committed.await?)
         }
     };
     let reveal_in = committed.reveal_in;
@@ -111,6 +156,30 @@ pub async fn update(
         }
     };
     show_receipt(printer, &revealed(model), &receipt)
+}
+
+/// What is to be published.
+enum Source {
+    /// Weights that the node will host.
+    Plain(Blob, Model),
+    /// Encrypted weights, and where their owner serves them.
+    Sealed(Sealed, Url),
+}
+
+impl Source {
+    /// BLAKE3 of the weights.
+    const fn weights(&self) -> ContentHash {
+        match self {
+            Self::Plain(weights, _) => weights.hash(),
+            Self::Sealed(sealed, _) => sealed.weights,
+        }
+    }
+}
+
+async fn open(account: &Account, encrypted: &Path, key: &Path) -> CliResult<Sealed> {
+    let architecture = account.params().await?.architecture;
+    let (encrypted, key) = (encrypted.to_owned(), key.to_owned());
+    tokio::task::spawn_blocking(move || Sealed::open(&encrypted, &key, &architecture)).await?
 }
 
 /// Whether by this error nothing is left to be revealed.

@@ -1,0 +1,80 @@
+//! One submission from its commit to the end of its race.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use soma_client::{Account, ClientError, Notice, Storage};
+use soma_types::{Shannons, TargetId};
+
+use super::{Document, End};
+use crate::submitter::Find;
+
+/// How long the end of a race is waited for at a time.
+const SETTLE_WAIT: Duration = Duration::from_secs(60);
+/// How often its end, or the handing over of its data, is tried before it is left to the next run.
+const SETTLE_TRIES: u32 = 6;
+/// Between the first two of those; doubled for the next.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How a race ended, and what it has cost.
+#[derive(Debug)]
+pub(super) struct Raced {
+    pub(super) document: Document,
+    pub(super) attempts: usize,
+    pub(super) target: TargetId,
+    pub(super) fees: Shannons,
+    pub(super) end: End,
+}
+
+/// Commits, reveals, waits for the end of the race, and hands over data that has won.
+pub(super) async fn race(
+    account: Account,
+    document: Document,
+    attempts: usize,
+    find: Find,
+    storage: Option<Storage>,
+) -> Raced {
+    let paid = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&paid);
+    let account = account.watched(move |notice| {
+        if let Notice::Included(_, receipt) = notice {
+            count.fetch_add(receipt.fee.0, Ordering::Relaxed);
+        }
+    });
+    let target = find.target;
+    let end = end_of(&account, document.data.clone(), find, storage.as_ref()).await;
+    Raced {
+        document,
+        attempts,
+        target,
+        fees: Shannons(paid.load(Ordering::Relaxed)),
+        end,
+    }
+}
+
+async fn end_of(account: &Account, data: Vec<u8>, find: Find, storage: Option<&Storage>) -> End {
+    let Find { target, claim } = find;
+    let pending = match account.enter_submission(target, data, claim, storage).await {
+        Ok(pending) => pending,
+        Err(error @ ClientError::DataKnown { .. }) => return End::Known(error.to_string()),
+        Err(error) if error.rejection_code().is_some() => return End::Rejected(Box::new(error)),
+        Err(error) => return End::Left(Box::new(error)),
+    };
+    let mut pause = SETTLE_AGAIN;
+    let mut tries = 1;
+    loop {
+        match account.settle_submission(&pending, SETTLE_WAIT).await {
+            Ok(view) => return End::Over(view.submission.id, view.submission.status),
+            Err(error) if tries >= SETTLE_TRIES => return End::Left(Box::new(error)),
+            Err(_) => {
+                tokio::time::sleep(pause).await;
+                (tries, pause) = (tries + 1, pause * 2);
+            }
+        }
+    }
+}
