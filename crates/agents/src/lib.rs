@@ -22,15 +22,19 @@ pub mod auditor;
 pub mod download;
 pub mod embedding;
 pub mod experts;
+pub mod forecast;
 pub mod gaps;
 pub mod matching;
+pub mod recheck;
 pub mod scoring_desk;
 pub mod sparse;
 pub mod submitter;
 #[cfg(test)]
 mod test_cast;
 pub mod trainer;
+pub mod why;
 pub mod winners;
+pub mod won_data;
 
 pub use auditor::Auditor;
 pub use download::{DownloadError, Downloader};

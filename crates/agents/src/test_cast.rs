@@ -15,8 +15,10 @@ use soma_blobs::{FetchPolicy, encrypt};
 use soma_client::NodeClient;
 use soma_model::{Contest, Directions, Model, Scorer};
 use soma_types::{
-    Architecture, ContentHash, Epoch, ModelId, Seed,
-    objects::{CommittedWeights, Weights},
+    Architecture, ContentHash, Epoch, Height, ModelId, Seed, Shannons,
+    basis_points::BasisPoints,
+    objects::{CommittedWeights, Difficulty, EpochState, Weights},
+    upgrade::PROTOCOL_VERSION,
 };
 
 use crate::{Downloader, Experts};
@@ -53,6 +55,42 @@ pub fn contest() -> &'static Contest {
             .score_all(&models().each_ref(), DATA, &directions)
             .expect("random models score")
     })
+}
+
+/// An epoch in progress.
+pub fn epoch(number: u64) -> EpochState {
+    EpochState {
+        epoch: Epoch(number),
+        first_height: Height(100),
+        length_blocks: 80,
+        protocol_version: PROTOCOL_VERSION,
+        architecture: ARCHITECTURE,
+        seed: Seed([9; 32]),
+        started_ms: 0,
+        fee_multiplier_q16: 1 << 16,
+        rent_per_mib_epoch: Shannons::ZERO,
+        audit_rate: BasisPoints::default(),
+        auditors: 0,
+        unbonding_epochs: 1,
+        bond_floor: Shannons::ZERO,
+        challenge_seed: None,
+        difficulty: Difficulty {
+            z_q16: 0,
+            mean_hits_q16: 0,
+            window: 0,
+            window_hits: 0,
+        },
+        targets_opened: 0,
+        submissions_committed: 0,
+        submissions_revealed: 0,
+        hits: 0,
+        models: 1,
+        committee: 4,
+        transactions: 0,
+        fees: Shannons::ZERO,
+        rent: Shannons::ZERO,
+        forfeits: Shannons::ZERO,
+    }
 }
 
 /// A file as its owner has committed and revealed it, on [`ARCHITECTURE`], encrypted.

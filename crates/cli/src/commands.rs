@@ -2,10 +2,14 @@
 
 pub mod chain;
 pub mod completions;
+pub mod content;
+pub mod data;
+pub mod forecast;
 pub mod global;
 pub mod localnet;
 pub mod model;
 pub mod money;
+pub mod recheck;
 pub mod scoring;
 pub mod sim;
 pub mod strategy;
@@ -16,3 +20,4 @@ pub mod trainer;
 pub mod transaction;
 pub mod validator;
 pub mod wallet;
+pub mod why;

@@ -11,6 +11,7 @@ mod commit;
 mod fetch;
 mod progress;
 mod reveal;
+mod won;
 
 use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind};
 
@@ -18,6 +19,8 @@ use crate::{
     account::Account,
     error::{ClientError, unexpected},
 };
+
+pub use self::won::{WonDocument, WonError, WonFacts};
 
 /// What scoring a document against a target's models gave.
 #[derive(Clone, Debug, PartialEq, Eq)]

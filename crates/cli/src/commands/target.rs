@@ -1,20 +1,26 @@
 //! `soma target` and `soma submission`: what is sought, and what was found.
 
-use soma_client::{SubmissionFilter, TargetFilter};
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use soma_client::{ClientError, NodeClient, SubmissionFilter, TargetFilter};
+use soma_files::Output;
 use soma_types::{
-    Shannons, SubmissionId, TargetId,
+    ContentHash, Epoch, Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
     objects::{SubmissionStatus, TargetStatus},
-    phase::SubmissionPhase,
+    phase::{SubmissionPhase, TargetPhase},
+    text::printable,
     transaction::Verdict,
 };
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::money::show_receipt,
+    commands::{model::resolve, money::show_receipt, recheck},
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
+    reference::Reference,
 };
 
 /// One, in the fixed point of dot products.
@@ -26,12 +32,13 @@ const NANO: f64 = 1e9;
 pub async fn targets(printer: Printer, context: &Context, command: &TargetCommand) -> CliResult {
     let node = context.node()?;
     match command {
-        TargetCommand::List { status } => {
+        TargetCommand::List { status, epoch, limit } => {
             let filter = TargetFilter {
                 phase: *status,
-                epoch: None,
+                epoch: epoch.map(Epoch),
             };
-            let targets = node.targets(&filter).await?;
+            let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+            let targets = latest(&node, &filter, limit).await?;
             printer.show(&targets, |targets| list_text(targets))?;
             if targets.is_empty() {
                 printer.note("There are no such targets in this epoch; they open once models compete.");
@@ -39,17 +46,87 @@ pub async fn targets(printer: Printer, context: &Context, command: &TargetComman
             Ok(())
         }
         TargetCommand::Show { target } => {
-            let target = match target.whole::<TargetId>() {
-                Some(target) => target,
-                None => {
-                    let all = node.targets(&TargetFilter::default()).await?;
-                    target.pick("target", all.iter().map(|view| view.target.id))?
-                }
-            };
+            let target = resolve_target(&node, target).await?;
             let view = node.target(&target).await?;
             printer.show(&view, target_text)
         }
+        TargetCommand::Data { target, out } => {
+            let place = Output::check(out)?;
+            let target = resolve_target(&node, target).await?;
+            let Some(data) = node.fetch_target_data(&target).await? else {
+                return Err(
+                    CliError::new(format!("target {target} has no winner, so there is no data"))
+                        .hint("`soma target list --status filled` shows those that have one"),
+                );
+            };
+            let output = DataOutput {
+                target,
+                hash: data.hash(),
+                size_bytes: data.size_bytes(),
+                data: out.display().to_string(),
+            };
+            let bytes = data.bytes().map_err(|error| CliError::new(error.to_string()))?;
+            place.write(&bytes)?;
+            if place.is_standard_output() {
+                return Ok(());
+            }
+            printer.show(&output, |output| {
+                format!(
+                    "wrote {} ({} bytes, {})",
+                    printable(&output.data),
+                    output.size_bytes,
+                    output.hash
+                )
+            })
+        }
     }
+}
+
+#[derive(Serialize)]
+struct DataOutput {
+    target: TargetId,
+    hash: ContentHash,
+    size_bytes: u64,
+    data: String,
+}
+
+/// The latest that `filter` admits, at most `limit`.
+async fn latest(
+    node: &NodeClient,
+    filter: &TargetFilter,
+    limit: usize,
+) -> Result<Vec<TargetView>, ClientError> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    while found.len() < limit {
+        let page = node
+            .targets_page(filter, cursor.as_deref(), limit - found.len())
+            .await?;
+        found.extend(page.items);
+        // A page may be empty and not the last; a cursor that stands still would go on for ever.
+        match page.next {
+            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+            _ => break,
+        }
+    }
+    Ok(found)
+}
+
+/// Of so many filled targets a short form is known.
+const FILLED_KNOWN: usize = 1_000;
+
+/// The target that was typed: whole, or as tables show the current epoch's and the latest that are filled.
+pub async fn resolve_target(node: &NodeClient, target: &Reference) -> CliResult<TargetId> {
+    if let Some(target) = target.whole() {
+        return Ok(target);
+    }
+    let mut all = node.targets(&TargetFilter::default()).await?;
+    let filled = TargetFilter {
+        phase: Some(TargetPhase::Filled),
+        epoch: None,
+    };
+    all.extend(latest(node, &filled, FILLED_KNOWN).await?);
+    let ids: BTreeSet<_> = all.iter().map(|view| view.target.id).collect();
+    target.pick("target", ids)
 }
 
 fn list_text(targets: &[TargetView]) -> String {
@@ -118,22 +195,29 @@ fn target_text(view: &TargetView) -> String {
 /// `soma submission`.
 pub async fn submissions(printer: Printer, context: &Context, command: &SubmissionCommand) -> CliResult {
     match command {
-        SubmissionCommand::List { submitter } => {
+        SubmissionCommand::List { submitter, model } => {
             let submitter = match submitter {
                 Some(submitter) => Some(context.account_named(Some(submitter)).await?),
                 None => None,
             };
+            let node = context.node()?;
+            let model = match model {
+                Some(model) => Some(resolve(&node, model).await?),
+                None => None,
+            };
             let filter = SubmissionFilter {
                 submitter,
+                model,
                 ..SubmissionFilter::default()
             };
-            let submissions = context.node()?.submissions(&filter).await?;
+            let submissions = node.submissions(&filter).await?;
             printer.show(&submissions, |submissions| submissions_text(submissions))?;
             if submissions.is_empty() {
                 printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
             }
             Ok(())
         }
+        SubmissionCommand::Verify { submission } => recheck::verify(printer, context, submission).await,
         SubmissionCommand::Challenge { submission, signer } => {
             let account = context.account(signer).await?;
             let submission = match submission.whole::<SubmissionId>() {
@@ -154,6 +238,15 @@ pub async fn submissions(printer: Printer, context: &Context, command: &Submissi
             show_receipt(printer, &done, &receipt)
         }
     }
+}
+
+/// The submission that was typed: whole, or as the list of all shows it.
+pub async fn resolve_submission(node: &NodeClient, submission: &Reference) -> CliResult<SubmissionId> {
+    if let Some(submission) = submission.whole() {
+        return Ok(submission);
+    }
+    let all = node.submissions(&SubmissionFilter::default()).await?;
+    submission.pick("submission", all.iter().map(|view| view.submission.id))
 }
 
 fn submissions_text(submissions: &[SubmissionView]) -> String {
