@@ -19,6 +19,7 @@
 mod attended;
 pub mod audit;
 pub mod auditor;
+pub mod bench;
 pub mod download;
 pub mod embedding;
 pub mod experts;

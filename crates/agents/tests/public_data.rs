@@ -6,7 +6,8 @@ use std::{fs, sync::atomic::Ordering};
 
 use soma_agents::{
     Downloader, Experts, ScoringDesk, Submitter,
-    recheck::{Bench, Claimed, Recheck, data_of, recheck},
+    bench::{Bench, data_of},
+    recheck::{Claimed, Recheck, recheck},
     submitter::Attempt,
     won_data::{Destination, SyncError, Synced, sync},
 };

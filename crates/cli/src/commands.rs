@@ -9,6 +9,7 @@ pub mod global;
 pub mod localnet;
 pub mod model;
 pub mod money;
+pub mod named;
 pub mod recheck;
 pub mod scoring;
 pub mod sim;

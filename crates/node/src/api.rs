@@ -13,6 +13,7 @@ mod filled;
 mod generations;
 mod global;
 mod library;
+mod looked;
 mod market;
 mod openapi;
 mod problem;

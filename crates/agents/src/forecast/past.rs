@@ -9,7 +9,7 @@ use soma_types::{
     objects::{EpochRecord, EpochState, Weights},
 };
 
-use crate::recheck::{RecheckError, competed_in, weights_in, weights_of};
+use crate::bench::{BenchError, competed_in, weights_in, weights_of};
 
 /// A model as it competed in an epoch.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ pub async fn epochs(node: &NodeClient, count: u64) -> Result<Vec<EpochRecord>, C
 ///
 /// # Errors
 /// When the node does not answer, or does not know with which weights a model competed.
-pub async fn read(node: &NodeClient, record: &EpochRecord) -> Result<Past, RecheckError> {
+pub async fn read(node: &NodeClient, record: &EpochRecord) -> Result<Past, BenchError> {
     let state = record.state;
     let filter = TargetFilter {
         phase: None,
@@ -94,8 +94,8 @@ pub async fn read(node: &NodeClient, record: &EpochRecord) -> Result<Past, Reche
     })
 }
 
-async fn rival(node: &NodeClient, id: &ModelId, epoch: &EpochState) -> Result<Rival, RecheckError> {
-    let unknown = |epoch: Epoch| RecheckError::NoWeights { model: *id, epoch };
+async fn rival(node: &NodeClient, id: &ModelId, epoch: &EpochState) -> Result<Rival, BenchError> {
+    let unknown = |epoch: Epoch| BenchError::NoWeights { model: *id, epoch };
     let view = node.model(id).await?;
     let generations = node.generations(id).await?;
     let generation = generations

@@ -1,26 +1,28 @@
 //! `soma target` and `soma submission`: what is sought, and what was found.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
-use soma_client::{ClientError, NodeClient, SubmissionFilter, TargetFilter};
+use soma_client::{SubmissionFilter, TargetFilter};
 use soma_files::Output;
 use soma_types::{
     ContentHash, Epoch, Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
     objects::{SubmissionStatus, TargetStatus},
-    phase::{SubmissionPhase, TargetPhase},
+    phase::SubmissionPhase,
     text::printable,
     transaction::Verdict,
 };
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::{model::resolve, money::show_receipt, recheck},
+    commands::{
+        model::resolve,
+        money::show_receipt,
+        named::{latest, resolve_target},
+        recheck,
+    },
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
-    reference::Reference,
 };
 
 /// One, in the fixed point of dot products.
@@ -88,45 +90,6 @@ struct DataOutput {
     hash: ContentHash,
     size_bytes: u64,
     data: String,
-}
-
-/// The latest that `filter` admits, at most `limit`.
-async fn latest(
-    node: &NodeClient,
-    filter: &TargetFilter,
-    limit: usize,
-) -> Result<Vec<TargetView>, ClientError> {
-    let (mut found, mut cursor) = (Vec::new(), None);
-    while found.len() < limit {
-        let page = node
-            .targets_page(filter, cursor.as_deref(), limit - found.len())
-            .await?;
-        found.extend(page.items);
-        // A page may be empty and not the last; a cursor that stands still would go on for ever.
-        match page.next {
-            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-            _ => break,
-        }
-    }
-    Ok(found)
-}
-
-/// Of so many filled targets a short form is known.
-const FILLED_KNOWN: usize = 1_000;
-
-/// The target that was typed: whole, or as tables show the current epoch's and the latest that are filled.
-pub async fn resolve_target(node: &NodeClient, target: &Reference) -> CliResult<TargetId> {
-    if let Some(target) = target.whole() {
-        return Ok(target);
-    }
-    let mut all = node.targets(&TargetFilter::default()).await?;
-    let filled = TargetFilter {
-        phase: Some(TargetPhase::Filled),
-        epoch: None,
-    };
-    all.extend(latest(node, &filled, FILLED_KNOWN).await?);
-    let ids: BTreeSet<_> = all.iter().map(|view| view.target.id).collect();
-    target.pick("target", ids)
 }
 
 fn list_text(targets: &[TargetView]) -> String {
@@ -238,15 +201,6 @@ pub async fn submissions(printer: Printer, context: &Context, command: &Submissi
             show_receipt(printer, &done, &receipt)
         }
     }
-}
-
-/// The submission that was typed: whole, or as the list of all shows it.
-pub async fn resolve_submission(node: &NodeClient, submission: &Reference) -> CliResult<SubmissionId> {
-    if let Some(submission) = submission.whole() {
-        return Ok(submission);
-    }
-    let all = node.submissions(&SubmissionFilter::default()).await?;
-    submission.pick("submission", all.iter().map(|view| view.submission.id))
 }
 
 fn submissions_text(submissions: &[SubmissionView]) -> String {

@@ -9,7 +9,7 @@ use soma_types::{
 };
 
 use super::{
-    market::{SCANNED_MAX, target_view},
+    looked::{SCANNED_MAX, target_view},
     request::bad_parameter,
 };
 use crate::query::LiveReader;

@@ -5,23 +5,20 @@ use serde::Deserialize;
 use soma_http::Error;
 use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
-    Address, ContentHash, Embedding, Epoch, ModelId, SubmissionId, TargetId,
+    Address, ContentHash, Epoch, ModelId, SubmissionId, TargetId,
     api::{AuditView, DataView, ModelView, Page, Problem, SubmissionView, TargetView},
-    objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus, Target},
+    objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus},
     phase::{Phase, SubmissionPhase, TargetPhase},
     transaction::PoolId,
 };
 
 use super::{
     Api, Part, filled,
+    looked::{SCANNED_MAX, target_view},
     problem::not_started,
     request::{InPath, Number, Query, bad_parameter},
 };
 use crate::query::LiveReader;
-
-/// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
-/// go on.
-pub(super) const SCANNED_MAX: usize = 2_000;
 
 type Read<T> = Result<T, LedgerError>;
 
@@ -173,28 +170,6 @@ pub async fn model(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<
         .await?
         .map(Json)
         .ok_or_else(|| Error::not_found("model", id))
-}
-
-pub(super) fn target_view(
-    state: &mut dyn LedgerState,
-    target: Target,
-    current: Epoch,
-) -> Read<Option<TargetView>> {
-    // Its epoch's dimension: the network's may have changed since.
-    let past = view::epoch_record(state, target.epoch)?.map(|record| record.state);
-    let Some(epoch) = (match past {
-        None => view::epoch(state)?,
-        past => past,
-    }) else {
-        return Ok(None);
-    };
-    let embedding = Embedding::draw(&target.seed, epoch.architecture.embedding_dim as usize);
-    Ok(Some(TargetView {
-        commit_threshold_q30: view::commit_threshold_q30(state, &target)?,
-        current: target.epoch == current,
-        target,
-        embedding,
-    }))
 }
 
 /// An epoch's targets, latest first. Those that are filled: in the order of their wins, latest first, also
