@@ -342,7 +342,7 @@ fn what_is_taken_down_costs_nobody_anything() {
 
         // Its list says when it may come back.
         for hash in [hash, file] {
-            assert!(Withdrawn::remove(&blobs_of(folder.path()), &hash).unwrap());
+            assert!(Withdrawn::restore(&blobs_of(folder.path()), &hash).unwrap());
         }
         wait("the block", async || {
             node.put_blob(&b"This one must go.".to_vec().into()).await.ok()

@@ -50,7 +50,7 @@ use self::accounts::{Accounts, count};
 use crate::{
     body::Body,
     verified::{Hashing, verified},
-    withdrawn::{Mark, Withdrawal, Withdrawn},
+    withdrawn::{Mark, Withdrawn},
 };
 
 pub use self::{error::StoreError, writer::StoreWriter};
@@ -130,7 +130,8 @@ impl Store {
         let mut accounts = self.accounts();
         accounts.withdrawn = withdrawn;
         let there: Vec<_> = {
-            let down = accounts.withdrawn.iter().map(|(hash, _)| *hash);
+            let down = accounts.withdrawn.iter().filter(|(_, why)| !why.restored);
+            let down = down.map(|(hash, _)| *hash);
             down.filter(|hash| accounts.blobs.contains_key(hash)).collect()
         };
         for hash in &there {
@@ -141,9 +142,12 @@ impl Store {
         Ok(there.len())
     }
 
-    /// Why its operator has taken a blob down, if they have.
-    pub fn withdrawn(&self, hash: &ContentHash) -> Option<Withdrawal> {
-        self.accounts().withdrawn.get(hash).cloned()
+    /// Fails where a blob that is not there was taken down, also where it may come back.
+    ///
+    /// # Errors
+    /// [`StoreError::Withdrawn`], with the reason.
+    pub fn explain_absence(&self, hash: &ContentHash) -> Result<(), StoreError> {
+        self.accounts().explain_absence(hash)
     }
 
     /// Fails where its operator has taken the blob down.
@@ -376,9 +380,8 @@ impl Store {
     /// Opens a blob's file, with its length in bytes; `None` if the store lacks it, also where the file
     /// vanished behind its back.
     fn open_blob(&self, hash: &ContentHash) -> Result<Option<(File, u64)>, StoreError> {
-        self.admit(hash)?;
         let Some(size_bytes) = self.length_bytes(hash) else {
-            return Ok(None);
+            return self.explain_absence(hash).map(|()| None);
         };
         let path = self.blob_path(hash);
         match File::open(&path) {

@@ -35,6 +35,10 @@ pub struct Withdrawal {
     pub reason: String,
     /// Milliseconds since 1970.
     pub since_ms: u64,
+    /// Whether it may come back. Until it has, it is told as what was taken down: a node that only lacks it would
+    /// say that its owner does not give it.
+    #[serde(default)]
+    pub restored: bool,
 }
 
 /// Why the list could not be used.
@@ -100,7 +104,12 @@ impl Withdrawn {
             return Err(WithdrawnError::Reason { characters });
         }
         change(directory, |all| {
-            all.insert(hash, Withdrawal { reason, since_ms }).is_none()
+            let withdrawal = Withdrawal {
+                reason,
+                since_ms,
+                restored: false,
+            };
+            all.insert(hash, withdrawal).is_none_or(|before| before.restored)
         })
     }
 
@@ -108,11 +117,14 @@ impl Withdrawn {
     ///
     /// # Errors
     /// When the list cannot be read or written.
-    pub fn remove(directory: &Path, hash: &ContentHash) -> Result<bool, WithdrawnError> {
-        change(directory, |all| all.remove(hash).is_some())
+    pub fn restore(directory: &Path, hash: &ContentHash) -> Result<bool, WithdrawnError> {
+        change(directory, |all| match all.get_mut(hash) {
+            Some(withdrawal) => !std::mem::replace(&mut withdrawal.restored, true),
+            None => false,
+        })
     }
 
-    /// Why content was taken down, if it was.
+    /// Why content was taken down, if it was, and whether it may come back.
     #[must_use]
     pub fn get(&self, hash: &ContentHash) -> Option<&Withdrawal> {
         self.0.get(hash)
@@ -181,8 +193,8 @@ mod tests {
 
     const BYTES: &[u8] = b"must go";
 
-    fn is_down<T: std::fmt::Debug>(result: Result<T, StoreError>) -> bool {
-        matches!(&result, Err(StoreError::Withdrawn { reason, .. }) if reason == "a court says so")
+    fn is_down<T>(result: &Result<T, StoreError>) -> bool {
+        matches!(result, Err(StoreError::Withdrawn { reason, .. }) if reason == "a court says so")
     }
 
     /// Nothing gets it out of the store or into it again, in any way, before and after a restart.
@@ -198,15 +210,15 @@ mod tests {
         assert!(Withdrawn::add(folder.path(), hash, " a court says so ", 7).unwrap());
         assert_eq!(store.refresh_withdrawn().unwrap(), 1);
         assert_eq!(store.refresh_withdrawn().unwrap(), 0, "it is gone");
-        assert!(is_down(begun.finish_as(hash)), "a write that was under way");
+        assert!(is_down(&begun.finish_as(hash)), "a write that was under way");
         let all_ways = |store: &Store| {
             assert!(!store.contains(&hash) && store.length_bytes(&hash).is_none());
-            assert!(is_down(store.get(&hash)) && is_down(store.body(&hash).map(drop)));
-            assert!(is_down(store.read(&hash, |_, _| ())) && is_down(store.touch(&hash)));
-            assert!(is_down(store.put(BYTES)));
+            assert!(is_down(&store.get(&hash)) && is_down(&store.body(&hash)));
+            assert!(is_down(&store.read(&hash, |_, _| ())) && is_down(&store.touch(&hash)));
+            assert!(is_down(&store.put(BYTES)));
             let mut writer = store.writer(0).unwrap();
             writer.write(BYTES).unwrap();
-            assert!(is_down(writer.finish()), "under whatever name");
+            assert!(is_down(&writer.finish()), "under whatever name");
             assert_eq!(store.hashes(), [other]);
             assert_eq!(store.get(&other).unwrap().unwrap(), b"may stay");
         };
@@ -221,11 +233,17 @@ mod tests {
         assert!(!place.exists());
 
         let store = open();
-        assert!(Withdrawn::remove(folder.path(), &hash).unwrap());
-        assert!(!Withdrawn::remove(folder.path(), &hash).unwrap());
+        assert!(Withdrawn::restore(folder.path(), &hash).unwrap());
+        assert!(!Withdrawn::restore(folder.path(), &hash).unwrap());
         store.refresh_withdrawn().unwrap();
-        assert_eq!(store.get(&hash).unwrap(), None);
+        // Until it is back, it is not merely missing.
+        assert!(is_down(&store.get(&hash)) && is_down(&store.explain_absence(&hash)));
+        assert!(!store.touch(&hash).unwrap());
         assert_eq!(store.put(BYTES).unwrap(), hash);
+        assert_eq!(store.get(&hash).unwrap().unwrap(), BYTES);
+        assert!(Withdrawn::add(folder.path(), hash, "a court says so", 8).unwrap());
+        assert_eq!(store.refresh_withdrawn().unwrap(), 1);
+        all_ways(&store);
     }
 
     #[test]
@@ -242,7 +260,7 @@ mod tests {
         let store = Store::open(folder.path(), 1_000).unwrap();
         fs::write(list(folder.path()), "{").unwrap();
         assert!(store.refresh_withdrawn().is_err());
-        assert!(is_down(store.put(BYTES)), "what was known stands");
+        assert!(is_down(&store.put(BYTES)), "what was known stands");
         drop(store);
         let error = Store::open(folder.path(), 1_000).unwrap_err().to_string();
         assert!(

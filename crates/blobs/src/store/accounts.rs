@@ -38,6 +38,14 @@ impl Accounts {
 
     /// Fails where the operator has taken a blob down.
     pub(super) fn admit(&self, hash: &ContentHash) -> Result<(), StoreError> {
+        match self.withdrawn.get(hash) {
+            Some(withdrawal) if !withdrawal.restored => self.explain_absence(hash),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where a blob that is not there was taken down, though it may come back.
+    pub(super) fn explain_absence(&self, hash: &ContentHash) -> Result<(), StoreError> {
         self.withdrawn.get(hash).map_or(Ok(()), |withdrawal| {
             Err(StoreError::Withdrawn {
                 hash: *hash,

@@ -39,6 +39,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
             let withdrawal = Withdrawal {
                 reason: reason.trim().to_owned(),
                 since_ms: now_ms,
+                restored: false,
             };
             printer.show(&Dropped { hash, withdrawal }, |dropped| {
                 let done = if was_up {
@@ -56,7 +57,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
         }
         ContentCommand::Restore { hash, network } => {
             let folder = store(context, network)?;
-            if !Withdrawn::remove(&folder, hash).map_err(of_list)? {
+            if !Withdrawn::restore(&folder, hash).map_err(of_list)? {
                 return Err(CliError::new(format!("{hash} was not dropped here"))
                     .hint("`soma content list` shows what was"));
             }
@@ -75,10 +76,19 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
                 if all.is_empty() {
                     return String::new();
                 }
-                let rows = all
-                    .iter()
-                    .map(|dropped| vec![dropped.hash.to_string(), dropped.withdrawal.reason.clone()]);
-                table(&["content", "reason"], &[], rows)
+                let rows = all.iter().map(|dropped| {
+                    let may = if dropped.withdrawal.restored {
+                        "may come back"
+                    } else {
+                        "down"
+                    };
+                    vec![
+                        dropped.hash.to_string(),
+                        may.into(),
+                        dropped.withdrawal.reason.clone(),
+                    ]
+                });
+                table(&["content", "is", "reason"], &[], rows)
             })?;
             if all.is_empty() {
                 printer.note("Nothing was dropped.");

@@ -121,6 +121,9 @@ pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Resul
         return Ok(());
     }
     let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
+        store
+            .explain_absence(&expected.hash)
+            .map_err(|error| of_store(&error))?;
         let detail = format!("this node does not hold {} ({url})", expected.hash);
         return Err(Error::new(StatusCode::NOT_FOUND, detail));
     };
