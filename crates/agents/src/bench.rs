@@ -1,5 +1,5 @@
-//! A [`Bench`]: all that a target's scores depend on but the data. Its models' weights as they competed, and its
-//! epoch's seed; of an epoch that is over too, whatever its models have become.
+//! A [`Bench`]: all that a target's scores depend on but the data. Its models' weights as they competed, and
+//! its epoch's seed; of an epoch that is over too, whatever its models have become.
 
 use std::{sync::Arc, time::Duration};
 
@@ -47,7 +47,7 @@ pub enum BenchError {
         #[source]
         error: ExpertError,
     },
-    /// Scoring.
+    /// Scoring said no.
     #[error(transparent)]
     Score(#[from] NoScore),
 }

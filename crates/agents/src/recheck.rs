@@ -1,5 +1,5 @@
-//! What an auditor would find, for anyone who asks: [`recheck`] compares what is claimed with what exact scoring
-//! finds on a target's [bench](crate::bench). Pure.
+//! What an auditor would find, for anyone who asks: [`recheck`] compares what is claimed with what exact
+//! scoring finds on a target's [bench](crate::bench). Pure.
 
 use serde::Serialize;
 use soma_model::Contest;
@@ -21,8 +21,8 @@ pub struct Claimed {
 }
 
 impl Claimed {
-    /// What a revealed submission claims. The ledger forgets its embedding once it is settled; the dot product
-    /// stays.
+    /// What a revealed submission claims. The ledger forgets its embedding once it is settled; the dot
+    /// product stays.
     #[must_use]
     pub fn by(found: &Found, embedding: Option<Embedding>, models: &[ModelId]) -> Self {
         Self {

@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct Why {
     /// How it stands.
     pub stands: String,
-    /// Why.
+    /// Why it stands so.
     pub because: Vec<String>,
     /// What can be done, if anything.
     pub advice: Vec<String>,

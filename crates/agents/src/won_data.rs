@@ -76,7 +76,7 @@ pub struct Missing {
     pub target: TargetId,
     /// The epoch.
     pub epoch: Epoch,
-    /// Why.
+    /// Why it could not.
     pub reason: String,
     /// Whether the node gave other bytes than the ledger names.
     pub wrong: bool,
@@ -365,7 +365,8 @@ mod tests {
         }
     }
 
-    /// What is gone, or taken down, or a lie is told and passed over; a node that does not answer ends the run.
+    /// What is gone, or taken down, or a lie is told and passed over; a node that does not answer ends the
+    /// run.
     #[test]
     fn only_what_says_something_of_a_document_is_passed_over() {
         let problem = |status| {

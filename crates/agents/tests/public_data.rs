@@ -245,9 +245,9 @@ async fn examine(node: &NodeClient, submission: &SubmissionId) -> Recheck {
     recheck(&claimed, &bench.target.embedding, &exact)
 }
 
-/// An honest win, its data and its model's weights are taken down by all nodes before anyone has audited it: it
-/// stands, and nobody loses anything. What is not taken down can be checked for as long as it is public, whatever
-/// its model has become.
+/// An honest win, its data and its model's weights are taken down by all nodes before anyone has audited it:
+/// it stands, and nobody loses anything. What is not taken down can be checked for as long as it is public,
+/// whatever its model has become.
 #[test]
 fn what_is_taken_down_costs_nobody_anything() {
     let folder = tempfile::tempdir().unwrap();
@@ -353,7 +353,8 @@ fn what_is_taken_down_costs_nobody_anything() {
             &b"This one must go."[..]
         );
 
-        // Two updates later the ledger has forgotten the weights that competed; the other win is checked with them.
+        // Two updates later the ledger has forgotten the weights that competed; the other win is checked with
+        // them.
         let stands = paid(stays).await;
         assert!(matches!(stands.submission.status, SubmissionStatus::Paid { .. }));
         let competed = node.generations(&model).await.unwrap().pop().unwrap();

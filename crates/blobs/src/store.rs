@@ -115,8 +115,8 @@ impl Store {
         Ok(store)
     }
 
-    /// Takes up what was taken down since it was last asked, or may be stored again; how many blobs went. Costs
-    /// a look at a file's times where nothing has changed.
+    /// Takes up what was taken down since it was last asked, or may be stored again; how many blobs went.
+    /// Costs a look at a file's times where nothing has changed.
     ///
     /// # Errors
     /// When the list is damaged, or the disk fails. What was down before is down.

@@ -35,8 +35,8 @@ pub struct Withdrawal {
     pub reason: String,
     /// Milliseconds since 1970.
     pub since_ms: u64,
-    /// Whether it may come back. Until it has, it is told as what was taken down: a node that only lacks it would
-    /// say that its owner does not give it.
+    /// Whether it may come back. Until it has, it is told as what was taken down: a node that only lacks it
+    /// would say that its owner does not give it.
     #[serde(default)]
     pub restored: bool,
 }

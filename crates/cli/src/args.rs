@@ -162,8 +162,8 @@ pub enum Command {
     Content(ContentCommand),
     /// Score data against the open targets and submit what hits.
     Submit(SubmitArgs),
-    /// Say what an auditor would find of a document and a target, and whether the ledger would take it, before
-    /// anything is paid: exit code 0 if it is valid and would be taken, 5 if not.
+    /// Say what an auditor would find of a document and a target, and whether the ledger would take it,
+    /// before anything is paid: exit code 0 if it is valid and would be taken, 5 if not.
     Judge(JudgeArgs),
     /// Look at submissions, and check them.
     #[command(subcommand)]
@@ -171,7 +171,8 @@ pub enum Command {
     /// Say what weights or documents would have earned, before anything is paid.
     #[command(subcommand)]
     Forecast(ForecastCommand),
-    /// Say why a submission did not win, pay or count, why a model gets no targets, or why a transaction did nothing.
+    /// Say why a submission did not win, pay or count, why a model gets no targets, or why a transaction did
+    /// nothing.
     Why {
         /// A submission, a model, or a transaction's whole hash.
         id: Reference,

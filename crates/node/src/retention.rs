@@ -1,10 +1,10 @@
 //! How long content stays public once nothing needs it any more: the data of winners, and the weights that
 //! competed.
 //!
-//! What competition and audits need is kept whatever is set here, and so is what has come to that state within
-//! the last [`EPOCHS_MIN`] epochs. Then it is kept for as many epochs as its operator sets, within as many bytes: beyond those the oldest
-//! goes first. All other content (what was never named, commitments that lapsed, data that lost its race) is
-//! nobody's, and goes when its time is over.
+//! What competition and audits need is kept whatever is set here, and so is what has come to that state
+//! within the last [`EPOCHS_MIN`] epochs. Then it is kept for as many epochs as its operator sets, within as
+//! many bytes: beyond those the oldest goes first. All other content (what was never named, commitments that
+//! lapsed, data that lost its race) is nobody's, and goes when its time is over.
 
 use std::collections::BTreeSet;
 

@@ -39,8 +39,8 @@ pub enum Outcome {
     NoTargets,
 }
 
-/// The targets of an epoch that a document with these scores hits, best first: those that nobody filled, and of
-/// those the closest. A commit is held to what a target asked when it opened, or less.
+/// The targets of an epoch that a document with these scores hits, best first: those that nobody filled, and
+/// of those the closest. A commit is held to what a target asked when it opened, or less.
 ///
 /// # Errors
 /// Why there are none.

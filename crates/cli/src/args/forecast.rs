@@ -11,8 +11,8 @@ use crate::reference::Reference;
 /// `soma forecast`.
 #[derive(Debug, Subcommand)]
 pub enum ForecastCommand {
-    /// Say what weights would have earned in the last epochs: where they would have been routed, on the documents
-    /// that won there.
+    /// Say what weights would have earned in the last epochs: where they would have been routed, on the
+    /// documents that won there.
     Model(ForecastModelArgs),
     /// Say what documents would have won in each of the last epochs, on that epoch's real targets.
     Submit(ForecastSubmitArgs),

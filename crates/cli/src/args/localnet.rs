@@ -21,8 +21,8 @@ pub struct LocalnetArgs {
     /// Where the first validator's API listens; the others take the next ports. Port 0: any free ones.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-    /// Keep winners' data and weights public for so many epochs after the last that named them; for ever if left
-    /// out.
+    /// Keep winners' data and weights public for so many epochs after the last that named them; for ever if
+    /// left out.
     #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(EPOCHS_MIN..), conflicts_with = "archive")]
     pub keep_epochs: Option<u64>,
     /// Keep no more of them than so many bytes, as in 8GiB: the oldest go first.

@@ -167,8 +167,8 @@ async fn epoch(
     })
 }
 
-/// Every document's score by every model of the epoch, one model in memory after the other; and how many models
-/// could not be had.
+/// Every document's score by every model of the epoch, one model in memory after the other; and how many
+/// models could not be had.
 async fn score(
     past: &Past,
     params: &Params,
