@@ -4,11 +4,11 @@ use std::{fs, sync::Arc};
 
 use serde::Serialize;
 use soma_agents::{
+    embedding::genesis,
     forecast::{
         model::{Fate, Newcomer, Scored, fate, routed},
         past::{Past, read},
     },
-    trainer::specialization,
 };
 use soma_client::NodeClient;
 use soma_data::Reading;
@@ -102,7 +102,7 @@ pub async fn run(
         fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
         let model = load(&path, &architecture)?;
         let Reading { dataset, .. } = read_text(printer, &sources, &Selection::default())?;
-        let embedding = specialization(&model, &dataset)?;
+        let embedding = genesis(&model, &dataset, 0)?;
         Ok::<_, CliError>((Arc::new(model), embedding))
     });
     let (model, embedding) = loaded.await??;
