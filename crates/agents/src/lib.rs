@@ -19,12 +19,15 @@
 mod attended;
 pub mod audit;
 pub mod auditor;
+pub mod bench;
 pub mod cache;
 pub mod download;
 pub mod embedding;
 pub mod experts;
+pub mod forecast;
 pub mod gaps;
 pub mod matching;
+pub mod recheck;
 pub mod scoring_desk;
 pub mod scout;
 pub mod service;
@@ -33,7 +36,9 @@ pub mod submitter;
 #[cfg(test)]
 mod test_cast;
 pub mod trainer;
+pub mod why;
 pub mod winners;
+pub mod won_data;
 
 pub use auditor::Auditor;
 pub use cache::Cache;

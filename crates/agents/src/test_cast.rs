@@ -15,9 +15,11 @@ use soma_blobs::{FetchPolicy, encrypt};
 use soma_client::NodeClient;
 use soma_model::{Contest, Directions, Model, Scorer};
 use soma_types::{
-    Architecture, ContentHash, Embedding, Epoch, Height, ModelId, Seed, TargetId,
+    Architecture, ContentHash, Embedding, Epoch, Height, ModelId, Seed, Shannons, TargetId,
     api::TargetView,
-    objects::{CommittedWeights, Target, TargetStatus, Weights},
+    basis_points::BasisPoints,
+    objects::{CommittedWeights, Difficulty, EpochState, Target, TargetStatus, Weights},
+    upgrade::PROTOCOL_VERSION,
 };
 
 use crate::{Downloader, Experts};
@@ -76,6 +78,42 @@ pub fn target(number: u8, threshold_q30: i64) -> TargetView {
         embedding: Embedding::draw(&seed, ARCHITECTURE.embedding_dim as usize),
         commit_threshold_q30: threshold_q30,
         current: true,
+    }
+}
+
+/// An epoch in progress.
+pub fn epoch(number: u64) -> EpochState {
+    EpochState {
+        epoch: Epoch(number),
+        first_height: Height(100),
+        length_blocks: 80,
+        protocol_version: PROTOCOL_VERSION,
+        architecture: ARCHITECTURE,
+        seed: Seed([9; 32]),
+        started_ms: 0,
+        fee_multiplier_q16: 1 << 16,
+        rent_per_mib_epoch: Shannons::ZERO,
+        audit_rate: BasisPoints::default(),
+        auditors: 0,
+        unbonding_epochs: 1,
+        bond_floor: Shannons::ZERO,
+        challenge_seed: None,
+        difficulty: Difficulty {
+            z_q16: 0,
+            mean_hits_q16: 0,
+            window: 0,
+            window_hits: 0,
+        },
+        targets_opened: 0,
+        submissions_committed: 0,
+        submissions_revealed: 0,
+        hits: 0,
+        models: 1,
+        committee: 4,
+        transactions: 0,
+        fees: Shannons::ZERO,
+        rent: Shannons::ZERO,
+        forfeits: Shannons::ZERO,
     }
 }
 

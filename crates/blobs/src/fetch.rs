@@ -124,6 +124,7 @@ impl Fetcher {
     /// When the host is not to be asked, does not give all of it in time, or gives something else; when the
     /// store has no room.
     pub async fn fetch_into(&self, url: &Url, expected: Expected, store: &Store) -> Result<(), FetchError> {
+        store.admit(&expected.hash)?;
         if store.contains(&expected.hash) {
             return Ok(());
         }

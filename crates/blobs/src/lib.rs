@@ -6,6 +6,7 @@
 //! - [`mod@verified`]: bytes that are hashed while they are read.
 //! - [`location`]: where bytes can be had: `soma:HASH`, HTTP(S), or a local file.
 //! - [`store`]: a content-addressed folder with a bound on its size, verified on every read.
+//! - [`withdrawn`]: what an operator has taken down.
 //! - [`fetch`]: downloads from hosts that nobody trusts: bounded in size, time and redirects, hashed as
 //!   they stream.
 //! - [`http`]: the HTTP client configuration that the fetcher and the SDK share.
@@ -46,6 +47,7 @@ pub mod location;
 pub mod pouring;
 pub mod store;
 pub mod verified;
+pub mod withdrawn;
 
 pub use blob::{Blob, BlobWriter, Expected, Mismatch};
 pub use body::Body;
@@ -55,3 +57,4 @@ pub use location::{Location, LocationError};
 pub use pouring::Pouring;
 pub use store::{Store, StoreError};
 pub use verified::verified;
+pub use withdrawn::{Withdrawal, Withdrawn, WithdrawnError};

@@ -19,8 +19,15 @@
 //! # Bounds
 //!
 //! The blobs in place and those being written never exceed the limit together; space is reserved before it
-//! is used, and a write that would pass the limit fails with nothing kept. What is old can be removed by its
-//! age: the time at which it was last stored or touched.
+//! is used, and a write that would pass the limit fails with nothing kept.
+//!
+//! # Removal
+//!
+//! Whoever decides what is no longer needed looks at a world that goes on meanwhile. So a blob leaves in two
+//! steps: it is *set aside*, and nobody gets it any more; then its owner looks again whether anybody came to
+//! need it before that, and what is [stored or touched](Store::touch) again meanwhile is back; only what is
+//! still aside is removed. After a crash nothing is aside. A blob's age is the time since it was last stored
+//! or touched.
 
 mod accounts;
 mod error;
@@ -43,6 +50,7 @@ use self::accounts::{Accounts, count};
 use crate::{
     body::Body,
     verified::{Hashing, verified},
+    withdrawn::{Mark, Withdrawn},
 };
 
 pub use self::{error::StoreError, writer::StoreWriter};
@@ -100,9 +108,54 @@ impl Store {
             writes: AtomicU64::new(0),
             _lock: lock,
         };
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(inner),
-        })
+        };
+        store.refresh_withdrawn()?;
+        Ok(store)
+    }
+
+    /// Takes up what was taken down since it was last asked, or may be stored again; how many blobs went.
+    /// Costs a look at a file's times where nothing has changed.
+    ///
+    /// # Errors
+    /// When the list is damaged, or the disk fails. What was down before is down.
+    pub fn refresh_withdrawn(&self) -> Result<usize, StoreError> {
+        let directory = &self.inner.directory;
+        let mark = Mark::of(directory)?;
+        if self.accounts().withdrawn_mark == mark {
+            return Ok(0);
+        }
+        let withdrawn = Withdrawn::read(directory)?;
+        let mut accounts = self.accounts();
+        accounts.withdrawn = withdrawn;
+        let there: Vec<_> = {
+            let down = accounts.withdrawn.iter().filter(|(_, why)| !why.restored);
+            let down = down.map(|(hash, _)| *hash);
+            down.filter(|hash| accounts.blobs.contains_key(hash)).collect()
+        };
+        for hash in &there {
+            self.remove_locked(&mut accounts, hash)?;
+        }
+        // Whatever failed is tried again.
+        accounts.withdrawn_mark = mark;
+        Ok(there.len())
+    }
+
+    /// Fails where a blob that is not there was taken down, also where it may come back.
+    ///
+    /// # Errors
+    /// [`StoreError::Withdrawn`], with the reason.
+    pub fn explain_absence(&self, hash: &ContentHash) -> Result<(), StoreError> {
+        self.accounts().explain_absence(hash)
+    }
+
+    /// Fails where its operator has taken the blob down.
+    ///
+    /// # Errors
+    /// [`StoreError::Withdrawn`], with the reason.
+    pub fn admit(&self, hash: &ContentHash) -> Result<(), StoreError> {
+        self.accounts().admit(hash)
     }
 
     /// Stores `bytes`; their name. Storing what is there already costs nothing.
@@ -172,12 +225,12 @@ impl Store {
 
     /// Whether the blob is there.
     pub fn contains(&self, hash: &ContentHash) -> bool {
-        self.accounts().blobs.contains_key(hash)
+        self.accounts().length_bytes(hash).is_some()
     }
 
     /// Length of the blob in bytes, if it is there.
     pub fn length_bytes(&self, hash: &ContentHash) -> Option<u64> {
-        self.accounts().blobs.get(hash).copied()
+        self.accounts().length_bytes(hash)
     }
 
     /// Removes a blob; whether it was there.
@@ -192,6 +245,7 @@ impl Store {
         let Some(length_bytes) = accounts.blobs.remove(hash) else {
             return Ok(false);
         };
+        accounts.aside.remove(hash);
         accounts.stored_bytes -= length_bytes;
         let path = self.blob_path(hash);
         match fs::remove_file(&path) {
@@ -205,12 +259,14 @@ impl Store {
         }
     }
 
-    /// Makes a blob as young as one stored just now; whether it is there.
+    /// Makes a blob as young as one stored just now, and takes it back if it was set aside; whether it is
+    /// there.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn touch(&self, hash: &ContentHash) -> Result<bool, StoreError> {
         let mut accounts = self.accounts();
+        accounts.admit(hash)?;
         if !accounts.blobs.contains_key(hash) {
             return Ok(false);
         }
@@ -224,30 +280,63 @@ impl Store {
             }
             Err(error) => Err(error).at("open", &path)?,
         }
+        accounts.aside.remove(hash);
         Ok(true)
     }
 
-    /// Removes a blob that was last stored or touched before `time`; whether it did.
+    /// Sets a blob aside; whether it is there. One that was stored or touched since `unless_since` stays.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn remove_older(&self, hash: &ContentHash, time: SystemTime) -> Result<bool, StoreError> {
+    pub fn set_aside(
+        &self,
+        hash: &ContentHash,
+        unless_since: Option<SystemTime>,
+    ) -> Result<bool, StoreError> {
         // Under the lock, so that nobody is told that a blob is there just before it goes.
         let mut accounts = self.accounts();
+        if accounts.length_bytes(hash).is_none() {
+            return Ok(false);
+        }
         let path = self.blob_path(hash);
-        let modified = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            modified => modified.at("inspect", &path)?,
-        };
-        if modified >= time {
+        if let Some(time) = unless_since {
+            let modified = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                modified => modified.at("inspect", &path)?,
+            };
+            if modified >= time {
+                return Ok(false);
+            }
+        }
+        accounts.aside.insert(*hash);
+        Ok(true)
+    }
+
+    /// Takes everything back that was set aside.
+    pub fn take_back(&self) {
+        self.accounts().aside.clear();
+    }
+
+    /// Removes a blob that is still aside; whether it was.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remove_aside(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let mut accounts = self.accounts();
+        if !accounts.aside.contains(hash) {
             return Ok(false);
         }
         self.remove_locked(&mut accounts, hash)
     }
 
-    /// The names of all blobs, sorted.
+    /// The names of all blobs that are not aside, sorted.
     pub fn hashes(&self) -> Vec<ContentHash> {
-        let mut hashes: Vec<_> = self.accounts().blobs.keys().copied().collect();
+        let accounts = self.accounts();
+        let there = accounts
+            .blobs
+            .keys()
+            .filter(|hash| !accounts.aside.contains(hash));
+        let mut hashes: Vec<_> = there.copied().collect();
         hashes.sort_unstable();
         hashes
     }
@@ -307,7 +396,7 @@ impl Store {
     /// vanished behind its back.
     fn open_blob(&self, hash: &ContentHash) -> Result<Option<(File, u64)>, StoreError> {
         let Some(size_bytes) = self.length_bytes(hash) else {
-            return Ok(None);
+            return self.explain_absence(hash).map(|()| None);
         };
         let path = self.blob_path(hash);
         match File::open(&path) {

@@ -1,7 +1,9 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table). Each group of commands has a file.
 
+mod content;
 mod data;
 mod demo;
+mod forecast;
 mod global;
 mod localnet;
 mod market;
@@ -18,6 +20,7 @@ mod transaction;
 mod validator;
 mod wallet;
 mod weights;
+mod won;
 
 use std::path::PathBuf;
 
@@ -25,14 +28,16 @@ use clap::{Args, Parser, Subcommand};
 use soma_types::Shannons;
 
 use self::signer::amount;
-use crate::node_name::NodeName;
+use crate::{node_name::NodeName, reference::Reference};
 
 pub use self::{
+    content::{ContentCommand, NetworkFolder},
     data::Selection,
     demo::DemoArgs,
+    forecast::{ForecastCommand, ForecastModelArgs, ForecastSubmitArgs},
     global::GlobalCommand,
     localnet::LocalnetArgs,
-    market::{SubmissionCommand, TargetCommand},
+    market::{JudgeArgs, SubmissionCommand, TargetCommand},
     model::ModelCommand,
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
     signer::Signer,
@@ -46,6 +51,7 @@ pub use self::{
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
+    won::DataCommand,
 };
 
 /// SOMA trains one open foundation model by competition over the Internet.
@@ -155,11 +161,29 @@ pub enum Command {
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),
+    /// Take home the public data that won.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Take content down from a node, and say why.
+    #[command(subcommand)]
+    Content(ContentCommand),
     /// Score data against the open targets and submit what hits.
     Submit(SubmitArgs),
-    /// Look at submissions.
+    /// Say what an auditor would find of a document and a target, and whether the ledger would take it,
+    /// before anything is paid: exit code 0 if it is valid and would be taken, 5 if not.
+    Judge(JudgeArgs),
+    /// Look at submissions, and check them.
     #[command(subcommand)]
     Submission(SubmissionCommand),
+    /// Say what weights or documents would have earned, before anything is paid.
+    #[command(subcommand)]
+    Forecast(ForecastCommand),
+    /// Say why a submission did not win, pay or count, why a model gets no targets, or why a transaction did
+    /// nothing.
+    Why {
+        /// A submission, a model, or a transaction's whole hash.
+        id: Reference,
+    },
     /// Look at validators, become one, and change the protocol as one of them.
     #[command(subcommand)]
     Validator(ValidatorCommand),

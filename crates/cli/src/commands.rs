@@ -2,11 +2,16 @@
 
 pub mod chain;
 pub mod completions;
+pub mod content;
+pub mod data;
 pub mod encryption;
+pub mod forecast;
 pub mod global;
 pub mod localnet;
 pub mod model;
 pub mod money;
+pub mod named;
+pub mod recheck;
 pub mod scoring;
 pub mod sim;
 pub mod strategy;
@@ -17,3 +22,4 @@ pub mod trainer;
 pub mod transaction;
 pub mod validator;
 pub mod wallet;
+pub mod why;

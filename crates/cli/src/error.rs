@@ -18,6 +18,8 @@ pub const USAGE: u8 = 2;
 pub const UNKNOWN: u8 = 3;
 /// It is done, but its result could not be printed.
 pub const UNPRINTED: u8 = 4;
+/// It was checked, and is not as claimed.
+pub const DIFFERS: u8 = 5;
 /// Stopped by Ctrl-C, as shells expect.
 pub const INTERRUPTED: u8 = 130;
 
@@ -70,6 +72,11 @@ impl CliError {
     /// Something that has no name may still happen: exit code 3.
     pub fn unknown(message: impl Display) -> Self {
         Self::with_code(message, UNKNOWN)
+    }
+
+    /// It was checked, and is not as claimed: exit code 5.
+    pub fn differs(message: impl Display) -> Self {
+        Self::with_code(message, DIFFERS)
     }
 
     /// Stopped by Ctrl-C: exit code 130, as shells expect.

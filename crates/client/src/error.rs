@@ -283,6 +283,11 @@ impl ClientError {
         matches!(self, Self::Problem(problem) if problem.status == 404)
     }
 
+    /// Whether the node's operator has taken down what was asked for.
+    pub fn is_withdrawn(&self) -> bool {
+        matches!(self, Self::Problem(problem) if problem.status == 451)
+    }
+
     /// Whether the node has this transaction, or another with its nonce.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(RejectionCode::NonceUsed))

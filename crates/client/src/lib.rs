@@ -57,5 +57,5 @@ pub use left::{LeftBehind, left_behind};
 pub use mnemonic::{Mnemonic, generate_keypair};
 pub use models::{CommittedModel, DueModel, Encrypted, FetchedWeights, Publication};
 pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter};
-pub use submissions::{Scores, Storage};
+pub use submissions::{Scores, Storage, WonDocument, WonError, WonFacts};
 pub use wallet::{WalletError, Wallets};

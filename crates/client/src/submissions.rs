@@ -16,6 +16,7 @@ mod progress;
 mod reveal;
 mod settle;
 mod storage;
+mod won;
 
 use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind};
 
@@ -26,6 +27,8 @@ use crate::{
     error::{ClientError, unexpected},
     journal::PendingSubmission,
 };
+
+pub use self::won::{WonDocument, WonError, WonFacts};
 
 /// What scoring a document against a target's models gave.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -202,6 +202,12 @@ impl Folder {
     /// Where content is kept.
     #[must_use]
     pub fn blobs(&self) -> PathBuf {
-        self.place.directory.join("blobs")
+        blobs_of(&self.place.directory)
     }
+}
+
+/// Where the network in `directory` keeps its content.
+#[must_use]
+pub fn blobs_of(directory: &Path) -> PathBuf {
+    directory.join("blobs")
 }

@@ -25,5 +25,5 @@ pub mod folder;
 mod localnet;
 pub mod testing;
 
-pub use folder::{Blueprint, Existing, FolderError};
+pub use folder::{Blueprint, Existing, FolderError, blobs_of};
 pub use localnet::{Config, Localnet, LocalnetError};

@@ -25,8 +25,8 @@ use rand::{SeedableRng as _, rngs::StdRng};
 use soma_blobs::{FetchPolicy, Fetcher, Store};
 use soma_http::descriptors::{self, TooFew};
 use soma_node::{
-    Node, api::Services, descriptors::of_validator, node::Keeping, query::LiveQuery, runtime::since_1970_ms,
-    steady::Origin, time::Time,
+    Node, api::Services, descriptors::of_validator, node::Keeping, query::LiveQuery, retention::Retention,
+    runtime::since_1970_ms, steady::Origin, time::Time,
 };
 use soma_scoring::{Limits, Service};
 use soma_types::{Keypair, genesis::Genesis};
@@ -61,6 +61,8 @@ pub struct Config {
     pub p2p_port: u16,
     /// Upper bound of the content store, in bytes.
     pub blob_store_bytes_max: u64,
+    /// How long content stays public once nothing needs it.
+    pub retention: Retention,
 }
 
 impl Config {
@@ -74,6 +76,7 @@ impl Config {
             api_port: 0,
             p2p_port: 0,
             blob_store_bytes_max: 16 << 30,
+            retention: Retention::default(),
         }
     }
 }
@@ -214,6 +217,7 @@ impl Localnet {
             api_port,
             p2p_port,
             blob_store_bytes_max,
+            retention,
         } = config;
         let rng = match seed {
             Some(seed) => StdRng::seed_from_u64(seed),
@@ -281,7 +285,7 @@ impl Localnet {
                 services: services.clone(),
                 // They share one content store, so one of them keeps it.
                 keeping: if index == 0 {
-                    Keeping::Here
+                    Keeping::Here(retention)
                 } else {
                     Keeping::Elsewhere
                 },

@@ -9,8 +9,11 @@ mod accounts;
 mod blobs;
 mod chain;
 mod events;
+mod filled;
+mod generations;
 mod global;
 mod library;
+mod looked;
 mod market;
 mod openapi;
 mod problem;
@@ -120,11 +123,13 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/models", get(market::models))
         .route("/v1/models/{id}", get(market::model))
         .route("/v1/models/{id}/weights", get(blobs::weights))
+        .route("/v1/models/{id}/generations", get(generations::generations))
         .route("/v1/targets", get(market::targets))
         .route("/v1/targets/{id}", get(market::target))
         .route("/v1/targets/{id}/data", get(blobs::target_data))
         .route("/v1/submissions", get(market::submissions))
         .route("/v1/submissions/{id}", get(market::submission))
+        .route("/v1/submissions/{id}/data", get(blobs::submission_data))
         .route("/v1/audits", get(market::audits))
         .route("/v1/data/{hash}", get(market::data))
         .route("/v1/transactions", post(transactions::submit))

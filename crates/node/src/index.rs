@@ -5,6 +5,7 @@
 //! maps from names to records live in memory and are rebuilt from the records when the node starts.
 
 mod gauges;
+pub mod generations;
 mod memory;
 mod record;
 
@@ -23,7 +24,7 @@ use commonware_utils::{
 };
 use soma_ledger::BlockOutcome;
 use soma_types::{
-    Address, Height, TransactionHash,
+    Address, ContentHash, Epoch, Height, ModelId, TransactionHash,
     api::{Percentiles, UnbondingView},
     upgrade::PROTOCOL_VERSION,
 };
@@ -32,6 +33,7 @@ use tracing::error;
 
 use self::{
     gauges::Gauges,
+    generations::Generation,
     memory::{Memory, bounded, percentiles},
 };
 use crate::{
@@ -173,6 +175,18 @@ impl<E: Runtime> Index<E> {
             .get(account)
             .cloned()
             .unwrap_or_default()
+    }
+
+    /// The weights that a model has had, in the order of their commits.
+    #[must_use]
+    pub fn generations(&self, model: &ModelId) -> Vec<Generation> {
+        self.memory.read().generations.of(model).to_vec()
+    }
+
+    /// The last epoch, up to `now`, in which a model competed with this file of weights.
+    #[must_use]
+    pub fn last_active(&self, weights: &ContentHash, now: Epoch) -> Option<Epoch> {
+        self.memory.read().generations.last_active(weights, now)
     }
 
     /// The newest finalized block since the node started.

@@ -33,6 +33,7 @@ pub mod mempool;
 pub mod network;
 pub mod node;
 pub mod query;
+pub mod retention;
 pub mod runtime;
 pub mod seeds;
 pub mod state_sync;

@@ -24,6 +24,7 @@ use crate::{
     engine::Timeouts,
     keeper, network,
     query::LiveQuery,
+    retention::Retention,
     steady::{Origin, Steady},
     time::Time,
     validator::{self, Validator},
@@ -37,8 +38,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Who keeps the content store of a node in step with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeping {
-    /// This node.
-    Here,
+    /// This node, for so long.
+    Here(Retention),
     /// Another node, which has the same store.
     Elsewhere,
 }
@@ -118,9 +119,14 @@ impl Node {
         .await;
         let Services { blobs, fetcher, .. } = &self.services;
         match self.keeping {
-            Keeping::Here => {
-                let keeper = keeper::run(query.clone(), blobs.clone(), fetcher.clone(), stopped.clone());
-                tokio::spawn(keeper);
+            Keeping::Here(retention) => {
+                tokio::spawn(keeper::run(
+                    query.clone(),
+                    blobs.clone(),
+                    fetcher.clone(),
+                    retention,
+                    stopped.clone(),
+                ));
             }
             Keeping::Elsewhere => {}
         }

@@ -20,12 +20,14 @@
 //! | GET `/v1/models?status=&owner=&cursor=&limit=` | [`Page`] of [`ModelView`] |
 //! | GET `/v1/models/{id}` | [`ModelView`] |
 //! | GET `/v1/models/{id}/weights` | the encrypted weights it competes with (or revealed, or committed) |
+//! | GET `/v1/models/{id}/generations?cursor=&limit=` | [`Page`] of [`GenerationView`]: all the weights it has had, latest first |
 //! | GET `/v1/global?cursor=&limit=` | [`GlobalView`]: the models that compete in this epoch, which are the global model |
-//! | GET `/v1/targets?status=open\|settling\|filled&epoch=&cursor=&limit=` | [`Page`] of [`TargetView`], latest first; without `epoch` the current one's |
+//! | GET `/v1/targets?status=open\|settling\|filled&epoch=&cursor=&limit=` | [`Page`] of [`TargetView`], latest first; without `epoch` the current one's, and all epochs' filled ones by when they were won |
 //! | GET `/v1/targets/{id}` | [`TargetView`] |
 //! | GET `/v1/targets/{id}/data` | the winner's data |
-//! | GET `/v1/submissions?submitter=&target=&status=&cursor=&limit=` | [`Page`] of [`SubmissionView`], latest first |
+//! | GET `/v1/submissions?submitter=&target=&model=&status=&cursor=&limit=` | [`Page`] of [`SubmissionView`], latest first |
 //! | GET `/v1/submissions/{id}` | [`SubmissionView`] |
+//! | GET `/v1/submissions/{id}/data` | its data, if it has won |
 //! | GET `/v1/blocks/{height\|latest}` | [`BlockView`] |
 //! | GET `/v1/transactions/{hash}` | [`TransactionView`] |
 //! | POST `/v1/transactions` | body: a signed transaction's encoding (`application/octet-stream`); 202 and [`Submitted`], or a [`Problem`] with the rejection's code |
@@ -65,7 +67,7 @@ pub use self::{
         BlobView, BlockView, EventView, FaucetRequest, FinalityView, Simulated, Submitted, TransactionView,
     },
     global::{ExpertView, GlobalView},
-    market::{AuditView, DataView, ModelView, SubmissionView, TargetView},
+    market::{AuditView, DataView, GenerationView, ModelView, SubmissionView, TargetView},
     network::{EpochView, Percentiles, ProposalView, ScheduledUpgrade, Status, Supply},
     page::{PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, Page, page},
     problem::Problem,

@@ -326,38 +326,25 @@ impl Client {
         })
     }
 
-    /// The latest targets that stand so, at most `limit`: of an epoch (the current one unless given) and,
-    /// where there are fewer, of up to `epochs_back` before it.
-    #[pyo3(signature = (limit, status=None, epoch=None, epochs_back=0))]
-    fn targets(
-        &self,
-        limit: usize,
-        status: Option<&str>,
-        epoch: Option<u64>,
-        epochs_back: u64,
-    ) -> Result<Operation, Failure> {
+    /// The latest targets that stand so, at most `limit`: of an epoch, or of all those that are filled.
+    #[pyo3(signature = (limit, status=None, epoch=None))]
+    fn targets(&self, limit: usize, status: Option<&str>, epoch: Option<u64>) -> Result<Operation, Failure> {
         let phase = status.map(|text| phase("target", text)).transpose()?;
         self.operation(move |connection| async move {
-            let last = match epoch {
-                Some(epoch) => epoch,
-                None => connection.status().await?.epoch.0,
-            };
+            let epoch = epoch.map(Epoch);
+            let (filter, mut cursor) = (TargetFilter { phase, epoch }, None);
             let mut found = Vec::new();
-            for epoch in (last.saturating_sub(epochs_back)..=last).rev() {
-                let epoch = Some(Epoch(epoch));
-                let (filter, mut cursor) = (TargetFilter { phase, epoch }, None);
-                while found.len() < limit {
-                    let left = limit - found.len();
-                    let page = connection
-                        .node
-                        .targets_page(&filter, cursor.as_deref(), left)
-                        .await?;
-                    found.extend(page.items);
-                    // A page may be empty and not the last; a cursor that stands still would go on for ever.
-                    match page.next {
-                        Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                        _ => break,
-                    }
+            while found.len() < limit {
+                let left = limit - found.len();
+                let page = connection
+                    .node
+                    .targets_page(&filter, cursor.as_deref(), left)
+                    .await?;
+                found.extend(page.items);
+                // A page may be empty and not the last; a cursor that stands still would go on for ever.
+                match page.next {
+                    Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+                    _ => break,
                 }
             }
             found.truncate(limit);
@@ -370,7 +357,7 @@ impl Client {
         self.ask(move |connection| async move { connection.node.target(&target).await })
     }
 
-    #[pyo3(signature = (submitter=None, target=None, status=None, cursor=None, limit=100))]
+    #[pyo3(signature = (submitter=None, target=None, status=None, cursor=None, limit=100, model=None))]
     fn submissions(
         &self,
         submitter: Option<&str>,
@@ -378,10 +365,12 @@ impl Client {
         status: Option<&str>,
         cursor: Option<String>,
         limit: usize,
+        model: Option<&str>,
     ) -> Result<Operation, Failure> {
         let filter = SubmissionFilter {
             submitter: submitter.map(parse).transpose()?,
             target: target.map(parse).transpose()?,
+            model: model.map(parse).transpose()?,
             phase: status.map(|text| phase("submission", text)).transpose()?,
         };
         self.ask(move |connection| async move {

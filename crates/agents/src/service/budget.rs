@@ -184,7 +184,7 @@ impl Budget {
                 let filter = SubmissionFilter {
                     submitter: Some(account.address()),
                     phase: Some(phase),
-                    target: None,
+                    ..SubmissionFilter::default()
                 };
                 for view in account.node().submissions(&filter).await? {
                     let submission = view.submission;

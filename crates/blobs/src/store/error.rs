@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use soma_files::{FileError, LockError};
 use soma_types::ContentHash;
 
+use crate::withdrawn::WithdrawnError;
+
 /// Why a store could not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -41,6 +43,17 @@ pub enum StoreError {
         /// The blob's name.
         hash: ContentHash,
     },
+    /// The store's operator has taken it down.
+    #[error("the operator of this store has taken {hash} down: {reason}")]
+    Withdrawn {
+        /// The blob's name.
+        hash: ContentHash,
+        /// The operator's words.
+        reason: String,
+    },
+    /// What was taken down is not known.
+    #[error(transparent)]
+    List(#[from] WithdrawnError),
     /// The disk refused.
     #[error(transparent)]
     File(#[from] FileError),

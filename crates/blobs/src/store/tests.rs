@@ -35,7 +35,7 @@ fn blobs_come_back_also_after_reopening() {
 }
 
 #[test]
-fn old_blobs_go_unless_they_are_touched() {
+fn old_blobs_are_set_aside_unless_they_are_touched() {
     let (_directory, store) = open(1000);
     let (old, young) = (store.put(b"old").unwrap(), store.put(b"young").unwrap());
     let past = SystemTime::now() - std::time::Duration::from_secs(3600);
@@ -43,17 +43,50 @@ fn old_blobs_go_unless_they_are_touched() {
         let file = File::options().write(true).open(store.blob_path(hash)).unwrap();
         file.set_modified(past).unwrap();
     }
-    assert!(!store.remove_older(&old, past).unwrap(), "not before its time");
+    assert!(!store.set_aside(&old, Some(past)).unwrap(), "not before its time");
     // Storing what is there makes it young again.
     store.put(b"young").unwrap();
     let now = past + std::time::Duration::from_secs(1800);
-    assert!(store.remove_older(&old, now).unwrap());
-    assert!(!store.remove_older(&young, now).unwrap());
+    assert!(store.set_aside(&old, Some(now)).unwrap());
+    assert!(!store.set_aside(&young, Some(now)).unwrap());
+    assert!(store.remove_aside(&old).unwrap() && !store.remove_aside(&young).unwrap());
     assert_eq!((store.hashes(), store.used_bytes()), (vec![young], 5));
-    assert!(!store.touch(&old).unwrap() && !store.remove_older(&old, now).unwrap());
+    assert!(!store.touch(&old).unwrap() && !store.set_aside(&old, None).unwrap());
     fs::remove_file(store.blob_path(&young)).unwrap();
     assert!(!store.touch(&young).unwrap(), "it vanished");
     assert_eq!(store.used_bytes(), 0);
+}
+
+/// Whoever comes to need a blob between the two steps of its removal has it back.
+#[test]
+fn what_is_aside_is_nobodys_until_someone_needs_it() {
+    let (directory, store) = open(1000);
+    let names: Vec<_> = (0..5u8).map(|byte| store.put(&[byte; 4]).unwrap()).collect();
+    for hash in &names {
+        assert!(store.set_aside(hash, None).unwrap());
+        assert!(!store.set_aside(hash, None).unwrap(), "it is");
+        assert!(!store.contains(hash));
+        assert_eq!((store.length_bytes(hash), store.get(hash).unwrap()), (None, None));
+        assert!(store.body(hash).unwrap().is_none());
+    }
+    assert_eq!((store.hashes(), store.used_bytes()), (vec![], 20));
+    assert!(store.touch(&names[0]).unwrap());
+    store.put(&[1; 4]).unwrap();
+    let mut writer = store.writer(4).unwrap();
+    writer.write(&[2; 4]).unwrap();
+    writer.finish_as(names[2]).unwrap();
+    for (hash, gone) in names.iter().zip([false, false, false, true]) {
+        assert_eq!(store.remove_aside(hash).unwrap(), gone);
+        assert_eq!(store.contains(hash), !gone);
+    }
+    assert!(!store.contains(&names[4]));
+    store.take_back();
+    assert!(store.contains(&names[4]) && !store.remove_aside(&names[4]).unwrap());
+    // After a crash nothing is aside.
+    store.set_aside(&names[4], None).unwrap();
+    drop(store);
+    let store = Store::open(directory.path(), 1000).unwrap();
+    assert_eq!((store.hashes().len(), store.used_bytes()), (4, 16));
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl StoreWriter {
         {
             // Under the lock, so that a removal never falls between the rename and the account.
             let mut accounts = self.store.accounts();
+            accounts.admit(&hash)?;
             fs::rename(&self.path, &destination).at("rename into place", &self.path)?;
             // From here on nothing fails: the file is in place, and its reservation becomes an entry.
             accounts.reserved_bytes -= self.reserved_bytes;
@@ -98,6 +99,7 @@ impl StoreWriter {
             if accounts.blobs.insert(hash, self.written_bytes).is_none() {
                 accounts.stored_bytes += self.written_bytes;
             }
+            accounts.aside.remove(&hash);
         }
         sync_directory(shard)?;
         Ok(hash)

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use bytesize::ByteSize;
 use clap::Args;
+use soma_node::retention::EPOCHS_MIN;
 
 /// `soma localnet`.
 #[derive(Debug, Args)]
@@ -19,6 +21,21 @@ pub struct LocalnetArgs {
     /// Where the first validator's API listens; the others take the next ports. Port 0: any free ones.
     #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+    /// Keep winners' data and weights public for so many epochs after the last that named them; for ever if
+    /// left out.
+    #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u64).range(EPOCHS_MIN..), conflicts_with = "archive")]
+    pub keep_epochs: Option<u64>,
+    /// Keep no more of them than so many bytes, as in 8GiB: the oldest go first.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value = "8GiB",
+        conflicts_with = "archive"
+    )]
+    pub keep_bytes: ByteSize,
+    /// Keep all of them, for as long as the store has room.
+    #[arg(long)]
+    pub archive: bool,
     /// Delete the network in the folder and start a new one.
     #[arg(long)]
     pub force: bool,

@@ -4,6 +4,22 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use bytesize::ByteSize;
 use clap::{Args, Subcommand};
+use soma_types::Seed;
+
+/// A seed: whole, or as a number in its first bytes, little-endian.
+fn seed(text: &str) -> Result<Seed, &'static str> {
+    let malformed = "give a whole number below 2^64, or 0x and 64 hex digits";
+    if text.starts_with("0x") {
+        return text.parse().map_err(|_| malformed);
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(malformed);
+    }
+    let number: u64 = text.parse().map_err(|_| malformed)?;
+    let mut seed = Seed::default();
+    seed.0[..8].copy_from_slice(&number.to_le_bytes());
+    Ok(seed)
+}
 
 use super::Selection;
 
@@ -39,9 +55,9 @@ pub struct ScoreFiles {
     /// What to read of it.
     #[command(flatten)]
     pub selection: Selection,
-    /// Sets SIGReg's directions.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
+    /// Sets SIGReg's directions: a number, or 0x and 64 hex digits, as an epoch's seed is written.
+    #[arg(long, default_value = "0", value_parser = seed)]
+    pub seed: Seed,
     /// Most memory for models; by default one at a time is kept.
     #[arg(long, value_name = "SIZE")]
     pub memory: Option<ByteSize>,
@@ -101,4 +117,31 @@ pub struct EmbedArgs {
     /// What to read of it.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_numbers_or_whole() {
+        let mut seven = [0; 32];
+        seven[0] = 7;
+        assert_eq!(seed("7"), Ok(Seed(seven)));
+        let whole = format!("0x{}", "ab".repeat(32));
+        assert_eq!(seed(&whole), Ok(Seed([0xab; 32])));
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "1.5",
+            "0x",
+            "0xab",
+            "18446744073709551616",
+            &whole[..65],
+            &whole[2..],
+        ] {
+            assert!(seed(text).is_err(), "{text}");
+        }
+    }
 }

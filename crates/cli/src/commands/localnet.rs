@@ -19,7 +19,7 @@ use serde::Serialize;
 use soma_agents::auditor::AuditError;
 use soma_client::NodeClient;
 use soma_localnet::{Blueprint, Config, Existing, Localnet};
-use soma_node::{health::Health, query::LiveQuery};
+use soma_node::{health::Health, query::LiveQuery, retention::Retention};
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
 use crate::{
@@ -122,6 +122,14 @@ fn plan(args: &LocalnetArgs, directory: &Path) -> CliResult<Config> {
             Existing::Keep
         },
         api_port: listen.port(),
+        retention: if args.archive {
+            Retention::ARCHIVE
+        } else {
+            Retention {
+                epochs: args.keep_epochs,
+                bytes: Some(args.keep_bytes.as_u64()),
+            }
+        },
         ..Config::new(directory)
     })
 }

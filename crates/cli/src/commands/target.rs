@@ -1,19 +1,27 @@
 //! `soma target` and `soma submission`: what is sought, and what was found.
 
+use serde::Serialize;
 use soma_client::{SubmissionFilter, TargetFilter};
+use soma_files::Output;
 use soma_types::{
-    Shannons, SubmissionId, TargetId,
+    ContentHash, Epoch, Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
     objects::{SubmissionStatus, TargetStatus},
     phase::SubmissionPhase,
+    text::printable,
     transaction::Verdict,
 };
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::{money::show_receipt, submit},
+    commands::{
+        model::resolve,
+        money::show_receipt,
+        named::{latest, resolve_target},
+        recheck, submit,
+    },
     context::Context,
-    error::CliResult,
+    error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
 };
 
@@ -26,12 +34,13 @@ const NANO: f64 = 1e9;
 pub async fn targets(printer: Printer, context: &Context, command: &TargetCommand) -> CliResult {
     let node = context.node()?;
     match command {
-        TargetCommand::List { status } => {
+        TargetCommand::List { status, epoch, limit } => {
             let filter = TargetFilter {
                 phase: *status,
-                epoch: None,
+                epoch: epoch.map(Epoch),
             };
-            let targets = node.targets(&filter).await?;
+            let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+            let targets = latest(&node, &filter, limit).await?;
             printer.show(&targets, |targets| list_text(targets))?;
             if targets.is_empty() {
                 printer.note("There are no such targets in this epoch; they open once models compete.");
@@ -39,17 +48,48 @@ pub async fn targets(printer: Printer, context: &Context, command: &TargetComman
             Ok(())
         }
         TargetCommand::Show { target } => {
-            let target = match target.whole::<TargetId>() {
-                Some(target) => target,
-                None => {
-                    let all = node.targets(&TargetFilter::default()).await?;
-                    target.pick("target", all.iter().map(|view| view.target.id))?
-                }
-            };
+            let target = resolve_target(&node, target).await?;
             let view = node.target(&target).await?;
             printer.show(&view, target_text)
         }
+        TargetCommand::Data { target, out } => {
+            let place = Output::check(out)?;
+            let target = resolve_target(&node, target).await?;
+            let Some(data) = node.fetch_target_data(&target).await? else {
+                return Err(
+                    CliError::new(format!("target {target} has no winner, so there is no data"))
+                        .hint("`soma target list --status filled` shows those that have one"),
+                );
+            };
+            let output = DataOutput {
+                target,
+                hash: data.hash(),
+                size_bytes: data.size_bytes(),
+                data: out.display().to_string(),
+            };
+            let bytes = data.bytes().map_err(|error| CliError::new(error.to_string()))?;
+            place.write(&bytes)?;
+            if place.is_standard_output() {
+                return Ok(());
+            }
+            printer.show(&output, |output| {
+                format!(
+                    "wrote {} ({} bytes, {})",
+                    printable(&output.data),
+                    output.size_bytes,
+                    output.hash
+                )
+            })
+        }
     }
+}
+
+#[derive(Serialize)]
+struct DataOutput {
+    target: TargetId,
+    hash: ContentHash,
+    size_bytes: u64,
+    data: String,
 }
 
 fn list_text(targets: &[TargetView]) -> String {
@@ -118,22 +158,29 @@ fn target_text(view: &TargetView) -> String {
 /// `soma submission`.
 pub async fn submissions(printer: Printer, context: &Context, command: &SubmissionCommand) -> CliResult {
     match command {
-        SubmissionCommand::List { submitter } => {
+        SubmissionCommand::List { submitter, model } => {
             let submitter = match submitter {
                 Some(submitter) => Some(context.account_named(Some(submitter)).await?),
                 None => None,
             };
+            let node = context.node()?;
+            let model = match model {
+                Some(model) => Some(resolve(&node, model).await?),
+                None => None,
+            };
             let filter = SubmissionFilter {
                 submitter,
+                model,
                 ..SubmissionFilter::default()
             };
-            let submissions = context.node()?.submissions(&filter).await?;
+            let submissions = node.submissions(&filter).await?;
             printer.show(&submissions, |submissions| submissions_text(submissions))?;
             if submissions.is_empty() {
                 printer.note("There are no submissions yet; `soma submit --data SRC` makes some.");
             }
             Ok(())
         }
+        SubmissionCommand::Verify { submission } => recheck::verify(printer, context, submission).await,
         SubmissionCommand::Finish { signer } => {
             let account = context.account_at(context.patient_node()?, signer).await?;
             submit::finish(printer, &account).await

@@ -3,7 +3,7 @@
 
 use reqwest::{Body, Method};
 use soma_blobs::{Blob, Expected};
-use soma_types::{ContentHash, ModelId, TargetId, api::BlobView};
+use soma_types::{ContentHash, ModelId, SubmissionId, TargetId, api::BlobView};
 use url::Url;
 
 use super::{
@@ -83,6 +83,19 @@ impl NodeClient {
     /// When there is no such target, or nobody has won it, or else as [`Self::blob`].
     pub async fn target_data(&self, target: &TargetId, expected: Expected) -> Result<Blob, ClientError> {
         self.get_blob(&format!("/v1/targets/{target}/data"), expected)
+            .await
+    }
+
+    /// The data of a submission that has won, from the node's store, or from its host by way of the node.
+    ///
+    /// # Errors
+    /// When there is no such submission, or it has not won, or else as [`Self::blob`].
+    pub async fn submission_data(
+        &self,
+        submission: &SubmissionId,
+        expected: Expected,
+    ) -> Result<Blob, ClientError> {
+        self.get_blob(&format!("/v1/submissions/{submission}/data"), expected)
             .await
     }
 

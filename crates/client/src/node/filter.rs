@@ -1,7 +1,7 @@
 //! Which items of a list are wanted.
 
 use soma_types::{
-    Address, Epoch, TargetId,
+    Address, Epoch, ModelId, TargetId,
     objects::ModelStatus,
     phase::{Phase as _, SubmissionPhase, TargetPhase},
 };
@@ -23,7 +23,7 @@ pub struct ModelFilter {
 pub struct TargetFilter {
     /// Only those that stand so.
     pub phase: Option<TargetPhase>,
-    /// Only this epoch's; the current one's where left out.
+    /// Only this epoch's. Where left out: of those that are filled all epochs', of others the current one's.
     pub epoch: Option<Epoch>,
 }
 
@@ -34,6 +34,8 @@ pub struct SubmissionFilter {
     pub submitter: Option<Address>,
     /// Only for this target.
     pub target: Option<TargetId>,
+    /// Only those that this model predicts best.
+    pub model: Option<ModelId>,
     /// Only those that stand so.
     pub phase: Option<SubmissionPhase>,
 }
@@ -64,6 +66,7 @@ impl SubmissionFilter {
                 .map(|submitter| ("submitter", submitter.to_string())),
         );
         query.extend(self.target.map(|target| ("target", target.to_string())));
+        query.extend(self.model.map(|model| ("model", model.to_string())));
         query.extend(self.phase.map(|phase| ("status", phase.name().to_owned())));
         query
     }

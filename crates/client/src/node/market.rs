@@ -2,7 +2,7 @@
 
 use soma_types::{
     Address, ContentHash, ModelId, SubmissionId, TargetId,
-    api::{DataView, ModelView, Page, SubmissionView, TargetView},
+    api::{DataView, GenerationView, ModelView, Page, SubmissionView, TargetView},
 };
 
 use super::{
@@ -26,6 +26,15 @@ impl NodeClient {
     /// When there is no such model ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn model(&self, model: &ModelId) -> Result<ModelView, ClientError> {
         self.get(&format!("/v1/models/{model}"), &[]).await
+    }
+
+    /// All the weights that a model has had, latest commit first.
+    ///
+    /// # Errors
+    /// When there is no such model ([`ClientError::is_not_found`]), or the node does not answer.
+    pub async fn generations(&self, model: &ModelId) -> Result<Vec<GenerationView>, ClientError> {
+        self.list(&format!("/v1/models/{model}/generations"), &Vec::new())
+            .await
     }
 
     /// All targets that `filter` admits, latest first.

@@ -1,8 +1,13 @@
 //! Data that won, from the network, verified against the ledger.
 
 use soma_blobs::{Blob, Expected};
-use soma_types::{TargetId, api::TargetView, objects::TargetStatus};
+use soma_types::{
+    SubmissionId, TargetId,
+    api::{SubmissionView, TargetView},
+    objects::{Found, TargetStatus},
+};
 
+use super::{WonDocument, WonFacts};
 use crate::{
     error::{ClientError, unexpected},
     node::NodeClient,
@@ -19,18 +24,59 @@ impl NodeClient {
             return Ok(None);
         };
         let view = self.submission(&submission).await?;
-        let found = view
-            .submission
-            .found
-            .ok_or_else(|| unexpected("the winner's find"))?;
-        let data = Expected {
-            hash: found.data_hash,
-            size_bytes: found.data_size_bytes,
+        self.fetch_found(&view).await.map(Some)
+    }
+
+    /// The data of a submission that has won, verified against the ledger.
+    ///
+    /// # Errors
+    /// When there is no such submission, or it has not won; when the node does not have the data, or has
+    /// other data.
+    pub async fn fetch_submission_data(&self, submission: &SubmissionId) -> Result<Blob, ClientError> {
+        let view = self.submission(submission).await?;
+        match &view.submission.found {
+            Some(_) => self.fetch_found(&view).await,
+            // The node says why there is none.
+            None => self.submission_data(submission, Expected::of(b"")).await,
+        }
+    }
+
+    /// What won a filled target, with its data; `None` while there is no winner.
+    ///
+    /// # Errors
+    /// As [`NodeClient::fetch_target_data`].
+    pub async fn fetch_won(&self, target: &TargetView) -> Result<Option<WonDocument>, ClientError> {
+        let TargetStatus::Filled { submission, .. } = target.target.status else {
+            return Ok(None);
         };
+        let winner = self.submission(&submission).await?;
+        let facts = WonFacts::of(target, &winner).ok_or_else(|| unexpected("the winner's find"))?;
+        let data = self.fetch_found(&winner).await?;
+        let data = data
+            .bytes()
+            .map_err(|error| ClientError::Argument(error.to_string()))?;
+        Ok(Some(WonDocument {
+            facts,
+            data: data.to_vec(),
+        }))
+    }
+
+    async fn fetch_found(&self, view: &SubmissionView) -> Result<Blob, ClientError> {
+        let found = view.submission.found.as_ref();
+        let data = found
+            .map(expected)
+            .ok_or_else(|| unexpected("the winner's find"))?;
         match self.blob(data).await {
             // The node then asks the submitter's host, and keeps what it gets.
-            Err(error) if error.is_not_found() => self.target_data(&target.id, data).await.map(Some),
-            found => found.map(Some),
+            Err(error) if error.is_not_found() => self.submission_data(&view.submission.id, data).await,
+            found => found,
         }
+    }
+}
+
+const fn expected(found: &Found) -> Expected {
+    Expected {
+        hash: found.data_hash,
+        size_bytes: found.data_size_bytes,
     }
 }

@@ -35,7 +35,7 @@ impl Account {
         let filter = SubmissionFilter {
             submitter: Some(self.address()),
             phase: Some(SubmissionPhase::Committed),
-            target: None,
+            ..SubmissionFilter::default()
         };
         let waiting = self.node().submissions(&filter).await?;
         let mut due = Vec::new();

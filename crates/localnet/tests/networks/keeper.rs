@@ -12,6 +12,7 @@ use soma_localnet::{
     Config, Localnet,
     testing::{PATIENCE, wait},
 };
+use soma_node::retention::{EPOCHS_MIN, Retention};
 use soma_types::{
     ContentHash, DecryptionKey, Embedding, Epoch, Keypair, ModelId, Seed, TransactionKind,
     genesis::GenesisWeights, params::Params, transaction::BasisPoints,
@@ -95,6 +96,62 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
     net.stop().unwrap();
 }
 
+/// Serves `body` to whoever asks at `listener`.
+fn serve(listener: TcpListener, body: Vec<u8>) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+}
+
+/// What was committed to while nobody kept the store, or has been lost since, is fetched at the start.
+#[test]
+fn what_is_needed_is_fetched_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Localnet::start(Config::new(folder.path())).unwrap();
+    let hosted = vec![3; 3_000];
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}/weights", listener.local_addr().unwrap());
+    serve(listener, hosted.clone());
+    let expected = Expected::of(&hosted);
+    let net = start();
+    runtime().block_on(async {
+        let node = client(&net, 0);
+        let keys = Keypair::from_secret_bytes([9; 32]);
+        let account = Account::new(node.clone(), keys, Journal::new(folder.path().join("journal")));
+        wait("the faucet", async || {
+            let _ = node.faucet(&account.address(), None).await;
+            account.balance().await.ok().filter(|balance| !balance.is_zero())
+        })
+        .await;
+        let stake = net.genesis().params.model_stake_min;
+        let model = account.create_model(BasisPoints::default(), stake).await.unwrap();
+        let commit = TransactionKind::CommitModel {
+            model,
+            url: url.parse().unwrap(),
+            size_bytes: expected.size_bytes,
+            hash: expected.hash,
+        };
+        account.execute(commit).await.unwrap();
+        wait("the keeper", async || node.blob(expected).await.ok()).await;
+    });
+    net.stop().unwrap();
+    // As if it had been stopped before the download.
+    std::fs::remove_dir_all(folder.path().join("blobs")).unwrap();
+    let net = start();
+    runtime().block_on(async {
+        // By its hash alone: nobody asks the node to fetch it.
+        let node = client(&net, 3);
+        let kept = wait("the keeper", async || node.blob(expected).await.ok()).await;
+        assert_eq!(kept.bytes().unwrap(), hosted);
+    });
+    net.stop().unwrap();
+}
+
 /// Commits to `content` as a model's weights; when that is revealed.
 async fn commit(account: &Account, model: ModelId, content: &[u8]) -> Epoch {
     let node = account.node();
@@ -137,6 +194,10 @@ fn weights_are_kept_while_claims_on_them_are_audited() {
             hearing_commit_blocks: 2,
             refresh_epochs: 2,
             ..Params::local()
+        };
+        config.retention = Retention {
+            epochs: Some(EPOCHS_MIN),
+            bytes: None,
         };
         Localnet::start(config).unwrap()
     };

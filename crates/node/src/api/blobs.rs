@@ -16,9 +16,9 @@ use soma_http::{
 use soma_ledger::view;
 use soma_scoring::score::Content;
 use soma_types::{
-    ContentHash, ModelId, TargetId, Url,
+    ContentHash, ModelId, SubmissionId, TargetId, Url,
     api::{BlobView, Problem},
-    objects::TargetStatus,
+    objects::{Found, SubmissionStatus, TargetStatus},
 };
 
 use super::{Api, Shared, problem::of_store, request::InPath};
@@ -53,7 +53,7 @@ pub(super) async fn stored(api: &Shared, hash: ContentHash, size_bytes_max: u64)
 
 /// Content by its hash.
 #[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem)))]
 pub async fn blob(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Response, Error> {
     serve(&api, hash).await
 }
@@ -61,7 +61,7 @@ pub async fn blob(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<
 /// Stores the body under its hash.
 #[utoipa::path(put, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = BlobView), (status = 422, body = Problem), (status = 507, body = Problem)))]
+    responses((status = 201, body = BlobView), (status = 422, body = Problem), (status = 451, body = Problem), (status = 507, body = Problem)))]
 pub async fn put_blob(
     State(api): Api,
     InPath(hash): InPath<ContentHash>,
@@ -115,23 +115,28 @@ async fn obtain(api: &Shared, url: &Url, expected: Expected) -> Result<Response,
 
 /// Has the store hold content that its owner says is at `url`.
 pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Result<(), Error> {
-    if api.services.blobs.contains(&expected.hash) {
+    let store = &api.services.blobs;
+    store.admit(&expected.hash).map_err(|error| of_store(&error))?;
+    if store.contains(&expected.hash) {
         return Ok(());
     }
     let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
+        store
+            .explain_absence(&expected.hash)
+            .map_err(|error| of_store(&error))?;
         let detail = format!("this node does not hold {} ({url})", expected.hash);
         return Err(Error::new(StatusCode::NOT_FOUND, detail));
     };
     api.services
         .fetcher
-        .fetch_into(&address, expected, &api.services.blobs)
+        .fetch_into(&address, expected, store)
         .await
         .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))
 }
 
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.
 #[utoipa::path(get, path = "/v1/models/{id}/weights", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
 pub async fn weights(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Response, Error> {
     let model = api.query.view(|state| view::model(state, id)).await?;
     let model = model.ok_or_else(|| Error::not_found("model", id))?;
@@ -154,7 +159,7 @@ pub async fn weights(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Res
 
 /// The data that filled a target.
 #[utoipa::path(get, path = "/v1/targets/{id}/data", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 502, body = Problem)))]
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
 pub async fn target_data(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Response, Error> {
     let found = api.query.view(|state| {
         let Some(target) = view::target(state, id)? else {
@@ -170,8 +175,29 @@ pub async fn target_data(State(api): Api, InPath(id): InPath<TargetId>) -> Resul
     let found = found.await?.ok_or_else(|| Error::not_found("target", id))?;
     let found =
         found.ok_or_else(|| Error::new(StatusCode::NOT_FOUND, format!("target {id} has no winner")))?;
+    obtain_data(&api, &found).await
+}
+
+/// The data of a submission that has won.
+#[utoipa::path(get, path = "/v1/submissions/{id}/data", params(("id" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
+pub async fn submission_data(State(api): Api, InPath(id): InPath<SubmissionId>) -> Result<Response, Error> {
+    let submission = api.query.view(|state| view::submission(state, id)).await?;
+    let submission = submission.ok_or_else(|| Error::not_found("submission", id))?;
+    let has_won = matches!(
+        submission.status,
+        SubmissionStatus::Won | SubmissionStatus::Paid { .. } | SubmissionStatus::FoundFalse { .. }
+    );
+    let found = submission.found.filter(|_| has_won).ok_or_else(|| {
+        let detail = format!("submission {id} has not won, so its data is its submitter's own");
+        Error::new(StatusCode::NOT_FOUND, detail)
+    })?;
+    obtain_data(&api, &found).await
+}
+
+async fn obtain_data(api: &Shared, found: &Found) -> Result<Response, Error> {
     obtain(
-        &api,
+        api,
         &found.data_url,
         Expected {
             hash: found.data_hash,

@@ -5,23 +5,20 @@ use serde::Deserialize;
 use soma_http::Error;
 use soma_ledger::{Error as LedgerError, State as LedgerState, view};
 use soma_types::{
-    Address, ContentHash, Embedding, Epoch, ModelId, SubmissionId, TargetId,
+    Address, ContentHash, Epoch, ModelId, SubmissionId, TargetId,
     api::{AuditView, DataView, ModelView, Page, Problem, SubmissionView, TargetView},
-    objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus, Target},
+    objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus},
     phase::{Phase, SubmissionPhase, TargetPhase},
     transaction::PoolId,
 };
 
 use super::{
-    Api, Part,
+    Api, Part, filled,
+    looked::{SCANNED_MAX, target_view},
     problem::not_started,
     request::{InPath, Number, Query, bad_parameter},
 };
 use crate::query::LiveReader;
-
-/// Entries of a list looked at for one page. A page that finds fewer than its limit still names where to
-/// go on.
-const SCANNED_MAX: usize = 2_000;
 
 type Read<T> = Result<T, LedgerError>;
 
@@ -42,7 +39,7 @@ pub struct ModelFilter {
 pub struct TargetFilter {
     /// open, settling or filled.
     pub status: Option<String>,
-    /// An epoch; the current one where left out.
+    /// An epoch. Where left out: of those that are filled all epochs', of others the current one's.
     #[param(value_type = Option<u64>)]
     pub epoch: Option<Number>,
 }
@@ -57,6 +54,9 @@ pub struct SubmissionFilter {
     /// A target.
     #[param(value_type = Option<String>)]
     pub target: Option<TargetId>,
+    /// A model: what it predicts best, once revealed.
+    #[param(value_type = Option<String>)]
+    pub model: Option<ModelId>,
     /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
     pub status: Option<String>,
 }
@@ -172,25 +172,8 @@ pub async fn model(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<
         .ok_or_else(|| Error::not_found("model", id))
 }
 
-fn target_view(state: &mut dyn LedgerState, target: Target, current: Epoch) -> Read<Option<TargetView>> {
-    // Its epoch's dimension: the network's may have changed since.
-    let past = view::epoch_record(state, target.epoch)?.map(|record| record.state);
-    let Some(epoch) = (match past {
-        None => view::epoch(state)?,
-        past => past,
-    }) else {
-        return Ok(None);
-    };
-    let embedding = Embedding::draw(&target.seed, epoch.architecture.embedding_dim as usize);
-    Ok(Some(TargetView {
-        commit_threshold_q30: view::commit_threshold_q30(state, &target)?,
-        current: target.epoch == current,
-        target,
-        embedding,
-    }))
-}
-
-/// An epoch's targets, latest first.
+/// An epoch's targets, latest first. Those that are filled: in the order of their wins, latest first, also
+/// across epochs.
 #[utoipa::path(get, path = "/v1/targets", params(TargetFilter, Part),
     responses((status = 200, body = Page<TargetView>), (status = 400, body = Problem)))]
 pub async fn targets(
@@ -203,7 +186,12 @@ pub async fn targets(
     let limit = part.limit();
     let mut reader = api.query.reader().await;
     let current = reader.read(view::epoch).await?.ok_or_else(not_started)?;
-    let epoch = filter.epoch.map_or(current.epoch, |Number(epoch)| Epoch(epoch));
+    let epoch = filter.epoch.map(|Number(epoch)| Epoch(epoch));
+    if phase == Some(TargetPhase::Filled) {
+        let page = filled::page(&mut reader, &current, epoch, cursor, limit);
+        return page.await.map(Json);
+    }
+    let epoch = epoch.unwrap_or(current.epoch);
     let count = if epoch == current.epoch {
         current.targets_opened
     } else {
@@ -300,6 +288,10 @@ pub async fn submissions(
             .submitter
             .is_none_or(|submitter| submission.submitter == submitter)
             && filter.target.is_none_or(|target| submission.target == target)
+            && filter.model.is_none_or(|model| {
+                let found = submission.found.as_ref();
+                found.is_some_and(|found| found.model == model)
+            })
             && phase.is_none_or(|phase| submission.status.phase() == phase);
         if matches {
             submission_view(state, submission).map(Some)

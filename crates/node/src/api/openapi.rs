@@ -4,7 +4,7 @@ use axum::Json;
 use soma_scoring::score;
 use utoipa::OpenApi;
 
-use super::{accounts, blobs, chain, events, global, market, transactions};
+use super::{accounts, blobs, chain, events, generations, global, market, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -33,11 +33,13 @@ use super::{accounts, blobs, chain, events, global, market, transactions};
         market::models,
         market::model,
         blobs::weights,
+        generations::generations,
         market::targets,
         market::target,
         blobs::target_data,
         market::submissions,
         market::submission,
+        blobs::submission_data,
         market::audits,
         market::data,
         transactions::submit,

@@ -22,6 +22,7 @@ pub fn of_store(error: &StoreError) -> Error {
     let status = match error {
         StoreError::WrongHash { .. } => StatusCode::UNPROCESSABLE_ENTITY,
         StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+        StoreError::Withdrawn { .. } => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
         StoreError::Damaged { .. } => StatusCode::NOT_FOUND,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

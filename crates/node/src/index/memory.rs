@@ -9,7 +9,10 @@ use soma_types::{
     upgrade::{PROTOCOL_VERSION, ProtocolVersion},
 };
 
-use super::record::{Record, Tip};
+use super::{
+    generations::Generations,
+    record::{Record, Tip},
+};
 use crate::consensus::Digest;
 
 /// Blocks whose speed is remembered.
@@ -22,6 +25,7 @@ pub(super) struct Memory {
     pub(super) accounts: HashMap<Address, Vec<TransactionHash>>,
     /// Withdrawn stake that waits, in the order of release.
     pub(super) unbonding: HashMap<Address, Vec<UnbondingView>>,
+    pub(super) generations: Generations,
     pub(super) recorded: u64,
     pub(super) tip: Option<Tip>,
     /// When the tip became final here, or else the node started, by its steady clock.
@@ -78,6 +82,7 @@ impl Memory {
                 waiting.insert(place, view);
             }
         }
+        self.generations.learn(record);
         self.recorded = record.height.0;
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Address, ContentHash, Embedding, SubmissionId,
+    Address, ContentHash, DecryptionKey, Embedding, Epoch, SubmissionId, Url,
     objects::{AuditOutcome, AuditStage, AuditVote, Model, Pool, Submission, Target},
 };
 
@@ -20,6 +20,35 @@ answers! {
         /// Where it specialises: of the weights it competes with, or of those about to take over.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
+    }
+
+    /// Weights that a model has or had, from their commit on.
+    pub struct GenerationView {
+        /// Its place among the model's, from 0.
+        pub index: u64,
+        /// When they were committed.
+        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
+        pub committed: Epoch,
+        /// Where their owner said the encrypted file is.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub url: Url,
+        /// Its length in bytes.
+        pub size_bytes: u64,
+        /// Its BLAKE3.
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        pub hash: ContentHash,
+        /// Decrypts it; none before the reveal.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub key: Option<DecryptionKey>,
+        /// Where they specialise; none before the reveal.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+        pub embedding: Option<Embedding>,
+        /// The first epoch in which they competed.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+        pub active_from: Option<Epoch>,
+        /// The last, once they do no more.
+        #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
+        pub active_until: Option<Epoch>,
     }
 
     /// A target.

@@ -38,7 +38,6 @@ Named: TypeAlias = str | Model | Target | Submission
 """An id, or what has one."""
 
 _TARGETS_DEFAULT = 100
-_EPOCHS_BACK = 32
 _ID = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -502,8 +501,7 @@ class SomaClient:
             raise InvalidArgument(f"a limit of {wanted} makes no sense")
         if submitter is not None:
             return await self._targets_of(_address(submitter), status, epoch, wanted)
-        back = _EPOCHS_BACK if epoch is None and status == "filled" else 0
-        views = await self._ask(self._native.targets(wanted, status, epoch, back))
+        views = await self._ask(self._native.targets(wanted, status, epoch))
         return [Target.read(view) for view in views]
 
     async def _targets_of(
@@ -539,15 +537,25 @@ class SomaClient:
         target_id: Named | None = None,
         status: str | None = None,
         limit: int = 100,
+        *,
+        model_id: Named | None = None,
     ) -> list[Submission]:
-        """Return submissions, latest first."""
+        """Return submissions, latest first; with a model those that it predicts best."""
         address = None if submitter is None else _address(submitter)
         target = None if target_id is None else _id(target_id)
+        model = None if model_id is None else _id(model_id)
         found: list[Submission] = []
         cursor: str | None = None
         while len(found) < limit:
             page = await self._ask(
-                self._native.submissions(address, target, status, cursor, limit - len(found)),
+                self._native.submissions(
+                    address,
+                    target,
+                    status,
+                    cursor,
+                    limit - len(found),
+                    model,
+                ),
             )
             found += [Submission.read(view) for view in page["items"]]
             cursor = page["next"]
@@ -562,8 +570,8 @@ class SomaClient:
     async def fetch_submission_data(self, target_id: Named) -> bytes:
         """Return the data that filled a target, verified against what the ledger names.
 
-        `NotFound` where the target has no winner yet, or the data is no longer kept: its owner has to
-        keep it until the audits of its epoch are over, nobody for longer.
+        `NotFound` where the target has no winner yet, or the data is no longer kept: it is public until
+        the audits of its epoch are over, and then for as long as the node's operator has set.
         """
         name = _id(target_id)
         data = await self._run(self._native.fetch_target_data(name))

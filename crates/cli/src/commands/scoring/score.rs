@@ -6,7 +6,6 @@ use soma_data::{Document, Rules};
 use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Shelf, ShelfError, score::DATA_BYTES_MAX};
 use soma_scoring::files::memory_bytes_max_of;
 use soma_types::{
-    Seed,
     api::score::{ContestView, DocumentView, ScoreAnswer, ScoreView},
     text::printable,
 };
@@ -49,9 +48,7 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliR
     let texts: Vec<&[u8]> = documents.iter().map(|document| &document.data[..]).collect();
     interrupt.hold();
     let interrupt = interrupt.flag();
-    let mut seed = Seed::default();
-    seed.0[..8].copy_from_slice(&args.seed.to_le_bytes());
-    let directions = Directions::draw(&seed, &architecture);
+    let directions = Directions::draw(&args.seed, &architecture);
     let stopped = |error| match error {
         ScoreError::Cancelled => CliError::interrupted(),
         error => error.into(),
