@@ -7,9 +7,10 @@
 //! memory and that of one tensor.
 //!
 //! Bounds: [`MODELS_BYTES_MAX`] of models in memory, those in use among them, so whoever uses several takes
-//! one after the other. With a [`Cache`], files that were used stay on this machine's disk, within its budget,
-//! and [`DOWNLOADS_MAX`] are fetched into it at a time, each once. One file at a time is brought; a host that failed is left alone for [`REST`]. A file
-//! that does not load is remembered, and not read again.
+//! one after the other. With a [`Cache`], files that were used stay on this machine's disk, within its
+//! budget, and [`DOWNLOADS_MAX`] are fetched into it at a time, each once. One file at a time is brought; a
+//! host that failed is left alone for [`REST`]. A file that does not load is remembered, and not read
+//! again.
 
 use std::{
     future::Future,

@@ -7,7 +7,7 @@
 //!   score it with those of all open targets;
 //! - of the open targets it is found to hit, take the one that this submitter's key ranks first, so that
 //!   submitters of like data do not all race for the closest;
-//! - commit, and reveal in a later block; the data stays here until it has won ([`soma_client::submissions`]);
+//! - commit, and reveal in a later block; the data stays here until it has won;
 //! - if the target was won or closed meanwhile, try again with what is open then, at most [`ATTEMPTS_MAX`]
 //!   times.
 //!

@@ -1,5 +1,5 @@
 //! Real auditors on a real network where one of four is drawn: it accuses a false winner, and all convict it
-//! in a hearing. The host of its data answers once, when it is revealed: the nodes keep what auditors need.
+//! in a hearing. The host of its data answers once, when it has won: the nodes keep what auditors need.
 
 mod common;
 

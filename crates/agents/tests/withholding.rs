@@ -47,9 +47,9 @@ async fn race(account: &Account, target: &TargetView, data: &[u8]) -> Submission
 /// Attack: withholding data that has won
 /// Does: scores honestly and wins, and does not hand the data over: it stays on their machine, where it was
 /// while the race was on.
-/// Outcome: auditors find it unavailable: bond and reward are gone. Whoever hands it over late, after the next
-/// epoch has begun, is found valid: auditors look again until three quarters of the time for their verdicts
-/// are over. What lost its race was never seen by anyone.
+/// Outcome: auditors find it unavailable: bond and reward are gone. Whoever hands it over late, after the
+/// next epoch has begun, is found valid: auditors look again until three quarters of the time for their
+/// verdicts are over. What lost its race was never seen by anyone.
 #[test]
 fn withholding_data_that_has_won() {
     let folder = tempfile::tempdir().unwrap();

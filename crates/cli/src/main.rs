@@ -177,7 +177,11 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         Command::Trainer(TrainerCommand::Run(args)) => {
             trainer::run(printer, context, &args, &interrupt).await
         }
-        Command::Score(ScoreArgs { command, files }) => match (command, files) {
+        Command::Score(ScoreArgs {
+            command,
+            files,
+            selection,
+        }) => match (command, files) {
             (Some(ScoreCommand::Serve(args)), _) => {
                 interrupt.hold();
                 scoring::serve(printer, &args, &interrupt).await
@@ -186,7 +190,8 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
                 tokio::task::spawn_blocking(move || scoring::self_test(printer)).await?
             }
             (None, Some(files)) => {
-                tokio::task::spawn_blocking(move || scoring::score(printer, &files, &interrupt)).await?
+                tokio::task::spawn_blocking(move || scoring::score(printer, &files, &selection, &interrupt))
+                    .await?
             }
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },

@@ -7,8 +7,8 @@
 //! the node, or put where the participant's own host serves it; if not, nobody ever sees it.
 //!
 //! A crash in between loses nothing: [`Account::pending_submissions`] says what is not over, and
-//! [`Account::finish_submissions`] goes on with it. Only a winner whose data nobody can fetch is lost, and for
-//! that there is time until its audit (docs/protocol.md, section 7).
+//! [`Account::finish_submissions`] goes on with it. Only a winner whose data nobody can fetch is lost, and
+//! for that there is time until its audit (docs/protocol.md, section 7).
 
 mod commit;
 mod fetch;
@@ -20,15 +20,15 @@ mod won;
 
 use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind};
 
-pub use self::storage::Storage;
-
+pub use self::{
+    storage::Storage,
+    won::{WonDocument, WonError, WonFacts},
+};
 use crate::{
     account::Account,
     error::{ClientError, unexpected},
     journal::PendingSubmission,
 };
-
-pub use self::won::{WonDocument, WonError, WonFacts};
 
 /// What scoring a document against a target's models gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +42,9 @@ pub struct Scores {
 }
 
 impl Account {
-    /// Commits `data` to a target, reveals it, waits for the end of its race, and if it has won hands the data
-    /// to the node; the submission, which [`NodeClient::submission`](crate::NodeClient::submission) tells of.
+    /// Commits `data` to a target, reveals it, waits for the end of its race, and if it has won hands the
+    /// data to the node; the submission, which [`NodeClient::submission`](crate::NodeClient::submission)
+    /// tells of.
     ///
     /// # Errors
     /// When it would not be begun ([`Account::commit_reveal`]), the ledger says no

@@ -52,6 +52,19 @@ pub enum Existing {
     Delete,
 }
 
+impl Existing {
+    /// Refuses to delete a folder's content that is not a localnet. Changes nothing.
+    ///
+    /// # Errors
+    /// If it is something else, or cannot be read.
+    pub fn check(self, directory: &Path) -> Result<(), FolderError> {
+        if self == Self::Delete && version(directory)?.is_none() && holds_anything(directory)? {
+            return Err(FolderError::Foreign(directory.to_owned()));
+        }
+        Ok(())
+    }
+}
+
 /// A localnet folder, locked. Dropping it releases the lock.
 pub struct Place {
     directory: PathBuf,
@@ -65,9 +78,7 @@ impl Place {
     /// If it is in use, cannot be read or written, or holds something that is not a localnet and should be
     /// deleted.
     pub fn lock(directory: &Path, existing: Existing) -> Result<Self, FolderError> {
-        if existing == Existing::Delete && version(directory)?.is_none() && holds_anything(directory)? {
-            return Err(FolderError::Foreign(directory.to_owned()));
-        }
+        existing.check(directory)?;
         let lock = Lock::acquire(directory).map_err(|error| match error {
             LockError::Held(_) => FolderError::Locked(directory.to_owned()),
             LockError::File(error) => error.into(),

@@ -10,18 +10,18 @@
 //! what is nobody's and was not used since the epoch before began, is set aside.
 //! Upon the block after which all is known that was final then: what is still aside is removed.
 //!
-//! **What is needed.** What a model competes with, or will; data of winners; and the weights of every
-//! model that a target names, whatever became of the model since: an owner who could have weights removed
-//! could have claims stand unaudited. Needed is what this epoch and the last one name, which
-//! is audited now. Not the weights of a model that has gone stale: rent was paid until then.
+//! **What is needed.** What a model competes with, or will; data of winners; and the weights of every model
+//! that a target names, whatever became of the model since: an owner who could have weights removed could
+//! have claims stand unaudited. Needed is what this epoch and the last one name, which is audited now. Not
+//! the weights of a model that has gone stale: rent was paid until then.
 //!
 //! **Why in two steps.** What is needed is read in many views, and blocks go on meanwhile. A block that names
 //! content while it is looked through, or just before it goes, is heard of before anything is removed, and
 //! has the content back.
 //!
 //! Persistence: a file's time is its mark. All else the ledger and the index say.
-//! Failures: a host that does not answer is tried a few times, further and further apart: who has just won may
-//! take a while to upload. What is missing then is fetched when somebody asks for it.
+//! Failures: a host that does not answer is tried a few times, further and further apart: who has just won
+//! may take a while to upload. What is missing then is fetched when somebody asks for it.
 //! Bounds: [`WEIGHTS_FETCHES_MAX`] and [`DATA_FETCHES_MAX`] downloads at a time, a bounded number of each
 //! waiting; beyond that they are left out. Hosts that trickle are cut off, and data, which is short, waits
 //! for no weights.

@@ -1,6 +1,6 @@
 //! Winners under audit: what became of each, and who works on which.
 //!
-//! Data comes from the node, which has fetched it when it was revealed. Only what the node does not keep is
+//! Data comes from the node, which has fetched it when it had won. Only what the node does not keep is
 //! asked of its submitter's host, which may trickle: [`HOSTS_MAX`] at a time, those first that were tried
 //! least, the shortest of them first. So hosts that never answer hold up nobody whose data the node keeps.
 //! Of the others nobody is asked twice before all were asked once: the last of `n` has its turn after `n` /

@@ -6,6 +6,8 @@ use bytesize::ByteSize;
 use clap::{Args, Subcommand};
 use soma_types::Seed;
 
+use super::Selection;
+
 /// A seed: whole, or as a number in its first bytes, little-endian.
 fn seed(text: &str) -> Result<Seed, &'static str> {
     let malformed = "give a whole number below 2^64, or 0x and 64 hex digits";
@@ -21,8 +23,6 @@ fn seed(text: &str) -> Result<Seed, &'static str> {
     Ok(seed)
 }
 
-use super::Selection;
-
 /// `soma score`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -33,6 +33,9 @@ pub struct ScoreArgs {
     /// What to score.
     #[command(flatten)]
     pub files: Option<ScoreFiles>,
+    /// What to read of it. Not among the files: clap never finds optional arguments that flatten others.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// What `soma score` scores.
@@ -52,9 +55,6 @@ pub struct ScoreFiles {
     /// binary or a link is left out.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
-    /// What to read of it.
-    #[command(flatten)]
-    pub selection: Selection,
     /// Sets SIGReg's directions: a number, or 0x and 64 hex digits, as an epoch's seed is written.
     #[arg(long, default_value = "0", value_parser = seed)]
     pub seed: Seed,

@@ -65,7 +65,7 @@ pub struct SubmitArgs {
 /// What was typed for a scout.
 #[derive(Clone, Debug)]
 pub enum ScoutName {
-    /// Nobody.
+    /// No scout: everything is scored.
     None,
     /// A model of the network.
     Model(Reference),

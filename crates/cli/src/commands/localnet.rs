@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use soma_agents::auditor::AuditError;
 use soma_client::NodeClient;
-use soma_localnet::{Blueprint, Config, Existing, Localnet};
+use soma_localnet::{Blueprint, Config, Existing, Localnet, LocalnetError};
 use soma_node::{health::Health, query::LiveQuery, retention::Retention};
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
@@ -59,6 +59,8 @@ pub async fn run(
         None => context.home()?.join("localnet"),
     };
     let mut config = plan(args, &directory)?;
+    // Said before weights are made, which takes a while.
+    config.existing.check(&directory).map_err(LocalnetError::from)?;
     let replaces = config.existing == Existing::Delete && directory.join("genesis.json").exists();
     if config.existing == Existing::Keep {
         refuse_mismatch(args, &config.blueprint, &directory)?;

@@ -18,7 +18,8 @@ use crate::{
 };
 
 impl Account {
-    /// First step, for data that the node will host (`soma:HASH`) if it wins. The journal keeps it until then.
+    /// First step, for data that the node will host (`soma:HASH`) if it wins. The journal keeps it until
+    /// then.
     ///
     /// # Errors
     /// As [`Account::commit_reveal`].

@@ -29,8 +29,8 @@ impl Account {
         self.settle_submission(pending, RACE_MAX).await
     }
 
-    /// [`Account::finish_submission`] for all that is not over ([`Account::pending_submissions`]), at the same
-    /// time: none expires while another's race is waited for. How each ended.
+    /// [`Account::finish_submission`] for all that is not over ([`Account::pending_submissions`]), at the
+    /// same time: none expires while another's race is waited for. How each ended.
     ///
     /// # Errors
     /// When the node or the disk fails before anything is begun.

@@ -13,7 +13,7 @@ use soma_types::{
 use super::{load, require_memory, shown, unreadable};
 use crate::{
     architecture,
-    args::ScoreFiles,
+    args::{ScoreFiles, Selection},
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Printer, table},
@@ -25,7 +25,7 @@ use crate::{
 const BAR: &str = "scoring {bar:30} {percent:>3}%  {per_sec:.0} tokens/s  {eta} left  {msg}";
 
 /// `soma score`.
-pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliResult {
+pub fn score(printer: Printer, args: &ScoreFiles, selection: &Selection, interrupt: &Interrupt) -> CliResult {
     let architecture = architecture::parse(&args.arch)?;
     let weights = &weights::files(&args.weights)[..];
     for path in weights {
@@ -40,7 +40,7 @@ pub fn score(printer: Printer, args: &ScoreFiles, interrupt: &Interrupt) -> CliR
     }
     let rules = Rules {
         document_bytes_max: DATA_BYTES_MAX as u64,
-        ..args.selection.rules()
+        ..selection.rules()
     };
     let reading = soma_sources::read(&args.data, &rules)?;
     printer.notes(&reading.report.to_string());

@@ -82,8 +82,8 @@ fn a_near_copy_of_data_that_won() {
 
 /// Attack: data withdrawn before the audit
 /// Does: wins, and takes the data off their host before the auditors come.
-/// Outcome: auditors find it unavailable: bond and reward are gone. (One validator that fetched it once it had
-/// won is enough to serve all; only data that nobody could fetch ends so.)
+/// Outcome: auditors find it unavailable: bond and reward are gone. (One validator that fetched it once it
+/// had won is enough to serve all; only data that nobody could fetch ends so.)
 #[test]
 fn data_withdrawn_before_the_audit() {
     let (mut world, _) = World::with_models(tiny(), 3);
