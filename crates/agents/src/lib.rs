@@ -2,8 +2,8 @@
 //! and revealed weights, the trainer takes weights through training, commit and reveal.
 //!
 //! Decisions are functions of what was read ([`matching`], [`scout`], [`audit`]); the loops around them read
-//! from a node, score, and send transactions. Every loop advances one step per call and keeps what it needs in
-//! itself, so a caller decides when to stop and what to report.
+//! from a node, score, and send transactions. Every loop advances one step per call and keeps what it needs
+//! in itself, so a caller decides when to stop and what to report.
 //!
 //! ```
 //! use std::collections::BTreeMap;

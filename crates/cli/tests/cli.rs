@@ -576,6 +576,7 @@ fn commands_read_alike() {
     let text = "To be, or not to be, that is the question:\n".repeat(3);
     bench.write("text.txt", &text);
     bench.write("text.jsonl", json!({ "text": text }).to_string());
+    bench.write("other.jsonl", json!({ "text": format!("{text}!") }).to_string());
     bench.write(OsStr::from_bytes(b"n\xff.txt"), &text);
     let with = |command: &str, data: &OsStr| {
         let mut command = bench.command(&[command, "--weights", &weights, "--arch", "arch.json", "--json"]);
@@ -620,9 +621,11 @@ fn commands_read_alike() {
         "--data",
         "text.txt",
         "text.jsonl",
+        "other.jsonl",
     ])["data"];
+    // Each text once.
     assert_eq!(data["documents"], 2);
-    assert_eq!(data["size_bytes"], 258);
+    assert_eq!(data["size_bytes"], 259);
 }
 
 /// A document without a score names both files and fails the command; the others' scores are printed.
