@@ -215,7 +215,8 @@ fn e2e_a_trainer_killed_at_random_keeps_one_model_published() {
             submitted += 1;
         }
     }
-    // Asked to stop, it ends soon and says how it stands.
+    // Asked to stop, it ends soon and says how it stands. Before it has begun a signal just ends it.
+    std::thread::sleep(Duration::from_secs(5));
     let stopped = std::process::Command::new("kill")
         .arg(child.id().to_string())
         .status()
