@@ -355,7 +355,7 @@ pub fn write(tensors: &[(TensorSpec, &[f32])]) -> Result<Vec<u8>, WeightsError> 
 /// they are written.
 ///
 /// # Errors
-/// As [`write`], when `values` or the writer fails.
+/// As [`write()`], when `values` or the writer fails.
 pub fn write_each<'a, E: From<WeightsError>>(
     specs: &[TensorSpec],
     writer: &mut dyn Write,
