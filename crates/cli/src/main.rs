@@ -19,6 +19,7 @@ mod progress;
 mod record;
 mod reference;
 mod report;
+mod standing;
 mod terminal;
 mod usage;
 mod weights;

@@ -22,12 +22,13 @@ use tokio::sync::mpsc;
 use self::{feed::Feed, progress::Rates, run::Run};
 use crate::{
     args::SubmitArgs,
-    commands::{scoring::read_text, target::submission_status},
+    commands::scoring::read_text,
     context::{Context, experts},
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Format, Printer, count, short},
     progress::Log,
+    standing::submission_status,
 };
 
 /// Documents that wait in memory.

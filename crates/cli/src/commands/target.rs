@@ -6,10 +6,9 @@ use soma_files::Output;
 use soma_types::{
     ContentHash, Epoch, Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
-    objects::{SubmissionStatus, TargetStatus},
+    objects::TargetStatus,
     phase::SubmissionPhase,
     text::printable,
-    transaction::Verdict,
 };
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
+    standing::submission_status,
 };
 
 /// One, in the fixed point of dot products.
@@ -242,27 +242,4 @@ fn submissions_text(submissions: &[SubmissionView]) -> String {
         &["nats", "cosine", "bytes", "block"],
         rows,
     )
-}
-
-/// How a submission stands, in words.
-pub fn submission_status(status: &SubmissionStatus) -> String {
-    match status {
-        SubmissionStatus::Committed => "committed".into(),
-        SubmissionStatus::Revealed => "in the race".into(),
-        SubmissionStatus::Won => "won, to be audited".into(),
-        SubmissionStatus::LostRace { to } => format!("lost to {}", short(to)),
-        SubmissionStatus::NotNew { first } => format!("not new: {} was first", short(first)),
-        SubmissionStatus::Expired { forfeited } if forfeited.is_zero() => "closed before its reveal".into(),
-        SubmissionStatus::Expired { forfeited } => format!("not revealed, {forfeited} SOMA forfeited"),
-        SubmissionStatus::Paid { submitter, .. } => format!("won, paid {submitter} SOMA"),
-        SubmissionStatus::FoundFalse { verdict, bond, .. } => {
-            let why = match verdict {
-                Verdict::Valid => "valid",
-                Verdict::DataUnavailable => "data unavailable",
-                Verdict::HashMismatch => "wrong data",
-                Verdict::FalseScore => "false score",
-            };
-            format!("found false ({why}), lost {bond} SOMA")
-        }
-    }
 }
