@@ -20,20 +20,20 @@
 
 mod budget;
 mod error;
+mod limits;
 mod race;
 mod told;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
-    num::NonZeroUsize,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use soma_client::{Account, ClientError, ModelFilter};
 use soma_types::{
-    Height, RejectionCode, Shannons, TargetId,
+    RejectionCode, Shannons, TargetId,
     objects::{ModelStatus, SubmissionStatus},
 };
 use tokio::{
@@ -44,6 +44,7 @@ use tokio::{
 use crate::submitter::{ATTEMPTS_MAX, Effort, Find, Search, Submitter};
 use budget::Budget;
 pub use error::ServiceError;
+pub use limits::Limits;
 use race::{Raced, race};
 pub use told::{Document, End, Tally, Told};
 
@@ -51,23 +52,6 @@ pub use told::{Document, End, Tally, Told};
 const PAUSE: Duration = Duration::from_millis(500);
 /// Epochs to wait for an open target: models that were revealed compete from the next on.
 const PATIENCE_EPOCHS: u32 = 3;
-
-/// What the service keeps to.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Stop after this many hits.
-    pub hits_max: Option<u64>,
-    /// Most that may be locked in bonds and deposits at a time.
-    pub bonds_max: Option<Shannons>,
-    /// Most that submissions may cost in fees, in all.
-    pub fees_max: Option<Shannons>,
-    /// From this block on fees count; from now where left out.
-    pub fees_from: Option<Height>,
-    /// Submissions under way at a time.
-    pub under_way_max: NonZeroUsize,
-    /// Whether to wait for targets for ever.
-    pub waits: bool,
-}
 
 /// Submits what comes.
 #[derive(Debug)]

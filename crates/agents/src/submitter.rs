@@ -21,6 +21,7 @@
 
 mod dense;
 mod outcome;
+mod scouting;
 mod sparse;
 
 use std::{
@@ -46,7 +47,7 @@ use crate::{
     matching::{Hit, Miss, Scores},
 };
 pub use outcome::{Attempt, Effort, Find, Search, SubmitError};
-use sparse::Scouting;
+use scouting::Scouting;
 
 /// How long a host may take to deliver a model's weights, once in an epoch; and no more than an eighth of
 /// that.

@@ -8,7 +8,7 @@ use soma_types::{
     list::List, phase::SubmissionPhase, transaction::SubmissionReveal,
 };
 
-use super::{End, Limits, ServiceError};
+use super::{error::ServiceError, limits::Limits, told::End};
 use crate::submitter::Find;
 
 /// Bytes of a URL that is not known yet, in an estimate of a fee: a long one.

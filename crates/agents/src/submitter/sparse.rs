@@ -2,36 +2,20 @@
 
 use std::{cmp::Reverse, num::NonZeroUsize, slice, sync::Arc, time::Instant};
 
-use soma_model::{Fast as _, Model, Sample, ScoreError};
+use soma_model::{Fast as _, Sample, ScoreError};
 use soma_types::api::TargetView;
 
-use super::{Search, SubmitError, Submitter};
+use super::{Search, SubmitError, Submitter, scouting::Scouting};
 use crate::{
     attended::attended,
     matching::{self, Miss, Scores},
-    scout::{Candidate, Impression, Scout},
+    scout::{Candidate, Impression},
 };
 
 /// Targets that are less likely hit are not tried: the example `recall` shows what that costs and saves.
 const CHANCE_MIN: f64 = 0.02;
 /// Chunks of a document that the scout looks at.
 const SCOUT_CHUNKS: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
-
-/// A scout at work.
-#[derive(Debug)]
-pub(super) struct Scouting {
-    model: Arc<Model>,
-    scout: Scout,
-}
-
-impl Scouting {
-    pub(super) fn new(model: Model) -> Self {
-        Self {
-            model: Arc::new(model),
-            scout: Scout::new(),
-        }
-    }
-}
 
 impl Submitter {
     /// Tries the targets that `data` may hit, likeliest first, until it hits one.
