@@ -94,7 +94,7 @@ pub struct Filter {
 /// Why a text is no filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// No comparison in it, or no field before it.
+    /// No comparison in it, no field before it, or a field that ends as a sign begins.
     #[error("write FIELD=VALUE, FIELD!=VALUE, FIELD<=NUMBER or FIELD>=NUMBER, such as language=en")]
     Malformed,
     /// A bound that is no number.
@@ -113,7 +113,8 @@ impl FromStr for Filter {
             .min_by_key(|(at, length, _)| (*at, std::cmp::Reverse(*length)));
         let (at, length, comparison) = found.ok_or(FilterError::Malformed)?;
         let (field, value) = (text[..at].trim(), text[at + length..].trim());
-        if field.is_empty() {
+        // A name's last letter must not read as the sign's first: `a! =b` is not `a!=b`.
+        if field.is_empty() || field.ends_with(['!', '<', '>']) {
             return Err(FilterError::Malformed);
         }
         let is_bound = matches!(comparison, Comparison::AtMost | Comparison::AtLeast);
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_says_how_to_write_one() {
-        for text in ["", "language", "=en", " >=3", "language:en"] {
+        for text in ["", "language", "=en", " >=3", "language:en", "a! =b", "a< =3"] {
             assert_eq!(text.parse::<Filter>(), Err(FilterError::Malformed), "{text}");
         }
         let error = "score>=high".parse::<Filter>().unwrap_err();
