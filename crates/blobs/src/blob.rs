@@ -22,7 +22,7 @@ pub const MEMORY_BYTES_MAX: usize = 1 << 20;
 const PIECE_BYTES: usize = 1 << 18;
 
 /// What the ledger says bytes are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Expected {
     /// BLAKE3 of the bytes.
     pub hash: ContentHash,

@@ -19,6 +19,7 @@
 //! never used, as they would resolve names themselves. No cookies, no credentials, no compression.
 
 mod error;
+mod flights;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +33,8 @@ use crate::{
     pouring::{Pouring, Sink},
     store::Store,
 };
+
+use self::flights::{Errand, Flights};
 
 pub use self::error::FetchError;
 
@@ -63,11 +66,12 @@ impl Default for FetchPolicy {
     }
 }
 
-/// Fetches blobs under one policy. Clones share connections.
+/// Fetches blobs under one policy. Clones share connections, and what is on its way into a store.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
     client: reqwest::Client,
     policy: FetchPolicy,
+    flights: Flights,
 }
 
 impl Fetcher {
@@ -98,7 +102,11 @@ impl Fetcher {
             builder = builder.dns_resolver(Arc::new(PublicResolver));
         }
         let client = builder.build().map_err(HttpError::from)?;
-        Ok(Self { client, policy })
+        Ok(Self {
+            client,
+            policy,
+            flights: Flights::default(),
+        })
     }
 
     /// The policy it keeps to.
@@ -118,16 +126,33 @@ impl Fetcher {
             .await
     }
 
-    /// The blob at `url`, into `store`. Nothing is kept unless it is what was announced.
+    /// The blob at `url`, into `store`. Nothing is kept unless it is what was announced. However many ask for
+    /// it at once, or right after it failed, the host is asked once.
     ///
     /// # Errors
     /// When the host is not to be asked, does not give all of it in time, or gives something else; when the
-    /// store has no room.
-    pub async fn fetch_into(&self, url: &Url, expected: Expected, store: &Store) -> Result<(), FetchError> {
-        store.admit(&expected.hash)?;
+    /// store has no room. All who waited for it are told the same.
+    pub async fn fetch_into(
+        &self,
+        url: &Url,
+        expected: Expected,
+        store: &Store,
+    ) -> Result<(), Arc<FetchError>> {
+        store.admit(&expected.hash).map_err(FetchError::from)?;
         if store.contains(&expected.hash) {
             return Ok(());
         }
+        let errand = Errand {
+            url: url.clone(),
+            expected,
+            folder: store.directory().to_owned(),
+        };
+        let (fetcher, url, store) = (self.clone(), url.clone(), store.clone());
+        let download = async move { fetcher.pour_into(&url, expected, &store).await };
+        self.flights.join(errand, download).await
+    }
+
+    async fn pour_into(&self, url: &Url, expected: Expected, store: &Store) -> Result<(), FetchError> {
         let download = self.start(url, expected).await?;
         let arrived = download.pour(store.writer(expected.size_bytes)?).await?;
         arrived

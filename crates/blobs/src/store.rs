@@ -38,7 +38,7 @@ mod writer;
 use std::{
     fs::{self, File},
     io::{self, Read},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::SystemTime,
 };
@@ -113,6 +113,11 @@ impl Store {
         };
         store.refresh_withdrawn()?;
         Ok(store)
+    }
+
+    /// Its folder.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.inner.directory
     }
 
     /// Takes up what was taken down since it was last asked, or may be stored again; how many blobs went.

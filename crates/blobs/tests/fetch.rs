@@ -85,7 +85,7 @@ async fn fetch_with(policy: FetchPolicy, url: &Url) -> Result<Vec<u8>, FetchErro
         (Ok(()), Ok(bytes)) => assert_eq!(store.get(&expected.hash).unwrap().as_ref(), Some(bytes)),
         (Err(stored), Err(fetched)) => {
             assert_eq!(
-                std::mem::discriminant(stored),
+                std::mem::discriminant(&**stored),
                 std::mem::discriminant(fetched),
                 "{stored} | {fetched}"
             );
@@ -139,10 +139,11 @@ async fn large_blobs_stream_into_the_store() {
         .await
         .unwrap();
     let small = Store::open(tempfile::tempdir().unwrap().path(), 1000).unwrap();
-    assert!(matches!(
-        fetcher.fetch_into(&url, expected, &small).await,
-        Err(FetchError::Store(StoreError::Full { .. }))
-    ));
+    let error = fetcher.fetch_into(&url, expected, &small).await.unwrap_err();
+    assert!(
+        matches!(*error, FetchError::Store(StoreError::Full { .. })),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -21,7 +21,11 @@ use soma_types::{
     objects::{Found, SubmissionStatus, TargetStatus},
 };
 
-use super::{Api, Shared, problem::of_store, request::InPath};
+use super::{
+    Api, Shared,
+    problem::{of_fetch, of_store},
+    request::InPath,
+};
 
 /// Runs disk work where it may block.
 async fn on_disk<T: Send + 'static>(
@@ -127,11 +131,8 @@ pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Resul
         let detail = format!("this node does not hold {} ({url})", expected.hash);
         return Err(Error::new(StatusCode::NOT_FOUND, detail));
     };
-    api.services
-        .fetcher
-        .fetch_into(&address, expected, store)
-        .await
-        .map_err(|error| Error::new(StatusCode::BAD_GATEWAY, format!("cannot fetch {url}: {error}")))
+    let fetched = api.services.fetcher.fetch_into(&address, expected, store).await;
+    fetched.map_err(|error| of_fetch(&error, url))
 }
 
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.
