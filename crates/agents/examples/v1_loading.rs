@@ -78,7 +78,10 @@ fn step(arguments: &[&str]) -> Command {
 
 /// A localnet, until its input ends.
 fn serve(folder: &str) -> Result<(), Failure> {
-    let net = Localnet::start(Config::new(Path::new(folder)))?;
+    let mut config = Config::new(Path::new(folder));
+    // Nobody names these weights: they stay for an epoch, which has to last.
+    config.blueprint.params.epoch_blocks *= 1_000;
+    let net = Localnet::start(config)?;
     println!("http://{}", net.apis()[0]);
     io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(net.stop()?)
