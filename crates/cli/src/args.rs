@@ -8,6 +8,7 @@ mod global;
 mod localnet;
 mod market;
 mod model;
+mod node;
 mod score;
 mod signer;
 mod sim;
@@ -39,6 +40,7 @@ pub use self::{
     localnet::LocalnetArgs,
     market::{JudgeArgs, SubmissionCommand, TargetCommand},
     model::ModelCommand,
+    node::{GenesisCommand, NodeCommand, NodeInitArgs},
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
     signer::Signer,
     sim::{EconomyArgs, SimCommand},
@@ -87,6 +89,12 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run a local network that keeps running and survives restarts.
     Localnet(LocalnetArgs),
+    /// Run a validator's node as a process of its own.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Found a network together with other operators.
+    #[command(subcommand)]
+    Genesis(GenesisCommand),
     /// Show how the network is doing.
     Status,
     /// Show an epoch: its pool, hits, difficulty and audits.

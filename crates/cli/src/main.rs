@@ -13,6 +13,7 @@ mod hints;
 #[cfg(test)]
 mod interfaces;
 mod interrupt;
+mod logs;
 mod node_name;
 mod printer;
 mod progress;
@@ -31,8 +32,9 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, content, data, encryption, forecast, global, localnet, model, money, recheck,
-        scoring, sim, strategy, submit, target, train, trainer, transaction, validator, wallet, why,
+        chain, completions, content, data, encryption, forecast, genesis, global, localnet, model, money,
+        node, recheck, scoring, sim, strategy, submit, target, train, trainer, transaction, validator,
+        wallet, why,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -139,6 +141,8 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
             interrupt.hold();
             localnet::run(printer, context, &args, &interrupt).await
         }
+        Command::Node(command) => node::run(printer, context, command, &interrupt).await,
+        Command::Genesis(command) => genesis::run(printer, context, &command),
         Command::Status => chain::status(printer, context).await,
         Command::Epoch { epoch } => chain::epoch(printer, context, epoch).await,
         Command::Params => chain::params(printer, context).await,

@@ -1,30 +1,27 @@
 //! A trusted dealer: network identities and threshold shares for a localnet's first committee.
 //!
-//! On a public network the committee generates its key together and nobody ever holds it whole.
+//! The committee of a network of many operators makes its key together, and nobody ever holds it whole:
+//! [`soma_operator::founding`].
 
-use commonware_codec::{DecodeExt as _, Encode as _};
+use commonware_codec::DecodeExt as _;
 use commonware_cryptography::{
     Signer,
     bls12381::{
         dkg::feldman_desmedt::deal,
-        primitives::{
-            group::Share,
-            sharing::{Mode, Sharing},
-        },
+        primitives::{group::Share, sharing::Mode},
     },
     ed25519,
 };
 use commonware_utils::{N3f1, TryCollect as _, ordered::Set};
 use rand_core::CryptoRng;
-
-use soma_node::consensus::{Identity, Scheme, Variant, namespace};
+use soma_node::consensus::{Identity, Scheme, Variant};
+use soma_operator::committee::Committee;
+use soma_types::ChainId;
 
 /// A committee with all its secrets.
 pub struct Dealt {
-    /// The members, in the order of their indices.
-    pub identities: Set<Identity>,
-    /// The public polynomial. Its constant term is the network's key.
-    pub polynomial: Sharing<Variant>,
+    /// The members, in the order of their indices, and the public polynomial.
+    pub committee: Committee,
     /// Each member's secrets, in the same order.
     pub members: Vec<Member>,
 }
@@ -69,16 +66,12 @@ impl Dealt {
             })
             .collect();
         Self {
-            identities,
-            polynomial: output.public().clone(),
+            committee: Committee {
+                identities,
+                polynomial: output.public().clone(),
+            },
             members,
         }
-    }
-
-    /// The network's public key.
-    #[must_use]
-    pub fn network_key(&self) -> [u8; 48] {
-        network_key(&self.polynomial)
     }
 
     /// The signing scheme of the member at `index` on network `chain`.
@@ -88,23 +81,6 @@ impl Dealt {
     #[must_use]
     pub fn scheme(&self, chain: &[u8; 32], index: usize) -> Scheme {
         let share = self.members[index].share.clone();
-        Scheme::signer(
-            &namespace(chain),
-            self.identities.clone(),
-            self.polynomial.clone(),
-            share,
-        )
-        .expect("a dealt share belongs to its polynomial")
+        self.committee.signer(&ChainId(*chain), share)
     }
-}
-
-/// The network's public key: the constant term of `polynomial`.
-#[must_use]
-pub fn network_key(polynomial: &Sharing<Variant>) -> [u8; 48] {
-    polynomial
-        .public()
-        .encode()
-        .as_ref()
-        .try_into()
-        .expect("a G1 point has 48 bytes")
 }

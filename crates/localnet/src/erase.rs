@@ -14,6 +14,8 @@ use soma_types::params::COMMITTEE_SIZE_MAX;
 
 /// A localnet's files in its folder.
 const FILES: [&str; 3] = ["genesis.json", "committee.json", "faucet.json"];
+/// A validator's files in its own.
+const HOME_FILES: [&str; 4] = ["secrets.json", "node.toml", "network.json", "lock"];
 /// Names of half-written files, which a crash may leave.
 const TEMPORARY: (&str, &str) = (".soma-", ".tmp");
 
@@ -31,7 +33,10 @@ pub(crate) fn network(directory: &Path) -> Result<(), FileError> {
         if !validator.is_dir() {
             continue;
         }
-        soma_files::remove(&validator.join("secrets.json"))?;
+        for name in HOME_FILES {
+            soma_files::remove(&validator.join(name))?;
+        }
+        clear(&validator.join("blobs"), is_stored)?;
         let storage = validator.join("storage");
         match fs::remove_dir_all(&storage) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -157,6 +162,10 @@ mod tests {
             "committee.json",
             "faucet.json",
             "validator-0/secrets.json",
+            "validator-0/node.toml",
+            "validator-0/network.json",
+            "validator-0/lock",
+            &format!("validator-0/blobs/ab/{hash}"),
             "validator-0/storage/soma-blocks-value/0000",
             "validator-12/storage/chain",
             "validator-12/.soma-x1.tmp",

@@ -23,25 +23,22 @@ mod reading;
 
 use std::{
     fs,
-    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 use rand_core::CryptoRng;
-use soma_files::{Lock, LockError, replace};
-use soma_types::{Keypair, genesis::Genesis, params::COMMITTEE_SIZE_MAX, text::printable};
+use soma_files::{Lock, LockError};
+use soma_operator::storage::claim;
+use soma_types::{Keypair, genesis::Genesis, params::COMMITTEE_SIZE_MAX};
 
 use self::{
-    error::{damaged, io_error},
+    error::io_error,
     making::create,
     reading::{Network, check_version, holds_anything, load, read_json, version},
 };
 use crate::dealer::Dealt;
 
 pub use self::{error::FolderError, layout::VERSION, making::Blueprint};
-
-/// How much [`Folder::probe`] writes: what a validator's journals take at a time, and some more.
-const PROBE_BYTES: usize = 1 << 20;
 
 /// What to do with the network that a folder holds already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +132,7 @@ impl Place {
             faucet,
         };
         for index in 0..folder.dealt.members.len() {
-            folder.claim_storage(index)?;
+            claim(&folder.storage(index), &folder.genesis.chain_id())?;
         }
         Ok(folder)
     }
@@ -155,7 +152,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Whether the folder is still there, and its disk takes anything: writes and removes [`PROBE_BYTES`].
+    /// Whether the folder is still there, and its disk takes anything: writes and removes a little.
     ///
     /// # Errors
     /// Why it does not.
@@ -163,51 +160,25 @@ impl Folder {
         let directory = &self.place.directory;
         let genesis = directory.join("genesis.json");
         fs::metadata(&genesis).map_err(io_error("find", &genesis))?;
-        let write = || {
-            // Without a name, so that it is in nobody's way and gone when it is closed.
-            let mut file = tempfile::tempfile_in(directory)?;
-            file.write_all(&vec![1; PROBE_BYTES])?;
-            file.sync_all()
-        };
-        write().map_err(io_error("write a file in", directory))
+        Ok(soma_operator::probe(directory)?)
     }
 
-    /// Whether the storage of validator `index` is this network's; new storage becomes so.
-    fn claim_storage(&self, index: usize) -> Result<(), FolderError> {
-        let storage = self.storage(index);
-        let path = storage.join("chain");
-        let chain = self.genesis.chain_id().to_string();
-        fs::create_dir_all(&storage).map_err(io_error("create", &storage))?;
-        match fs::read_to_string(&path) {
-            Ok(found) if found.trim() == chain => Ok(()),
-            Ok(found) => {
-                let found = printable(found.trim()).into_owned();
-                let reason =
-                    format!("this is storage of the network {found}, and genesis.json makes {chain}");
-                Err(damaged(&storage, reason))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let entries = fs::read_dir(&storage).map_err(io_error("read", &storage))?;
-                // The engine's files are in folders.
-                if entries.flatten().any(|entry| entry.path().is_dir()) {
-                    return Err(damaged(
-                        &storage,
-                        "'chain' is missing, so it may be any network's",
-                    ));
-                }
-                Ok(replace(&path, format!("{chain}\n").as_bytes())?)
-            }
-            Err(error) => Err(io_error("read", &path)(error)),
-        }
+    /// The folder of validator `index`.
+    #[must_use]
+    pub fn validator(&self, index: usize) -> PathBuf {
+        self.place.directory.join(format!("validator-{index}"))
     }
 
     /// Where validator `index` keeps its state.
     #[must_use]
     pub fn storage(&self, index: usize) -> PathBuf {
-        self.place
-            .directory
-            .join(format!("validator-{index}"))
-            .join("storage")
+        self.validator(index).join("storage")
+    }
+
+    /// The file with the faucet's secret.
+    #[must_use]
+    pub fn faucet_file(&self) -> PathBuf {
+        self.place.directory.join("faucet.json")
     }
 
     /// Where content is kept.

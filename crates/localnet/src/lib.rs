@@ -1,8 +1,8 @@
-//! A localnet: whole networks in one process, for trying and for testing. Nothing in production imports it.
+//! A localnet: whole networks on one machine, for trying and for testing. Nothing in production imports it.
 //!
 //! ```text
 //! localnet -> soma_node::Node, one for each validator
-//!    |
+//!    |     \-> processes: `soma node start`, one for each
 //!  folder -> dealer: the committee's keys, dealt by one who is trusted
 //!    |
 //!  erase
@@ -19,11 +19,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod config;
 pub mod dealer;
 mod erase;
 pub mod folder;
 mod localnet;
+mod processes;
 pub mod testing;
 
+pub use config::{Config, Hosting, LocalnetError};
 pub use folder::{Blueprint, Existing, FolderError, blobs_of};
-pub use localnet::{Config, Localnet, LocalnetError};
+pub use localnet::Localnet;

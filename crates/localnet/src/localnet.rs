@@ -1,20 +1,16 @@
-//! A whole network in one process: validators on loopback sockets, each with its own storage, threads and
+//! A whole network on one machine: validators on loopback sockets, each with its own storage, threads and
 //! HTTP interface.
 //!
 //! Each node runs on a thread and a runtime of its own and shares nothing with the others but the content
-//! store, the scoring service and the process, so moving one into a process of its own changes nothing but
-//! this file.
+//! store, the scoring service and the process; or in a process of its own ([`Hosting`]), and shares nothing.
 //!
 //! Failures: a node that cannot go on stops with a panic that names the cause; [`Localnet::failure`] reports
 //! it, with the folder it happened in.
 
 use std::{
-    any::Any,
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
     sync::Arc,
-    thread::JoinHandle,
     time::{Duration, SystemTime},
 };
 
@@ -23,110 +19,30 @@ use commonware_p2p::Address;
 use commonware_utils::{TryCollect as _, ordered::Map};
 use rand::{SeedableRng as _, rngs::StdRng};
 use soma_blobs::{FetchPolicy, Fetcher, Store};
-use soma_http::descriptors::{self, TooFew};
+use soma_files::Lock;
+use soma_http::descriptors;
 use soma_node::{
-    Node, api::Services, descriptors::of_validator, node::Keeping, query::LiveQuery, retention::Retention,
-    runtime::since_1970_ms, steady::Origin, time::Time,
+    Node, api::Services, consensus::Identity, descriptors::of_validator, network::Reach, node::Keeping,
+    query::LiveQuery, runtime::since_1970_ms, steady::Origin, time::Time,
 };
+use soma_operator::{Home, Running};
 use soma_scoring::{Limits, Service};
 use soma_types::{Keypair, genesis::Genesis};
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use crate::folder::{Blueprint, Existing, Folder, FolderError, Place};
+use crate::{
+    config::{Config, Hosting, LocalnetError},
+    folder::{Folder, Place},
+    processes::{Plan, Processes},
+};
 
 /// Threads of each node's runtime.
 const THREADS_PER_NODE: usize = 2;
-/// Stack of each node's first thread, which drives its start.
-const STACK_BYTES: usize = 16 << 20;
 /// How long fetching weights or data may take.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
 /// Finalized blocks kept: an hour of a localnet. What became of transactions is kept apart, for ever.
 const RETAINED_BLOCKS: usize = 16_384;
-
-/// How to run a localnet.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Its folder.
-    pub directory: PathBuf,
-    /// What to make if the folder holds no network yet.
-    pub blueprint: Blueprint,
-    /// What to do with the one that it holds.
-    pub existing: Existing,
-    /// Derives every secret of a new network, so that it can be made again; random where left out.
-    pub seed: Option<u64>,
-    /// The first validator's HTTP port; the others take the next ones. 0 lets the system choose each.
-    pub api_port: u16,
-    /// The first validator's peer-to-peer port, likewise.
-    pub p2p_port: u16,
-    /// Upper bound of the content store, in bytes.
-    pub blob_store_bytes_max: u64,
-    /// How long content stays public once nothing needs it.
-    pub retention: Retention,
-}
-
-impl Config {
-    /// A network in `directory` with everything else at its default and ports chosen by the system.
-    pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self {
-            directory: directory.into(),
-            blueprint: Blueprint::default(),
-            existing: Existing::Keep,
-            seed: None,
-            api_port: 0,
-            p2p_port: 0,
-            blob_store_bytes_max: 16 << 30,
-            retention: Retention::default(),
-        }
-    }
-}
-
-/// Why a localnet does not start or stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum LocalnetError {
-    /// Its folder.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// A port.
-    #[error("cannot listen on {address}: {reason}")]
-    Port {
-        /// The address.
-        address: SocketAddr,
-        /// In words.
-        reason: String,
-    },
-    /// Open files.
-    #[error(
-        "{validators} validators need {} open files, and this system allows {}", few.needed, few.limit
-    )]
-    Descriptors {
-        /// Of as many validators.
-        validators: usize,
-        /// What they need, and have.
-        few: TooFew,
-    },
-    /// The content store.
-    #[error("cannot open the content store: {0}")]
-    Blobs(String),
-    /// A validator did not start.
-    #[error("validator {index} does not start from its storage in '{}': {reason}", storage.display())]
-    Storage {
-        /// Which validator, from 0.
-        index: usize,
-        /// Where it is stored.
-        storage: PathBuf,
-        /// What was found.
-        reason: String,
-    },
-    /// A validator stopped by itself.
-    #[error("validator {index} stopped: {reason}")]
-    Stopped {
-        /// Which validator, from 0.
-        index: usize,
-        /// Why not.
-        reason: String,
-    },
-}
 
 /// A running localnet. Dropping it stops it.
 pub struct Localnet {
@@ -137,7 +53,10 @@ pub struct Localnet {
     apis: Vec<SocketAddr>,
     queries: Vec<LiveQuery>,
     stop: watch::Sender<bool>,
-    threads: BTreeMap<usize, JoinHandle<()>>,
+    running: BTreeMap<usize, Running>,
+    processes: Option<Processes>,
+    // Nobody else runs one of the validators meanwhile.
+    _locks: Vec<Lock>,
     // Held until everything has stopped.
     folder: Folder,
 }
@@ -168,15 +87,6 @@ fn bind_all(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError>
             })
         })
         .collect()
-}
-
-/// What a panic says.
-fn reason_of(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-        .unwrap_or_else(|| "it panicked".to_owned())
 }
 
 fn address_of(listener: &TcpListener) -> SocketAddr {
@@ -218,6 +128,7 @@ impl Localnet {
             p2p_port,
             blob_store_bytes_max,
             retention,
+            hosting,
         } = config;
         let rng = match seed {
             Some(seed) => StdRng::seed_from_u64(seed),
@@ -231,42 +142,45 @@ impl Localnet {
         let p2p = bind_all(p2p_port, count)?;
         let folder = place.open(&blueprint, existing, rng, since_1970_ms(SystemTime::now()))?;
         let genesis = Arc::new(folder.genesis.clone());
-        let blobs = Store::open(folder.blobs(), blob_store_bytes_max)
-            .map_err(|error| LocalnetError::Blobs(error.to_string()))?;
-        let services = Services {
-            fetcher: fetcher(&genesis, blob_store_bytes_max)?,
-            blobs,
-            faucet: Some(folder.faucet.clone()),
-            // The validators share one: they share the processor. Without it all else still works.
-            scoring: Service::new(Limits::beside_validators())
-                .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
-                .ok(),
-        };
         let p2p_addresses: Vec<SocketAddr> = p2p.iter().map(address_of).collect();
         // The engine binds them itself.
         drop(p2p);
-        let peers: Map<_, Address> = folder
-            .dealt
-            .members
-            .iter()
-            .zip(&p2p_addresses)
-            .map(|(member, address)| (member.identity.public_key(), Address::from(*address)))
-            .try_collect()
-            .expect("identities are distinct");
         let origin = Origin::now();
         let time = Time::new(Arc::new(move |_| origin.wall_ahead_ms()));
         let (stop, stopped) = watch::channel(false);
         let mut net = Self {
             genesis: genesis.clone(),
-            network_key: folder.dealt.network_key(),
+            network_key: folder.dealt.committee.network_key(),
             accounts: folder.accounts.clone(),
             faucet: folder.faucet.clone(),
             apis: apis.iter().map(address_of).collect(),
             queries: Vec::new(),
             stop,
-            threads: BTreeMap::new(),
+            running: BTreeMap::new(),
+            processes: None,
+            _locks: Vec::new(),
             folder,
         };
+        if let Hosting::Processes { program } = hosting {
+            // They bind them themselves.
+            drop(apis);
+            let plan = Plan {
+                program: &program,
+                apis: &net.apis,
+                p2p: &p2p_addresses,
+                blob_store_bytes_max,
+                retention,
+            };
+            let processes = Processes::start(&net.folder, &plan).map_err(|ended| LocalnetError::Stopped {
+                index: ended.index,
+                reason: ended.reason,
+            })?;
+            net.processes = Some(processes);
+            return Ok(net);
+        }
+        net._locks = net.lock()?;
+        let services = net.services(blob_store_bytes_max)?;
+        let peers = net.peers(&p2p_addresses);
         let mut starting = Vec::new();
         for (index, (api, p2p)) in apis.into_iter().zip(p2p_addresses).enumerate() {
             let node = Node {
@@ -280,6 +194,7 @@ impl Localnet {
                 time: time.clone(),
                 p2p,
                 peers: peers.clone(),
+                reach: Reach::Machine,
                 api,
                 clients,
                 services: services.clone(),
@@ -306,6 +221,40 @@ impl Localnet {
         Ok(net)
     }
 
+    /// Keeps every validator's folder from other processes.
+    fn lock(&self) -> Result<Vec<Lock>, LocalnetError> {
+        let folders = (0..self.apis.len()).map(|index| self.folder.validator(index));
+        folders
+            .map(|folder| Ok(soma_operator::check::lock(&Home::new(folder))?))
+            .collect()
+    }
+
+    /// What all validators in this process offer.
+    fn services(&self, blob_store_bytes_max: u64) -> Result<Services, LocalnetError> {
+        Ok(Services {
+            fetcher: fetcher(&self.genesis, blob_store_bytes_max)?,
+            blobs: Store::open(self.folder.blobs(), blob_store_bytes_max)
+                .map_err(|error| LocalnetError::Blobs(error.to_string()))?,
+            faucet: Some(self.faucet.clone()),
+            // The validators share one: they share the processor. Without it all else still works.
+            scoring: Service::new(Limits::beside_validators())
+                .inspect_err(|error| warn!(%error, "this localnet does not score for others"))
+                .ok(),
+        })
+    }
+
+    /// Where each validator listens.
+    fn peers(&self, addresses: &[SocketAddr]) -> Map<Identity, Address> {
+        self.folder
+            .dealt
+            .members
+            .iter()
+            .zip(addresses)
+            .map(|(member, address)| (member.identity.public_key(), Address::from(*address)))
+            .try_collect()
+            .expect("identities are distinct")
+    }
+
     /// Runs `node`, which is number `index`, on a thread of its own; answers once it serves.
     fn spawn(
         &mut self,
@@ -313,16 +262,14 @@ impl Localnet {
         node: Node,
         stopped: watch::Receiver<bool>,
     ) -> Result<oneshot::Receiver<LiveQuery>, LocalnetError> {
-        let (started, starting) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name(format!("validator-{index}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || node.run(started, stopped))
-            .map_err(|error| LocalnetError::Stopped {
-                index,
-                reason: error.to_string(),
+        let (running, starting) =
+            Running::spawn(format!("validator-{index}"), node, stopped).map_err(|error| {
+                LocalnetError::Stopped {
+                    index,
+                    reason: error.to_string(),
+                }
             })?;
-        self.threads.insert(index, thread);
+        self.running.insert(index, running);
         Ok(starting)
     }
 
@@ -356,23 +303,42 @@ impl Localnet {
         &self.apis
     }
 
-    /// In-process reads, one for each validator.
+    /// In-process reads, one for each validator that runs in this process.
     #[must_use]
     pub fn queries(&self) -> &[LiveQuery] {
         &self.queries
     }
 
-    /// Why the localnet failed, if a validator has stopped by itself.
+    /// The ids of its validators' processes, if they have their own.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.as_ref().map_or_else(Vec::new, Processes::ids)
+    }
+
+    /// What its validators' processes have told, and what became of them, since the last time.
+    pub fn news(&mut self) -> Vec<String> {
+        self.processes.as_mut().map_or_else(Vec::new, Processes::news)
+    }
+
+    /// Why the localnet failed, if a validator has stopped by itself. One with a process of its own is started
+    /// again, as long as that helps.
     pub fn failure(&mut self) -> Option<LocalnetError> {
-        let (&index, _) = self.threads.iter().find(|(_, thread)| thread.is_finished())?;
+        if let Some(processes) = &mut self.processes {
+            let ended = processes.tend().err()?;
+            return Some(LocalnetError::Stopped {
+                index: ended.index,
+                reason: ended.reason,
+            });
+        }
+        let (&index, _) = self.running.iter().find(|(_, node)| node.has_ended())?;
         let reason = self.ended(index);
         Some(LocalnetError::Stopped { index, reason })
     }
 
     /// Waits for validator `index` to end; why it did.
     fn ended(&mut self, index: usize) -> String {
-        let reason = match self.threads.remove(&index).map(JoinHandle::join) {
-            Some(Err(panic)) => reason_of(panic.as_ref()),
+        let reason = match self.running.remove(&index).map(Running::join) {
+            Some(Err(reason)) => reason,
             _ => "it ended".to_owned(),
         };
         // The engine says what it could not do; the disk says why.
@@ -395,9 +361,10 @@ impl Localnet {
     fn halt(&mut self) {
         self.queries.clear();
         let _ = self.stop.send(true);
-        while let Some((_, thread)) = self.threads.pop_first() {
-            // A panic was reported when it happened.
-            let _ = thread.join();
+        self.processes = None;
+        while let Some((_, node)) = self.running.pop_first() {
+            // Why it ended was reported when it did.
+            let _ = node.join();
         }
     }
 }

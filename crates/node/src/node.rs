@@ -22,7 +22,8 @@ use crate::{
     api::{self, Services},
     consensus::{Identity, Scheme},
     engine::Timeouts,
-    keeper, network,
+    keeper,
+    network::{self, Reach},
     query::LiveQuery,
     retention::Retention,
     steady::{Origin, Steady},
@@ -66,6 +67,8 @@ pub struct Node {
     pub p2p: SocketAddr,
     /// Where they and it listen.
     pub peers: Map<Identity, Address>,
+    /// From where they come.
+    pub reach: Reach,
     /// Where its HTTP interface listens.
     pub api: TcpListener,
     /// Most clients served at once.
@@ -97,7 +100,14 @@ impl Node {
     ) {
         let context = Steady::new(context, self.origin);
         let chain = self.genesis.chain_id().0;
-        let network = network::start(&context, self.identity.clone(), &chain, self.p2p, self.peers);
+        let network = network::start(
+            &context,
+            self.identity.clone(),
+            &chain,
+            self.p2p,
+            self.peers,
+            self.reach,
+        );
         let config = validator::Config {
             identity: self.identity,
             scheme: self.scheme,

@@ -12,7 +12,7 @@ pub struct LocalnetArgs {
     /// The network's folder.
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Validators, all in this process; a new network has 4 if left out.
+    /// How many validators; a new network has 4 if left out.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub validators: Option<u32>,
     /// `nano`, `v1`, or a JSON file with the dimensions of a model; a new network's is `nano` if left out.
@@ -36,6 +36,10 @@ pub struct LocalnetArgs {
     /// Keep all of them, for as long as the store has room.
     #[arg(long)]
     pub archive: bool,
+    /// Run each validator in a process of its own, with its own keys, storage and content. The others go on
+    /// when one dies, and it is started again.
+    #[arg(long)]
+    pub processes: bool,
     /// Delete the network in the folder and start a new one.
     #[arg(long)]
     pub force: bool,

@@ -1,4 +1,4 @@
-//! `soma localnet`: a network in this process that keeps running, with auditors for every validator.
+//! `soma localnet`: a network on this machine that keeps running, with auditors for every validator.
 
 mod genesis;
 
@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use soma_agents::auditor::AuditError;
 use soma_client::NodeClient;
-use soma_localnet::{Blueprint, Config, Existing, Localnet, LocalnetError};
+use soma_localnet::{Blueprint, Config, Existing, Hosting, Localnet, LocalnetError};
 use soma_node::{health::Health, query::LiveQuery, retention::Retention};
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
@@ -45,6 +45,9 @@ struct LocalnetOutput {
     chain: ChainId,
     network: String,
     directory: PathBuf,
+    /// The validators' processes, where they have their own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    processes: Vec<u32>,
 }
 
 /// `soma localnet`.
@@ -132,6 +135,13 @@ fn plan(args: &LocalnetArgs, directory: &Path) -> CliResult<Config> {
                 bytes: Some(args.keep_bytes.as_u64()),
             }
         },
+        hosting: if args.processes {
+            Hosting::Processes {
+                program: std::env::current_exe()?,
+            }
+        } else {
+            Hosting::Here
+        },
         ..Config::new(directory)
     })
 }
@@ -192,7 +202,7 @@ async fn operate(
     };
     tokio::select! {
         () = serving => {}
-        error = failure(network) => return Err(error),
+        error = failure(printer, network) => return Err(error),
         () = interrupt.wait() => return Ok(()),
     }
     let architecture = network.genesis().params.architecture;
@@ -207,17 +217,20 @@ async fn operate(
         tell_once(printer, &told, index, &troubles);
     })?;
     announce(printer, network, &nodes, directory)?;
-    let query = network.queries()[0].clone();
+    let query = network.queries().first().cloned();
     tokio::select! {
-        never = watch(printer, &nodes[0], &query) => match never {},
-        error = failure(network) => Err(error),
+        never = watch(printer, &nodes[0], query.as_ref()) => match never {},
+        error = failure(printer, network) => Err(error),
         () = interrupt.wait() => Ok(()),
     }
 }
 
 /// Ends when a validator has stopped by itself.
-async fn failure(network: &mut Localnet) -> CliError {
+async fn failure(printer: Printer, network: &mut Localnet) -> CliError {
     loop {
+        for news in network.news() {
+            printer.note(news);
+        }
         if let Some(failure) = network.failure() {
             return failure.into();
         }
@@ -232,6 +245,7 @@ fn announce(printer: Printer, network: &Localnet, nodes: &[NodeClient], director
         chain: network.genesis().chain_id(),
         network: network.genesis().network.clone(),
         directory: directory.to_owned(),
+        processes: network.process_ids(),
     };
     printer.show(&output, |output| {
         let option = if output.api[0] == soma_client::node::LOCAL_URL {
@@ -253,13 +267,14 @@ fn announce(printer: Printer, network: &Localnet, nodes: &[NodeClient], director
 
 /// Follows the chain: a status line on a terminal, a line for every epoch elsewhere. On both, a line when the
 /// network is not well, and when it is again.
-async fn watch(printer: Printer, node: &NodeClient, query: &LiveQuery) -> Infallible {
+async fn watch(printer: Printer, node: &NodeClient, query: Option<&LiveQuery>) -> Infallible {
     let line = printer.progress(0, LINE);
     let terminal = io::stderr().is_terminal();
     let mut last: Option<Epoch> = None;
     let mut told = Health::Well;
     loop {
-        let health = query.health();
+        // Validators with processes of their own are asked over HTTP alone.
+        let health = query.map_or(Health::Starting, LiveQuery::health);
         if health != Health::Starting && discriminant(&health) != discriminant(&told) {
             line.suspend(|| printer.note(format!("health: {health}")));
             told = health;

@@ -16,14 +16,24 @@ pub struct Localnet {
     pub child: Child,
     /// Where its first validator serves.
     pub api: String,
+    /// Where all of them do.
+    pub apis: Vec<String>,
+    /// Their processes, where they have their own.
+    pub processes: Vec<u64>,
     pub chain: String,
 }
 
 impl Localnet {
     /// Starts the network in the bench's folder on free ports, and waits until it serves.
     pub fn start(bench: &Bench) -> Self {
+        Self::start_with(bench, &[])
+    }
+
+    /// [`Self::start`] with more options.
+    pub fn start_with(bench: &Bench, options: &[&str]) -> Self {
+        let fixed = ["localnet", "--dir", "net", "--listen", "127.0.0.1:0", "--json"];
         let mut child = bench
-            .command(&["localnet", "--dir", "net", "--listen", "127.0.0.1:0", "--json"])
+            .command(&[&fixed, options].concat())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -45,11 +55,18 @@ impl Localnet {
         // Its notes go nowhere, but have to go.
         let mut stderr = child.stderr.take().unwrap();
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        let api = output["api"].as_array().unwrap();
-        assert_eq!(api.len(), 4);
+        let apis: Vec<String> = serde_json::from_value(output["api"].clone()).unwrap();
+        assert_eq!(apis.len(), 4);
+        let processes = output["processes"].as_array();
         Self {
             child,
-            api: api[0].as_str().unwrap().to_owned(),
+            api: apis[0].clone(),
+            apis,
+            processes: processes
+                .into_iter()
+                .flatten()
+                .map(|id| id.as_u64().unwrap())
+                .collect(),
             chain: output["chain"].as_str().unwrap().to_owned(),
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use soma_files::FileError;
+use soma_operator::{SecretsError, storage::StorageError};
 use soma_types::{genesis::GenesisError, params::COMMITTEE_SIZE_MAX};
 
 use super::layout::VERSION;
@@ -51,6 +52,12 @@ pub enum FolderError {
         /// What is wrong.
         reason: String,
     },
+    /// A validator's keys.
+    #[error(transparent)]
+    Keys(#[from] SecretsError),
+    /// A validator's storage.
+    #[error(transparent)]
+    Storage(StorageError),
     /// The network asked for makes no sense.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
@@ -70,6 +77,15 @@ impl From<FileError> for FolderError {
             _ => source.to_string(),
         };
         Self::Io { action, path, reason }
+    }
+}
+
+impl From<StorageError> for FolderError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::File(error) => error.into(),
+            error => Self::Storage(error),
+        }
     }
 }
 

@@ -9,24 +9,6 @@ pub(super) const VERSION_BEFORE: &str = "1";
 /// What stands before the number, so that nobody's own file of this name is taken for the localnet's.
 pub(super) const VERSION_PREFIX: &str = "soma localnet ";
 
-/// `committee.json`. Byte strings are hex.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CommitteeFile {
-    pub network_key: String,
-    pub polynomial: String,
-    pub identities: Vec<String>,
-}
-
-/// `validator-N/secrets.json`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SecretsFile {
-    pub identity: String,
-    pub share: String,
-    pub account: String,
-}
-
 /// `faucet.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

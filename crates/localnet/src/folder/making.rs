@@ -7,6 +7,7 @@ use rand_core::CryptoRng;
 use serde::Serialize;
 use soma_files::{replace, replace_private};
 use soma_node::consensus::public_key;
+use soma_operator::Secrets;
 use soma_types::{
     Keypair, Shannons,
     amount::SHANNONS_PER_SOMA,
@@ -17,7 +18,7 @@ use soma_types::{
 
 use super::{
     error::{FolderError, io_error},
-    layout::{CommitteeFile, FaucetFile, SecretsFile, VERSION, VERSION_PREFIX},
+    layout::{FaucetFile, VERSION, VERSION_PREFIX},
     reading::version,
 };
 use crate::{dealer::Dealt, erase};
@@ -115,28 +116,20 @@ pub(super) fn create(
     for (index, (member, keys)) in dealt.members.iter().zip(&accounts).enumerate() {
         let folder = directory.join(format!("validator-{index}"));
         fs::create_dir_all(&folder).map_err(io_error("create", &folder))?;
-        let secrets = SecretsFile {
-            identity: encode_hex(&member.identity),
-            share: encode_hex(&member.share),
-            account: format!("0x{}", hex::encode(keys.to_secret_bytes())),
+        let secrets = Secrets {
+            identity: member.identity.clone(),
+            dealing: None,
+            share: Some(member.share.clone()),
+            account: Some(keys.clone()),
         };
-        replace_private(&folder.join("secrets.json"), &json(&secrets))?;
+        secrets.write(&folder.join("secrets.json"))?;
     }
     let faucet = FaucetFile {
         account: format!("0x{}", hex::encode(faucet.to_secret_bytes())),
     };
     replace_private(&directory.join("faucet.json"), &json(&faucet))?;
-    let committee = CommitteeFile {
-        network_key: format!("0x{}", hex::encode(dealt.network_key())),
-        polynomial: encode_hex(&dealt.polynomial),
-        identities: dealt.identities.iter().map(encode_hex).collect(),
-    };
-    replace(&directory.join("committee.json"), &json(&committee))?;
+    replace(&directory.join("committee.json"), &json(&dealt.committee))?;
     Ok(replace(&directory.join("genesis.json"), &json(&genesis))?)
-}
-
-fn encode_hex(value: &impl commonware_codec::Encode) -> String {
-    format!("0x{}", hex::encode(value.encode()))
 }
 
 fn json(value: &impl Serialize) -> Vec<u8> {

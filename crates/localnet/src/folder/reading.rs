@@ -2,23 +2,14 @@
 
 use std::{fs, io, path::Path};
 
-use commonware_codec::{DecodeExt as _, Read as _};
-use commonware_cryptography::{
-    Signer as _,
-    bls12381::primitives::{
-        group::Share,
-        sharing::{ModeVersion, Sharing},
-    },
-    ed25519,
-};
-use commonware_utils::{NZU32, TryCollect as _};
+use commonware_cryptography::Signer as _;
 use serde::Deserialize;
-use soma_node::consensus::{Identity, Variant};
-use soma_types::{Keypair, genesis::Genesis, params::COMMITTEE_SIZE_MAX, text::printable};
+use soma_operator::{Secrets, committee::Committee};
+use soma_types::{Keypair, genesis::Genesis, text::printable};
 
 use super::{
     error::{FolderError, damaged, io_error},
-    layout::{CommitteeFile, FaucetFile, SecretsFile, VERSION, VERSION_BEFORE, VERSION_PREFIX},
+    layout::{FaucetFile, VERSION, VERSION_BEFORE, VERSION_PREFIX},
 };
 use crate::dealer::{Dealt, Member};
 
@@ -35,49 +26,29 @@ pub(super) fn load(directory: &Path) -> Result<Network, FolderError> {
     let genesis: Genesis = read_json(&directory.join("genesis.json"))?;
     genesis.validate()?;
     let path = directory.join("committee.json");
-    let committee: CommitteeFile = read_json(&path)?;
-    let polynomial = decode_hex(&path, &committee.polynomial)?;
-    let polynomial = Sharing::<Variant>::read_cfg(
-        &mut bytes::Bytes::from(polynomial),
-        &(NZU32!(COMMITTEE_SIZE_MAX), ModeVersion::v0()),
-    )
-    .map_err(|error| damaged(&path, error))?;
-    let mut identities = Vec::new();
-    for text in &committee.identities {
-        identities.push(Identity::decode(decode_hex(&path, text)?).map_err(|error| damaged(&path, error))?);
-    }
+    let committee: Committee = read_json(&path)?;
     let (mut members, mut accounts) = (Vec::new(), Vec::new());
-    for (index, identity) in identities.iter().enumerate() {
+    for (index, identity) in committee.identities.iter().enumerate() {
         let path = directory.join(format!("validator-{index}")).join("secrets.json");
-        let secrets: SecretsFile = read_json(&path)?;
-        let member = Member {
-            identity: ed25519::PrivateKey::decode(decode_hex(&path, &secrets.identity)?)
-                .map_err(|error| damaged(&path, error))?,
-            share: Share::decode(decode_hex(&path, &secrets.share)?)
-                .map_err(|error| damaged(&path, error))?,
-        };
-        let fits = member.identity.public_key() == *identity
-            && polynomial.partial_public(member.share.index).ok() == Some(member.share.public::<Variant>());
-        if !fits {
-            return Err(damaged(&path, "its keys are not this committee's"));
+        match Secrets::read(&path)? {
+            Secrets {
+                identity: own,
+                share: Some(share),
+                account: Some(account),
+                ..
+            } if own.public_key() == *identity && committee.holds(identity, &share) => {
+                members.push(Member { identity: own, share });
+                accounts.push(account);
+            }
+            _ => return Err(damaged(&path, "its keys are not this committee's")),
         }
-        members.push(member);
-        accounts.push(keypair(&path, &secrets.account)?);
     }
     let path = directory.join("faucet.json");
     let faucet: FaucetFile = read_json(&path)?;
     let faucet = keypair(&path, &faucet.account)?;
-    let identities = identities
-        .into_iter()
-        .try_collect()
-        .map_err(|_| damaged(&path, "an identity is listed twice"))?;
     Ok(Network {
         genesis,
-        dealt: Dealt {
-            identities,
-            polynomial,
-            members,
-        },
+        dealt: Dealt { committee, members },
         accounts,
         faucet,
     })
@@ -99,7 +70,7 @@ pub(super) fn version(directory: &Path) -> Result<Option<String>, FolderError> {
             .strip_prefix(VERSION_PREFIX)
             .map(|number| printable(number.trim()).into_owned())),
         Err(error) if is_absent(&error) => {
-            let before = read_json::<CommitteeFile>(&directory.join("committee.json")).is_ok();
+            let before = read_json::<Committee>(&directory.join("committee.json")).is_ok();
             Ok(before.then(|| VERSION_BEFORE.to_owned()))
         }
         // Text it would be.

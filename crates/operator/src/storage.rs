@@ -1,0 +1,70 @@
+//! Whose a storage folder is: that of one network, for ever.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use soma_files::{At as _, FileError, replace};
+use soma_types::{ChainId, text::printable};
+
+/// Why a folder is not the storage that is looked for.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The disk refuses.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It is another network's.
+    #[error("'{path}' is storage of the network {found}, and this one is {chain}")]
+    Other {
+        /// The folder.
+        path: PathBuf,
+        /// What it says it is of.
+        found: String,
+        /// What it should be of.
+        chain: ChainId,
+    },
+    /// It may be anything's.
+    #[error("'{0}' holds data, and its file 'chain', which names the network, is missing")]
+    Unnamed(PathBuf),
+}
+
+/// Sees that `storage` is that of `chain`; new storage becomes so.
+///
+/// # Errors
+/// If it is another's, or the disk refuses.
+pub fn claim(storage: &Path, chain: &ChainId) -> Result<(), StorageError> {
+    fs::create_dir_all(storage).at("create", storage)?;
+    if !belongs(storage, chain)? {
+        replace(&storage.join("chain"), format!("{chain}\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Whether `storage` is that of `chain`; false where it is nobody's yet.
+///
+/// # Errors
+/// If it is another's, or the disk refuses.
+pub fn belongs(storage: &Path, chain: &ChainId) -> Result<bool, StorageError> {
+    let path = storage.join("chain");
+    match fs::read_to_string(&path) {
+        Ok(found) if found.trim() == chain.to_string() => Ok(true),
+        Ok(found) => Err(StorageError::Other {
+            path: storage.to_owned(),
+            found: printable(found.trim()).into_owned(),
+            chain: *chain,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let entries = match fs::read_dir(storage) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                entries => entries.at("read", storage)?,
+            };
+            // The engine's files are in folders.
+            if entries.flatten().any(|entry| entry.path().is_dir()) {
+                return Err(StorageError::Unnamed(storage.to_owned()));
+            }
+            Ok(false)
+        }
+        Err(error) => Err(error).at("read", &path)?,
+    }
+}
