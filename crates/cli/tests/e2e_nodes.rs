@@ -90,7 +90,15 @@ fn e2e_survivors_go_on_and_the_killed_one_catches_up() {
             assert!(home.join(name).exists(), "validator {index} has no {name}");
         }
         let network = fs::read_to_string(home.join("network.json")).unwrap();
-        assert!(!network.contains("share\"") && !network.contains("account\""));
+        let secrets = fs::read_to_string(home.join("secrets.json")).unwrap();
+        for (name, secret) in serde_json::from_str::<Value>(&secrets)
+            .unwrap()
+            .as_object()
+            .unwrap()
+        {
+            let secret = secret.as_str().unwrap();
+            assert!(secret.len() > 60 && !network.contains(secret), "{name} is public");
+        }
     }
     let done = AtomicBool::new(false);
     let paid = std::thread::scope(|scope| {
@@ -263,7 +271,7 @@ fn e2e_operators_found_a_network_and_run_it() {
     refused(&bench, &["node", "start", "--home", "op-0"], 2, "speed");
     with(&settings.replace(&format!("127.0.0.1:{}", ports[1]), "0.0.0.0:9000"));
     refused(&bench, &["node", "start", "--home", "op-0"], 2, "public = true");
-    with(&settings.replace("\"info\"", "\"loud=\""));
+    with(&settings.replace("\"info\"", "\"info,soma_node=loud\""));
     refused(&bench, &["node", "start", "--home", "op-0"], 2, "filter");
     with(&settings);
     init(&bench, "stranger", "other", (ports[0], ports[1]));
