@@ -320,8 +320,8 @@ impl Localnet {
         self.processes.as_mut().map_or_else(Vec::new, Processes::news)
     }
 
-    /// Why the localnet failed, if a validator has stopped by itself. One with a process of its own is started
-    /// again, as long as that helps.
+    /// Why the localnet failed, if a validator has stopped by itself. One with a process of its own is
+    /// started again, as long as that helps.
     pub fn failure(&mut self) -> Option<LocalnetError> {
         if let Some(processes) = &mut self.processes {
             let ended = processes.tend().err()?;

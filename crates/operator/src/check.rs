@@ -35,7 +35,7 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Aspect {
-    /// Settings.
+    /// Its settings.
     Config,
     /// The network's file.
     Network,

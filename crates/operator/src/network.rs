@@ -107,7 +107,8 @@ impl Network {
         }
     }
 
-    /// What operators compare: it commits to the genesis, to the committee with its key, and to the addresses.
+    /// What operators compare. It commits to the genesis, to the committee with its key, and to the
+    /// addresses.
     #[must_use]
     pub fn hash(&self) -> [u8; 32] {
         let addresses = serde_json::to_vec(&self.addresses).expect("plain data is JSON");

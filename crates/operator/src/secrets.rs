@@ -41,9 +41,10 @@ pub struct Secrets {
 impl Secrets {
     /// New ones, for a node that will take part in a founding.
     ///
-    /// A committee's shares are counted in the order of its identities, and a dealing's in that of its dealing
-    /// keys. So that both orders are one, an identity begins with the same bytes as its dealing key: it takes
-    /// some tens of thousands of tries, and costs it none of its strength, which is not in its public half.
+    /// A committee's shares are counted in the order of its identities, and a dealing's in that of its
+    /// dealing keys. So that both orders are one, an identity begins with the same bytes as its dealing key:
+    /// it takes some tens of thousands of tries, and costs it none of its strength, which is not in its
+    /// public half.
     pub fn generate(mut rng: impl CryptoRng) -> Self {
         let dealing = golden::PrivateKey::random(&mut rng);
         let wanted = dealing.public().encode();

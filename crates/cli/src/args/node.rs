@@ -39,8 +39,7 @@ pub struct NodeInitArgs {
     /// From where the others come.
     #[arg(long, value_enum, default_value_t = ReachName::Internet)]
     pub reach: ReachName,
-    /// Where its HTTP interface listens. On anything but this machine's own addresses only once `public = true`
-    /// is set in node.toml.
+    /// Where its HTTP interface listens; beyond this machine only once node.toml says `public = true`.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:9000")]
     pub api: SocketAddr,
     /// The validator's account: a wallet's name or an address; the wallet in use if left out. It has the
