@@ -75,7 +75,7 @@ impl Secrets {
     pub fn write(&self, path: &Path) -> Result<(), FileError> {
         let file = SecretsFile {
             identity: text::encode(&self.identity),
-            dealing: self.dealing.as_ref().map(|key| text::encode(key)),
+            dealing: self.dealing.as_ref().map(text::encode),
             share: self.share.as_ref().map(text::encode),
             account: self
                 .account

@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     num::NonZeroUsize,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     thread::available_parallelism,
     time::{Duration, SystemTime},
@@ -273,9 +273,9 @@ struct FaucetFile {
     account: String,
 }
 
-fn faucet(path: &PathBuf, preset: Preset) -> Result<Keypair, StartError> {
+fn faucet(path: &Path, preset: Preset) -> Result<Keypair, StartError> {
     let refused = |reason: String| StartError::Faucet {
-        path: path.clone(),
+        path: path.to_owned(),
         reason,
     };
     if preset != Preset::Local {
