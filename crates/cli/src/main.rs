@@ -31,8 +31,8 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, content, data, encryption, forecast, global, localnet, model, money, recheck,
-        scoring, sim, strategy, submit, target, train, trainer, transaction, validator, wallet, why,
+        chain, completions, content, data, encryption, forecast, generate, global, localnet, model, money,
+        recheck, scoring, sim, strategy, submit, target, train, trainer, transaction, validator, wallet, why,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -197,6 +197,7 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
+        Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
         Command::Target(command) => target::targets(printer, context, &command).await,
         Command::Content(command) => content::run(printer, context, &command).await,
         Command::Data(command) => data::run(printer, context, &command, &interrupt).await,
