@@ -4,6 +4,7 @@ mod content;
 mod data;
 mod demo;
 mod forecast;
+mod generate;
 mod global;
 mod localnet;
 mod market;
@@ -36,6 +37,7 @@ pub use self::{
     data::Selection,
     demo::DemoArgs,
     forecast::{ForecastCommand, ForecastModelArgs, ForecastSubmitArgs},
+    generate::GenerateArgs,
     global::GlobalCommand,
     localnet::LocalnetArgs,
     market::{JudgeArgs, SubmissionCommand, TargetCommand},
@@ -166,6 +168,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Compute the specialization embedding of weights over data.
     Embed(EmbedArgs),
+    /// Write on from a text: the same text on every machine, byte for byte, for the same models and seed.
+    Generate(GenerateArgs),
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),

@@ -6,6 +6,7 @@ pub mod content;
 pub mod data;
 pub mod encryption;
 pub mod forecast;
+pub mod generate;
 pub mod genesis;
 pub mod global;
 pub mod localnet;

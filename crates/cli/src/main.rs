@@ -32,8 +32,8 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, content, data, encryption, forecast, genesis, global, localnet, model, money,
-        node, recheck, scoring, sim, strategy, submit, target, train, trainer, transaction, validator,
+        chain, completions, content, data, encryption, forecast, generate, genesis, global, localnet, model,
+        money, node, recheck, scoring, sim, strategy, submit, target, train, trainer, transaction, validator,
         wallet, why,
     },
     context::Context,
@@ -201,6 +201,7 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
+        Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
         Command::Target(command) => target::targets(printer, context, &command).await,
         Command::Content(command) => content::run(printer, context, &command).await,
         Command::Data(command) => data::run(printer, context, &command, &interrupt).await,

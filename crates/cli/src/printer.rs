@@ -5,7 +5,10 @@
 //! one line, and what strangers wrote stays on the line it is put on: nothing that is printed moves the
 //! cursor or forges a line.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    ops::ControlFlow,
+};
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -64,6 +67,30 @@ impl Printer {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             result => result.map_err(|error| CliError::unprinted(&error)),
         }
+    }
+
+    /// Prints a piece of text as a model writes it: to a terminal what acts as its escape, elsewhere every
+    /// byte as it is. Breaks when whoever read our output has seen enough.
+    pub fn piece(&self, bytes: &[u8]) -> CliResult<ControlFlow<()>> {
+        let mut output = io::stdout().lock();
+        let written = if output.is_terminal() {
+            output.write_all(printable_lines(&String::from_utf8_lossy(bytes)).as_bytes())
+        } else {
+            output.write_all(bytes)
+        };
+        match written.and_then(|()| output.flush()) {
+            Ok(()) => Ok(ControlFlow::Continue(())),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+            Err(error) => Err(CliError::unprinted(&error)),
+        }
+    }
+
+    /// Ends the line of the last [`Self::piece`] where a terminal's prompt would follow.
+    pub fn end_piece(&self) -> CliResult {
+        if io::stdout().is_terminal() {
+            let _ = self.piece(b"\n")?;
+        }
+        Ok(())
     }
 
     /// Prints what must be seen, as JSON or as what `text` makes of it: nobody to read it is an error too.

@@ -10,6 +10,7 @@
 
 mod address;
 mod backoff;
+mod batch;
 mod blobs;
 mod chain;
 mod filter;

@@ -54,6 +54,20 @@ pub fn header_once<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Opti
     }
 }
 
+/// Whether a body says that it is of `media`.
+///
+/// # Errors
+/// 400 if it says so more than once.
+pub fn says(headers: &HeaderMap, media: Media) -> Result<bool, Error> {
+    let given = header_once(headers, &header::CONTENT_TYPE)?;
+    Ok(given.is_some_and(|given| essence(&given).eq_ignore_ascii_case(media.name())))
+}
+
+/// A media type without its parameters.
+fn essence(given: &str) -> &str {
+    given.split(';').next().unwrap_or_default().trim()
+}
+
 /// Refuses bodies that say that they are something else than `media`. One that says nothing is taken for it.
 ///
 /// # Errors
@@ -71,7 +85,7 @@ pub fn check_media(headers: &HeaderMap, media: Media) -> Result<(), Error> {
     let Some(given) = header_once(headers, &header::CONTENT_TYPE)? else {
         return Ok(());
     };
-    let essence = given.split(';').next().unwrap_or_default().trim();
+    let essence = essence(&given);
     if [media.name(), FORM]
         .iter()
         .any(|known| essence.eq_ignore_ascii_case(known))

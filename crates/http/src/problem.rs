@@ -67,6 +67,12 @@ impl Error {
         error
     }
 
+    /// The problem itself, to be told as a part of an answer.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.0
+    }
+
     /// Its status.
     #[must_use]
     pub fn status(&self) -> StatusCode {

@@ -82,6 +82,7 @@ mod sandbox;
 mod stake;
 pub mod state;
 mod tables;
+mod terms;
 #[cfg(any(test, feature = "test-support"))]
 pub mod testing;
 #[cfg(test)]
@@ -100,5 +101,6 @@ pub use hints::{block_keys, transaction_keys};
 pub use market::{difficulty::threshold_q30, routing::RoutingCache};
 pub use sandbox::{OpenBlock, Sandbox};
 pub use state::{MemoryState, Missing, State};
-pub use transact::{check, simulate};
+pub use terms::Terms;
+pub use transact::simulate;
 pub use upgrades::Support;

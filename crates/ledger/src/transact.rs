@@ -16,6 +16,7 @@ use crate::{
     ledger::{Hot, Ledger},
     state::{Overlay, State},
     tables::ACCOUNTS,
+    terms,
 };
 
 /// Why a transaction would be refused, in order of precedence; else its fee and its sender's account.
@@ -46,21 +47,7 @@ fn admit(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result<(
     if given > expected {
         return Err(Rejection::NonceAhead { given, expected }.into());
     }
-    if ledger.epoch() > body.expires {
-        return Err(Rejection::Expired {
-            expires: body.expires,
-            now: ledger.epoch(),
-        }
-        .into());
-    }
-    let fee = ledger.hot.now.fee_of(&ledger.hot.params, size_bytes);
-    if fee > body.max_fee {
-        return Err(Rejection::FeeAboveLimit {
-            fee,
-            max_fee: body.max_fee,
-        }
-        .into());
-    }
+    let fee = terms::fee(&ledger.hot.params, &ledger.hot.now, transaction)?;
     if fee > account.balance {
         return Err(Rejection::CannotPayFee {
             balance: account.balance,
@@ -88,6 +75,7 @@ pub(crate) fn apply(
         events: Vec::new(),
     };
     let (fee, mut account) = admit(&mut ledger, transaction)?;
+    let balance = account.balance;
 
     // It is included: the fee is paid whatever happens.
     ledger.charge(&mut account, fee)?;
@@ -118,6 +106,15 @@ pub(crate) fn apply(
         ),
         Err(stop) => return Err(stop),
     };
+    debug_assert!(
+        {
+            let left = ACCOUNTS.get(&mut overlay, &sender)?.unwrap_or_default().balance;
+            let outlay = terms::outlay(&hot.params, &hot.now, transaction);
+            u128::from(left.0) + u128::from(fee.0) + u128::from(outlay.0) >= u128::from(balance.0)
+        },
+        "{} takes more than its outlay",
+        transaction.transaction().kind.name()
+    );
     debug_assert_eq!(
         hot.check_supply(),
         Ok(()),
@@ -230,32 +227,6 @@ fn next_block(hot: &Hot) -> BlockInfo {
         seed: hot.now.seed,
         timestamp_ms: hot.counters.timestamp_ms,
         proposer: None,
-    }
-}
-
-/// Whether a transaction could be included now, for a mempool: its fee, or why it would be refused.
-/// [`Rejection::NonceAhead`] may resolve itself.
-///
-/// # Errors
-/// [`Error::Missing`] or [`Error::Broken`].
-pub fn check(
-    state: &mut dyn State,
-    transaction: &VerifiedTransaction,
-) -> Result<Result<Shannons, Rejection>, Error> {
-    let hot = Hot::load(state).map_err(Stop::expect_no_rejection)?;
-    let block = next_block(&hot);
-    match admit(
-        &mut Ledger {
-            state,
-            block: &block,
-            hot,
-            events: Vec::new(),
-        },
-        transaction,
-    ) {
-        Ok((fee, _)) => Ok(Ok(fee)),
-        Err(Stop::Rejected(rejection)) => Ok(Err(*rejection)),
-        Err(stop) => Err(stop.expect_no_rejection()),
     }
 }
 

@@ -146,6 +146,15 @@ pub fn account(state: &mut dyn State, address: Address) -> Read<Account> {
     Ok(read(tables::ACCOUNTS.get(state, &address))?.unwrap_or_default())
 }
 
+/// Accounts, loaded together; all zeros where one was never used.
+///
+/// # Errors
+/// [`Error::Missing`] or [`Error::Broken`].
+pub fn accounts(state: &mut dyn State, addresses: &[Address]) -> Read<Vec<Account>> {
+    let accounts = read(tables::ACCOUNTS.get_all(state, addresses.iter().copied()))?;
+    Ok(accounts.into_iter().map(Option::unwrap_or_default).collect())
+}
+
 /// The fee of a transaction of `size_bytes` now.
 ///
 /// # Errors

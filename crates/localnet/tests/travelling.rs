@@ -58,7 +58,7 @@ fn payment(genesis: &Genesis, keys: &Keypair, nonce: u64) -> Bytes {
         chain: genesis.chain_id(),
         sender: keys.public_key(),
         nonce,
-        expires: Epoch(1_000),
+        expires: Epoch(10),
         max_fee: Shannons(SHANNONS_PER_SOMA),
         kind: TransactionKind::Transfer {
             payments: List::new(vec![payment]).unwrap(),

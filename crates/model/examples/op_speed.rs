@@ -71,7 +71,7 @@ fn profile(name: &str, architecture: &Architecture, rows: usize, kernels: &dyn K
         },
     );
     measure("RoPE", 2 * layers, 0, rows * d, &mut || {
-        kernels.rope(&mut y, &rope, heads);
+        kernels.rope(&mut y, &rope, heads, 0);
     });
     let causal = rows * (rows + 1) * d;
     measure("attention", layers, causal, rows * d, &mut || {

@@ -1,8 +1,9 @@
 //! The forward pass of several chunks at once, written once over [`Kernels`].
 //!
-//! Rows of all chunks lie one after the other: each weight is read once per call, whatever the number of
-//! chunks. Only attention and positions know where a chunk begins. Memory grows with the rows (V1: 64 KiB
-//! each), so callers pass a few thousand at a time.
+//! [`pass`] is all of it but attention, which sees a chunk here, and in [`sequence`](crate::sequence) all
+//! that was read before. Rows of all chunks lie one after the other: each weight is read once per call,
+//! whatever the number of chunks. Only attention and positions know where a chunk begins. Memory grows with
+//! the rows (V1: 64 KiB each), so callers pass a few thousand at a time.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -36,9 +37,32 @@ thread_local! {
 /// depend on nothing but the chunk.
 pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Chunk<'_>]) -> Vec<f32> {
     let architecture = model.architecture();
-    let (width, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
-    let heads = architecture.heads as usize;
+    let (width, heads) = (architecture.embedding_dim as usize, architecture.heads as usize);
     let tokens: Vec<u16> = chunks.iter().flat_map(Chunk::tokens).collect();
+    pass(kernels, model, &tokens, |_, out, [q, k, v]| {
+        let mut first = 0;
+        for chunk in chunks {
+            let own = first..first + chunk.len() * width;
+            first = own.end;
+            let (q, k) = (&mut q[own.clone()], &mut k[own.clone()]);
+            kernels.rope(q, &model.rope, heads, 0);
+            kernels.rope(k, &model.rope, heads, 0);
+            kernels.attention(&mut out[own.clone()], q, k, &v[own], heads, width);
+        }
+    })
+}
+
+/// The representations `[T, C]` of `tokens`. Where each stands and what it sees is the caller's: in every
+/// layer `attend` has the layer's index, where attention's output goes, and queries, keys and values, all
+/// `[T, C]`, before positions enter.
+pub(crate) fn pass(
+    kernels: &dyn Kernels,
+    model: &Model,
+    tokens: &[u16],
+    mut attend: impl FnMut(usize, &mut [f32], [&mut [f32]; 3]),
+) -> Vec<f32> {
+    let architecture = model.architecture();
+    let (width, ffn) = (architecture.embedding_dim as usize, architecture.ffn_dim as usize);
 
     let mut workspace = WORKSPACE.take().unwrap_or_default();
     let Workspace {
@@ -67,18 +91,10 @@ pub(crate) fn representations(kernels: &dyn Kernels, model: &Model, chunks: &[Ch
         linear(kernels, &mut v[..rows], &normed[..rows], &layer.value);
         if index == 0 {
             for buffer in [&mut *x, q, k, v] {
-                repeat(buffer, &distinct, &tokens, width);
+                repeat(buffer, &distinct, tokens, width);
             }
         }
-        let mut first = 0;
-        for chunk in chunks {
-            let own = first..first + chunk.len() * width;
-            first = own.end;
-            let (q, k) = (&mut q[own.clone()], &mut k[own.clone()]);
-            kernels.rope(q, &model.rope, heads);
-            kernels.rope(k, &model.rope, heads);
-            kernels.attention(&mut normed[own.clone()], q, k, &v[own], heads, width);
-        }
+        attend(index, normed, [q, k, v]);
         kernels.add_linear(x, normed, &layer.output.weight, &layer.output.bias);
 
         norm(kernels, normed, x, &layer.norm_2);
@@ -105,6 +121,14 @@ fn repeat(rows: &mut Vec<f32>, distinct: &[u16], tokens: &[u16], width: usize) {
     }
 }
 
+/// The logits `[T, 264]` of representations `[T, C]`.
+pub(crate) fn logits(kernels: &dyn Kernels, model: &Model, representations: &[f32]) -> Vec<f32> {
+    let width = model.architecture().embedding_dim as usize;
+    let mut logits = vec![0.0; representations.len() / width * model.predictor.bias.len()];
+    linear(kernels, &mut logits, representations, &model.predictor);
+    logits
+}
+
 /// The loss in nats of every predicted token of all chunks, from their representations.
 pub(crate) fn token_losses(
     kernels: &dyn Kernels,
@@ -112,10 +136,8 @@ pub(crate) fn token_losses(
     representations: &[f32],
     chunks: &[Chunk<'_>],
 ) -> Vec<f32> {
-    let width = model.architecture().embedding_dim as usize;
-    let rows = representations.len() / width;
-    let mut logits = vec![0.0; rows * model.predictor.bias.len()];
-    linear(kernels, &mut logits, representations, &model.predictor);
+    let mut logits = logits(kernels, model, representations);
+    let rows = logits.len() / model.predictor.bias.len();
     // The last token of a chunk predicts nothing: it is given any target, and its loss is dropped.
     let mut targets = Vec::with_capacity(rows);
     for chunk in chunks {

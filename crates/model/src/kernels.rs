@@ -61,10 +61,11 @@ pub trait Kernels: Send + Sync {
     /// `x += y`.
     fn add(&self, x: &mut [f32], y: &[f32]);
 
-    /// Rotates every head of `x[T, C]`; row t is position t.
-    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize);
+    /// Rotates every head of `x[T, C]`; row t is position `first` + t.
+    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize, first: usize);
 
-    /// Causal attention of `q, k, v [T, width]` into `out [T, width]`.
+    /// Causal attention of `q [R, width]`, the last R of T positions, to `k, v [T, width]`, into
+    /// `out [R, width]`.
     fn attention(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize);
 
     /// `out[t] = -log softmax(logits[t])[targets[t]]`. May overwrite the logits.

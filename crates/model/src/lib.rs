@@ -16,6 +16,7 @@
 //! | [`fast`] | estimates, for choosing what is worth scoring |
 //! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
+//! | [`sequence`], [`writer`] | reading on, a few tokens at a time, and writing on |
 //!
 //! Start at [`Scorer`].
 //!
@@ -52,9 +53,11 @@ mod report;
 pub mod residency;
 pub mod safetensors;
 pub mod score;
+pub mod sequence;
 pub mod sigreg;
 pub mod tensor;
 pub mod tokenizer;
+pub mod writer;
 
 pub use batch::Batch;
 pub use fast::{Fast, FastScore, Sample};
@@ -65,4 +68,6 @@ pub use model::Model;
 pub use residency::{Loan, Shelf, ShelfError};
 pub use safetensors::WeightsError;
 pub use score::{Contest, LOSS_NONE, ModelError, Score, ScoreError, Scorer, Watch};
+pub use sequence::{Sequence, SequenceFull};
 pub use sigreg::Directions;
+pub use writer::{Choice, ChoiceError, Writer};

@@ -68,6 +68,10 @@ impl Scorer {
         Self { simd, kernels }
     }
 
+    pub(crate) const fn kernels(&self) -> &'static dyn Kernels {
+        self.kernels
+    }
+
     /// The backend in use.
     #[must_use]
     pub const fn simd(&self) -> Simd {

@@ -121,8 +121,8 @@ fn attention(
     let width = heads * half * 2;
     let rope = Rope::new(tokens, 2 * half, 10_000);
     let [mut q, mut k, v] = [0, 1, 2].map(|i| values(seed ^ i, tokens * width, kind.wrapping_add(i as u8)));
-    kernels.rope(&mut q, &rope, heads);
-    kernels.rope(&mut k, &rope, heads);
+    kernels.rope(&mut q, &rope, heads, 0);
+    kernels.rope(&mut k, &rope, heads, 0);
     let mut out = vec![f32::NAN; tokens * width];
     kernels.attention(&mut out, &q, &k, &v, heads, width);
     [q, k, out].concat()

@@ -14,19 +14,22 @@ use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
 use commonware_storage::mmr::Location;
 use commonware_utils::non_empty_range;
 use futures::executor::block_on;
+use soma_ledger::view;
 use soma_node::{
     block::{BLOCK_TIME_MS, BLOCK_TRANSACTIONS_MAX, Block, Header},
     consensus::{Context, Digest},
-    execution::{Bridge, Source, state_key},
+    execution::{Bridge, Source, retry, state_key},
     ledger::LedgerMachine,
-    machine::{BlockContext, Inadmissible, Machine as _, Pool as _},
+    machine::{Ahead, BlockContext, Inadmissible, Machine as _, Pool as _},
     mempool::{Limits, Mempool},
 };
+
 use soma_types::{
-    Epoch, Keypair, PublicKey, Shannons, Transaction, TransactionKind, VerifiedTransaction,
+    Address, Epoch, Keypair, PublicKey, Shannons, Transaction, TransactionKind, VerifiedTransaction,
     amount::SHANNONS_PER_SOMA,
     genesis::{Genesis, GenesisAccount, GenesisValidator},
     list::List,
+    objects::Account,
     params::Params,
     transaction::{BasisPoints, Payment},
 };
@@ -64,10 +67,31 @@ impl Validator {
         }
     }
 
+    /// The first block installs the genesis.
+    fn install(&mut self, identity: &ed25519::PrivateKey) {
+        let mut bridge = Bridge::new(Memory(&self.state));
+        let first = context(identity, 1);
+        block_on(
+            self.ledger
+                .execute(&mut bridge, &first, Vec::new(), Inadmissible::Reject),
+        )
+        .expect("an empty block is valid");
+        let changes = bridge.into_changes();
+        apply(&mut self.state, changes);
+        block_on(self.mempool.finalized(&[], Memory(&self.state)));
+    }
+
+    /// An account, as the pool is told of it.
+    fn account(&self, address: Address) -> Account {
+        let mut bridge = Bridge::new(Memory(&self.state));
+        block_on(bridge.run(|state| retry(view::account(state, address)))).expect("the state is sound")
+    }
+
     fn take_up(&self, payments: &[Bytes]) {
         for payment in payments {
             let transaction = self.mempool.decode(payment.clone()).expect("it is sound");
-            self.mempool.insert(transaction).expect("there is room");
+            let account = self.account(transaction.sender());
+            self.mempool.insert(transaction, account).expect("there is room");
         }
     }
 }
@@ -111,7 +135,7 @@ fn payments(genesis: &Genesis, block: u64) -> Vec<Bytes> {
                 chain: genesis.chain_id(),
                 sender: keys.public_key(),
                 nonce: block * each + index / SENDERS,
-                expires: Epoch(1_000),
+                expires: Epoch(10),
                 max_fee: Shannons(SHANNONS_PER_SOMA),
                 kind: TransactionKind::Transfer {
                     payments: List::new(vec![payment]).expect("one is not too many"),
@@ -120,6 +144,15 @@ fn payments(genesis: &Genesis, block: u64) -> Vec<Bytes> {
             transaction.sign(&keys).encode().into()
         })
         .collect()
+}
+
+fn context(identity: &ed25519::PrivateKey, height: u64) -> BlockContext {
+    BlockContext {
+        height,
+        timestamp_ms: height * BLOCK_TIME_MS,
+        seed: [3; 32],
+        proposer: identity.public_key(),
+    }
 }
 
 fn timed<T>(total: &mut Duration, work: impl FnOnce() -> T) -> T {
@@ -139,20 +172,18 @@ fn main() {
         Digest::from([0; 32]),
         non_empty_range!(Location::new(1), Location::new(2)),
     );
+    for validator in [&mut leader, &mut follower] {
+        validator.install(&identity);
+    }
     let [mut taking, mut proposing, mut verifying] = [Duration::ZERO; 3];
     for number in 0..BLOCKS {
         let payments = payments(&genesis, number);
         timed(&mut taking, || leader.take_up(&payments));
         follower.take_up(&payments);
-        let context = BlockContext {
-            height: number + 1,
-            timestamp_ms: (number + 1) * BLOCK_TIME_MS,
-            seed: [3; 32],
-            proposer: identity.public_key(),
-        };
-        let (encoded, block) = timed(&mut proposing, || {
+        let context = context(&identity, number + 2);
+        let (encoded, block, included) = timed(&mut proposing, || {
             let mut bridge = Bridge::new(Memory(&leader.state));
-            let candidates = leader.mempool.candidates();
+            let candidates = leader.mempool.candidates(&Ahead::default());
             let executed = block_on(leader.ledger.execute(
                 &mut bridge,
                 &context,
@@ -163,12 +194,12 @@ fn main() {
             let changes = bridge.into_changes();
             let header = Header {
                 context: Context {
-                    round: Round::new(ConsensusEpoch::zero(), View::new(number + 1)),
+                    round: Round::new(ConsensusEpoch::zero(), View::new(number + 2)),
                     leader: identity.public_key(),
-                    parent: (View::new(number), parent.digest()),
+                    parent: (View::new(number + 1), parent.digest()),
                 },
                 parent: parent.digest(),
-                height: Height::new(number + 1),
+                height: Height::new(number + 2),
                 timestamp_ms: context.timestamp_ms,
                 seed: None,
                 state_root: Digest::from([0; 32]),
@@ -179,7 +210,7 @@ fn main() {
             // It is named, and sent.
             let _ = block.digest();
             apply(&mut leader.state, changes);
-            (block.encode(), block)
+            (block.encode(), block, executed.transactions)
         });
         assert_eq!(block.transactions().len(), BLOCK_TRANSACTIONS_MAX);
         timed(&mut verifying, || {
@@ -200,10 +231,7 @@ fn main() {
             apply(&mut follower.state, changes);
         });
         for validator in [&leader, &follower] {
-            for sender in 0..SENDERS {
-                let last = (number + 1) * (BLOCK_TRANSACTIONS_MAX as u64 / SENDERS) - 1;
-                validator.mempool.included(&keys(sender).address(), last);
-            }
+            block_on(validator.mempool.finalized(&included, Memory(&validator.state)));
         }
         parent = block;
     }

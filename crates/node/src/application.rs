@@ -4,7 +4,8 @@
 //! * wait for a certificate of `p`'s round, which carries the seed;
 //! * wait until [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) after `p`'s timestamp, but no longer than
 //!   that;
-//! * execute the pool's candidates, leaving out what may not enter a block.
+//! * execute the pool's candidates behind what `p` and its ancestors hold that is not final yet, leaving out
+//!   what may not enter a block.
 //!
 //! Upon receiving a candidate block on parent `p`:
 //! * reject it if its timestamp is less than [`BLOCK_TIME_MS`](crate::block::BLOCK_TIME_MS) or more than
@@ -16,7 +17,9 @@
 //!
 //! Failures: a node whose storage fails stops. It recovers by restarting.
 
-use std::{collections::BTreeMap, marker::PhantomData, sync::Arc, time::Duration};
+mod pending;
+
+use std::{marker::PhantomData, time::Duration};
 
 use commonware_consensus::{Heightable as _, marshal::ancestry::Ancestry};
 use commonware_cryptography::Digestible as _;
@@ -25,14 +28,15 @@ use commonware_glue::stateful::{
     db::{DatabaseSet, Merkleized as _, Unmerkleized as _},
 };
 use commonware_storage::qmdb::sync::Target;
-use commonware_utils::{non_empty_range, sync::Mutex};
+use commonware_utils::non_empty_range;
 use futures::StreamExt as _;
 use soma_types::VerifiedTransaction;
 use tracing::{debug, warn};
 
+use self::pending::Pending;
 use crate::{
     block::{Block, Header, SeedSignature},
-    consensus::{Context, Digest, Scheme},
+    consensus::{Context, Scheme},
     execution::{
         Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, StateValue, state_key,
     },
@@ -42,26 +46,25 @@ use crate::{
     time::{self, Time},
 };
 
-/// What came of blocks that are executed and not yet final, by height and digest.
-type Pending<O> = Arc<Mutex<BTreeMap<(u64, Digest), Executed<O>>>>;
-
 /// The application. Clones share the pending outcomes.
 pub struct App<E, M: Machine, P, O> {
     genesis: Block,
     machine: M,
+    pool: P,
     scheme: Scheme,
     seeds: Seeds,
     observer: O,
     time: Time,
     pending: Pending<M::Outcome>,
-    marker: PhantomData<fn() -> (E, P)>,
+    marker: PhantomData<fn() -> E>,
 }
 
-impl<E, M: Machine, P, O: Clone> Clone for App<E, M, P, O> {
+impl<E, M: Machine, P: Clone, O: Clone> Clone for App<E, M, P, O> {
     fn clone(&self) -> Self {
         Self {
             genesis: self.genesis.clone(),
             machine: self.machine.clone(),
+            pool: self.pool.clone(),
             scheme: self.scheme.clone(),
             seeds: self.seeds.clone(),
             observer: self.observer.clone(),
@@ -73,11 +76,21 @@ impl<E, M: Machine, P, O: Clone> Clone for App<E, M, P, O> {
 }
 
 impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
-    /// An application that starts from `genesis` and dates blocks by `time`.
-    pub fn new(genesis: Block, machine: M, scheme: Scheme, seeds: Seeds, observer: O, time: Time) -> Self {
+    /// An application that starts from `genesis`, takes what it proposes from `pool`, and dates blocks by
+    /// `time`.
+    pub fn new(
+        genesis: Block,
+        machine: M,
+        pool: P,
+        scheme: Scheme,
+        seeds: Seeds,
+        observer: O,
+        time: Time,
+    ) -> Self {
         Self {
             genesis,
             machine,
+            pool,
             scheme,
             seeds,
             observer,
@@ -190,7 +203,7 @@ where
     type Block = Block;
     type Databases = Databases<E>;
     type Captured = Executed<M::Outcome>;
-    type Provider = P;
+    type Provider = ();
     type Input = ();
 
     fn sync_targets(block: &Block) -> <Self::Databases as DatabaseSet<E>>::SyncTargets {
@@ -209,7 +222,7 @@ where
         (clock, consensus): (E, Context),
         ancestry: impl Ancestry<Block>,
         batches: Batch<E>,
-        input: Input<(), P>,
+        _: Input<(), ()>,
     ) -> Option<Proposed<Self, E>> {
         let mut ancestry = Box::pin(ancestry);
         let parent = ancestry.next().await?;
@@ -227,7 +240,8 @@ where
 
         let height = parent.height.next();
         let context = self.context(&consensus, height.get(), timestamp_ms, seed.as_ref());
-        let candidates = input.provider.candidates();
+        let ahead = self.pending.ahead(parent.height.get(), parent_digest);
+        let candidates = self.pool.candidates(&ahead);
         let (executed, merkleized) = self
             .execute(&context, candidates, Inadmissible::Drop, batches)
             .await
@@ -246,8 +260,7 @@ where
         let block = Block::new(header, encoded.cloned().collect());
         debug!(%height, transactions = executed.transactions.len(), "proposing");
         self.pending
-            .lock()
-            .insert((height.get(), block.digest()), executed);
+            .insert(height.get(), block.digest(), parent_digest, executed);
         self.observer.seen(&block, self.time.now_ms(&clock));
         Some(Proposed { block, merkleized })
     }
@@ -283,8 +296,7 @@ where
             .inspect_err(|invalid| warn!(height = %header.height, %invalid, "rejected a block"))
             .ok()?;
         self.pending
-            .lock()
-            .insert((header.height.get(), digest), executed);
+            .insert(header.height.get(), digest, header.parent, executed);
         self.observer.seen(&block, self.time.now_ms(&clock));
         Some(sealed)
     }
@@ -296,9 +308,7 @@ where
         _: &Sealed<E>,
         readers: <Self::Databases as DatabaseSet<E>>::Readers,
     ) -> Executed<M::Outcome> {
-        let key = (block.height().get(), block.digest());
-        let known = self.pending.lock().remove(&key);
-        match known {
+        match self.pending.take(block.height().get(), block.digest()) {
             Some(executed) => executed,
             None => {
                 let database = readers.read().await;
@@ -315,16 +325,18 @@ where
         (clock, _): (E, Context),
         block: &Block,
         executed: Executed<M::Outcome>,
-        _: <Self::Databases as DatabaseSet<E>>::Readers,
+        readers: <Self::Databases as DatabaseSet<E>>::Readers,
     ) {
-        // What came of this height's losers and of anything older will not be asked for again.
-        let next = block.height().get() + 1;
-        {
-            let mut pending = self.pending.lock();
-            *pending = pending.split_off(&(next, Digest::from([0; 32])));
-        }
+        let included = executed.transactions.clone();
+        // It is in the index before it leaves the pool: whoever asks for it finds it in one of them.
         self.observer
             .finalized(block, executed, self.time.now_ms(&clock))
             .await;
+        {
+            let database = readers.read().await;
+            let state = DatabaseSource::<E>(&database);
+            self.pool.finalized(&included, state).await;
+        }
+        self.pending.finalized(block.height().get());
     }
 }

@@ -238,6 +238,7 @@ where
     let application = App::new(
         genesis,
         config.machine,
+        config.pool,
         scheme.clone(),
         seeds.clone(),
         config.observer,
@@ -248,7 +249,7 @@ where
         StatefulConfig {
             application,
             db_config: database_config::<E>(&partition, &page_cache),
-            provider: config.pool,
+            provider: (),
             marshal: (marshal.clone(), floor),
             mailbox_size: MAILBOX_SIZE,
             plan,

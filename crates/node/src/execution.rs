@@ -18,7 +18,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::BufMut;
 use commonware_storage::{mmr, qmdb::any::unordered::variable, translator::EightCap};
 
-use soma_ledger::{Missing, State};
+use soma_ledger::{Error, Missing, State};
 
 use crate::{
     consensus::{Digest, Hasher},
@@ -155,6 +155,17 @@ impl State for WorkingSet {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Lets a step that only lacks a key be called again.
+///
+/// # Errors
+/// [`Missing`]; every other error is passed through as a value.
+pub fn retry<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Missing> {
+    match result {
+        Err(Error::Missing(missing)) => Err(missing),
+        other => Ok(other),
     }
 }
 

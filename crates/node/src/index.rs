@@ -40,7 +40,6 @@ use crate::{
     block::{Block, TIMESTAMP_STEP_MS_MAX},
     consensus::Digest,
     machine::{Executed, Observer},
-    mempool::Mempool,
     runtime::{Runtime, now_ms},
 };
 
@@ -62,7 +61,6 @@ pub struct Index<E: Runtime> {
     gauges: Arc<Gauges>,
     archive: Arc<AsyncMutex<Option<Archive<E>>>>,
     memory: Arc<RwLock<Memory>>,
-    mempool: Mempool,
     news: broadcast::Sender<Arc<News>>,
 }
 
@@ -73,19 +71,17 @@ impl<E: Runtime> Clone for Index<E> {
             gauges: self.gauges.clone(),
             archive: self.archive.clone(),
             memory: self.memory.clone(),
-            mempool: self.mempool.clone(),
             news: self.news.clone(),
         }
     }
 }
 
 impl<E: Runtime> Index<E> {
-    /// Opens the index in partitions that begin with `partition`, and drops from `mempool` what blocks
-    /// include.
+    /// Opens the index in partitions that begin with `partition`.
     ///
     /// # Panics
     /// If storage fails, or a record is damaged.
-    pub async fn open(context: E, partition: &str, mempool: Mempool) -> Self {
+    pub async fn open(context: E, partition: &str) -> Self {
         let config = prunable::Config {
             translator: EightCap,
             metadata_partition: format!("{partition}-index-metadata"),
@@ -120,7 +116,6 @@ impl<E: Runtime> Index<E> {
             gauges,
             archive: Arc::new(AsyncMutex::new(Some(archive))),
             memory: Arc::new(RwLock::new(memory)),
-            mempool,
             news: broadcast::Sender::new(EVENTS_BEHIND_MAX),
         }
     }
@@ -208,6 +203,11 @@ impl<E: Runtime> Index<E> {
         &self.clock
     }
 
+    /// Notes for the metrics how many transactions wait.
+    pub fn note_waiting(&self, transactions: usize) {
+        self.gauges.mempool.set(gauge(transactions as u64));
+    }
+
     /// Finalized blocks as they come.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<News>> {
@@ -236,6 +236,11 @@ impl<E: Runtime> Index<E> {
     pub fn block_times(&self) -> Percentiles {
         percentiles(self.memory.read().block_ms.iter().copied())
     }
+}
+
+/// What a gauge shows of `value`.
+fn gauge(value: u64) -> GaugeValue {
+    GaugeValue::try_from(value).unwrap_or(GaugeValue::MAX)
 }
 
 async fn read<E: Runtime>(archive: &Archive<E>, height: u64) -> Option<Record> {
@@ -267,17 +272,8 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         } = executed;
         let (header, digest) = (block.header(), block.digest());
         let height = header.height.get();
-        for transaction in &transactions {
-            self.mempool
-                .included(&transaction.sender(), transaction.transaction().nonce);
-        }
-        if outcome.boundary {
-            self.mempool.expire(outcome.epoch);
-        }
-        let gauge = |value: u64| GaugeValue::try_from(value).unwrap_or(GaugeValue::MAX);
         self.gauges.height.set(gauge(height));
         self.gauges.epoch.set(gauge(outcome.epoch.0));
-        self.gauges.mempool.set(gauge(self.mempool.len() as u64));
         self.gauges.transactions.inc_by(outcome.receipts.len() as u64);
         let record = Record {
             height: Height(height),

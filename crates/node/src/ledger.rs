@@ -12,21 +12,10 @@ use soma_ledger::{
 use soma_types::{Address, Epoch, Height, PublicKey, Seed, VerifiedTransaction, genesis::Genesis};
 
 use crate::{
-    execution::{Bridge, Source, WorkingSet},
+    execution::{Bridge, Source, WorkingSet, retry},
     machine::{BlockContext, Executed, Inadmissible, Invalid, Machine},
     mempool::Mempool,
 };
-
-/// Lets a step that only lacks a key be called again.
-///
-/// # Errors
-/// [`Missing`]; every other error is passed through as a value.
-pub fn retry<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Missing> {
-    match result {
-        Err(Error::Missing(missing)) => Err(missing),
-        other => Ok(other),
-    }
-}
 
 /// The SOMA ledger of one network.
 #[derive(Clone)]

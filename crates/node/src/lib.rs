@@ -1,9 +1,9 @@
 //! A SOMA node: consensus and storage on commonware, mempool, execution, and the HTTP API.
 //!
 //! ```text
-//! API -> mempool -> application -> execution bridge -> ledger
-//!          |            |                 |
-//!        gossip      simplex, marshal   QMDB (state root)
+//! API -> intake -> mempool -> application -> execution bridge -> ledger
+//!          |                      |                 |
+//!        gossip            simplex, marshal   QMDB (state root)
 //! ```
 //!
 //! [`engine`] wires one validator. It is generic over the runtime and the network, so the same code runs
@@ -26,6 +26,7 @@ pub mod execution;
 pub mod gossip;
 pub mod health;
 pub mod index;
+pub mod intake;
 pub mod keeper;
 pub mod ledger;
 pub mod machine;

@@ -1,9 +1,9 @@
 //! What the engine asks of the state machine it replicates, and of those who feed and watch it.
 
-use std::future::Future;
+use std::{collections::HashMap, future::Future};
 
 use bytes::Bytes;
-use soma_types::VerifiedTransaction;
+use soma_types::{Address, VerifiedTransaction};
 
 use crate::{
     block::Block,
@@ -78,12 +78,39 @@ pub trait Machine: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Executed<Self::Outcome>, Invalid>> + Send;
 }
 
+/// Where senders will stand once blocks are final that are not yet: the next nonce of each of whom they hold
+/// something.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ahead(HashMap<Address, u64>);
+
+impl Ahead {
+    /// A block of the branch holds `transaction`.
+    pub fn hold(&mut self, transaction: &VerifiedTransaction) {
+        let after = transaction.transaction().nonce.saturating_add(1);
+        let next = self.0.entry(transaction.sender()).or_insert(after);
+        *next = after.max(*next);
+    }
+
+    /// The first nonce of `sender` that no block of the branch holds; 0 if they hold nothing of theirs.
+    #[must_use]
+    pub fn next(&self, sender: &Address) -> u64 {
+        self.0.get(sender).copied().unwrap_or(0)
+    }
+}
+
 /// Supplies transactions to a proposer.
 pub trait Pool: Clone + Send + Sync + 'static {
-    /// Candidates for the next block, at most
+    /// Candidates for a block behind the final ones and those of `ahead`, at most
     /// [`BLOCK_TRANSACTIONS_MAX`](crate::block::BLOCK_TRANSACTIONS_MAX) and
     /// [`BLOCK_BYTES_MAX`](crate::block::BLOCK_BYTES_MAX), best first and each sender's in order of nonce.
-    fn candidates(&self) -> Vec<VerifiedTransaction>;
+    fn candidates(&self, ahead: &Ahead) -> Vec<VerifiedTransaction>;
+
+    /// Takes notice of a finalized block that holds `included` and led to `state`.
+    fn finalized<S: Source + Send>(
+        &self,
+        included: &[VerifiedTransaction],
+        state: S,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// Watches the chain.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use commonware_consensus::{marshal::Identifier, types::Height as ConsensusHeight};
 use commonware_cryptography::Digestible as _;
 use commonware_glue::stateful::db::ReadGuard;
+use commonware_runtime::utils::reschedule;
 use soma_ledger::{Error, State, view};
 use soma_types::{
     Height, Rejection, SignedTransaction, StateRoot, TransactionHash, api::TransactionView, genesis::Genesis,
@@ -16,11 +17,11 @@ use crate::{
     block::Block,
     consensus::{Digest, Finalization, Identity},
     engine::Marshal,
-    execution::{Bridge, Database, DatabaseSource, Databases, WorkingSet},
+    execution::{Bridge, Database, DatabaseSource, Databases, WorkingSet, retry},
     gossip::Gossip,
     health::Health,
     index::{Index, Tip},
-    ledger::retry,
+    intake::SLICE,
     mempool::{Mempool, PoolError},
     runtime::{Runtime, now_ms},
     steady::Live,
@@ -84,7 +85,7 @@ pub struct Query<E: Runtime> {
     pub(crate) marshal: Marshal,
     pub(crate) index: Index<E>,
     pub(crate) mempool: Mempool,
-    pub(crate) gossip: Gossip,
+    pub(crate) gossip: Gossip<E>,
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) genesis_digest: Digest,
     pub(crate) network_key: [u8; 48],
@@ -199,6 +200,8 @@ impl<E: Runtime> Query<E> {
 
     /// A transaction, included or waiting.
     pub async fn transaction(&self, hash: &TransactionHash) -> Option<TransactionView> {
+        // What leaves the mempool for a block is in the index by then.
+        let waiting = self.mempool.get(hash);
         if let Some((height, index)) = self.index.transaction(hash) {
             let record = self.index.record(height).await?;
             let encoded = record.transactions.get(index as usize)?;
@@ -210,8 +213,7 @@ impl<E: Runtime> Query<E> {
                 timestamp_ms: Some(record.timestamp_ms),
             });
         }
-        let waiting = self.mempool.get(hash)?;
-        let transaction = waiting.transaction().clone();
+        let transaction = waiting?.transaction().clone();
         Some(TransactionView {
             hash: *hash,
             transaction,
@@ -220,41 +222,60 @@ impl<E: Runtime> Query<E> {
         })
     }
 
-    /// Checks an encoded transaction against the finalized state, takes it up, and tells the other
-    /// validators. Nonces may run ahead of the ledger's as far as the mempool bridges the gap.
+    /// Checks encoded transactions against the finalized state and what waits, takes up those that are good,
+    /// and tells the other validators. The answers are in the order of `encoded`: the name, or why it is
+    /// refused. Handing in again what waits or is included succeeds: the first answer may have been lost.
     ///
     /// # Errors
-    /// Why it is refused. Handing in again what waits or is included succeeds: the first answer may have
-    /// been lost.
-    pub async fn submit(&self, encoded: Bytes) -> Result<TransactionHash, SubmitError> {
-        let transaction = self.mempool.decode(encoded)?;
-        let hash = transaction.hash();
-        if self.index.transaction(&hash).is_some() {
-            return Ok(hash);
+    /// If the state is unsound.
+    pub async fn submit_all(
+        &self,
+        encoded: Vec<Bytes>,
+    ) -> Result<Vec<Result<TransactionHash, PoolError>>, ReadError> {
+        let mut answers = Vec::with_capacity(encoded.len());
+        for slice in encoded.chunks(SLICE) {
+            self.submit_slice(slice, &mut answers).await?;
+            reschedule().await;
         }
-        let sender = transaction.sender();
-        let nonce = transaction.transaction().nonce;
-        match self.view(|state| soma_ledger::check(state, &transaction)).await? {
-            Ok(_) => {}
-            Err(Rejection::NonceAhead { expected, .. })
-                if self.mempool.next_nonce(&sender, expected) >= nonce => {}
-            Err(rejection) => return Err(rejection.into()),
-        }
-        match self.gossip.submit(transaction) {
-            Ok(()) | Err(PoolError::Known(_)) => Ok(hash),
-            Err(error) => Err(error.into()),
-        }
+        Ok(answers)
     }
 
-    /// Takes up an encoded transaction without asking the ledger, and tells the other validators.
+    async fn submit_slice(
+        &self,
+        encoded: &[Bytes],
+        answers: &mut Vec<Result<TransactionHash, PoolError>>,
+    ) -> Result<(), ReadError> {
+        let (mut fresh, mut places) = (Vec::new(), Vec::new());
+        for encoded in encoded {
+            let decoded = self.mempool.decode(encoded.clone());
+            if let Ok(transaction) = &decoded
+                && self.index.transaction(&transaction.hash()).is_none()
+            {
+                places.push(answers.len());
+                fresh.push(transaction.clone());
+            }
+            answers.push(
+                decoded
+                    .map(|transaction| transaction.hash())
+                    .map_err(PoolError::from),
+            );
+        }
+        for (place, taken) in places.into_iter().zip(self.gossip.submit(&fresh).await?) {
+            match taken {
+                Ok(()) | Err(PoolError::Known(_)) => {}
+                Err(error) => answers[place] = Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// [`Self::submit_all`] of one.
     ///
     /// # Errors
-    /// Why the mempool refuses it.
-    pub fn submit_unchecked(&self, encoded: Bytes) -> Result<TransactionHash, PoolError> {
-        let transaction = self.mempool.decode(encoded)?;
-        let hash = transaction.hash();
-        self.gossip.submit(transaction)?;
-        Ok(hash)
+    /// Why it is refused.
+    pub async fn submit(&self, encoded: Bytes) -> Result<TransactionHash, SubmitError> {
+        let mut answers = self.submit_all(vec![encoded]).await?;
+        Ok(answers.pop().expect("one answer to one transaction")?)
     }
 
     /// Finalized blocks and certificates.

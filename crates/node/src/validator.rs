@@ -16,6 +16,7 @@ use crate::{
     engine::{self, Channel, Channels, Timeouts},
     gossip::Gossip,
     index::Index,
+    intake::Intake,
     ledger::LedgerMachine,
     mempool::{Limits, Mempool},
     query::Query,
@@ -77,8 +78,8 @@ where
 {
     let chain = config.genesis.chain_id();
     let mempool = Mempool::new(chain, Limits::default());
-    let gossip = Gossip::start(context.child("gossip"), mempool.clone(), gossip.0, gossip.1);
-    let index = Index::open(context.child("chain"), &config.partition, mempool.clone()).await;
+    let gossiping = context.child("gossip");
+    let index = Index::open(context.child("chain"), &config.partition).await;
     let ledger = LedgerMachine::new(config.genesis.clone(), mempool.clone());
     let network_key = {
         use commonware_codec::Encode as _;
@@ -86,8 +87,12 @@ where
         encoded.as_ref().try_into().expect("a G1 point has 48 bytes")
     };
     let metrics = {
-        let context = context.child("metrics");
-        Arc::new(move || context.encode()) as Arc<dyn Fn() -> String + Send + Sync>
+        let (context, index, mempool) = (context.child("metrics"), index.clone(), mempool.clone());
+        let encode = move || {
+            index.note_waiting(mempool.len());
+            context.encode()
+        };
+        Arc::new(encode) as Arc<dyn Fn() -> String + Send + Sync>
     };
     let identity = config.identity.public_key();
     let genesis_ms = config.genesis.timestamp_ms;
@@ -113,8 +118,11 @@ where
         wrap,
     )
     .await;
+    let databases = engine.stateful.subscribe_databases().await;
+    let intake = Intake::new(databases.clone(), mempool.clone());
+    let gossip = Gossip::start(&gossiping, intake, gossip.0, gossip.1);
     let query = Query {
-        databases: engine.stateful.subscribe_databases().await,
+        databases,
         marshal: engine.marshal,
         index,
         mempool,

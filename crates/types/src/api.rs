@@ -31,6 +31,7 @@
 //! | GET `/v1/blocks/{height\|latest}` | [`BlockView`] |
 //! | GET `/v1/transactions/{hash}` | [`TransactionView`] |
 //! | POST `/v1/transactions` | body: a signed transaction's encoding (`application/octet-stream`); 202 and [`Submitted`], or a [`Problem`] with the rejection's code |
+//! | POST `/v1/transactions` | body: a [`TransactionBatch`] (`application/json`); 200 and [`BatchAnswers`] |
 //! | POST `/v1/transactions/simulate` | same body; [`Simulated`] |
 //! | GET `/v1/data/{hash}` | [`DataView`]: whose data this BLAKE3 names; 404 while it is new |
 //! | GET `/v1/finality/{height}` | [`FinalityView`] |
@@ -53,6 +54,7 @@ macro_rules! answers {
 }
 
 mod account;
+mod batch;
 mod chain;
 mod global;
 mod market;
@@ -63,6 +65,10 @@ pub mod score;
 
 pub use self::{
     account::{AccountView, StakeView, UnbondingView, ValidatorView},
+    batch::{
+        BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, BatchAnswer, BatchAnswers, EncodedTransaction,
+        TransactionBatch,
+    },
     chain::{
         BlobView, BlockView, EventView, FaucetRequest, FinalityView, Simulated, Submitted, TransactionView,
     },

@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use bytesize::ByteSize;
@@ -106,7 +106,61 @@ pub async fn run(printer: Printer, context: &Context, command: &GlobalCommand) -
     }
 }
 
+/// A global model that was taken home.
+pub struct TakenHome {
+    /// Of all its models.
+    pub architecture: Architecture,
+    /// The files of those that can be used, and what they count for.
+    pub models: Vec<(PathBuf, Shannons)>,
+}
+
+/// What `soma global fetch` has brought into `folder`.
+///
+/// # Errors
+/// When there is nothing, or not yet all of it.
+pub fn taken_home(folder: &Path) -> CliResult<TakenHome> {
+    let manifest = Manifest::read(folder)?.ok_or_else(|| {
+        CliError::new(format!(
+            "there is no {MANIFEST} in {}",
+            printable(&folder.to_string_lossy())
+        ))
+        .hint("take the global model home first: soma global fetch --out DIR")
+    })?;
+    if !manifest.complete {
+        return Err(CliError::new("the global model in that folder is not complete")
+            .hint("the same `soma global fetch` goes on where it was stopped"));
+    }
+    let models = manifest.experts.iter().filter_map(|expert| {
+        let file = expert.file.as_ref()?;
+        Some((folder.join(&file.name), expert.stake))
+    });
+    Ok(TakenHome {
+        architecture: manifest.architecture,
+        models: models.collect(),
+    })
+}
+
 impl Manifest {
+    /// That of a folder, if there is one.
+    fn read(folder: &Path) -> CliResult<Option<Self>> {
+        let Some(bytes) = read_bounded(&folder.join(MANIFEST), MANIFEST_BYTES_MAX)? else {
+            return Ok(None);
+        };
+        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
+            CliError::new(format!("{MANIFEST} in that folder is no manifest: {error}"))
+                .hint("move it away, or choose another folder")
+        })?;
+        // Its names become paths: those of files in the folder and nothing else.
+        let is_elsewhere = |file: &&Fetched| Path::new(&file.name).file_name() != Some(file.name.as_ref());
+        if let Some(file) = manifest.files().find(is_elsewhere) {
+            let name = printable(&file.name).into_owned();
+            return Err(CliError::new(format!(
+                "{MANIFEST} names {name}, which is no file of its folder"
+            )));
+        }
+        Ok(Some(manifest))
+    }
+
     /// Of what the network says, with the files that an earlier one names.
     fn of(global: Global, earlier: Option<&Self>) -> Self {
         let files: BTreeMap<_, _> = earlier
@@ -163,14 +217,7 @@ impl Manifest {
 async fn fetch(printer: Printer, node: &NodeClient, global: Global, folder: &Path) -> CliResult {
     let _lock = Lock::acquire(folder)?;
     sweep(folder);
-    let earlier = read_bounded(&folder.join(MANIFEST), MANIFEST_BYTES_MAX)?;
-    let earlier: Option<Manifest> = match earlier {
-        Some(bytes) => Some(serde_json::from_slice(&bytes).map_err(|error| {
-            CliError::new(format!("{MANIFEST} in that folder is no manifest: {error}"))
-                .hint("move it away, or choose another folder with --out")
-        })?),
-        None => None,
-    };
+    let earlier = Manifest::read(folder)?;
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.chain != global.chain) {
         return Err(CliError::new(format!(
             "the folder holds the global model of network {}",

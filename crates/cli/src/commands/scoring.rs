@@ -47,7 +47,12 @@ pub fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
 }
 
 /// Says what memory scoring takes if it is much, and refuses when there is less.
-fn require_memory(printer: Printer, model_bytes: u64, architecture: &Architecture, chunks: u64) -> CliResult {
+pub fn require_memory(
+    printer: Printer,
+    model_bytes: u64,
+    architecture: &Architecture,
+    chunks: u64,
+) -> CliResult {
     let needed = model_bytes.saturating_add(working_bytes_max(architecture, chunks));
     memory::require(needed).map_err(|error| {
         CliError::new(format!("scoring: {error}"))

@@ -13,7 +13,8 @@ use soma_types::{
     Address, Architecture, ContentHash, DecryptionKey, Embedding, ModelId, Rejection, Shannons,
     TransactionHash, Url,
     event::Event,
-    objects::{Commission, CommittedWeights, Inactivity, Model, ModelStatus, Pool, Weights},
+    objects::{Commission, CommittedWeights, EpochState, Inactivity, Model, ModelStatus, Pool, Weights},
+    params::Params,
     transaction::{BasisPoints, ModelFault, PoolId},
 };
 
@@ -30,6 +31,18 @@ use crate::{
 
 /// Bytes in one MiB, the unit of rent.
 const MIB: u128 = 1 << 20;
+
+/// What storing `size_bytes` for the refresh time costs, rounded up.
+pub(crate) fn rent(params: &Params, now: &EpochState, size_bytes: u64) -> Shannons {
+    let rate = u128::from(now.rent_per_mib_epoch.0);
+    // 2^30 * 2^40 * 2^24 is well below 2^128; a rent beyond u64 is beyond any balance. A size that the rules
+    // do not allow is asked about, too.
+    let rent = rate
+        .saturating_mul(u128::from(size_bytes))
+        .saturating_mul(u128::from(params.refresh_epochs))
+        .div_ceil(MIB);
+    Shannons(u64::try_from(rent).unwrap_or(u64::MAX))
+}
 
 impl Ledger<'_> {
     pub(crate) fn create_model(
@@ -126,7 +139,7 @@ impl Ledger<'_> {
         if stake < minimum {
             return Err(Rejection::SelfStakeTooSmall { stake, minimum }.into());
         }
-        let rent = self.rent(size_bytes)?;
+        let rent = rent(&self.hot.params, &self.hot.now, size_bytes);
         self.debit(sender, rent, Bucket::Rent)?;
 
         // From here on nothing is rejected.
@@ -153,14 +166,6 @@ impl Ledger<'_> {
         self.set(&MODELS, id, &model);
         self.emit(Event::ModelCommitted { model: *id, rent });
         Ok(())
-    }
-
-    /// What storing `size_bytes` for the refresh time costs, rounded up.
-    fn rent(&self, size_bytes: u64) -> Result<Shannons, Stop> {
-        let rate = u128::from(self.hot.now.rent_per_mib_epoch.0);
-        // 2^30 * 2^40 * 2^24 is well below 2^128; a rent beyond u64 is beyond any balance.
-        let rent = (rate * u128::from(size_bytes) * u128::from(self.hot.params.refresh_epochs)).div_ceil(MIB);
-        Ok(Shannons(u64::try_from(rent).unwrap_or(u64::MAX)))
     }
 
     pub(crate) fn reveal_model(

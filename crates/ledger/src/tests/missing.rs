@@ -1,7 +1,7 @@
 //! A state that has nothing in memory until told to load it gives the same blocks.
 
 use crate::{
-    Executor, RoutingCache,
+    Executor, RoutingCache, Terms,
     testing::{LazyState, World, commit_model, tiny},
 };
 
@@ -56,21 +56,19 @@ fn a_missing_read_leaves_nothing_behind() {
 }
 
 #[test]
-fn checks_and_simulations_change_nothing() {
+fn asking_what_a_transaction_would_do_changes_nothing() {
     let (mut world, _) = World::with_models(tiny(), 3);
     let target = world.open_targets().remove(0);
     let find = world.find(8, &target, 1, 0);
     let transaction = world.transaction(8, 0, find.commit());
     let before = world.chain.state.clone();
-    let fee = crate::check(&mut world.chain.state, &transaction)
-        .unwrap()
-        .unwrap();
+    let terms = Terms::load(&mut world.chain.state).unwrap().unwrap();
     let receipt = crate::simulate(&mut world.chain.state, &transaction)
         .unwrap()
         .unwrap();
-    assert_eq!(receipt.fee, fee);
+    assert_eq!(Ok(receipt.fee), terms.fee(&transaction));
     assert!(receipt.applied());
     assert_eq!(world.chain.state, before);
     let ahead = world.transaction(8, 3, find.commit());
-    assert!(crate::check(&mut world.chain.state, &ahead).unwrap().is_err());
+    assert!(crate::simulate(&mut world.chain.state, &ahead).unwrap().is_err());
 }

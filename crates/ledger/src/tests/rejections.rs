@@ -14,7 +14,7 @@ use soma_types::{
 
 use super::challenges::unsampled;
 use crate::{
-    check,
+    simulate,
     tables::{PENDING_PROPOSALS, PendingProposal},
     testing::{
         DIM, Find, SOMA, World, address, audit_kinds, basis, challenge, commit_model, created_submission,
@@ -61,7 +61,7 @@ fn refusals(seen: &mut Seen) {
     let verified = signed.clone().verify().unwrap();
     assert_eq!(SignedTransaction::decode(&signed.encode()), Ok(signed.clone()));
     assert_eq!(verified.hash(), signed.hash());
-    assert!(check(&mut world.chain.state, &verified).unwrap().is_ok());
+    assert!(simulate(&mut world.chain.state, &verified).unwrap().is_ok());
 
     for (bytes, name) in [
         (vec![0; TRANSACTION_BYTES_MAX + 1], "TooLarge"),
@@ -88,7 +88,7 @@ fn refusals(seen: &mut Seen) {
     world.until_epoch(1);
     let mut expect = |bad: &Transaction, keys: &Keypair, name: &str| {
         let verified = bad.clone().sign(keys).verify().unwrap();
-        let rejection = check(&mut world.chain.state, &verified).unwrap().unwrap_err();
+        let rejection = simulate(&mut world.chain.state, &verified).unwrap().unwrap_err();
         assert_eq!(rejection.name(), name);
         assert!(rejection.is_refusal());
         seen.note(&rejection);
@@ -109,7 +109,7 @@ fn refusals(seen: &mut Seen) {
     expect(&bad, &poor, "CannotPayFee");
     world.apply(8, transfer(1));
     let used = good.sign(&keys(8)).verify().unwrap();
-    let rejection = check(&mut world.chain.state, &used).unwrap().unwrap_err();
+    let rejection = simulate(&mut world.chain.state, &used).unwrap().unwrap_err();
     assert_eq!(
         rejection,
         Rejection::NonceUsed {

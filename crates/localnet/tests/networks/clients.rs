@@ -6,12 +6,16 @@ use soma_localnet::{Config, FolderError, Localnet, LocalnetError, testing::wait}
 use soma_types::{
     Epoch, Height, Keypair, Shannons, Transaction, TransactionKind,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
-    api::BlockView,
+    api::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, BlockView},
+    genesis::GenesisAccount,
     list::List,
     transaction::Payment,
 };
 
-use crate::common::{ALICE, client, height, runtime};
+use crate::{
+    common::{ALICE, client, height, runtime},
+    raw::send,
+};
 
 /// The block at `height`, once this validator has it: one may be ahead of another.
 async fn block_at(client: &NodeClient, height: Height) -> BlockView {
@@ -148,5 +152,111 @@ fn a_refused_transaction_says_why() {
         assert!(refusal.contains("fund the account"), "{refusal}");
         assert!(client.block(Some(Height(1_000_000))).await.is_err());
     });
+    net.stop().unwrap();
+}
+
+/// Many transactions in one request, more than one request holds, and each has its own answer.
+#[test]
+fn a_batch_is_answered_one_by_one() {
+    const SENDERS: u8 = 5;
+    const EACH: u64 = 220;
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<Keypair> = (0..SENDERS)
+        .map(|byte| Keypair::from_secret_bytes([byte + 1; 32]))
+        .collect();
+    let mut config = Config::new(folder.path());
+    config.blueprint.validators = 1;
+    config.blueprint.accounts = keys
+        .iter()
+        .map(|keys| GenesisAccount {
+            address: keys.address(),
+            balance: Shannons(100 * SHANNONS_PER_SOMA),
+        })
+        .collect();
+    let net = Localnet::start(config).unwrap();
+    let chain = net.genesis().chain_id();
+    let payment = |keys: &Keypair, nonce: u64| {
+        let payment = Payment {
+            to: keys.address(),
+            amount: Shannons(1),
+        };
+        let transaction = Transaction {
+            chain,
+            sender: keys.public_key(),
+            nonce,
+            expires: Epoch(60),
+            max_fee: Shannons(SHANNONS_PER_SOMA),
+            kind: TransactionKind::Transfer {
+                payments: List::new(vec![payment]).unwrap(),
+            },
+        };
+        transaction.sign(keys)
+    };
+    runtime().block_on(async {
+        let client = client(&net, 0);
+        wait("blocks", async || (height(&client).await >= 1).then_some(())).await;
+        assert_eq!(client.submit_all(&[]).await.unwrap(), []);
+        let mut batch: Vec<_> = (0..EACH)
+            .flat_map(|nonce| keys.iter().map(move |keys| (keys, nonce)))
+            .map(|(keys, nonce)| payment(keys, nonce))
+            .collect();
+        assert!(batch.len() > BATCH_TRANSACTIONS_MAX);
+        let stranger = Keypair::from_secret_bytes([99; 32]);
+        let bad = [
+            payment(&keys[0], EACH + 1),
+            payment(&stranger, 0),
+            batch[0].clone(),
+        ];
+        batch.extend(bad);
+        let answers = client.submit_all(&batch).await.unwrap();
+        assert_eq!(answers.len(), batch.len());
+        for (transaction, answer) in batch.iter().zip(&answers) {
+            let refused = answer
+                .as_ref()
+                .map_err(|problem| problem.name.as_deref().unwrap_or_default());
+            let sender = transaction.transaction.sender;
+            let expected = if sender == stranger.public_key() {
+                Err("CannotPayFee")
+            } else if transaction.transaction.nonce > EACH {
+                Err("NonceAhead")
+            } else {
+                Ok(&transaction.hash())
+            };
+            assert_eq!(refused, expected);
+        }
+        for keys in &keys {
+            wait("all payments", async || {
+                let account = client.account(&keys.address()).await.unwrap();
+                (account.nonce == EACH).then_some(())
+            })
+            .await;
+        }
+        // The state is read before the tip is told of.
+        let included = wait("the last block", async || {
+            let mut included = 0;
+            for height in 1..=height(&client).await {
+                included += block_at(&client, Height(height)).await.transactions.len() as u64;
+            }
+            (included >= u64::from(SENDERS) * EACH).then_some(included)
+        });
+        assert_eq!(included.await, u64::from(SENDERS) * EACH);
+    });
+    // One request holds no more than it says.
+    let address = net.apis()[0];
+    let post = |body: &str| {
+        let lines = format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        send(address, "POST", "/v1/transactions", &lines, body.as_bytes())
+    };
+    let many = vec!["\"AA==\""; BATCH_TRANSACTIONS_MAX + 1].join(",");
+    let detail = post(&format!("{{\"transactions\":[{many}]}}")).problem(400, "too many");
+    assert!(detail.contains("1024"), "{detail}");
+    let long = "A".repeat(BATCH_BYTES_MAX);
+    post(&format!("{{\"transactions\":[\"{long}\"]}}")).problem(413, "too long");
+    let answer = post(r#"{"transactions":["AA=="]}"#);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["answers"][0]["problem"]["name"], "Malformed");
     net.stop().unwrap();
 }

@@ -1,6 +1,6 @@
 //! The engine definition that every simulation runs: real validators on simulated links and storage.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use commonware_actor::Feedback;
@@ -11,13 +11,14 @@ use commonware_glue::simulate::{
     processed::ProcessedHeight,
     reporter::MonitorReporter,
 };
-use commonware_runtime::{Handle, Quota, deterministic};
+use commonware_runtime::{Clock as _, Handle, Quota, Spawner as _, Supervisor as _, deterministic};
 use commonware_utils::{sync::Mutex, test_rng};
 use soma_localnet::dealer::Dealt;
 use soma_node::{
     block::Block,
     consensus::{Digest, Identity},
     engine::{self, Channels, Timeouts, channel_quota},
+    mempool::EXPIRY_EPOCHS_MAX,
     query::Query,
     time::{Offset, Time},
     validator::{self, Config},
@@ -34,10 +35,14 @@ use soma_types::{
 /// State roots by height, as one validator finalized them. Survives the validator's crashes.
 pub type Roots = Arc<Mutex<BTreeMap<u64, Digest>>>;
 
+/// Transactions by height, as one validator finalized them.
+pub type Sizes = Arc<Mutex<BTreeMap<u64, usize>>>;
+
 /// What a simulation can see of a validator.
 pub struct State {
     pub query: Slot,
     pub roots: Roots,
+    pub sizes: Sizes,
     marshal: engine::Marshal,
 }
 
@@ -53,11 +58,12 @@ impl ProcessedHeight for State {
     }
 }
 
-/// Notes the state root of every finalized block.
+/// Notes the state root of every finalized block, and how many transactions it holds.
 #[derive(Clone)]
 struct Notes<R> {
     inner: R,
     roots: Roots,
+    sizes: Sizes,
 }
 
 impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
@@ -67,6 +73,9 @@ impl<R: Reporter<Activity = Update<Block>>> Reporter for Notes<R> {
         if let Update::Block(block, _) = &update {
             let block = block.inner();
             let header = block.header();
+            self.sizes
+                .lock()
+                .insert(header.height.get(), block.transactions().len());
             let before = self.roots.lock().insert(header.height.get(), header.state_root);
             assert!(
                 before.is_none_or(|root| root == header.state_root),
@@ -84,9 +93,18 @@ pub struct Network {
     pub genesis: Arc<Genesis>,
     /// What everyone's wall clock shows.
     pub wall: Offset,
+    /// How many senders pay, from sender 0 on.
+    pub senders: u8,
+    /// How often each does, one payment behind the other.
+    pub payments: u64,
     roots: Vec<Roots>,
     queries: Vec<Slot>,
 }
+
+/// Accounts that have money.
+const SENDERS: u8 = 16;
+/// Between two looks whether there is a block.
+const LOOK_DELAY: Duration = Duration::from_millis(50);
 
 /// Accounts that send money around during a simulation.
 pub fn sender(index: u8) -> Keypair {
@@ -109,7 +127,7 @@ impl Network {
         let genesis = Genesis {
             network: "simulation".into(),
             timestamp_ms: 0,
-            accounts: (0..4)
+            accounts: (0..SENDERS)
                 .map(|index| GenesisAccount {
                     address: sender(index).address(),
                     balance: Shannons(1_000 * SHANNONS_PER_SOMA),
@@ -134,6 +152,8 @@ impl Network {
             dealt: Arc::new(dealt),
             genesis: Arc::new(genesis),
             wall: Arc::new(|_| 0),
+            senders: 4,
+            payments: 8,
             roots: (0..validators).map(|_| Roots::default()).collect(),
             queries: (0..validators).map(|_| Slot::default()).collect(),
         }
@@ -143,14 +163,14 @@ impl Network {
     pub fn payment(&self, index: u8, nonce: u64) -> Bytes {
         let keys = sender(index);
         let payment = Payment {
-            to: sender((index + 1) % 4).address(),
+            to: sender((index + 1) % SENDERS).address(),
             amount: Shannons(1),
         };
         let transaction = Transaction {
             chain: self.genesis.chain_id(),
             sender: keys.public_key(),
             nonce,
-            expires: Epoch(1_000),
+            expires: Epoch(EXPIRY_EPOCHS_MAX),
             max_fee: Shannons(SHANNONS_PER_SOMA),
             kind: TransactionKind::Transfer {
                 payments: List::new(vec![payment]).unwrap(),
@@ -198,8 +218,9 @@ impl EngineDefinition for Network {
             timeouts: Timeouts::default(),
             retained_blocks: 1 << 20,
         };
-        let roots = self.roots[init.index].clone();
-        let notes = roots.clone();
+        let (roots, sizes) = (self.roots[init.index].clone(), Sizes::default());
+        let (root_notes, size_notes) = (roots.clone(), sizes.clone());
+        let clients = init.context.child("clients");
         let (key, monitor) = (init.public_key.clone(), init.monitor);
         let validator = validator::start(init.context, config, engine_channels, gossip, |stateful| {
             MonitorReporter::new(
@@ -207,16 +228,27 @@ impl EngineDefinition for Network {
                 monitor,
                 Notes {
                     inner: stateful,
-                    roots: notes,
+                    roots: root_notes,
+                    sizes: size_notes,
                 },
             )
         })
         .await;
-        // Clients hand in payments while the network runs.
-        for nonce in 0..8 {
-            let payment = self.payment(init.index as u8 % 4, nonce);
-            let _ = validator.query.submit_unchecked(payment);
-        }
+        // Clients hand in payments while the network runs: each at one validator, again after a crash.
+        let validators = self.dealt.members.len();
+        let senders = (init.index..usize::from(self.senders)).step_by(validators);
+        let payments: Vec<Bytes> = senders
+            .flat_map(|sender| (0..self.payments).map(move |nonce| (sender as u8, nonce)))
+            .map(|(sender, nonce)| self.payment(sender, nonce))
+            .collect();
+        let query = validator.query.clone();
+        clients.spawn(move |context| async move {
+            while query.tip().await.is_none_or(|tip| tip.height == 0) {
+                context.sleep(LOOK_DELAY).await;
+            }
+            // What was included before a crash is refused.
+            let _ = query.submit_all(payments).await;
+        });
         let marshal = validator.query.marshal().clone();
         *slot.lock() = Some(validator.query);
         (
@@ -224,6 +256,7 @@ impl EngineDefinition for Network {
             State {
                 query: slot,
                 roots,
+                sizes,
                 marshal,
             },
         )

@@ -13,6 +13,7 @@ use commonware_glue::simulate::{
 use commonware_utils::sync::Mutex;
 use soma_ledger::view;
 use soma_node::{
+    block::BLOCK_TRANSACTIONS_MAX,
     consensus::{Digest, Identity},
     time::DOUBT_MS,
 };
@@ -109,6 +110,70 @@ fn four_validators_cross_two_epochs_with_a_crash_and_agree() {
         assert_eq!(first, second, "seed {seed} came out differently the second time");
         assert!(first.1.len() as u64 >= HEIGHT);
     }
+}
+
+/// What each block holds.
+#[derive(Clone, Default)]
+struct Full {
+    sizes: Arc<Mutex<BTreeMap<u64, usize>>>,
+}
+
+impl Property<Identity, State> for Full {
+    fn name(&self) -> &str {
+        "blocks hold what waits"
+    }
+
+    fn check<'a>(
+        &'a self,
+        _: &'a ProgressTracker<Identity>,
+        states: &'a [&'a State],
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        Box::pin(async move {
+            for state in states {
+                drop(state.query.lock().take());
+                let mut sizes = self.sizes.lock();
+                for (height, size) in state.sizes.lock().iter() {
+                    sizes.insert(*height, *size);
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A proposal on a parent that is not final yet offered what the parent holds: blocks held 512, 0, 512, 0.
+#[test]
+fn blocks_are_full_while_transactions_wait() {
+    let mut network = Network::new(4, 1_000);
+    (network.senders, network.payments) = (16, 192);
+    let full = Full::default();
+    PlanBuilder::new(network)
+        .seed(1)
+        .exit_condition(ProcessedHeightAtLeast::new(24))
+        .timeout(Duration::from_secs(60))
+        .property(full.clone())
+        .run()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let sizes: Vec<usize> = full.sizes.lock().values().copied().collect();
+    assert_eq!(
+        sizes.iter().sum::<usize>(),
+        16 * 192,
+        "all are included: {sizes:?}"
+    );
+    let busy = sizes.split(|size| *size == 0).filter(|run| !run.is_empty());
+    assert_eq!(
+        busy.count(),
+        1,
+        "blocks between two that hold something are empty: {sizes:?}"
+    );
+    let full = sizes
+        .iter()
+        .filter(|size| **size == BLOCK_TRANSACTIONS_MAX)
+        .count();
+    assert!(
+        full >= 5,
+        "of 3072 payments 5 full blocks are made, and up to 2 that are not: {sizes:?}"
+    );
 }
 
 /// The last block's height and date, at every validator.

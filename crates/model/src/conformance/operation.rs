@@ -284,7 +284,7 @@ impl Case {
             } => {
                 let mut result = x.values();
                 let table = Rope::new(result.len() / (*heads * *head_dim), *head_dim, *wavelength);
-                kernels.rope(&mut result, &table, *heads);
+                kernels.rope(&mut result, &table, *heads, 0);
                 *out = Bits::of(&result);
             }
             Self::Attention {

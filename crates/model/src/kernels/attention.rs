@@ -43,13 +43,14 @@ thread_local! {
 /// As [`super::Kernels::attention`].
 pub fn causal<I: Isa>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize) {
     let d = width / heads;
-    let tokens = q.len() / width;
+    let (rows, tokens) = (q.len() / width, k.len() / width);
+    let earlier = tokens - rows;
     let mut packed = PACKED.take();
     let (key_panels, value_panels) = (tokens.div_ceil(PANEL), d.div_ceil(PANEL));
     packed.keys.resize(heads * key_panels * d, ZEROS);
     packed.values.resize(heads * value_panels * tokens, ZEROS);
     // A head's packing is worth a task when its attention is.
-    let heads_min = TASK_WORK_MIN.div_ceil((tokens * tokens * d).max(1));
+    let heads_min = TASK_WORK_MIN.div_ceil((rows * tokens * d).max(1));
     packed
         .keys
         .par_chunks_exact_mut(key_panels * d)
@@ -61,14 +62,14 @@ pub fn causal<I: Isa>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: u
             pack_values(values, &v[head * d..], width, d, tokens);
         });
     let tasks_min = TASK_WORK_MIN.div_ceil((BLOCK * tokens * d).max(1));
-    grid(&mut out[..tokens * width], width, BLOCK, d)
+    grid(&mut out[..rows * width], width, BLOCK, d)
         .into_par_iter()
         .enumerate()
         .with_min_len(tasks_min)
         .for_each(|(index, mut out)| {
             let (first, head) = (index / heads * BLOCK, index % heads);
             let task = Task {
-                first,
+                first: earlier + first,
                 d,
                 width,
                 queries: &q[first * width + head * d..],
@@ -104,7 +105,7 @@ fn pack_values(values: &mut [Lanes], v: &[f32], width: usize, d: usize, tokens: 
     }
 }
 
-/// Queries from `first` on, in one head.
+/// Queries of the positions from `first` on, in one head.
 struct Task<'a> {
     first: usize,
     d: usize,

@@ -209,7 +209,7 @@ impl<I: Isa> Kernels for Blocked<I> {
         );
     }
 
-    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize) {
+    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize, first: usize) {
         let width = heads * 2 * table.half();
         let task = rows_per_task(width);
         x.par_chunks_mut(task * width)
@@ -218,8 +218,9 @@ impl<I: Isa> Kernels for Blocked<I> {
                 I::run(
                     #[inline(always)]
                     || {
-                        for (position, row) in rows.chunks_exact_mut(width).enumerate() {
-                            let (cosines, sines) = table.at(index * task + position);
+                        let positions = first + index * task..;
+                        for (row, position) in rows.chunks_exact_mut(width).zip(positions) {
+                            let (cosines, sines) = table.at(position);
                             lanes::rope_row(row, cosines, sines);
                         }
                     },

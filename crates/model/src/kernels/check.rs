@@ -130,7 +130,7 @@ fn operations(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
     for (tokens, heads, d) in [(1, 1, 2), (37, 2, 10), (33, 1, 36)] {
         let width = heads * d;
         let mut q = values.take(tokens * width);
-        kernels.rope(&mut q, &Rope::new(tokens, d, 10_000), heads);
+        kernels.rope(&mut q, &Rope::new(tokens, d, 10_000), heads, 0);
         results.push(("rope", bits(&q)));
         let (k, v) = (values.take(tokens * width), values.take(tokens * width));
         let mut out = vec![0.0; tokens * width];
@@ -212,8 +212,8 @@ mod tests {
             fn add(&self, x: &mut [f32], y: &[f32]) {
                 Scalar.add(x, y);
             }
-            fn rope(&self, x: &mut [f32], table: &Rope, heads: usize) {
-                Scalar.rope(x, table, heads);
+            fn rope(&self, x: &mut [f32], table: &Rope, heads: usize, first: usize) {
+                Scalar.rope(x, table, heads, first);
             }
             fn attention(
                 &self,

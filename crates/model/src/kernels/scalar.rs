@@ -94,9 +94,9 @@ impl Kernels for Scalar {
         }
     }
 
-    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize) {
+    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize, first: usize) {
         let half = table.half();
-        for (position, row) in x.chunks_exact_mut(heads * 2 * half).enumerate() {
+        for (row, position) in x.chunks_exact_mut(heads * 2 * half).zip(first..) {
             let (cosines, sines) = table.at(position);
             for head in row.chunks_exact_mut(2 * half) {
                 let (first, second) = head.split_at_mut(half);
@@ -113,10 +113,11 @@ impl Kernels for Scalar {
         let d = width / heads;
         let scale = 1.0 / (d as f32).sqrt();
         let head = |x: &[f32], token: usize, h: usize, c: usize| x[token * width + h * d + c];
+        let first = (k.len() - q.len()) / width;
         for h in 0..heads {
             for i in 0..q.len() / width {
-                // Keys after position i do not exist.
-                let scores: Vec<f32> = (0..=i)
+                // Keys after the query's position do not exist.
+                let scores: Vec<f32> = (0..=first + i)
                     .map(|j| chain(0.0, (0..d).map(|c| (head(q, i, h, c), head(k, j, h, c)))) * scale)
                     .collect();
                 let largest = max(scores.iter().copied());

@@ -51,16 +51,24 @@ impl From<ReadError> for Error {
 
 impl From<SubmitError> for Error {
     fn from(error: SubmitError) -> Self {
-        let detail = error.to_string();
         match error {
-            SubmitError::Pool(PoolError::Rejected(rejection)) => Self::rejection(&rejection),
-            SubmitError::Pool(PoolError::Known(_) | PoolError::NonceTaken(_)) => {
-                Self::new(StatusCode::CONFLICT, detail)
-            }
-            SubmitError::Pool(PoolError::SenderFull(_)) => Self::new(StatusCode::TOO_MANY_REQUESTS, detail),
-            SubmitError::Pool(PoolError::Full) => Self::new(StatusCode::SERVICE_UNAVAILABLE, detail),
+            SubmitError::Pool(error) => error.into(),
             SubmitError::Read(error) => error.into(),
         }
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        let detail = error.to_string();
+        let status = match error {
+            PoolError::Rejected(rejection) => return Self::rejection(&rejection),
+            PoolError::Known(_) | PoolError::NonceTaken { .. } => StatusCode::CONFLICT,
+            PoolError::ExpiresLate { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            PoolError::Unfunded { .. } | PoolError::SenderFull(_) => StatusCode::TOO_MANY_REQUESTS,
+            PoolError::Full | PoolError::NotStarted => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, detail)
     }
 }
 

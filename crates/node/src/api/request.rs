@@ -12,10 +12,13 @@ use axum::{
 use serde::{Deserialize, de::DeserializeOwned};
 use soma_http::{
     Error,
-    body::{Media, body, json},
+    body::{Media, body, json, says},
     problem::shown,
 };
-use soma_types::{api::PAGE_ITEMS_MAX, transaction::TRANSACTION_BYTES_MAX};
+use soma_types::{
+    api::{BATCH_BYTES_MAX, PAGE_ITEMS_MAX, TransactionBatch},
+    transaction::TRANSACTION_BYTES_MAX,
+};
 
 /// Longest body of all but content and scoring: what is a little too long for a transaction gets its code.
 const BODY_BYTES_MAX: usize = 2 * TRANSACTION_BYTES_MAX;
@@ -42,6 +45,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
         let bytes = body(request, Media::Json, BODY_BYTES_MAX).await?;
         json(&bytes).map(Self)
+    }
+}
+
+/// What is handed in: one transaction, or many.
+#[derive(Debug)]
+pub enum HandedIn {
+    /// The bytes of one.
+    One(Bytes),
+    /// A batch, in JSON.
+    Many(TransactionBatch),
+}
+
+impl<S: Send + Sync> FromRequest<S> for HandedIn {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        if says(request.headers(), Media::Json)? {
+            let bytes = body(request, Media::Json, BATCH_BYTES_MAX).await?;
+            json(&bytes).map(Self::Many)
+        } else {
+            let bytes = body(request, Media::Octets, BODY_BYTES_MAX).await?;
+            Ok(Self::One(bytes))
+        }
     }
 }
 

@@ -1,12 +1,20 @@
 //! Transactions: submit, simulate, look up; and the localnet's faucet.
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse as _, Response},
+};
 use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
     Shannons, Transaction, TransactionHash, TransactionKind,
     amount::SHANNONS_PER_SOMA,
-    api::{FaucetRequest, Problem, Simulated, Submitted, TransactionView},
+    api::{
+        BatchAnswer, BatchAnswers, EncodedTransaction, FaucetRequest, Problem, Simulated, Submitted,
+        TransactionBatch, TransactionView,
+    },
     list::List,
     transaction::Payment,
 };
@@ -14,7 +22,7 @@ use soma_types::{
 use super::{
     Api,
     problem::not_started,
-    request::{InPath, JsonBody, Octets},
+    request::{HandedIn, InPath, JsonBody, Octets},
 };
 
 /// What the faucet gives where no amount is named: a few epochs' bonds on a localnet.
@@ -24,13 +32,35 @@ const FAUCET_AMOUNT_MAX: Shannons = Shannons(100_000 * SHANNONS_PER_SOMA);
 /// Epochs after which a faucet payment that was not included is void.
 const FAUCET_EXPIRY_EPOCHS: u64 = 10;
 
-/// Takes up a transaction.
+/// Takes up a transaction, or a batch of them, each with its own answer.
 #[utoipa::path(post, path = "/v1/transactions",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "A signed transaction's encoding"),
-    responses((status = 202, body = Submitted), (status = 422, body = Problem)))]
-pub async fn submit(State(api): Api, Octets(body): Octets) -> Result<(StatusCode, Json<Submitted>), Error> {
-    let hash = api.query.submit(body).await?;
-    Ok((StatusCode::ACCEPTED, Json(Submitted { hash })))
+    request_body(description = "A signed transaction's encoding, or a batch", content(
+        (Vec<u8> = "application/octet-stream"),
+        (TransactionBatch = "application/json"))),
+    responses((status = 202, body = Submitted, description = "It waits for a block"),
+        (status = 200, body = BatchAnswers, description = "What became of each of a batch"),
+        (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem), (status = 503, body = Problem)))]
+pub async fn submit(State(api): Api, handed_in: HandedIn) -> Result<Response, Error> {
+    let batch = match handed_in {
+        HandedIn::One(body) => {
+            let hash = api.query.submit(body).await?;
+            return Ok((StatusCode::ACCEPTED, Json(Submitted { hash })).into_response());
+        }
+        HandedIn::Many(batch) => batch.transactions.into_inner(),
+    };
+    let encoded = batch.into_iter().map(|EncodedTransaction(bytes)| bytes.into());
+    let answers = api.query.submit_all(encoded.collect()).await?;
+    let answers = answers.into_iter().map(|answer| match answer {
+        Ok(hash) => BatchAnswer::Taken { hash },
+        Err(error) => BatchAnswer::Refused {
+            problem: Error::from(error).into_problem(),
+        },
+    });
+    Ok(Json(BatchAnswers {
+        answers: answers.collect(),
+    })
+    .into_response())
 }
 
 /// What a transaction would do if it were next.

@@ -16,6 +16,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/blobs/tests/flooding.rs", "soma-blobs"),
     ("crates/ledger/src/tests/attacks/money.rs", "soma-ledger"),
+    ("crates/node/tests/mempool/attacks.rs", "soma-node"),
     ("crates/ledger/src/tests/attacks/stakes.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/proposals.rs", "soma-ledger"),
 ];

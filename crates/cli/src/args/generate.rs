@@ -1,0 +1,48 @@
+//! `soma generate`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args};
+
+/// `soma generate`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("models").required(true).args(["weights", "folder"]))]
+pub struct GenerateArgs {
+    /// The text to go on from.
+    #[arg(value_name = "PROMPT")]
+    pub prompt: String,
+    /// Weights (safetensors), one or several that count the same.
+    #[arg(long, value_name = "FILE[,FILE..]")]
+    pub weights: Vec<PathBuf>,
+    /// The global model in a folder of `soma global fetch`: its models count by their stakes.
+    #[arg(long = "global", id = "folder", value_name = "DIR", conflicts_with = "arch")]
+    pub folder: Option<PathBuf>,
+    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
+    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
+    pub arch: String,
+    /// Most bytes to write.
+    #[arg(
+        long,
+        default_value_t = 256,
+        value_name = "COUNT",
+        allow_negative_numbers = true
+    )]
+    pub bytes: u64,
+    /// Draws the bytes: the same seed writes the same text on every machine.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// How far probabilities are flattened; 0 takes the likeliest byte each time.
+    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    pub temperature: f64,
+    /// Draw from the likeliest bytes that have this share of all probability.
+    #[arg(
+        long,
+        default_value_t = 1.0,
+        value_name = "SHARE",
+        allow_negative_numbers = true
+    )]
+    pub top_p: f64,
+    /// Stop where this is written, before it.
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+}
