@@ -15,10 +15,13 @@
 //!
 //! Upon waiting: see [`crate::follow`].
 //!
+//! Upon a node that is behind its network: nothing is signed by what it tells ([`ClientError::Behind`]).
+//!
 //! A node is believed about nonces: one that lies about them can have a deed signed more than once. It cannot
 //! make a transaction cost more than [`MAX_FEE_DEFAULT`], or what [`Account::with_max_fee`] sets.
 
 mod context;
+mod current;
 mod fee;
 mod handing_in;
 mod notice;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use soma_blobs::{ContainerError, Mismatch, http::HttpError};
 use soma_files::{FileError, LockError};
 use soma_types::{
-    Address, ChainId, ContentHash, Epoch, ModelId, Receipt, Rejection, RejectionCode, Shannons, SubmissionId,
-    TransactionHash, api::Problem, text::excerpt,
+    Address, ChainId, ContentHash, Epoch, Height, ModelId, Receipt, Rejection, RejectionCode, Shannons,
+    SubmissionId, TransactionHash, api::Problem, text::excerpt,
 };
 
 use crate::{sse::MessageTooLong, wallet::WalletError};
@@ -97,6 +97,16 @@ pub enum ClientError {
         expected: ChainId,
         /// The node's.
         found: ChainId,
+    },
+    /// The node's state is too old to sign by.
+    #[error("the last block of {node}, {height}, is {} s old: nothing was signed", age.as_secs())]
+    Behind {
+        /// The node.
+        node: String,
+        /// Its last block.
+        height: Height,
+        /// How old that is, by the clock here.
+        age: Duration,
     },
     /// The bytes are not those that were asked for.
     #[error("the bytes hash to {found}, not to {expected}")]
@@ -288,6 +298,16 @@ impl ClientError {
         matches!(self, Self::Problem(problem) if problem.status == 451)
     }
 
+    /// Whether content that was asked for cannot be had here, whoever is asked again: it is gone or taken down,
+    /// its owner's host does not serve it, or what came is something else.
+    pub fn is_of_content(&self) -> bool {
+        match self {
+            Self::WrongHash { .. } | Self::WrongSize { .. } => true,
+            Self::Problem(problem) => problem.code.is_none() && matches!(problem.status, 404 | 451 | 502),
+            _ => false,
+        }
+    }
+
     /// Whether the node has this transaction, or another with its nonce.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 409 || problem.code == Some(RejectionCode::NonceUsed))
@@ -310,7 +330,7 @@ impl ClientError {
     /// Whether the same may do better a moment later.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken { .. } | Self::Hop { .. } => true,
+            Self::Unreachable { .. } | Self::Broken { .. } | Self::Hop { .. } | Self::Behind { .. } => true,
             Self::Problem(problem) => {
                 problem.code.is_none() && matches!(problem.status, 429 | 502 | 503 | 504)
             }

@@ -2,12 +2,20 @@
 
 mod common;
 
-use std::{io::Read as _, time::Duration};
+use std::{
+    io::Read as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use common::{CHAIN, Ledger, MODEL, embedding, payment, scores, transfer};
+use common::{CHAIN, Ledger, MODEL, embedding, ok, payment, scores, status, transfer};
 use soma_client::{ClientError, Encrypted, NodeClient};
 use soma_types::{
-    ContentHash, Epoch, Rejection, RejectionCode, Shannons, TargetId,
+    ContentHash, Epoch, Height, Rejection, RejectionCode, Shannons, TargetId,
+    api::Status,
     transaction::{BasisPoints, TransactionKind},
 };
 
@@ -79,6 +87,39 @@ async fn a_boundary_between_building_and_sending_is_no_obstacle() {
         ledger.with(|inner| inner.included[0].transaction.expires),
         Epoch(11)
     );
+}
+
+/// What is signed rests on the state that a node tells: one that is behind is waited for a little, and asked
+/// for nothing but to be read.
+#[tokio::test]
+async fn nothing_is_signed_by_a_node_that_is_behind() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await.rehearsing();
+    let is_behind = Arc::new(AtomicBool::new(true));
+    let flag = Arc::clone(&is_behind);
+    ledger.with(|inner| {
+        inner.hop = Box::new(move |request, answer| match request.path.as_str() {
+            "/v1/status" if flag.load(Ordering::Relaxed) => ok(&Status {
+                timestamp_ms: 1,
+                ..status(Epoch(4), Height(320))
+            }),
+            _ => answer,
+        });
+    });
+    let error = account.execute(transfer()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, ClientError::Behind { .. }), "{text}");
+    assert!(
+        text.contains("320") && text.contains("nothing was signed"),
+        "{text}"
+    );
+    assert!(error.is_passing());
+    assert!(ledger.with(|inner| inner.log.iter().all(|line| line.starts_with("GET"))));
+    // One that has caught up meanwhile is as good as any.
+    let waiting = tokio::spawn(async move { account.execute(transfer()).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    is_behind.store(false, Ordering::Relaxed);
+    assert!(waiting.await.unwrap().unwrap().applied());
 }
 
 #[tokio::test]

@@ -30,15 +30,17 @@ async fn node(answer: impl Fn(common::Request) -> Answer + Send + Sync + 'static
 
 #[tokio::test]
 async fn answers_decode() {
-    let node = node(|request| match request.path.as_str() {
-        "/v1/status" => ok(&status(Epoch(2), Height(170))),
+    let told = status(Epoch(2), Height(170));
+    let answer = told.clone();
+    let node = node(move |request| match request.path.as_str() {
+        "/v1/status" => ok(&answer),
         "/v1/params" => ok(&soma_types::params::Params::std()),
         "/v1/epochs/latest" => ok(&common::epoch_view(Epoch(2))),
         "/v1/epochs/1" => ok(&common::epoch_view(Epoch(1))),
         _ => missing(),
     })
     .await;
-    assert_eq!(node.status().await.unwrap(), status(Epoch(2), Height(170)));
+    assert_eq!(node.status().await.unwrap(), told);
     assert_eq!(node.params().await.unwrap(), soma_types::params::Params::std());
     assert_eq!(node.epoch(None).await.unwrap().epoch, Epoch(2));
     assert_eq!(node.epoch(Some(Epoch(1))).await.unwrap().epoch, Epoch(1));

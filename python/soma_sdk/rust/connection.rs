@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
     str::FromStr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use pyo3::prelude::*;
@@ -35,10 +35,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// A node whose last block is older is behind, or its network stands still.
-const BLOCK_AGE_MAX: Duration = Duration::from_secs(120);
-/// For how long a deed waits for a node to catch up: one that has just started does so in seconds.
-const CATCH_UP_MAX: Duration = Duration::from_secs(10);
 /// Waits without a limit of their own.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -80,29 +76,9 @@ impl Connection {
         Ok(status)
     }
 
-    /// The network, once the node keeps up with it: what is signed rests on the state that it tells.
-    async fn current(&self) -> Result<ChainId, Failure> {
-        let start = Instant::now();
-        loop {
-            let status = self.status().await?;
-            let age = age(status.timestamp_ms);
-            if age <= BLOCK_AGE_MAX {
-                return Ok(status.chain);
-            }
-            if start.elapsed() >= CATCH_UP_MAX {
-                return Err(Failure::Behind {
-                    node: self.node.address().to_owned(),
-                    height: status.height,
-                    age,
-                });
-            }
-            tokio::time::sleep(PAUSE_MIN).await;
-        }
-    }
-
     /// The account of a key, one for all operations: it gives out nonces in order.
     pub async fn account(&self, keys: &soma_types::Keypair) -> Result<Known, Failure> {
-        let chain = self.current().await?;
+        let chain = self.status().await?.chain;
         let mut accounts = lock(&self.accounts);
         let known = accounts.entry(keys.address()).or_insert_with(|| {
             let account = Account::new(self.node.clone(), keys.clone(), self.journal.clone())
@@ -197,12 +173,6 @@ struct InEpoch {
 pub struct Client {
     connection: Arc<Connection>,
     process: u32,
-}
-
-/// How long ago a block was proposed, by the clock here.
-fn age(timestamp_ms: u64) -> Duration {
-    let proposed = UNIX_EPOCH + Duration::from_millis(timestamp_ms);
-    SystemTime::now().duration_since(proposed).unwrap_or_default()
 }
 
 /// Reads a value that a caller gave as text.

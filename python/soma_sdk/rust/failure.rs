@@ -3,12 +3,12 @@
 //! The exceptions are classes of `soma_sdk.errors`; a failure names one of them and what it carries. Messages
 //! never hold secrets: those of the client don't, and nothing here repeats what a caller gave as a key.
 
-use std::{fmt::Display, time::Duration};
+use std::fmt::Display;
 
 use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock, types::IntoPyDict};
 use soma_client::ClientError;
 use soma_model::{ScoreError, WeightsError};
-use soma_types::{Height, RejectionCode};
+use soma_types::RejectionCode;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -40,16 +40,6 @@ pub enum Failure {
         path: String,
         /// Why it failed.
         error: std::io::Error,
-    },
-    /// The node's state is too old to sign by.
-    #[error("the last block of {node}, {height}, is {} s old: nothing was signed", age.as_secs())]
-    Behind {
-        /// The node.
-        node: String,
-        /// Its last block.
-        height: Height,
-        /// How old that is.
-        age: Duration,
     },
     /// There is not the memory for it.
     #[error("{0}")]
@@ -88,7 +78,6 @@ impl Failure {
             Self::Weights { .. } => "BadWeights",
             Self::Score(_) => "ScoreFailed",
             Self::Unreadable { .. } => "FileProblem",
-            Self::Behind { .. } => "NodeBehind",
             Self::Memory(_) => "NotEnoughMemory",
             Self::Panicked(_) => "WorkerPanicked",
             Self::Forked { .. } => "ForkedProcess",
@@ -156,6 +145,7 @@ fn class_of(error: &ClientError) -> &'static str {
             "BadAnswer"
         }
         ClientError::OtherChain { .. } => "OtherChain",
+        ClientError::Behind { .. } => "NodeBehind",
         ClientError::WrongHash { .. } | ClientError::WrongSize { .. } => "WrongHash",
         ClientError::FeeTooHigh { .. } => "FeeTooHigh",
         ClientError::Busy { .. } => "AccountBusy",

@@ -55,6 +55,9 @@ fn fixed(error: &ClientError) -> Option<&'static str> {
         ClientError::OtherChain { .. } => {
             "the network may have been begun anew, or the address may be another's: see `soma status`"
         }
+        ClientError::Behind { .. } => {
+            "it is catching up, its network stands still, or the clock here is wrong: wait, or use another node"
+        }
         ClientError::WrongHash { .. } => "the host sent other bytes; try another node",
         ClientError::WouldFail { rejection } => match rejection {
             Rejection::InsufficientBalance { .. } => {
@@ -68,6 +71,10 @@ fn fixed(error: &ClientError) -> Option<&'static str> {
         ClientError::Busy { .. } => "end that process, or wait for it",
         ClientError::Unaffordable { .. } => {
             "`soma balance` shows the balance; on a localnet, `soma faucet` fills it. Bonds come back two epochs later"
+        }
+        ClientError::ModelLacks { what, .. } if what.contains("committed") => {
+            "what is committed is to be revealed in the next epoch, and lapses after it, which costs a part of the stake: \
+             `soma model update` commits anew"
         }
         ClientError::Expired { .. } => "send it again",
         ClientError::SecretMissing { .. } => {

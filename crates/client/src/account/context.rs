@@ -15,7 +15,7 @@ use super::{
 use crate::error::ClientError;
 
 /// For how long fees and epoch are taken as known.
-const CONTEXT_AGE_MAX: Duration = Duration::from_secs(2);
+pub(super) const CONTEXT_AGE_MAX: Duration = Duration::from_secs(2);
 
 impl Account {
     /// The network's id.

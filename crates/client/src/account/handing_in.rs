@@ -35,9 +35,11 @@ impl Account {
         let mut sequence = self.sequence.lock().await;
         let mut context = self.refresh(&mut sequence).await?;
         let mut turn = self.turn(&context.chain).await?;
+        // What was signed before is handed in again whatever the node lacks.
         if let Some(taken_up) = self.take_up(&turn, kind, context.now.epoch).await? {
             return Ok(taken_up);
         }
+        self.caught_up(&mut sequence).await?;
         let last = on_disk(&turn, Turn::last).await?;
         if last.is_none() || last != sequence.last {
             sequence.next_nonce = None;

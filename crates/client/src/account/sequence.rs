@@ -16,6 +16,8 @@ pub(super) struct Sequence {
     /// The transaction that this nonce follows.
     pub last: Option<TransactionHash>,
     pub context: Option<Context>,
+    /// When the node was last seen to keep up with its network.
+    pub caught_up: Option<Instant>,
 }
 
 /// What a transaction is built from.

@@ -4,7 +4,7 @@
 mod ledger;
 mod server;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use soma_client::{NodeOptions, Scores};
 use soma_types::{
@@ -64,7 +64,12 @@ pub fn status(epoch: Epoch, height: Height) -> Status {
         height,
         block: BlockHash([1; 32]),
         state_root: StateRoot([2; 32]),
-        timestamp_ms: 1,
+        timestamp_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_millis()
+            .try_into()
+            .unwrap(),
         epoch,
         epoch_first_height: Height(epoch.0 * 80),
         epoch_length_blocks: 80,
