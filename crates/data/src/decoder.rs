@@ -74,6 +74,10 @@ impl Decoder {
                     line_bytes_max: line_bytes_max.min(rules.bytes_max),
                 })
             }
+            Layout::Parquet if object.size_bytes() == Some(0) => Err(match found.named {
+                true => DataError::Empty(found.path.clone()).into(),
+                false => Unopened::LeftOut(LeftOut::Empty),
+            }),
             Layout::Parquet => {
                 let store = store.ok_or_else(|| DataError::Unsupported {
                     path: found.path.clone(),

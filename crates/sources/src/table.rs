@@ -12,7 +12,10 @@ use std::{
 };
 
 use parquet::{
-    basic::Type, errors::ParquetError, file::metadata::ParquetMetaData, schema::types::SchemaDescriptor,
+    basic::{Compression, Type},
+    errors::ParquetError,
+    file::metadata::ParquetMetaData,
+    schema::types::SchemaDescriptor,
 };
 use soma_data::{
     Changed, DataError, ID_FIELDS, LICENCE_FIELDS, Object, Place, Provenance, Record, Row, Rows, URL_FIELDS,
@@ -29,6 +32,10 @@ use crate::{
 const KEPT_BYTES_MAX: usize = 4096;
 /// Names of columns that an error gives.
 const NAMES_MAX: usize = 40;
+
+/// What to do with one that is packed otherwise.
+const REPACK: &str =
+    "pack it with zstd, for example by `duckdb -c \"COPY 'FILE' TO 'NEW.parquet' (COMPRESSION zstd)\"`";
 
 /// Where in a file's columns things are.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +130,16 @@ impl Table {
         );
         leaves.sort_unstable();
         leaves.dedup();
+        for leaf in &leaves {
+            let packing = self.metadata.row_group(self.group).column(*leaf).compression();
+            if let Some(kind) = unread(packing) {
+                return Err(DataError::Unsupported {
+                    path: self.path.clone(),
+                    kind,
+                    remedy: REPACK,
+                });
+            }
+        }
         let record = usize::try_from(self.row).unwrap_or(usize::MAX);
         let open = |leaf| Column::open(&self.chunks, &self.metadata, self.group, leaf, record);
         let columns = guarded(|| leaves.into_iter().map(open).collect::<Result<Vec<_>, _>>());
@@ -256,6 +273,15 @@ fn fields(schema: &SchemaDescriptor, want: &Want, path: &Path) -> Result<Fields,
         url: first(&URL_FIELDS),
         id: first(&ID_FIELDS),
     })
+}
+
+/// What a file is that is packed in a way for which there is no decoder here.
+const fn unread(packing: Compression) -> Option<&'static str> {
+    match packing {
+        Compression::BROTLI(_) => Some("Parquet packed with Brotli"),
+        Compression::LZO => Some("Parquet packed with LZO"),
+        _ => None,
+    }
 }
 
 /// What an error of the decoder means: its source fails, or the file is not what it says.

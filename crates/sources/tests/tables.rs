@@ -89,6 +89,29 @@ fn every_packing_and_encoding_gives_the_same_texts() {
     }
 }
 
+/// A file is not called damaged for what is lacking here.
+#[test]
+fn a_packing_that_is_not_read_is_named() {
+    let bytes = parquet(250, 100, Compression::SNAPPY);
+    // In the footer: the column's path, then its codec, in Thrift's zigzag.
+    let named = b"\x18\x04text\x15\x02\x16";
+    for (codec, name) in [(4, "Brotli"), (3, "LZO")] {
+        let mut bytes = bytes.clone();
+        let places: Vec<usize> = (0..bytes.len() - named.len())
+            .filter(|at| bytes[*at..].starts_with(named))
+            .collect();
+        assert!(!places.is_empty());
+        for at in places {
+            bytes[at + named.len() - 2] = 2 * codec;
+        }
+        let error = read(&bytes, Want::default()).unwrap_err().to_string();
+        let says = |part: &str| assert!(error.contains(part), "{error}");
+        says(name);
+        says("is not read: pack it with zstd");
+        assert!(!error.contains("damaged"), "{error}");
+    }
+}
+
 #[test]
 fn columns_and_filters() {
     let bytes = parquet(250, 60, Compression::SNAPPY);
