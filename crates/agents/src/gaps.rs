@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use soma_client::WonFacts;
 use soma_model::{Directions, LOSS_NONE, Model, ScoreError, Scorer};
 use soma_types::{Epoch, ModelId, Seed};
-
-use crate::winners::Winner;
 
 /// One's own loss on data that won a target, beside that of the model that won it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// The target's winner.
-    pub winner: Winner,
+    pub winner: WonFacts,
     /// One's own loss in nano-nats; [`LOSS_NONE`] for a model without a score.
     pub mine_nano: u64,
 }
@@ -42,7 +41,7 @@ pub struct Domain {
 pub fn measure(
     scorer: Scorer,
     model: &Model,
-    winner: Winner,
+    winner: WonFacts,
     data: &[u8],
     directions: &Directions,
 ) -> Result<Gap, ScoreError> {
@@ -95,21 +94,25 @@ impl Epochs {
 
 #[cfg(test)]
 mod tests {
-    use soma_types::{ContentHash, SubmissionId, TargetId};
+    use soma_types::{Address, ContentHash, SubmissionId, TargetId};
 
     use super::*;
     use crate::test_cast::{DATA, models};
 
     fn gap(model: u8, target: u8, mine_nano: u64, loss_nano: u64) -> Gap {
         Gap {
-            winner: Winner {
-                target: TargetId([target; 32]),
+            winner: WonFacts {
                 epoch: Epoch(1),
+                win: 0,
+                target: TargetId([target; 32]),
                 submission: SubmissionId([target; 32]),
+                submitter: Address([9; 32]),
                 model: ModelId([model; 32]),
                 loss_nano,
-                data: ContentHash([target; 32]),
+                cross_entropy_nano: loss_nano,
+                dot_q30: 0,
                 size_bytes: 1,
+                hash: ContentHash([target; 32]),
             },
             mine_nano,
         }

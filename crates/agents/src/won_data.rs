@@ -215,7 +215,7 @@ impl Lines {
                 let Some(view) = wins.next() else { break };
                 let node = node.clone();
                 under_way.push_back(tokio::spawn(async move {
-                    let won = node.fetch_won(&view).await;
+                    let won = document(&node, &view).await;
                     (view, won)
                 }));
             }
@@ -315,6 +315,15 @@ fn good_lines(path: &Path, mut take: impl FnMut(&WonDocument, &str) -> io::Resul
     }
 }
 
+/// What won a target, with its data; none where nothing stands.
+async fn document(node: &NodeClient, target: &TargetView) -> Result<Option<WonDocument>, ClientError> {
+    let Some(facts) = node.won(target).await? else {
+        return Ok(None);
+    };
+    let data = node.fetch_won(&facts).await?;
+    Ok(Some(WonDocument { facts, data }))
+}
+
 /// What it means that a document did not come.
 ///
 /// # Errors
@@ -324,11 +333,7 @@ fn missing(view: &TargetView, error: ClientError) -> Result<Missing, ClientError
         error,
         ClientError::WrongHash { .. } | ClientError::WrongSize { .. }
     );
-    let of_document = match &error {
-        ClientError::Problem(problem) => matches!(problem.status, 404 | 451 | 502),
-        _ => wrong,
-    };
-    if !of_document {
+    if !error.is_of_content() {
         return Err(error);
     }
     Ok(Missing {

@@ -9,6 +9,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use soma_blobs::Blob;
+use soma_client::WonFacts;
 use soma_files::{
     At as _, FileError, Lock, LockError, create_private_directory, read_bounded, remove, replace,
     replace_private, sweep,
@@ -16,7 +17,6 @@ use soma_files::{
 use soma_types::{ContentHash, text::printable};
 
 use super::{journal::Journal, settings::Settings};
-use crate::winners::Winner;
 
 /// Longest file of settings, memory or winners that is read, in bytes.
 const LENGTH_BYTES_MAX: u64 = 64 << 20;
@@ -121,7 +121,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk refuses, or the list is damaged.
-    pub fn winners(&self) -> Result<Vec<Winner>, StoreError> {
+    pub fn winners(&self) -> Result<Vec<WonFacts>, StoreError> {
         Ok(self.read(WINNERS)?.unwrap_or_default())
     }
 
@@ -129,7 +129,7 @@ impl Store {
     ///
     /// # Errors
     /// When the disk refuses.
-    pub fn put_winners(&self, mut winners: Vec<Winner>) -> Result<(), StoreError> {
+    pub fn put_winners(&self, mut winners: Vec<WonFacts>) -> Result<(), StoreError> {
         winners.truncate(WINNERS_MAX);
         self.put(WINNERS, &winners)
     }

@@ -3,7 +3,7 @@
 
 use reqwest::{Body, Method};
 use soma_blobs::{Blob, Expected};
-use soma_types::{ContentHash, ModelId, SubmissionId, TargetId, api::BlobView};
+use soma_types::{ContentHash, ModelId, SubmissionId, api::BlobView};
 use url::Url;
 
 use super::{
@@ -74,15 +74,6 @@ impl NodeClient {
     /// When there is no such model, or it has no weights, or else as [`Self::blob`].
     pub async fn model_weights(&self, model: &ModelId, expected: Expected) -> Result<Blob, ClientError> {
         self.get_blob(&format!("/v1/models/{model}/weights"), expected)
-            .await
-    }
-
-    /// The data that won a target, from the node's store, or from the submitter's host by way of the node.
-    ///
-    /// # Errors
-    /// When there is no such target, or nobody has won it, or else as [`Self::blob`].
-    pub async fn target_data(&self, target: &TargetId, expected: Expected) -> Result<Blob, ClientError> {
-        self.get_blob(&format!("/v1/targets/{target}/data"), expected)
             .await
     }
 

@@ -4,10 +4,10 @@ use soma_blobs::{Blob, Expected};
 use soma_types::{
     SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
-    objects::{Found, TargetStatus},
+    objects::{Found, SubmissionStatus, TargetStatus},
 };
 
-use super::{WonDocument, WonFacts};
+use super::WonFacts;
 use crate::{
     error::{ClientError, unexpected},
     node::NodeClient,
@@ -41,24 +41,36 @@ impl NodeClient {
         }
     }
 
-    /// What won a filled target, with its data; `None` while there is no winner.
+    /// What the ledger says of who won a target; `None` while there is no winner, and of one found false.
     ///
     /// # Errors
-    /// As [`NodeClient::fetch_target_data`].
-    pub async fn fetch_won(&self, target: &TargetView) -> Result<Option<WonDocument>, ClientError> {
+    /// When the node does not answer, or not as its interface promises.
+    pub async fn won(&self, target: &TargetView) -> Result<Option<WonFacts>, ClientError> {
         let TargetStatus::Filled { submission, .. } = target.target.status else {
             return Ok(None);
         };
         let winner = self.submission(&submission).await?;
+        if matches!(winner.submission.status, SubmissionStatus::FoundFalse { .. }) {
+            return Ok(None);
+        }
         let facts = WonFacts::of(target, &winner).ok_or_else(|| unexpected("the winner's find"))?;
-        let data = self.fetch_found(&winner).await?;
-        let data = data
-            .bytes()
-            .map_err(|error| ClientError::Argument(error.to_string()))?;
-        Ok(Some(WonDocument {
-            facts,
-            data: data.to_vec(),
-        }))
+        Ok(Some(facts))
+    }
+
+    /// The data of a winner, verified.
+    ///
+    /// # Errors
+    /// When the node does not have the data, or has other data ([`ClientError::is_of_content`]).
+    pub async fn fetch_won(&self, won: &WonFacts) -> Result<Vec<u8>, ClientError> {
+        let expected = Expected {
+            hash: won.hash,
+            size_bytes: won.size_bytes,
+        };
+        let data = self.fetch_named(&won.submission, expected).await?;
+        let bytes = data.bytes().map_err(|error| {
+            ClientError::Argument(format!("the data {} cannot be read: {error}", won.hash))
+        })?;
+        Ok(bytes.to_vec())
     }
 
     async fn fetch_found(&self, view: &SubmissionView) -> Result<Blob, ClientError> {
@@ -66,9 +78,13 @@ impl NodeClient {
         let data = found
             .map(expected)
             .ok_or_else(|| unexpected("the winner's find"))?;
+        self.fetch_named(&view.submission.id, data).await
+    }
+
+    async fn fetch_named(&self, submission: &SubmissionId, data: Expected) -> Result<Blob, ClientError> {
         match self.blob(data).await {
             // The node then asks the submitter's host, and keeps what it gets.
-            Err(error) if error.is_not_found() => self.submission_data(&view.submission.id, data).await,
+            Err(error) if error.is_not_found() => self.submission_data(submission, data).await,
             found => found,
         }
     }

@@ -22,10 +22,10 @@ use soma_types::{
 
 use super::{past_epochs, stopped, watch};
 use crate::{
-    args::{ForecastModelArgs, Selection},
+    args::ForecastModelArgs,
     commands::{
         model::resolve,
-        scoring::{load, read_text, unreadable},
+        scoring::{load_for_network, read_text, unreadable},
     },
     context::Context,
     error::{CliError, CliResult},
@@ -97,11 +97,12 @@ pub async fn run(
         (None, Some(model)) => node.model(&model).await?.pool.counted,
         (None, None) => params.model_stake_min,
     };
-    let (path, sources, architecture) = (args.weights.clone(), args.data.clone(), params.architecture);
+    let (path, architecture) = (args.weights.clone(), params.architecture);
+    let (sources, selection) = (args.data.clone(), args.selection.clone());
     let loaded = tokio::task::spawn_blocking(move || {
         fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;
-        let model = load(&path, &architecture)?;
-        let Reading { dataset, .. } = read_text(printer, &sources, &Selection::default())?;
+        let model = load_for_network(&path, &architecture)?;
+        let Reading { dataset, .. } = read_text(printer, &sources, &selection)?;
         let embedding = genesis(&model, &dataset, 0)?;
         Ok::<_, CliError>((Arc::new(model), embedding))
     });
@@ -215,7 +216,7 @@ impl Question {
             let winner = self.node.submission(&submission).await?;
             let bytes = match self.node.fetch_submission_data(&submission).await {
                 Ok(blob) => blob.bytes().ok(),
-                Err(error) if error.is_not_found() || error.is_withdrawn() => None,
+                Err(error) if error.is_of_content() => None,
                 Err(error) => return Err(error.into()),
             };
             let (Some(found), Some(bytes)) = (winner.submission.found, bytes) else {

@@ -13,7 +13,7 @@ use soma_types::{ContentHash, Epoch, ModelId, Seed, TargetId, text::printable};
 
 use crate::{
     args::GapsArgs,
-    commands::{model::resolve, scoring::load},
+    commands::{model::resolve, scoring::load_for_network},
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -62,7 +62,7 @@ pub async fn gaps(printer: Printer, context: &Context, args: &GapsArgs, interrup
     };
     let architecture = node.params().await?.architecture;
     let path = args.weights.clone();
-    let model = tokio::task::spawn_blocking(move || load(&path, &architecture)).await??;
+    let model = tokio::task::spawn_blocking(move || load_for_network(&path, &architecture)).await??;
     let scorer = Scorer::new()?;
     let now = node.status().await?.epoch;
     let since = now.minus(args.epochs).unwrap_or_default();
@@ -90,7 +90,7 @@ pub async fn gaps(printer: Printer, context: &Context, args: &GapsArgs, interrup
         let directions = epochs.directions(winner.epoch, &of_epoch, &model);
         let gap = tokio::task::block_in_place(|| measure(scorer, &model, winner, &bytes, directions))?;
         if args.out.is_some() && gap.nano() > 0 {
-            texts.push((gap.winner.data, bytes));
+            texts.push((gap.winner.hash, bytes));
         }
         measured.push(gap);
     }
@@ -141,12 +141,12 @@ impl GapOutput {
         let is_scored = mine_nano != LOSS_NONE;
         let file = folder
             .filter(|_| nano > 0)
-            .map(|folder| folder.join(name(&winner.data)));
+            .map(|folder| folder.join(name(&winner.hash)));
         Self {
             target: winner.target,
             epoch: winner.epoch,
             winner: winner.model,
-            data: winner.data,
+            data: winner.hash,
             size_bytes: winner.size_bytes,
             winner_loss_nano: winner.loss_nano,
             loss_nano: is_scored.then_some(mine_nano),
