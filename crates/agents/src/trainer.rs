@@ -22,6 +22,7 @@ mod work;
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -30,6 +31,7 @@ use std::{
 };
 
 use soma_client::{Account, ModelFilter, Publication as Known};
+use soma_data::{DataError, Reading, Rules};
 use soma_train::Progress;
 use soma_types::{
     Architecture, ContentHash, Epoch, ModelId,
@@ -65,6 +67,9 @@ pub enum Outcome {
 /// Told of a training run's progress.
 pub type Watch = Arc<dyn Fn(&Progress) + Send + Sync>;
 
+/// Reads the owner's text.
+pub type Read = Arc<dyn Fn(&[PathBuf], &Rules) -> Result<Reading, DataError> + Send + Sync>;
+
 /// One model's trainer.
 pub struct Trainer {
     account: Account,
@@ -72,8 +77,11 @@ pub struct Trainer {
     settings: Settings,
     journal: Journal,
     architecture: Architecture,
+    read: Read,
     watch: Watch,
     stop: Arc<AtomicBool>,
+    /// Whether no further round is begun.
+    rests: bool,
 }
 
 impl fmt::Debug for Trainer {
@@ -130,9 +138,22 @@ impl Trainer {
             settings,
             journal,
             architecture,
+            read: Arc::new(soma_data::read),
             watch,
             stop,
+            rests: false,
         })
+    }
+
+    /// The same trainer, which reads sources by `read`; without it those of this machine.
+    #[must_use]
+    pub fn reading(self, read: Read) -> Self {
+        Self { read, ..self }
+    }
+
+    /// Begins no further round: what is under way is brought to its end.
+    pub const fn rest(&mut self) {
+        self.rests = true;
     }
 
     /// What is remembered.
@@ -169,6 +190,7 @@ impl Trainer {
             Step::Create => self.create(view.epoch, &params).await,
             Step::Commit => self.commit().await,
             Step::Publish => self.publish(&view).await,
+            Step::Begin if self.rests => Ok(Outcome::Waits(view.epoch)),
             Step::Begin => self.begin(view.epoch),
             Step::Gather => self.gather(&view).await,
             Step::Train => self.train(&view).await,
@@ -340,7 +362,7 @@ impl Trainer {
             .iter()
             .filter(|winner| Some(winner.model) == self.journal.model && winner.epoch >= published.placed);
         // A BLAKE3 is claimed once, so none comes twice.
-        let data: Vec<ContentHash> = own.map(|winner| winner.data).collect();
+        let data: Vec<ContentHash> = own.map(|winner| winner.hash).collect();
         Ok((!data.is_empty()).then_some(data))
     }
 

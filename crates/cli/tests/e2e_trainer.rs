@@ -266,6 +266,11 @@ fn e2e_a_trainer_killed_at_random_keeps_one_model_published() {
         "{again}"
     );
 
+    // Where a round outlasts its epoch, the next one is the next start's.
+    let long = json(&[&once[..], &["--steps", "40000"]].concat());
+    let rounds = long["round"].as_u64().unwrap() - again["round"].as_u64().unwrap();
+    assert!(rounds <= 1, "{long}");
+
     strategies(&bench, &json, model);
     net.stop().unwrap();
 }

@@ -289,3 +289,10 @@ pub fn documents<P: AsRef<Path>>(
         None => Documents::open(sources, rules, store),
     }
 }
+
+/// Whether a source names what lies elsewhere, by an address or by a data set's name. A file of that name on
+/// this machine comes before it.
+pub fn is_elsewhere(source: &Path) -> bool {
+    let text = source.to_string_lossy();
+    text.contains("://") || Dataset::parse(&text).is_some()
+}

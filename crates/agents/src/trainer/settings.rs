@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use soma_data::{Rules, Want};
 use soma_types::{ContentHash, ModelId, Shannons, transaction::BasisPoints};
 
 use super::plan::Cadence;
@@ -11,8 +12,14 @@ use super::plan::Cadence;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The owner's text: files, folders or globs, absolute.
+    /// The sources of the owner's text; paths are absolute.
     pub data: Vec<PathBuf>,
+    /// What is wanted of their records.
+    #[serde(default)]
+    pub want: Want,
+    /// How much of them is enough.
+    #[serde(default)]
+    pub take_bytes: Option<u64>,
     /// The model; without one the first round's end creates it.
     pub model: Option<ModelId>,
     /// Weights to start from, kept in the folder; without them the network's genesis weights, or fresh ones
@@ -39,6 +46,17 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How the owner's text is read: as `soma train` reads it.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules {
+            want: self.want.clone(),
+            take_bytes: self.take_bytes,
+            unique: true,
+            ..Rules::default()
+        }
+    }
+
     /// When the embedding follows.
     #[must_use]
     pub const fn cadence(&self) -> Cadence {

@@ -9,14 +9,14 @@ use std::{
 };
 
 use soma_blobs::Blob;
-use soma_client::NodeClient;
-use soma_data::{Dataset, Rules, read};
+use soma_client::{NodeClient, WonFacts};
+use soma_data::Dataset;
 use soma_model::{LOSS_NONE, Model, Scorer};
 use soma_train::{Event, Stop, TrainConfig, TrainError, train};
 use soma_types::{ContentHash, Embedding, Epoch, Seed};
 
 use super::{
-    Deed, Outcome, Trainer, TrainerError,
+    Deed, Outcome, Read, Trainer, TrainerError,
     journal::{Journal, Placement, Published, Stage, Why},
     plan::{self, Comparison, View},
     settings::Settings,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     embedding,
     gaps::{self, Epochs},
-    winners::{Winner, data, winners},
+    winners::{data, winners},
 };
 
 /// Epochs that are looked back at for data that won, beside the current one: so long every network keeps it.
@@ -39,7 +39,7 @@ const FINE_TUNE_RATE: f64 = 0.5;
 const WON_BYTES_MAX: usize = soma_model::score::DATA_BYTES_MAX;
 
 /// A winner whose loss is compared with one's own, with its data and its epoch's seed.
-type Rival = (Winner, Vec<u8>, Seed);
+type Rival = (WonFacts, Vec<u8>, Seed);
 
 impl Trainer {
     /// Fetches data that won, and chooses what to train on.
@@ -49,8 +49,8 @@ impl Trainer {
         let (known, own_id) = (self.store.winners()?, self.journal.model);
         let have: BTreeSet<_> = known.iter().map(|winner| winner.target).collect();
         let since = view.epoch.minus(LOOK_BACK).unwrap_or_default();
-        let is_new = |winner: &Winner| !have.contains(&winner.target);
-        let is_own = |winner: &Winner| Some(winner.model) == own_id;
+        let is_new = |winner: &WonFacts| !have.contains(&winner.target);
+        let is_own = |winner: &WonFacts| Some(winner.model) == own_id;
         let mut found = winners(&node, since, self.settings.targets, |w| is_new(w) && !is_own(w)).await?;
         let others = found.len();
         if own_id.is_some() {
@@ -81,7 +81,7 @@ impl Trainer {
                     behind(&model, rivals, &put_off)
                 }
                 // Everything is better than nothing.
-                None => Ok(Some(rivals.into_iter().map(|(winner, ..)| winner.data).collect())),
+                None => Ok(Some(rivals.into_iter().map(|(winner, ..)| winner.hash).collect())),
             })
             .await?;
         let Some(chosen) = chosen else {
@@ -99,19 +99,19 @@ impl Trainer {
     }
 
     /// The latest winners of others that may be trained on.
-    async fn rivals(&self, node: &NodeClient, winners: &[Winner]) -> Result<Vec<Rival>, TrainerError> {
+    async fn rivals(&self, node: &NodeClient, winners: &[WonFacts]) -> Result<Vec<Rival>, TrainerError> {
         let mut rivals = Vec::new();
         let mut known: Option<(Epoch, Seed)> = None;
         let others = winners
             .iter()
-            .filter(|winner| Some(winner.model) != self.journal.model && !is_held_out(&winner.data));
+            .filter(|winner| Some(winner.model) != self.journal.model && !is_held_out(&winner.hash));
         for winner in others.take(self.settings.targets) {
             let seed = match known {
                 Some((epoch, seed)) if epoch == winner.epoch => seed,
                 _ => node.epoch(Some(winner.epoch)).await?.state.seed,
             };
             known = Some((winner.epoch, seed));
-            if let Some(bytes) = self.store.data(&winner.data)? {
+            if let Some(bytes) = self.store.data(&winner.hash)? {
                 rivals.push((winner.clone(), bytes, seed));
             }
         }
@@ -171,7 +171,7 @@ impl Trainer {
     /// Removes what nothing names.
     fn tidy(&self) -> Result<(), TrainerError> {
         let weights = self.journal.weights().chain(self.settings.start).collect();
-        let mut data: BTreeSet<ContentHash> = self.store.winners()?.iter().map(|w| w.data).collect();
+        let mut data: BTreeSet<ContentHash> = self.store.winners()?.iter().map(|w| w.hash).collect();
         data.extend(self.store.choice()?);
         if let Placement::Won { data: won } = self.journal.placement() {
             data.extend(won);
@@ -183,7 +183,8 @@ impl Trainer {
     pub(super) async fn train(&mut self, view: &View) -> Result<Outcome, TrainerError> {
         let start = self.start().await?;
         let is_fine_tuning = self.journal.newest().is_some();
-        let (store, settings, watch) = (
+        let (read, store, settings, watch) = (
+            Arc::clone(&self.read),
             Arc::clone(&self.store),
             self.settings.clone(),
             Arc::clone(&self.watch),
@@ -200,7 +201,7 @@ impl Trainer {
         let trained = self
             .attended(plan::due(view), move |put_off| {
                 let config = config.fitted()?;
-                let text = text(&store, &settings)?;
+                let text = text(&read, &store, &settings)?;
                 let start = start.map(|start| start.bytes()).transpose();
                 let start = start.map_err(soma_model::WeightsError::from)?;
                 let watch = |event: Event<'_>| {
@@ -248,12 +249,12 @@ impl Trainer {
         let Stage::Judging { candidate } = self.journal.stage else {
             return Ok(Outcome::GoesOn);
         };
-        let (store, settings, architecture) =
-            (Arc::clone(&self.store), self.settings.clone(), self.architecture);
+        let (read, store) = (Arc::clone(&self.read), Arc::clone(&self.store));
+        let (settings, architecture) = (self.settings.clone(), self.architecture);
         let before = self.journal.newest();
         let compared = self
             .attended(plan::due(view), move |put_off| {
-                let text = text(&store, &settings)?;
+                let text = text(&read, &store, &settings)?;
                 let mean = |hash: ContentHash| {
                     let weights = store.weights(&hash)?;
                     let model = Model::read(weights.reader(), weights.size_bytes(), &architecture)?;
@@ -314,15 +315,15 @@ impl Trainer {
                 }
             })?;
         }
-        let (store, settings, architecture) =
-            (Arc::clone(&self.store), self.settings.clone(), self.architecture);
+        let (read, store) = (Arc::clone(&self.read), Arc::clone(&self.store));
+        let (settings, architecture) = (self.settings.clone(), self.architecture);
         let placement = publishing.placement.clone();
         let weights = self.store.weights(&publishing.weights)?;
         let file = weights.clone();
         let place = self
             .attended(None, move |_: Arc<AtomicBool>| {
                 let model = Model::read(file.reader(), file.size_bytes(), &architecture)?;
-                place(&store, &settings, &model, &placement)
+                place(&read, &store, &settings, &model, &placement)
             })
             .await?;
         let committed = self.account.commit_model(model, weights, Some(place)).await?;
@@ -334,19 +335,19 @@ impl Trainer {
 }
 
 /// The owner's text.
-fn own_text(settings: &Settings) -> Result<Dataset, TrainerError> {
-    Ok(read(&settings.data, &Rules::default())?.dataset)
+fn own_text(read: &Read, settings: &Settings) -> Result<Dataset, TrainerError> {
+    Ok(read(&settings.data, &settings.rules())?.dataset)
 }
 
 /// A round's text.
-fn text(store: &Store, settings: &Settings) -> Result<Text, TrainerError> {
-    let own = own_text(settings)?;
+fn text(read: &Read, store: &Store, settings: &Settings) -> Result<Text, TrainerError> {
+    let own = own_text(read, settings)?;
     let (mut won, mut held_out) = (Vec::new(), Vec::new());
     for hash in store.choice()? {
         won.extend(store.data(&hash)?.map(|data| (hash, data)));
     }
-    for winner in store.winners()?.iter().filter(|winner| is_held_out(&winner.data)) {
-        held_out.extend(store.data(&winner.data)?);
+    for winner in store.winners()?.iter().filter(|winner| is_held_out(&winner.hash)) {
+        held_out.extend(store.data(&winner.hash)?);
     }
     Ok(Text::new(&own, won, held_out)?)
 }
@@ -369,11 +370,12 @@ fn behind(
     }
     found.retain(|gap| gap.nano() > 0);
     gaps::sort(&mut found);
-    Ok(Some(found.into_iter().map(|gap| gap.winner.data).collect()))
+    Ok(Some(found.into_iter().map(|gap| gap.winner.hash).collect()))
 }
 
 /// Where `model` is registered.
 fn place(
+    read: &Read,
     store: &Store,
     settings: &Settings,
     model: &Model,
@@ -394,5 +396,9 @@ fn place(
             return Ok(embedding::of_data(model, &won)?);
         }
     }
-    Ok(embedding::genesis(model, &own_text(settings)?, settings.seed)?)
+    Ok(embedding::genesis(
+        model,
+        &own_text(read, settings)?,
+        settings.seed,
+    )?)
 }

@@ -23,6 +23,11 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether everything is read.
+    pub const fn is_default(&self) -> bool {
+        self.column.is_none() && self.filters.is_empty() && self.take.is_none()
+    }
+
     /// Rules for reading this much into memory.
     pub fn rules(&self) -> Rules {
         Rules {

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use soma_types::Shannons;
 
-use super::signer::{Signer, amount};
+use super::{
+    Selection,
+    signer::{Signer, amount},
+};
 use crate::reference::Reference;
 
 /// `soma trainer`.
@@ -26,9 +29,14 @@ pub struct TrainerArgs {
     /// Do what is due now and end, as cron and timers want it; otherwise go on until stopped.
     #[arg(long)]
     pub once: bool,
-    /// Text of one's own: files, folders or globs. Needed at the first start.
+    /// Text of one's own, read as `soma train` reads it. Needed at the first start.
+    ///
+    /// It is read for training, for judging and for the embedding, each time anew.
     #[arg(long, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// The model to go on with; if left out, one is created when there are weights to publish.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<Reference>,

@@ -14,6 +14,7 @@ use soma_agents::{
     trainer::{Deed, Outcome, TrainerError, journal::Stage, settings::Settings, store::Store},
 };
 use soma_client::{Account, NodeClient};
+use soma_data::DataError;
 use soma_train::{Progress, TrainConfig};
 use soma_types::{Epoch, ModelId, text::printable, transaction::BasisPoints};
 
@@ -83,6 +84,7 @@ pub async fn run(
         });
     });
     let trainer = Trainer::new(account.clone(), store, settings, watch, interrupt.flag()).await?;
+    let trainer = trainer.reading(Arc::new(soma_sources::read));
     let mut run = Run {
         printer,
         account,
@@ -121,6 +123,10 @@ impl Run {
                 }
                 Ok(outcome) => {
                     failures = 0;
+                    // Training may outlast epochs: what is due next then is the next start's.
+                    if matches!(outcome, Outcome::Did(Deed::Began { .. })) {
+                        self.trainer.rest();
+                    }
                     self.note(outcome);
                 }
                 // An epoch that ended under way makes the ledger refuse what the next look at it puts right.
@@ -233,15 +239,16 @@ impl Run {
 
 /// Whether the same step may do better a moment later.
 fn may_pass(error: &TrainerError) -> bool {
-    matches!(error, TrainerError::Client(error) if error.is_passing()
-        || error.is_lost()
-        || error.is_unknown()
-        || error.rejection_code().is_some())
+    is_outside(error) || matches!(error, TrainerError::Client(error) if error.rejection_code().is_some())
 }
 
-/// Whether the network is to blame, which may last.
+/// Whether the network is to blame, which may last: the node, or the way to text that lies elsewhere.
 fn is_outside(error: &TrainerError) -> bool {
-    matches!(error, TrainerError::Client(error) if error.is_passing() || error.is_lost() || error.is_unknown())
+    match error {
+        TrainerError::Client(error) => error.is_passing() || error.is_lost() || error.is_unknown(),
+        TrainerError::Data(DataError::Unreadable { path, .. }) => soma_sources::is_elsewhere(path),
+        _ => false,
+    }
 }
 
 /// About how long it is until an epoch begins.
@@ -264,6 +271,7 @@ async fn settings(account: &Account, store: &Store, args: &TrainerArgs) -> CliRe
         Some(model) => Some(resolve(account.node(), model).await?),
         None => before.as_ref().and_then(|before| before.model),
     };
+    let selection = &args.selection;
     let data = match (&before, args.data.is_empty()) {
         (Some(before), true) => before.data.clone(),
         (None, true) => {
@@ -273,7 +281,18 @@ async fn settings(account: &Account, store: &Store, args: &TrainerArgs) -> CliRe
                 ),
             );
         }
-        (_, false) => absolute(&args.data)?,
+        (_, false) => {
+            let data = absolute(&args.data)?;
+            let (sources, rules) = (data.clone(), args.selection.rules());
+            // Nothing is remembered that cannot be read.
+            tokio::task::spawn_blocking(move || {
+                soma_sources::documents(&sources, &rules, None)?
+                    .next()
+                    .transpose()
+            })
+            .await??;
+            data
+        }
     };
     let start = match &args.init {
         Some(path) => {
@@ -285,8 +304,19 @@ async fn settings(account: &Account, store: &Store, args: &TrainerArgs) -> CliRe
         }
         None => before.as_ref().and_then(|before| before.start),
     };
+    // Other text is read by other rules; the same text by the same, unless others are given.
+    let kept = before.as_ref().filter(|_| args.data.is_empty());
+    let (want, take_bytes) = match kept {
+        Some(before) if selection.is_default() => (before.want.clone(), before.take_bytes),
+        _ => {
+            let rules = selection.rules();
+            (rules.want, rules.take_bytes)
+        }
+    };
     let defaults = Settings {
         data,
+        want,
+        take_bytes,
         model,
         start,
         steps: TrainConfig::steps_for(architecture),
@@ -337,7 +367,13 @@ fn absolute(sources: &[PathBuf]) -> CliResult<Vec<PathBuf>> {
                 "a trainer reads its text at every start: --data - is read only once",
             ));
         }
-        Ok(here.join(source))
+        // A file of that name comes before a data set of that name.
+        let path = here.join(source);
+        Ok(if soma_sources::is_elsewhere(source) && !path.exists() {
+            source.clone()
+        } else {
+            path
+        })
     };
     sources.iter().map(whole).collect()
 }
