@@ -4,28 +4,18 @@ mod common;
 
 use std::{fs, sync::atomic::Ordering};
 
-use soma_agents::{
-    Downloader, Experts, ScoringDesk, Submitter,
-    bench::{Bench, data_of},
-    recheck::{Claimed, Recheck, recheck},
-    submitter::Attempt,
-    won_data::{Destination, SyncError, Synced, sync},
-};
-use soma_blobs::{FetchPolicy, Withdrawn};
+use soma_agents::won_data::{Destination, SyncError, Synced, sync};
 use soma_client::{Account, NodeClient, SubmissionFilter, TargetFilter, WonDocument};
-use soma_localnet::blobs_of;
-use soma_model::Scorer;
 use soma_types::{
     ContentHash, Epoch, ModelId, SubmissionId, TargetId,
     api::TargetView,
-    objects::{ModelStatus, SubmissionStatus},
-    params::Params,
+    objects::SubmissionStatus,
     phase::{SubmissionPhase, TargetPhase},
     transaction::Verdict,
 };
 use tokio::runtime::Runtime;
 
-use common::{PATIENCE, auditors, client, compete, funded, open_targets, place, rules, start, wait, weights};
+use common::{PATIENCE, client, compete, examine, funded, open_targets, rules, start};
 
 const TEXT: &[u8] = "Ein Satz,\nund noch einer.".as_bytes();
 const BYTES: &[u8] = b"\xff\x00 no text";
@@ -230,156 +220,6 @@ fn what_won_is_public_for_long() {
             ..SubmissionFilter::default()
         };
         assert_eq!(node.submissions(&waiting).await.unwrap().len(), 1);
-    });
-    net.stop().unwrap();
-}
-
-/// What an auditor finds of a winner, long after.
-async fn examine(node: &NodeClient, submission: &SubmissionId) -> Recheck {
-    let view = node.submission(submission).await.unwrap();
-    let found = view.submission.found.unwrap();
-    let target = node.target(&view.submission.target).await.unwrap();
-    let bench = Bench::of(node, target).await.unwrap();
-    let experts = Experts::new(Downloader::new(node.clone(), FetchPolicy::default()).unwrap());
-    let data = data_of(&experts, &found).await.unwrap();
-    let desk = ScoringDesk::new(Scorer::new().unwrap());
-    let exact = bench.contest(data, &experts, &desk).await.unwrap();
-    let claimed = Claimed::by(&found, view.embedding, &bench.target.target.models);
-    recheck(&claimed, &bench.target.embedding, &exact)
-}
-
-/// An honest win, its data and its model's weights are taken down by all nodes before anyone has audited it:
-/// it stands, and nobody loses anything. What is not taken down can be checked for as long as it is public,
-/// whatever its model has become.
-#[test]
-fn what_is_taken_down_costs_nobody_anything() {
-    let folder = tempfile::tempdir().unwrap();
-    let net = start(
-        folder.path(),
-        Params {
-            cross_entropy_max_nano: 1 << 40,
-            ..rules()
-        },
-    );
-    Runtime::new().unwrap().block_on(async {
-        let node = client(&net);
-        let account = funded(&node, 9, folder.path()).await;
-        let model = compete(&account).await;
-        let experts = Experts::new(Downloader::new(node.clone(), FetchPolicy::default()).unwrap());
-        let params = net.genesis().params.clone();
-        let mut submitter = Submitter::new(account.clone(), params, experts).unwrap();
-        let mut wins = Vec::new();
-        for data in [&b"This one must go."[..], b"This one may stay."] {
-            let attempt = submitter.try_document(data).await;
-            let Ok(Attempt::Revealed(pending)) = attempt else {
-                panic!("{attempt:?}");
-            };
-            let view = account.finish_submission(&pending).await.unwrap();
-            assert_eq!(view.submission.status, SubmissionStatus::Won);
-            wins.push(view.submission.id);
-        }
-        let [goes, stays] = [wins[0], wins[1]];
-        assert_eq!(examine(&node, &stays).await.verdict, Verdict::Valid);
-        let hash = ContentHash::of(b"This one must go.");
-        let file = node
-            .model(&model)
-            .await
-            .unwrap()
-            .model
-            .weights
-            .unwrap()
-            .committed
-            .hash;
-        for hash in [hash, file] {
-            Withdrawn::add(&blobs_of(folder.path()), hash, "a court says so", 0).unwrap();
-        }
-        // From now on there is somebody to audit.
-        let (_auditors, _) = auditors(&net, folder.path());
-        let error = wait("the block", async || node.content(&hash).await.err()).await;
-        assert!(
-            error.is_withdrawn() && error.to_string().contains("a court says so"),
-            "{error}"
-        );
-        let target = node.submission(&goes).await.unwrap().submission.target;
-        for error in [
-            node.fetch_submission_data(&goes).await.unwrap_err(),
-            node.fetch_target_data(&target).await.unwrap_err(),
-            node.put_blob(&b"This one must go.".to_vec().into())
-                .await
-                .unwrap_err(),
-            node.fetch_model(&model).await.unwrap_err(),
-        ] {
-            assert!(error.is_withdrawn(), "{error}");
-        }
-        let home = Destination::of(&folder.path().join("won.jsonl"));
-        let synced = take_home(&node, Epoch(0), &home).await;
-        assert_eq!((synced.fetched, synced.missing.len()), (1, 1));
-        assert!(synced.missing[0].reason.contains("a court says so") && !synced.missing[0].wrong);
-
-        let paid = |submission: SubmissionId| {
-            let node = node.clone();
-            async move {
-                wait("the payment", async || {
-                    let view = node.submission(&submission).await.ok()?;
-                    matches!(
-                        view.submission.status,
-                        SubmissionStatus::Paid { .. } | SubmissionStatus::FoundFalse { .. }
-                    )
-                    .then_some(view)
-                })
-                .await
-            }
-        };
-        let gone = paid(goes).await;
-        assert!(
-            matches!(gone.submission.status, SubmissionStatus::Paid { .. }),
-            "{gone:?}"
-        );
-        let outcome = gone.audit_outcome.unwrap();
-        assert_eq!((outcome.decisive().majority, outcome.hearing), (None, None));
-        let view = node.model(&model).await.unwrap().model;
-        assert_eq!((view.status, view.retiring), (ModelStatus::Active, None));
-
-        // Its list says when it may come back.
-        for hash in [hash, file] {
-            assert!(Withdrawn::restore(&blobs_of(folder.path()), &hash).unwrap());
-        }
-        wait("the block", async || {
-            node.put_blob(&b"This one must go.".to_vec().into()).await.ok()
-        })
-        .await;
-        assert_eq!(
-            node.fetch_submission_data(&goes).await.unwrap().bytes().unwrap(),
-            &b"This one must go."[..]
-        );
-
-        // Two updates later the ledger has forgotten the weights that competed; the other win is checked with
-        // them.
-        let stands = paid(stays).await;
-        assert!(matches!(stands.submission.status, SubmissionStatus::Paid { .. }));
-        let competed = node.generations(&model).await.unwrap().pop().unwrap();
-        assert_eq!(competed.hash, file);
-        for _ in 0..2 {
-            let commit = account
-                .commit_model(model, weights().into(), Some(place(1)))
-                .await
-                .unwrap();
-            node.wait_for_epoch(commit.reveal_in, PATIENCE).await.unwrap();
-            account.reveal_model(model, None).await.unwrap();
-        }
-        let last = node.status().await.unwrap().epoch.next();
-        node.wait_for_epoch(last, PATIENCE).await.unwrap();
-        let all = node.generations(&model).await.unwrap();
-        assert_eq!(all.len(), 3);
-        assert!(all[2].active_until.is_some() && all[0].active_until.is_none());
-        let view = node.model(&model).await.unwrap().model;
-        let epoch = node.target(&stands.submission.target).await.unwrap().target.epoch;
-        assert_eq!(view.weights_in(epoch), None, "the ledger has forgotten them");
-        // Its bytes are gone for good: who took them down has them no more, and says so plainly.
-        let target = node.target(&stands.submission.target).await.unwrap();
-        let bench = Bench::of(&node, target).await.unwrap();
-        assert_eq!(bench.weights[0].committed.hash, file);
-        assert_eq!(bench.weights[0].key, competed.key.unwrap());
     });
     net.stop().unwrap();
 }

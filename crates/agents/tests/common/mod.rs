@@ -7,7 +7,12 @@ use std::{
     time::Duration,
 };
 
-use soma_agents::{Auditor, Downloader, Experts, ScoringDesk, auditor::Progress};
+use soma_agents::{
+    Auditor, Downloader, Experts, ScoringDesk,
+    auditor::Progress,
+    bench::{Bench, data_of},
+    recheck::{Claimed, Recheck, recheck},
+};
 use soma_blobs::FetchPolicy;
 use soma_client::{Account, Journal, NodeClient, Scores, TargetFilter};
 pub use soma_localnet::testing::{PATIENCE, wait};
@@ -192,4 +197,18 @@ pub async fn verdict(node: &NodeClient, submission: &SubmissionId) -> Submission
         view.audit_outcome.is_some().then_some(view)
     })
     .await
+}
+
+/// What an auditor finds of a winner, long after.
+pub async fn examine(node: &NodeClient, submission: &SubmissionId) -> Recheck {
+    let view = node.submission(submission).await.unwrap();
+    let found = view.submission.found.unwrap();
+    let target = node.target(&view.submission.target).await.unwrap();
+    let bench = Bench::of(node, target).await.unwrap();
+    let experts = Experts::new(Downloader::new(node.clone(), FetchPolicy::default()).unwrap());
+    let data = data_of(&experts, &found).await.unwrap();
+    let desk = ScoringDesk::new(Scorer::new().unwrap());
+    let exact = bench.contest(data, &experts, &desk).await.unwrap();
+    let claimed = Claimed::by(&found, view.embedding, &bench.target.target.models);
+    recheck(&claimed, &bench.target.embedding, &exact)
 }

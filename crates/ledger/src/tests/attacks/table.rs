@@ -12,6 +12,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/ledger/src/tests/attacks/hearings.rs", "soma-ledger"),
     ("crates/agents/tests/escaping.rs", "soma-agents"),
     ("crates/agents/tests/withholding.rs", "soma-agents"),
+    ("crates/agents/tests/taking_down.rs", "soma-agents"),
     ("crates/ledger/src/tests/attacks/models.rs", "soma-ledger"),
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/blobs/tests/flooding.rs", "soma-blobs"),
