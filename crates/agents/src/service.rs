@@ -7,6 +7,9 @@
 //!
 //! Upon the beginning: what an earlier run has left is finished ([`Account::pending_submissions`]).
 //!
+//! Upon a node that does not answer: a service that waits ([`Limits::waits`]) does so for as long as it takes,
+//! and goes on with the document in hand and with what was under way; another ends.
+//!
 //! Upon a stop: the search in hand is dropped, since it has cost nothing; what is under way is brought to its
 //! end, so that no deposit is lost and no winner's data is missing.
 //!
@@ -23,19 +26,16 @@ mod error;
 mod limits;
 mod race;
 mod told;
+mod waits;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     future::Future,
     pin::pin,
-    time::{Duration, Instant},
 };
 
-use soma_client::{Account, ClientError, ModelFilter};
-use soma_types::{
-    RejectionCode, Shannons, TargetId,
-    objects::{ModelStatus, SubmissionStatus},
-};
+use soma_client::{Account, ClientError};
+use soma_types::{RejectionCode, Shannons, TargetId, objects::SubmissionStatus};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
@@ -47,11 +47,6 @@ pub use error::ServiceError;
 pub use limits::Limits;
 use race::{Raced, race};
 pub use told::{Document, End, Tally, Told};
-
-/// Between two looks for what is waited for.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Epochs to wait for an open target: models that were revealed compete from the next on.
-const PATIENCE_EPOCHS: u32 = 3;
 
 /// Submits what comes.
 #[derive(Debug)]
@@ -125,6 +120,13 @@ impl Service {
         self.tally.stopped || self.is_enough()
     }
 
+    /// Whether another race may be begun: were all under way won, there would be no more hits than wanted.
+    fn has_room(&self) -> bool {
+        let under_way = self.races.len();
+        let is_wanted = |hits: u64| self.tally.won.saturating_add(under_way as u64) < hits;
+        under_way < self.limits.under_way_max.get() && self.limits.hits_max.is_none_or(is_wanted)
+    }
+
     fn is_enough(&self) -> bool {
         let has_hits = self.limits.hits_max.is_some_and(|hits| self.tally.won >= hits);
         self.fees_reached || has_hits
@@ -144,11 +146,15 @@ impl Service {
         (self.next, self.tally.position) = (0, 0);
         self.unfinished.clear();
         self.again.clear();
-        self.budget.begin(self.submitter.account()).await?;
-        self.finish_left(&mut tell).await?;
-        let mut ended = Ok(());
+        let mut ended = tokio::select! {
+            () = &mut stop => {
+                self.tally.stopped = true;
+                Ok(())
+            }
+            begun = self.begin_run(&mut tell) => begun,
+        };
         while ended.is_ok() && !self.tally.stopped && !self.is_enough() {
-            let has_room = self.races.len() < self.limits.under_way_max.get();
+            let has_room = self.has_room();
             let again = if has_room { self.again.pop_front() } else { None };
             let (document, attempts) = match again {
                 Some(again) => again,
@@ -185,16 +191,64 @@ impl Service {
             };
         }
         // Whatever happened, deposits and winners' data are at stake.
+        let cleared = self.clear_races(&mut tell).await;
+        self.note_position();
+        ended.and(cleared)
+    }
+
+    /// Takes all that is under way to its end.
+    async fn clear_races(&mut self, tell: &mut impl FnMut(Told<'_>, &Self)) -> Result<(), ServiceError> {
+        let mut ended = Ok(());
         while let Some(raced) = self.races.join_next().await {
-            let over = self.over(raced, &mut tell);
+            let over = self.over(raced, tell);
             ended = ended.and(over);
         }
-        self.note_position();
         ended
     }
 
-    /// Looks for a target that a document hits, and begins the race.
+    /// Counts what was paid, and finishes what was left.
+    async fn begin_run(&mut self, tell: &mut impl FnMut(Told<'_>, &Self)) -> Result<(), ServiceError> {
+        loop {
+            let begun = match self.budget.begin(self.submitter.account()).await {
+                Ok(()) => self.finish_left(tell).await,
+                Err(error) => Err(error.into()),
+            };
+            match begun {
+                Err(error) if self.bears(&error) => self.wait_for_node(&error, tell).await?,
+                begun => return begun,
+            }
+        }
+    }
+
+    /// Takes a document as far as the race for its target; again, once the node answers, where it did not and
+    /// the service is one that waits.
     async fn take(
+        &mut self,
+        document: Document,
+        attempts: usize,
+        tell: &mut impl FnMut(Told<'_>, &Self),
+    ) -> Result<(), ServiceError> {
+        let kept = self.limits.waits.then(|| document.clone());
+        match (self.try_out(document, attempts, tell).await, kept) {
+            (Err(error), Some(document)) if self.bears(&error) => {
+                // Unless it waits for money there already.
+                if self
+                    .again
+                    .front()
+                    .is_none_or(|(first, _)| first.number != document.number)
+                {
+                    self.again.push_front((document, attempts));
+                }
+                self.wait_for_node(&error, tell).await?;
+                self.clear_races(tell).await?;
+                self.finish_left(tell).await
+            }
+            (tried, _) => tried,
+        }
+    }
+
+    /// Looks for a target that a document hits, and begins the race.
+    async fn try_out(
         &mut self,
         document: Document,
         attempts: usize,
@@ -312,54 +366,6 @@ impl Service {
             tell(Told::Finished(pending.submission, told), self);
         }
         Ok(())
-    }
-
-    /// Waits until a target is open.
-    async fn wait_for_targets(&mut self, tell: &mut impl FnMut(Told<'_>, &Self)) -> Result<(), ServiceError> {
-        let params = self.submitter.params();
-        let epoch = Duration::from_millis(params.epoch_blocks.saturating_mul(params.block_time_ms));
-        let (start, patience) = (Instant::now(), epoch * PATIENCE_EPOCHS);
-        while self.submitter.open_targets().await?.is_empty() {
-            let waited = start.elapsed();
-            if waited > patience && !self.limits.waits {
-                return Err(ServiceError::NoTarget { waited });
-            }
-            if waited < PAUSE {
-                let competing = ModelFilter {
-                    status: Some(ModelStatus::Active),
-                    owner: None,
-                };
-                let none = self.account().node().models(&competing).await?.is_empty();
-                let why = match none {
-                    true => "No model competes, so no target is open: waiting for one",
-                    false => "All targets are filled: waiting for one to open",
-                };
-                tell(Told::Waits(why.to_owned()), self);
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        Ok(())
-    }
-
-    /// Waits for the end of a race or of the epoch, by which bonds come back.
-    async fn wait_for_money(
-        &mut self,
-        why: String,
-        tell: &mut impl FnMut(Told<'_>, &Self),
-    ) -> Result<(), ServiceError> {
-        tell(Told::Waits(why), self);
-        let node = self.account().node().clone();
-        let now = node.status().await?.epoch;
-        loop {
-            tokio::select! {
-                Some(raced) = self.races.join_next() => return self.over(raced, tell),
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-            if node.status().await?.epoch != now {
-                self.budget.forget_listed();
-                return Ok(());
-            }
-        }
     }
 }
 

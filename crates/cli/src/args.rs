@@ -10,6 +10,7 @@ mod localnet;
 mod market;
 mod model;
 mod node;
+mod positive;
 mod score;
 mod signer;
 mod sim;

@@ -159,6 +159,7 @@ fn e2e_what_is_submitted_is_finished_once_whatever_happens() {
     own_storage_gets_winners_alone(&bench, &net, &host);
     budgets_are_kept(&bench, &net);
     killed_at_any_step_it_goes_on(&bench, &net);
+    a_node_that_is_gone_is_waited_for(&bench, net);
 }
 
 /// Validators fetch winning data from the participant's host once it has won, and nothing of it before.
@@ -179,7 +180,8 @@ fn own_storage_gets_winners_alone(bench: &Bench, net: &Localnet, host: &Host) {
         ],
     );
     let won = output["won"].as_u64().unwrap();
-    assert!(won >= 3, "{output:#}");
+    // No more are under way than would be enough.
+    assert_eq!(won, 3, "{output:#}");
     let winners = submissions(bench, net, "alice");
     let names: BTreeSet<String> = winners
         .iter()
@@ -295,4 +297,53 @@ fn killed_at_any_step_it_goes_on(bench: &Bench, net: &Localnet) {
         }
     }
     assert!(all.len() > before + 2, "{} submissions", all.len());
+}
+
+/// A run for ever outlives its node: it says so, waits, and goes on.
+fn a_node_that_is_gone_is_waited_for(bench: &Bench, net: Localnet) {
+    bench.write("gone.txt", text(9_000).split_off(200_000));
+    let api = net.api.clone();
+    let file = |name: &str| fs::File::create(bench.path(name)).unwrap();
+    let mut child = bench
+        .command(&[
+            "submit",
+            "--wallet",
+            "bob",
+            "--data",
+            "gone.txt",
+            "--follow",
+            "--wait",
+            "10",
+            "--network",
+            &api,
+        ])
+        .stdout(file("told"))
+        .stderr(file("noted"))
+        .spawn()
+        .unwrap();
+    let read = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !is_so() {
+            let noted = read("noted");
+            assert!(start.elapsed() < Duration::from_secs(120), "{what}: {noted}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    let wins = || read("told").matches("  won").count();
+    until("the first win", &|| wins() > 0);
+    drop(net);
+    until("its word", &|| {
+        read("noted").contains("waiting until the node answers")
+    });
+    assert!(child.try_wait().unwrap().is_none(), "{}", read("noted"));
+    let before = wins();
+    let again = Localnet::start_at(bench, api.trim_start_matches("http://"));
+    assert_eq!(again.api, api);
+    until("another win", &|| wins() > before);
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{}", read("noted"));
 }

@@ -62,7 +62,7 @@ pub use find::FILES_MAX;
 pub use found::{Found, Remote, RemoteFile};
 pub use jsonl::Record;
 pub use object::{Changed, LocalFile, Object};
-pub use read::{DOCUMENTS_MAX, Reading, read, read_from};
+pub use read::{DOCUMENTS_MAX, Reading, no_text, read, read_from};
 pub use report::{LeftOut, Note, Report};
 pub use rules::{BYTES_MAX, Rules};
 pub use seen::SEEN_MAX;

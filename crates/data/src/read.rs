@@ -48,16 +48,28 @@ pub fn read_from<P: AsRef<Path>>(
         documents.push(document);
     }
     let report = reading.report().clone();
-    if documents.is_empty() && !report.left_out.is_empty() {
-        let first = sources.first().map(|source| source.as_ref().to_owned());
-        return Err(DataError::AllLeftOut {
-            source_path: first.unwrap_or_default(),
-            left_out: report.left_out_words(),
-        });
+    if documents.is_empty() {
+        return Err(no_text(sources, &report));
     }
-    let names: Vec<_> = sources.iter().map(|source| shown(source.as_ref())).collect();
     Ok(Reading {
-        dataset: Dataset::new(&names.join(", "), documents)?,
+        dataset: Dataset::new(&names(sources), documents)?,
         report,
     })
+}
+
+/// Why sources that can be read gave no document.
+pub fn no_text<P: AsRef<Path>>(sources: &[P], report: &Report) -> DataError {
+    if report.left_out.is_empty() {
+        return DataError::NoText(names(sources));
+    }
+    let first = sources.first().map(|source| source.as_ref().to_owned());
+    DataError::AllLeftOut {
+        source_path: first.unwrap_or_default(),
+        left_out: report.left_out_words(),
+    }
+}
+
+fn names<P: AsRef<Path>>(sources: &[P]) -> String {
+    let names: Vec<_> = sources.iter().map(|source| shown(source.as_ref())).collect();
+    names.join(", ")
 }

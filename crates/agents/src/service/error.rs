@@ -47,3 +47,19 @@ pub enum ServiceError {
     #[error("work stopped unexpectedly: {0}")]
     Stopped(#[from] JoinError),
 }
+
+impl ServiceError {
+    /// Whether it is the node or the way to it that failed, so that the same may do better later.
+    #[must_use]
+    pub fn is_outside(&self) -> bool {
+        let client = match self {
+            Self::Client(error) => error,
+            Self::Document { error, .. } => match &**error {
+                SubmitError::Client(error) => error,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        client.is_passing() || matches!(client, ClientError::TimedOut { .. })
+    }
+}

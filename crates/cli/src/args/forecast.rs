@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, path::PathBuf};
 use clap::{Args, Subcommand};
 use soma_types::Shannons;
 
-use super::signer::amount;
+use super::{Selection, positive::positive, signer::amount};
 use crate::reference::Reference;
 
 /// `soma forecast`.
@@ -26,8 +26,11 @@ pub struct ForecastModelArgs {
     /// Text that the weights are for, from which their embedding is computed, as at a reveal.
     #[arg(long, required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// How many epochs that are over.
-    #[arg(long, default_value = "3", value_name = "EPOCHS")]
+    #[arg(long, default_value = "3", value_name = "EPOCHS", value_parser = positive::<NonZeroU64>)]
     pub epochs: NonZeroU64,
     /// The stake behind them, in SOMA. If left out: that of the model which they would update, or the least.
     #[arg(long, value_name = "AMOUNT", value_parser = amount)]
@@ -40,10 +43,13 @@ pub struct ForecastModelArgs {
 /// `soma forecast submit`.
 #[derive(Debug, Args)]
 pub struct ForecastSubmitArgs {
-    /// Text: files, folders or globs, or `-` for standard input; cut into pieces as `soma submit` does.
+    /// Text, read as `soma train` reads it, and cut into pieces as `soma submit` does.
     #[arg(required = true, num_args = 1.., value_name = "SRC")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// How many epochs that are over.
-    #[arg(long, default_value = "1", value_name = "EPOCHS")]
+    #[arg(long, default_value = "1", value_name = "EPOCHS", value_parser = positive::<NonZeroU64>)]
     pub epochs: NonZeroU64,
 }

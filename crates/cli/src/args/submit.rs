@@ -6,10 +6,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use soma_types::Shannons;
 
-use super::{
-    Selection,
-    signer::{Signer, amount},
-};
+use super::{Selection, positive::positive, signer::Signer};
 use crate::reference::Reference;
 
 /// `soma submit`.
@@ -43,13 +40,14 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "SIZE", default_value = "16GiB")]
     pub cache: ByteSize,
     /// Submissions under way at a time.
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = positive::<NonZeroUsize>)]
     pub under_way: NonZeroUsize,
     /// Most that bonds and deposits may lock at a time, in SOMA; they come back two epochs later.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub bond_budget: Option<Shannons>,
-    /// Most that fees may cost in all, in SOMA; a run that goes on where another was stopped counts both.
-    #[arg(long, value_name = "AMOUNT", value_parser = amount, allow_negative_numbers = true)]
+    /// Most that fees may cost in all, in SOMA; a run that goes on where another was stopped counts both. With 0
+    /// it ends at the first hit, and nothing is sent.
+    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub fee_budget: Option<Shannons>,
     /// Serve winning data yourself: below this URL, by its hash. The node serves it otherwise.
     #[arg(long, value_name = "URL", requires = "url_folder")]

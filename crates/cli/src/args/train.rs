@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 use clap::{Args, ValueEnum};
 use soma_train::{Schedule, TrainConfig};
 
-use super::Selection;
+use super::{Selection, positive::positive};
 use crate::reference::Reference;
 
 /// `soma train`.
@@ -117,7 +117,7 @@ pub struct TrainSettings {
     #[arg(long, value_name = "STEPS", requires = "checkpoints")]
     pub checkpoint_every: Option<u64>,
     /// Threads; the weights are the same with any number. [default: as many as the machine runs at once]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = positive::<NonZeroUsize>)]
     pub threads: Option<NonZeroUsize>,
 }
 

@@ -2,11 +2,15 @@
 //! up, or for ever.
 
 mod feed;
+mod finish;
 mod progress;
 mod run;
 mod scout;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use serde::Serialize;
 use soma_agents::{
@@ -15,14 +19,18 @@ use soma_agents::{
     service::{End, Limits, Service, Told},
 };
 use soma_client::{Account, ClientError, Storage};
-use soma_data::Report;
-use soma_types::{Shannons, SubmissionId, objects::SubmissionStatus, text::printable};
-use tokio::sync::mpsc;
+use soma_data::{DataError, Report};
+use soma_types::{Shannons, SubmissionId, text::printable};
+use tokio::{sync::mpsc, task::JoinError};
 
-use self::{feed::Feed, progress::Rates, run::Run};
+pub use self::finish::finish;
+use self::{
+    feed::Feed,
+    progress::Rates,
+    run::{Place, Run},
+};
 use crate::{
     args::SubmitArgs,
-    commands::scoring::read_text,
     context::{Context, experts},
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -35,6 +43,10 @@ use crate::{
 const AHEAD: usize = 16;
 /// Until text that is used up is read again.
 const FOLLOW_AFTER: Duration = Duration::from_secs(5);
+/// Until a source that cannot be read is tried again, at most.
+const FOLLOW_AFTER_MAX: Duration = Duration::from_secs(60);
+/// For so long what is waited for is not said again.
+const SAID_FOR: Duration = Duration::from_secs(60);
 /// Ends that are listed under `--json`; a run for ever has more.
 const LISTED_MAX: usize = 10_000;
 
@@ -75,12 +87,12 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
         }
         _ => None,
     };
-    let (source, selection) = (args.data.clone(), args.selection.clone());
-    let text = tokio::task::spawn_blocking(move || read_text(printer, &source, &selection)).await??;
-    // Says at once that the node is not there.
+    // Says at once that there is no text, or no node.
+    let feed = open(args, None).await??;
     let params = context.node()?.params().await?;
     let account = context.account_at(context.patient_node()?, &args.signer).await?;
     let run = Run::take_up(&context.home()?, &account, args).await?;
+    let mut feed = open(args, Some((feed, run.taken_up()))).await??;
     let experts = with_budgets(printer, context, &account, args).await?;
     let scout = scout::load(printer, &account, args.scout.as_ref()).await?;
     interrupt.hold();
@@ -104,42 +116,63 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
         run,
         experts,
         log: Log::always(printer),
-        waits: String::new(),
+        waits: None,
         unprinted: None,
-        output: SubmitOutput {
-            data: text.report,
-            ..SubmitOutput::default()
-        },
+        output: SubmitOutput::default(),
     };
-    let mut dataset = text.dataset;
     let ended = loop {
         let (sender, documents) = mpsc::channel(AHEAD);
-        let feed = Feed::new(dataset, session.run.taken_up());
-        let feeding = tokio::task::spawn_blocking(move || feed.run(&sender));
-        let stop = interrupt.wait();
+        let marks = session.run.begin_at(feed.place());
+        let feeding = feed.start(sender, marks)?;
         let ended = service
-            .run(documents, stop, |told, service| session.take(&told, service))
+            .run(documents, interrupt.wait(), |told, service| {
+                session.take(&told, service);
+            })
             .await;
-        let is_used_up = feeding.await? && ended.is_ok() && !service.is_over();
         session.run.note(service.tally().position)?;
-        if !is_used_up {
-            break ended;
+        let is_over = ended.is_err() || service.is_over();
+        let fed = feeding.end(is_over).await;
+        if let Some(fed) = &fed {
+            session.read(&fed.report);
         }
-        if !args.follow {
-            session.run.end()?;
-            break ended;
+        if is_over {
+            break ended.map_err(CliError::from);
         }
-        tokio::select! {
-            () = tokio::time::sleep(FOLLOW_AFTER) => {}
-            () = interrupt.wait() => {}
+        let fed = fed.ok_or_else(|| CliError::new("reading stopped unexpectedly"))?;
+        match fed.is_used_up {
+            Ok(_) if args.follow => session.run.begin_again()?,
+            Ok(_) => {
+                session.run.end()?;
+                break Ok(());
+            }
+            Err(error) if args.follow && may_pass(&error) => session.wait_for_source(&error),
+            Err(error) => break Err(error.into()),
         }
-        session.run.begin_again()?;
-        let (source, selection) = (args.data.clone(), args.selection.clone());
-        dataset = tokio::task::spawn_blocking(move || read_text(printer, &source, &selection))
-            .await??
-            .dataset;
+        match session.reopened(args, interrupt).await {
+            Ok(Some(reopened)) => feed = reopened,
+            Ok(None) => break Err(CliError::interrupted()),
+            Err(error) => break Err(error),
+        }
     };
-    session.close(&mut service, ended.map_err(CliError::from))
+    session.close(&mut service, ended)
+}
+
+/// Text from its beginning; or what was opened so, from where a run goes on.
+async fn open(
+    args: &SubmitArgs,
+    going_on: Option<(Feed, Place)>,
+) -> Result<Result<Feed, DataError>, JoinError> {
+    let (sources, selection) = (args.data.clone(), args.selection.clone());
+    tokio::task::spawn_blocking(move || match going_on {
+        Some((feed, from)) => feed.going_on(&sources, &selection, from),
+        None => Feed::open(&sources, &selection),
+    })
+    .await
+}
+
+/// Whether a source may do better later: it, or the way to it, failed, and not what is in it.
+const fn may_pass(error: &DataError) -> bool {
+    matches!(error, DataError::Unreadable { .. } | DataError::Changed(_))
 }
 
 /// What loads models, within the budgets of memory and disk.
@@ -170,18 +203,65 @@ struct Session<'a> {
     run: Run,
     experts: Experts,
     log: Log,
-    /// What was last said to be waited for.
-    waits: String,
+    /// What was last said to be waited for, and when.
+    waits: Option<(String, Instant)>,
     unprinted: Option<CliError>,
     output: SubmitOutput,
 }
 
 impl Session<'_> {
+    /// Text that is read again and again: once there is some to go on with; none when it is stopped.
+    async fn reopened(&mut self, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult<Option<Feed>> {
+        let mut pause = FOLLOW_AFTER;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = interrupt.wait() => return Ok(None),
+            }
+            let going_on = async {
+                match open(args, None).await? {
+                    Ok(feed) => open(args, Some((feed, self.run.taken_up()))).await,
+                    failed => Ok(failed),
+                }
+            };
+            let opened = tokio::select! {
+                opened = going_on => opened?,
+                () = interrupt.wait() => return Ok(None),
+            };
+            match opened {
+                Ok(feed) => return Ok(Some(feed)),
+                Err(error) if may_pass(&error) => self.wait_for_source(&error),
+                Err(error) => return Err(error.into()),
+            }
+            pause = (2 * pause).min(FOLLOW_AFTER_MAX);
+        }
+    }
+
+    fn wait_for_source(&mut self, error: &DataError) {
+        self.waits_for(format!("{error}; trying again"));
+    }
+
+    /// Says what is waited for, unless that was said a moment ago: budgets make a run wait for each document.
+    fn waits_for(&mut self, why: String) {
+        let is_known = |(said, when): &(String, Instant)| *said == why && when.elapsed() < SAID_FOR;
+        if !self.waits.as_ref().is_some_and(is_known) {
+            self.printer.note(format!("{why} .."));
+            self.waits = Some((why, Instant::now()));
+        }
+    }
+
+    /// Tells what was read, where that is news.
+    fn read(&mut self, report: &Report) {
+        if self.output.data != *report {
+            self.printer.notes(&report.to_string());
+            self.output.data = report.clone();
+        }
+    }
+
     fn take(&mut self, told: &Told<'_>, service: &Service) {
         let printer = self.printer;
         match told {
             Told::Ended(document, end) => {
-                self.waits.clear();
                 self.ended(&document.name, document.data.len(), end);
                 self.run.note_soon(service.tally().position, document);
                 self.log.line(|elapsed| {
@@ -197,11 +277,7 @@ impl Session<'_> {
                 };
                 printer.note(format!("submission {submission} of an earlier run: {how}"));
             }
-            Told::Waits(why) if *why == self.waits => {}
-            Told::Waits(why) => {
-                self.waits.clone_from(why);
-                printer.note(format!("{why} .."));
-            }
+            Told::Waits(why) => self.waits_for(why.clone()),
             Told::FeesReached(fees) => {
                 printer.note(format!("--fee-budget is reached: fees have cost {fees} SOMA"));
             }
@@ -289,59 +365,6 @@ fn came_to(submitted: u64, refused: Option<Box<ClientError>>) -> CliResult {
     match refused {
         Some(error) if submitted == 0 => Err(CliError::from(*error).while_doing("nothing was submitted")),
         _ => Ok(()),
-    }
-}
-
-/// `soma submission finish`.
-pub async fn finish(printer: Printer, account: &Account) -> CliResult {
-    #[derive(Serialize)]
-    struct Finished {
-        submission: Option<SubmissionId>,
-        status: Option<SubmissionStatus>,
-        error: Option<String>,
-    }
-    let (mut finished, mut failed) = (Vec::new(), None);
-    for (pending, result) in account.finish_submissions().await? {
-        let submission = pending.submission;
-        finished.push(match result {
-            Ok(view) => Finished {
-                submission,
-                status: Some(view.submission.status),
-                error: None,
-            },
-            Err(error) => {
-                let text = error.to_string();
-                if error.rejection_code().is_none() {
-                    failed = Some(error);
-                }
-                Finished {
-                    submission,
-                    status: None,
-                    error: Some(text),
-                }
-            }
-        });
-    }
-    printer.show(&finished, |finished| {
-        if finished.is_empty() {
-            return "nothing was left to be finished".to_owned();
-        }
-        let line = |one: &Finished| {
-            let submission = one
-                .submission
-                .map_or("one without a name".to_owned(), |id| id.to_string());
-            let how = match (&one.status, &one.error) {
-                (Some(status), _) => submission_status(status),
-                (None, Some(error)) => error.clone(),
-                (None, None) => String::new(),
-            };
-            format!("{submission}  {how}\n")
-        };
-        finished.iter().map(line).collect()
-    })?;
-    match failed {
-        Some(error) => Err(error.into()),
-        None => Ok(()),
     }
 }
 

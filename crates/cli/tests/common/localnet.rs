@@ -31,7 +31,16 @@ impl Localnet {
 
     /// [`Self::start`] with more options.
     pub fn start_with(bench: &Bench, options: &[&str]) -> Self {
-        let fixed = ["localnet", "--dir", "net", "--listen", "127.0.0.1:0", "--json"];
+        Self::serve(bench, "127.0.0.1:0", options)
+    }
+
+    /// [`Self::start`] where its first validator served before.
+    pub fn start_at(bench: &Bench, address: &str) -> Self {
+        Self::serve(bench, address, &[])
+    }
+
+    fn serve(bench: &Bench, address: &str, options: &[&str]) -> Self {
+        let fixed = ["localnet", "--dir", "net", "--listen", address, "--json"];
         let mut child = bench
             .command(&[&fixed, options].concat())
             .stdout(Stdio::piped())

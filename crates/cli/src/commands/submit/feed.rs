@@ -1,66 +1,294 @@
-//! Text cut into documents, one after the other, no faster than they are taken.
+//! Text cut into documents, one after the other, no faster than they are taken: what is read is in memory
+//! one text at a time, so that all together may be longer than memory.
+
+use std::{io, path::PathBuf, sync::mpsc, thread, time::Duration};
 
 use soma_agents::service::Document;
-use soma_data::Dataset;
+use soma_data::{Cursor, DataError, Document as Text, Documents, Report, Rules, no_text};
+use soma_sources::documents;
 use soma_train::split::{PIECE_BYTES_MAX, pieces};
 use soma_types::ContentHash;
-use tokio::sync::mpsc::Sender;
+use tokio::sync::{mpsc::Sender, oneshot};
 
 use super::run::Place;
+use crate::args::Selection;
 
-/// All documents of a text from a place on.
+/// How long a reading that nobody waits for any more may take to say what it has read.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// All documents of sources from a place on.
 pub(super) struct Feed {
-    text: Dataset,
-    from: Place,
+    reading: Documents,
+    /// The text that comes first: it was read to see whether it is still the same.
+    first: Option<Text>,
+    place: Place,
 }
 
+/// Where a text begins among the documents.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Its first document.
+    pub(super) number: u64,
+    /// The place in the sources before it; none at their beginning, and in standard input.
+    pub(super) cursor: Option<Cursor>,
+}
+
+/// What a reading came to.
+pub(super) struct Fed {
+    /// What was read and left out.
+    pub(super) report: Report,
+    /// Whether there was no more (true), or nobody took it; or why there was none.
+    pub(super) is_used_up: Result<bool, DataError>,
+}
+
+/// A reading under way.
+pub(super) struct Feeding(oneshot::Receiver<Fed>);
+
 impl Feed {
-    /// From where an earlier run was stopped, if the text is still the same up to there; else from its
-    /// beginning.
-    pub(super) fn new(text: Dataset, from: Place) -> Self {
-        let is_same = from.last.is_none_or(|last| {
-            let before = from
-                .position
-                .checked_sub(1)
-                .and_then(|at| usize::try_from(at).ok());
-            let document = before.and_then(|at| documents(&text).nth(at));
-            document.is_some_and(|(_, data)| ContentHash::of(data) == last)
-        });
-        let from = if is_same { from } else { Place::default() };
-        Self { text, from }
+    /// From the beginning. Reads up to the first text.
+    ///
+    /// # Errors
+    /// Every way in which sources can be bad; if there is no text in them.
+    pub(super) fn open(sources: &[PathBuf], selection: &Selection) -> Result<Self, DataError> {
+        Self::at(sources, selection, Place::default())
     }
 
-    /// Sends them until there are no more (true), or nobody takes them.
-    pub(super) fn run(self, sender: &Sender<Document>) -> bool {
-        for (number, (name, data)) in (0..).zip(documents(&self.text)) {
-            if number < self.from.position {
-                continue;
-            }
-            let document = Document {
-                number,
-                name,
-                data: data.to_vec(),
+    /// From where an earlier run was stopped, if the text is still the same there; else from its beginning.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn going_on(
+        self,
+        sources: &[PathBuf],
+        selection: &Selection,
+        from: Place,
+    ) -> Result<Self, DataError> {
+        if from.cursor.is_none() {
+            // It is within the first text, which is here: standard input is not read twice.
+            return Ok(self.behind(from));
+        }
+        match Self::at(sources, selection, from) {
+            Err(DataError::OtherCursor | DataError::CursorGone(_) | DataError::Changed(_)) => Ok(self),
+            opened => opened,
+        }
+    }
+
+    fn at(sources: &[PathBuf], selection: &Selection, place: Place) -> Result<Self, DataError> {
+        let rules = Rules {
+            bytes_max: u64::MAX,
+            unique: true,
+            ..selection.rules()
+        };
+        let mut reading = documents(sources, &rules, place.cursor.as_ref())?;
+        let first = reading.next().transpose()?;
+        if first.is_none() && place.cursor.is_none() {
+            return Err(no_text(sources, reading.report()));
+        }
+        let feed = Self {
+            reading,
+            first,
+            place: Place::default(),
+        };
+        Ok(feed.behind(place))
+    }
+
+    /// Behind the documents that are done, if the first text still has the last of them; else at its first.
+    fn behind(self, mut place: Place) -> Self {
+        let is_same = |text: &Text| {
+            let before = place.documents.checked_sub(1);
+            let before = before.and_then(|at| usize::try_from(at).ok());
+            before.is_none_or(|at| pieces(&text.data).nth(at).map(ContentHash::of) == place.last)
+        };
+        if !self.first.as_ref().is_none_or(is_same) {
+            place = Place {
+                position: place.position - place.documents,
+                documents: 0,
+                last: None,
+                ..place
             };
-            if sender.blocking_send(document).is_err() {
+        }
+        Self { place, ..self }
+    }
+
+    /// Where it begins.
+    pub(super) const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Sends documents, and before the first of each text its mark, from a thread of its own: one that waits
+    /// for its source holds nobody up.
+    ///
+    /// # Errors
+    /// If the operating system has no thread.
+    pub(super) fn start(self, documents: Sender<Document>, marks: mpsc::Sender<Mark>) -> io::Result<Feeding> {
+        let (sender, fed) = oneshot::channel();
+        thread::Builder::new().name("documents".into()).spawn(move || {
+            // Whoever asked may be gone.
+            let _ = sender.send(self.run(&documents, &marks));
+        })?;
+        Ok(Feeding(fed))
+    }
+
+    fn run(mut self, documents: &Sender<Document>, marks: &mpsc::Sender<Mark>) -> Fed {
+        let Place {
+            position,
+            documents: mut done,
+            mut cursor,
+            ..
+        } = self.place;
+        let mut number = position - done;
+        let mut next = self.first.take().map(Ok).or_else(|| self.reading.next());
+        let is_used_up = loop {
+            let text = match next {
+                None => break Ok(true),
+                Some(Err(error)) => break Err(error),
+                Some(Ok(text)) => text,
+            };
+            let mark = Mark { number, cursor };
+            if marks.send(mark).is_err() || !send(&text, &mut number, &mut done, documents) {
+                break Ok(false);
+            }
+            cursor = self.reading.cursor().cloned();
+            next = self.reading.next();
+        };
+        Fed {
+            report: self.reading.report().clone(),
+            is_used_up,
+        }
+    }
+}
+
+/// Sends the documents of a text, but for so many that are done; false if nobody takes them.
+fn send(text: &Text, number: &mut u64, done: &mut u64, documents: &Sender<Document>) -> bool {
+    for (name, piece) in named(text) {
+        if *done > 0 {
+            *done -= 1;
+        } else {
+            let document = Document {
+                number: *number,
+                name,
+                data: piece.to_vec(),
+            };
+            if documents.blocking_send(document).is_err() {
                 return false;
             }
         }
-        true
+        *number += 1;
+    }
+    true
+}
+
+/// A text's documents, named: the whole where it is short, else pieces.
+fn named(text: &Text) -> impl Iterator<Item = (String, &[u8])> {
+    let is_whole = text.data.len() <= PIECE_BYTES_MAX;
+    let mut at = 0;
+    pieces(&text.data).map(move |piece| {
+        let origin = match is_whole {
+            true => text.origin.to_string(),
+            false => text.origin.part(at).to_string(),
+        };
+        at += piece.len();
+        (origin, piece)
+    })
+}
+
+impl Feeding {
+    /// What it came to; none if its source keeps it and `is_over`, so that nobody waits for it.
+    pub(super) async fn end(self, is_over: bool) -> Option<Fed> {
+        let limit = if is_over { FAREWELL } else { Duration::MAX };
+        tokio::time::timeout(limit, self.0).await.ok()?.ok()
     }
 }
 
-/// The documents of a text, named: whole where they are short, else in pieces.
-fn documents(text: &Dataset) -> impl Iterator<Item = (String, &[u8])> {
-    text.documents().iter().flat_map(|document| {
-        let is_whole = document.data.len() <= PIECE_BYTES_MAX;
-        let mut at = 0;
-        pieces(&document.data).map(move |piece| {
-            let origin = match is_whole {
-                true => document.origin.to_string(),
-                false => document.origin.part(at).to_string(),
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Reads on from `from`: the documents that came, with their numbers, and the place behind each.
+    fn read(source: &PathBuf, from: Place) -> Vec<(u64, Vec<u8>, Place)> {
+        let (sources, selection) = (std::slice::from_ref(source), Selection::default());
+        let feed = Feed::open(sources, &selection).unwrap();
+        let feed = feed.going_on(sources, &selection, from).unwrap();
+        let (sender, mut documents) = tokio::sync::mpsc::channel(1_000);
+        let (marked, marks) = mpsc::channel();
+        let fed = feed.run(&sender, &marked);
+        assert!(fed.is_used_up.unwrap());
+        drop((sender, marked));
+        let marks: Vec<Mark> = marks.iter().collect();
+        let mut all = Vec::new();
+        while let Some(document) = documents.blocking_recv() {
+            let mark = marks.iter().rfind(|mark| mark.number <= document.number).unwrap();
+            let place = Place {
+                position: document.number + 1,
+                documents: document.number + 1 - mark.number,
+                last: Some(ContentHash::of(&document.data)),
+                cursor: mark.cursor.clone(),
             };
-            at += piece.len();
-            (origin, piece)
-        })
-    })
+            all.push((document.number, document.data, place));
+        }
+        all
+    }
+
+    #[test]
+    fn it_goes_on_behind_any_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let long: String = (0..900).map(|line| format!("{line} words\\n")).collect();
+        let lines = format!("{{\"text\":\"one\"}}\n{{\"text\":\"{long}\"}}\n{{\"text\":\"three\"}}\n");
+        let files = [
+            ("a.jsonl", lines.as_bytes()),
+            ("b.txt", long.replace("\\n", "\n").as_bytes()),
+        ]
+        .map(|(name, bytes)| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        });
+        for source in [&files[0], &files[1], &folder.path().to_owned()] {
+            let all = read(source, Place::default());
+            assert!(all.len() > 4, "{}", all.len());
+            for at in 0..all.len() {
+                let rest = read(source, all[at].2.clone());
+                let numbers: Vec<_> = rest.iter().map(|(number, data, _)| (number, data)).collect();
+                let expected: Vec<_> = all[at + 1..]
+                    .iter()
+                    .map(|(number, data, _)| (number, data))
+                    .collect();
+                assert_eq!(numbers, expected, "behind document {at} of {}", source.display());
+            }
+        }
+    }
+
+    #[test]
+    fn other_text_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a.jsonl", "a.txt"] {
+            let source = folder.path().join(name);
+            let text =
+                |word: &str| -> String { (0..900).map(|line| format!("\"{word} {line}\"\n")).collect() };
+            fs::write(&source, text("old")).unwrap();
+            let all = read(&source, Place::default());
+            fs::write(&source, text("newer")).unwrap();
+            let rest = read(&source, all[3].2.clone());
+            assert_eq!(rest[0].0, 0, "{name}");
+            assert!(rest.len() >= all.len());
+        }
+    }
+
+    #[test]
+    fn text_that_is_longer_than_what_others_hold_in_memory_is_no_error() {
+        let rules = Selection::default().rules();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.jsonl");
+        let file = fs::File::create(&path).unwrap();
+        // Sparse: its size is known and nothing of it is there.
+        file.set_len(rules.bytes_max + 1).unwrap();
+        assert!(matches!(
+            soma_sources::read(&[&path], &rules),
+            Err(DataError::TooLarge { .. })
+        ));
+        let opened = Feed::open(&[path], &Selection::default());
+        assert!(!matches!(opened, Err(DataError::TooLarge { .. })));
+    }
 }

@@ -5,16 +5,20 @@
 //! replaced whole.
 
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
 use soma_agents::service::Document;
 use soma_client::Account;
+use soma_data::Cursor;
 use soma_files::{Lock, LockError, create_private_directory, read_bounded, remove, replace_private};
 use soma_types::{ContentHash, Height, hash::domain_hash};
 
+use super::feed::Mark;
 use crate::{
     args::SubmitArgs,
     error::{CliError, CliResult},
@@ -22,19 +26,23 @@ use crate::{
 
 /// Between two writings.
 const EVERY: Duration = Duration::from_secs(1);
-/// Longest file that is read.
-const FILE_BYTES_MAX: u64 = 4_096;
+/// Longest file that is read: a cursor names a file.
+const FILE_BYTES_MAX: u64 = 1 << 17;
 
 /// A place among documents.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// All before this one were tried.
     pub(super) position: u64,
+    /// So many of them are of the text that comes first behind the cursor.
+    pub(super) documents: u64,
     /// The last of those: where it is another, so is the text.
     pub(super) last: Option<ContentHash>,
+    /// Where that text begins in the sources; none at their beginning.
+    pub(super) cursor: Option<Cursor>,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
     place: Place,
     /// The block at which the run began.
@@ -48,6 +56,10 @@ pub(super) struct Run {
     kept: Kept,
     /// Documents that came, by number, from the place on.
     recent: Vec<(u64, ContentHash)>,
+    /// Where texts begin, from the one on that the place is in.
+    marks: VecDeque<Mark>,
+    /// Those of texts that came since.
+    marked: Option<mpsc::Receiver<Mark>>,
     written: Option<Instant>,
     _lock: Lock,
 }
@@ -84,6 +96,8 @@ impl Run {
                 begun: status.height,
             }),
             recent: Vec::new(),
+            marks: VecDeque::new(),
+            marked: None,
             written: None,
             _lock: lock,
         })
@@ -95,8 +109,18 @@ impl Run {
     }
 
     /// Where it goes on.
-    pub(super) const fn taken_up(&self) -> Place {
-        self.kept.place
+    pub(super) fn taken_up(&self) -> Place {
+        self.kept.place.clone()
+    }
+
+    /// Begins at a place, with documents whose texts are marked by what is returned.
+    pub(super) fn begin_at(&mut self, place: &Place) -> mpsc::Sender<Mark> {
+        let (sender, marked) = mpsc::channel();
+        self.kept.place.clone_from(place);
+        self.recent.clear();
+        self.marks.clear();
+        self.marked = Some(marked);
+        sender
     }
 
     /// Notes how far it is, and writes it unless that was done a moment ago.
@@ -120,10 +144,17 @@ impl Run {
     fn set(&mut self, position: u64) {
         if position > self.kept.place.position {
             let last = self.recent.iter().find(|(number, _)| number + 1 == position);
-            if let Some((_, last)) = last {
+            self.marks
+                .extend(self.marked.iter().flat_map(mpsc::Receiver::try_iter));
+            while self.marks.get(1).is_some_and(|next| next.number < position) {
+                self.marks.pop_front();
+            }
+            if let (Some((_, last)), Some(text)) = (last, self.marks.front()) {
                 self.kept.place = Place {
                     position,
+                    documents: position - text.number,
                     last: Some(*last),
+                    cursor: text.cursor.clone(),
                 };
             }
         }
@@ -136,10 +167,9 @@ impl Run {
         Ok(replace_private(&self.file, &bytes)?)
     }
 
-    /// Begins with the first document again.
+    /// The text is used up: the next reading begins with its first document.
     pub(super) fn begin_again(&mut self) -> CliResult {
         self.kept.place = Place::default();
-        self.recent.clear();
         self.write()
     }
 

@@ -1,18 +1,13 @@
 //! The model that looks at documents first.
 
-use std::path::Path;
-
 use soma_client::Account;
 use soma_model::Model;
 use soma_types::Architecture;
 
 use crate::{
     args::ScoutName,
-    commands::{
-        model::resolve,
-        scoring::{shown, unreadable},
-    },
-    error::{CliError, CliResult},
+    commands::{model::resolve, scoring::load_for_network},
+    error::CliResult,
     printer::Printer,
 };
 
@@ -27,7 +22,7 @@ pub(super) async fn load(
         Some(ScoutName::None) => Ok(None),
         Some(ScoutName::File(path)) => {
             let path = path.clone();
-            let read = tokio::task::spawn_blocking(move || read(&path, &architecture));
+            let read = tokio::task::spawn_blocking(move || load_for_network(&path, &architecture));
             read.await?.map(Some)
         }
         Some(ScoutName::Model(model)) => {
@@ -50,14 +45,6 @@ pub(super) async fn load(
             }
         },
     }
-}
-
-fn read(path: &Path, architecture: &Architecture) -> CliResult<Model> {
-    Model::load(path, architecture).map_err(|error| match error {
-        soma_model::WeightsError::Io(error) => unreadable(path, &error),
-        error => CliError::new(format!("{}: {error}", shown(path)))
-            .hint("a scout is safetensors of the network's architecture; see `soma params`"),
-    })
 }
 
 /// The network's genesis weights, if it names any.
