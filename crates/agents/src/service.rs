@@ -7,8 +7,8 @@
 //!
 //! Upon the beginning: what an earlier run has left is finished ([`Account::pending_submissions`]).
 //!
-//! Upon a node that does not answer: a service that waits ([`Limits::waits`]) does so for as long as it takes,
-//! and goes on with the document in hand and with what was under way; another ends.
+//! Upon a node that does not answer: a service that waits ([`Limits::waits`]) does so for as long as it
+//! takes, and goes on with the document in hand and with what was under way; another ends.
 //!
 //! Upon a stop: the search in hand is dropped, since it has cost nothing; what is under way is brought to its
 //! end, so that no deposit is lost and no winner's data is missing.

@@ -95,7 +95,7 @@ mod tests {
         let found =
             async |bytes: &[u8], size_bytes| data(&store.node, &winner(bytes, size_bytes)).await.unwrap();
         assert_eq!(found(b"kept", 4).await, Some(b"kept".to_vec()));
-        // Neither the store nor the submission's own path has it; what has the name is not what was announced.
+        // Neither the store nor the submission's own path has it; what has the name is other than announced.
         assert_eq!(found(b"gone", 4).await, None);
         assert_eq!(found(b"kept", 5).await, None);
     }

@@ -8,6 +8,8 @@ mod commands;
 mod context;
 mod corpora;
 mod demo;
+#[cfg(test)]
+mod documented;
 mod error;
 mod hints;
 #[cfg(test)]

@@ -30,7 +30,9 @@ impl FromStr for Reference {
             {
                 Ok(Self(id))
             }
-            _ => Err("an id is 0x and 64 hex digits; its first digits, or its short form, will do".into()),
+            _ => {
+                Err("an id is 0x and 64 hex digits; its first four digits, or its short form, will do".into())
+            }
         }
     }
 }
@@ -118,7 +120,7 @@ impl FromStr for PoolReference {
         match id.parse() {
             Ok(id) => Ok(Self { kind, id }),
             Err(_) => Err(format!(
-                "'{}' is not a pool: write model:ID or validator:ADDRESS; the id's first digits, or its short form, will do",
+                "'{}' is not a pool: write model:ID or validator:ADDRESS; the id's first four digits, or its short form, will do",
                 repeatable(text)
             )),
         }

@@ -298,8 +298,8 @@ impl ClientError {
         matches!(self, Self::Problem(problem) if problem.status == 451)
     }
 
-    /// Whether content that was asked for cannot be had here, whoever is asked again: it is gone or taken down,
-    /// its owner's host does not serve it, or what came is something else.
+    /// Whether content that was asked for cannot be had here, however often it is asked for: it is gone or
+    /// taken down, its owner's host does not serve it, or what came is something else.
     pub fn is_of_content(&self) -> bool {
         match self {
             Self::WrongHash { .. } | Self::WrongSize { .. } => true,

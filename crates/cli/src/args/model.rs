@@ -6,6 +6,7 @@ use clap::Subcommand;
 use soma_types::Shannons;
 
 use super::{
+    Selection,
     signer::{Signer, amount},
     weights::{CommittedTo, OwnStorage},
 };
@@ -48,6 +49,9 @@ pub enum ModelCommand {
         /// repeated.
         #[arg(long, value_name = "SRC", requires = "weights")]
         data: Vec<PathBuf>,
+        /// What to read of it.
+        #[command(flatten)]
+        selection: Selection,
         /// The weights (safetensors) that were committed, to embed the text with.
         #[arg(long, value_name = "FILE", requires = "data")]
         weights: Option<PathBuf>,
@@ -71,6 +75,9 @@ pub enum ModelCommand {
         /// The text whose mean embedding the model registers. May be repeated.
         #[arg(long, required = true, value_name = "SRC")]
         data: Vec<PathBuf>,
+        /// What to read of it.
+        #[command(flatten)]
+        selection: Selection,
         /// Options of transactions.
         #[command(flatten)]
         signer: Signer,

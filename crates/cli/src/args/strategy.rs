@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use soma_types::Shannons;
 
-use super::{TrainArgs, signer::amount};
+use super::{Selection, TrainArgs, signer::amount};
 use crate::reference::Reference;
 
 /// `soma merge`.
@@ -68,9 +68,12 @@ pub struct SparseArgs {
     /// compared.
     #[arg(long, value_name = "FILE", requires = "data")]
     pub weights: Option<PathBuf>,
-    /// Text, each SRC a place to compare: files, folders or globs.
+    /// Text, each SRC a place to compare, read as `soma train` reads it.
     #[arg(long, num_args = 1.., value_name = "SRC", requires = "weights")]
     pub data: Vec<PathBuf>,
+    /// What to read of it.
+    #[command(flatten)]
+    pub selection: Selection,
     /// The stake that a model there would have, in SOMA; the least allowed if left out.
     #[arg(long, value_parser = amount, allow_negative_numbers = true)]
     pub stake: Option<Shannons>,

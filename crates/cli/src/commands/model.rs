@@ -10,7 +10,7 @@ use soma_files::Output;
 use soma_types::{ModelId, Shannons, text::printable, transaction::BasisPoints};
 
 use self::{
-    publish::{commit, reveal, update},
+    publish::{Corpus, commit, reveal, update},
     text::{list_text, show_text},
 };
 use crate::{
@@ -62,24 +62,28 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
         ModelCommand::Reveal {
             model,
             data,
+            selection,
             weights,
             committed,
             signer,
         } => {
             let account = context.account(signer).await?;
             let model = resolve(account.node(), model).await?;
-            reveal(printer, &account, model, weights.as_deref(), data, committed).await
+            let text = Corpus { data, selection };
+            reveal(printer, &account, model, weights.as_deref(), text, committed).await
         }
         ModelCommand::Update {
             model,
             weights,
             storage,
             data,
+            selection,
             signer,
         } => {
             let account = context.account_at(context.patient_node()?, signer).await?;
             let model = resolve(account.node(), model).await?;
-            update(printer, context, &account, model, weights, storage, data).await
+            let text = Corpus { data, selection };
+            update(printer, context, &account, model, weights, storage, text).await
         }
         ModelCommand::SetCommission {
             model,

@@ -37,13 +37,24 @@ pub fn read_text(printer: Printer, sources: &[PathBuf], selection: &Selection) -
     Ok(reading)
 }
 
-/// Loads weights, naming the file when it is bad.
+/// Loads weights of the architecture that was given, naming the file when it is bad.
 pub fn load(path: &Path, architecture: &Architecture) -> CliResult<Model> {
-    Model::load(path, architecture).map_err(|error| match error {
+    let hint = "the file must be safetensors of exactly this architecture; see --arch";
+    Model::load(path, architecture).map_err(|error| bad_weights(path, error, hint))
+}
+
+/// Loads weights of the network's architecture, naming the file when it is bad.
+pub fn load_for_network(path: &Path, architecture: &Architecture) -> CliResult<Model> {
+    let hint = "the file must be safetensors of the network's architecture; see `soma params`";
+    Model::load(path, architecture).map_err(|error| bad_weights(path, error, hint))
+}
+
+/// Weights that cannot be used.
+pub fn bad_weights(path: &Path, error: WeightsError, hint: &str) -> CliError {
+    match error {
         WeightsError::Io(error) => unreadable(path, &error),
-        error => CliError::new(format!("{}: {error}", shown(path)))
-            .hint("the file must be safetensors of exactly this architecture; see --arch"),
-    })
+        error => CliError::new(format!("{}: {error}", shown(path))).hint(hint),
+    }
 }
 
 /// Says what memory scoring takes if it is much, and refuses when there is less.

@@ -3,6 +3,7 @@
 
 mod feed;
 mod finish;
+mod place;
 mod progress;
 mod run;
 mod scout;
@@ -24,11 +25,7 @@ use soma_types::{Shannons, SubmissionId, text::printable};
 use tokio::{sync::mpsc, task::JoinError};
 
 pub use self::finish::finish;
-use self::{
-    feed::Feed,
-    progress::Rates,
-    run::{Place, Run},
-};
+use self::{feed::Feed, place::Place, progress::Rates, run::Run};
 use crate::{
     args::SubmitArgs,
     context::{Context, experts},

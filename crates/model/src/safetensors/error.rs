@@ -22,7 +22,9 @@ pub enum WeightsError {
         available: u64,
     },
     /// The header claims to be larger than any real one.
-    #[error("weights: a header of {length} bytes is over the limit of {HEADER_BYTES_MAX}")]
+    #[error(
+        "weights: a header of {length} bytes is over the limit of {HEADER_BYTES_MAX}: this is no safetensors file, or a damaged one"
+    )]
     HeaderTooLarge {
         /// The claimed length.
         length: u64,

@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 
 use super::{past_epochs, stopped, watch};
 use crate::{
-    args::{ForecastSubmitArgs, Selection},
+    args::ForecastSubmitArgs,
     commands::scoring::read_text,
     context::{Context, experts},
     error::{CliError, CliResult},
@@ -83,9 +83,8 @@ pub async fn run(
     let node = context.patient_node()?;
     let params = context.node()?.params().await?;
     let records = past_epochs(&node, args.epochs.get()).await?;
-    let sources = args.data.clone();
-    let reading =
-        tokio::task::spawn_blocking(move || read_text(printer, &sources, &Selection::default())).await??;
+    let (sources, selection) = (args.data.clone(), args.selection.clone());
+    let reading = tokio::task::spawn_blocking(move || read_text(printer, &sources, &selection)).await??;
     let mut all = cut(&reading);
     for piece in &mut all {
         let claim = node.data_claim(&ContentHash::of(&piece.data)).await?;

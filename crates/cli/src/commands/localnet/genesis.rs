@@ -50,7 +50,7 @@ pub fn weights(
     } else {
         STEPS
     };
-    printer.note("Making the weights that models here may descend from");
+    printer.note("Making the weights that models here may descend from; the API answers after that, in less than a minute");
     let trained = train(
         &TrainConfig::new(architecture, steps),
         &text,

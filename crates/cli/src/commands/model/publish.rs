@@ -33,6 +33,13 @@ const EMBEDDING_SEED: u64 = 0;
 /// And at least this.
 const PATIENCE_MIN: Duration = Duration::from_secs(60);
 
+/// The text whose place a model registers.
+#[derive(Clone, Copy)]
+pub struct Corpus<'a> {
+    pub data: &'a [PathBuf],
+    pub selection: &'a Selection,
+}
+
 /// `soma model commit`.
 pub async fn commit(
     printer: Printer,
@@ -60,7 +67,7 @@ pub async fn reveal(
     account: &Account,
     model: ModelId,
     weights: Option<&Path>,
-    data: &[PathBuf],
+    text: Corpus<'_>,
     to: &CommittedTo,
 ) -> CliResult {
     let view = account.node().model(&model).await?;
@@ -72,7 +79,7 @@ pub async fn reveal(
     let embedding = match weights {
         Some(weights) => {
             let (_, parsed) = read(account, weights).await?;
-            Some(embed(printer, parsed, data).await?)
+            Some(embed(printer, parsed, text).await?)
         }
         None => None,
     };
@@ -96,7 +103,7 @@ pub async fn update(
     model: ModelId,
     weights: &Path,
     storage: &OwnStorage,
-    data: &[PathBuf],
+    text: Corpus<'_>,
 ) -> CliResult {
     let source = match storage.both() {
         None => {
@@ -112,15 +119,15 @@ pub async fn update(
     }
     let (embedding, committed) = match (source, publication) {
         (Source::Plain(_, parsed), Publication::Committed(committed)) => {
-            (embed(printer, parsed, data).await?, *committed)
+            (embed(printer, parsed, text).await?, *committed)
         }
         (Source::Plain(weights, parsed), Publication::Begins | Publication::Revealed(_)) => {
-            let embedding = embed(printer, parsed, data).await?;
+            let embedding = embed(printer, parsed, text).await?;
             let committed = account.commit_model(model, weights, Some(embedding.clone()));
             (embedding, committed.await?)
         }
         (Source::Sealed(sealed, url), _) => {
-            let embedding = embed(printer, sealed.model.clone(), data).await?;
+            let embedding = embed(printer, sealed.model.clone(), text).await?;
             let committed = sealed::commit(account, model, &sealed, &url, Some(embedding.clone()));
             (embedding, committed.await?)
         }
@@ -225,10 +232,10 @@ async fn read(account: &Account, path: &Path) -> CliResult<(Blob, Model)> {
     .await?
 }
 
-async fn embed(printer: Printer, model: Model, data: &[PathBuf]) -> CliResult<Embedding> {
-    let data = data.to_owned();
+async fn embed(printer: Printer, model: Model, text: Corpus<'_>) -> CliResult<Embedding> {
+    let (data, selection) = (text.data.to_owned(), text.selection.clone());
     tokio::task::spawn_blocking(move || {
-        let reading = read_text(printer, &data, &Selection::default())?;
+        let reading = read_text(printer, &data, &selection)?;
         Ok(genesis(&model, &reading.dataset, EMBEDDING_SEED)?)
     })
     .await?

@@ -17,10 +17,13 @@ use soma_types::text::printable;
 use crate::{
     architecture,
     args::MergeArgs,
-    commands::scoring::{shown, unreadable},
+    commands::scoring::{bad_weights, shown, unreadable},
     error::{CliError, CliResult},
     printer::Printer,
 };
+
+/// What to do about one of them.
+const BOTH: &str = "both must be safetensors of exactly this architecture; see --arch";
 
 #[derive(Serialize)]
 struct MergeOutput {
@@ -48,10 +51,8 @@ pub fn merge(printer: Printer, args: &MergeArgs) -> CliResult {
     });
     match (refused, written) {
         (Some(error @ MergeError::Ratio(_)), _) => return Err(CliError::usage(error)),
-        (Some(error @ (MergeError::Mine(_) | MergeError::Theirs(_))), _) => {
-            return Err(CliError::new(error)
-                .hint("both must be safetensors of exactly this architecture; see --arch"));
-        }
+        (Some(MergeError::Mine(error)), _) => return Err(bad_weights(&args.mine, error, BOTH)),
+        (Some(MergeError::Theirs(error)), _) => return Err(bad_weights(&args.theirs, error, BOTH)),
         (_, written) => written?,
     }
     let output = MergeOutput {

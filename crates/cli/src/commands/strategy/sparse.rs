@@ -13,7 +13,7 @@ use soma_types::{Architecture, Embedding, ModelId, Shannons, objects::TargetStat
 
 use crate::{
     args::SparseArgs,
-    commands::scoring::load,
+    commands::scoring::load_for_network,
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, short, table},
@@ -48,17 +48,20 @@ pub async fn sparse(printer: Printer, context: &Context, args: &SparseArgs) -> C
     let places = match &args.weights {
         Some(weights) => {
             let (weights, data, seed) = (weights.clone(), args.data.clone(), args.seed);
-            let architecture = global.architecture;
-            tokio::task::spawn_blocking(move || corpora(printer, &architecture, &weights, &data, seed))
-                .await??
+            let (architecture, rules) = (global.architecture, args.selection.rules());
+            tokio::task::spawn_blocking(move || {
+                corpora(printer, &architecture, &weights, &data, &rules, seed)
+            })
+            .await??
         }
         None => hit(&node).await?,
     };
     if places.is_empty() {
-        return Err(
-            CliError::new("no target was hit lately, so there is no place to compare")
-                .hint("compare places of your own: --weights FILE --data SRC..."),
-        );
+        let since = node.status().await?.epoch.minus(LOOK_BACK).unwrap_or_default();
+        return Err(CliError::new(format!(
+            "no target was hit since epoch {since}, so there is no place to compare"
+        ))
+        .hint("compare places of your own: --weights FILE --data SRC..."));
     }
     let neighbours: Vec<Neighbour> = global
         .experts
@@ -98,13 +101,14 @@ fn corpora(
     architecture: &Architecture,
     weights: &std::path::Path,
     data: &[PathBuf],
+    rules: &Rules,
     seed: u64,
 ) -> CliResult<Vec<(String, Embedding)>> {
-    let model = load(weights, architecture)?;
+    let model = load_for_network(weights, architecture)?;
     let mut places = Vec::new();
     for source in data {
         let name = printable(&source.to_string_lossy()).into_owned();
-        let reading = soma_sources::read(&[source], &Rules::default())?;
+        let reading = soma_sources::read(&[source], rules)?;
         printer.notes(&reading.report.to_string());
         let place = genesis(&model, &reading.dataset, seed);
         places.push((

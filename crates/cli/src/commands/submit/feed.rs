@@ -4,13 +4,13 @@
 use std::{io, path::PathBuf, sync::mpsc, thread, time::Duration};
 
 use soma_agents::service::Document;
-use soma_data::{Cursor, DataError, Document as Text, Documents, Report, Rules, no_text};
+use soma_data::{DataError, Document as Text, Documents, Report, Rules, no_text};
 use soma_sources::documents;
 use soma_train::split::{PIECE_BYTES_MAX, pieces};
 use soma_types::ContentHash;
 use tokio::sync::{mpsc::Sender, oneshot};
 
-use super::run::Place;
+use super::place::{Mark, Place};
 use crate::args::Selection;
 
 /// How long a reading that nobody waits for any more may take to say what it has read.
@@ -22,15 +22,6 @@ pub(super) struct Feed {
     /// The text that comes first: it was read to see whether it is still the same.
     first: Option<Text>,
     place: Place,
-}
-
-/// Where a text begins among the documents.
-#[derive(Debug)]
-pub(super) struct Mark {
-    /// Its first document.
-    pub(super) number: u64,
-    /// The place in the sources before it; none at their beginning, and in standard input.
-    pub(super) cursor: Option<Cursor>,
 }
 
 /// What a reading came to.
@@ -238,7 +229,7 @@ mod tests {
         let lines = format!("{{\"text\":\"one\"}}\n{{\"text\":\"{long}\"}}\n{{\"text\":\"three\"}}\n");
         let files = [
             ("a.jsonl", lines.as_bytes()),
-            ("b.txt", long.replace("\\n", "\n").as_bytes()),
+            ("b.txt", long.replace("words\\n", "other words\n").as_bytes()),
         ]
         .map(|(name, bytes)| {
             let path = folder.path().join(name);

@@ -14,11 +14,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use soma_agents::service::Document;
 use soma_client::Account;
-use soma_data::Cursor;
 use soma_files::{Lock, LockError, create_private_directory, read_bounded, remove, replace_private};
 use soma_types::{ContentHash, Height, hash::domain_hash};
 
-use super::feed::Mark;
+use super::place::{Mark, Place};
 use crate::{
     args::SubmitArgs,
     error::{CliError, CliResult},
@@ -28,19 +27,6 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(1);
 /// Longest file that is read: a cursor names a file.
 const FILE_BYTES_MAX: u64 = 1 << 17;
-
-/// A place among documents.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Place {
-    /// All before this one were tried.
-    pub(super) position: u64,
-    /// So many of them are of the text that comes first behind the cursor.
-    pub(super) documents: u64,
-    /// The last of those: where it is another, so is the text.
-    pub(super) last: Option<ContentHash>,
-    /// Where that text begins in the sources; none at their beginning.
-    pub(super) cursor: Option<Cursor>,
-}
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Kept {
