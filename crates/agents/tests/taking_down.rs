@@ -42,8 +42,9 @@ async fn settled(node: &NodeClient, submission: &SubmissionId) -> SubmissionView
 /// Does: gets every node's operator to take down a find's data and its model's weights before its audit, by a
 /// complaint, so that its bond is lost and its model slashed.
 /// Outcome: nothing happens to either. Auditors whose nodes have dropped what an audit needs say nothing,
-/// which is no accusation: without a majority a winner stands, and is paid. What is restored and brought again is
-/// there again. What stays can be checked for as long as it is public, whatever its model has become.
+/// which is no accusation: without a majority a winner stands, and is paid. What is restored and brought
+/// again is there again. What stays can be checked for as long as it is public, whatever its model has
+/// become.
 #[test]
 fn having_an_honest_find_taken_down() {
     let folder = tempfile::tempdir().unwrap();
@@ -166,9 +167,10 @@ fn having_an_honest_find_taken_down() {
 /// Attack: taking down a false claim's data before its audit
 /// Does: claims falsely, and has operators with most of the auditors' stake drop its data before they have
 /// scored it, or is among those operators.
-/// Outcome: OPEN, at a price. Nobody who could judge it is left, and it stands. It takes operators with most
-/// of the auditors' stake, each of whom acts by hand within an epoch; whoever has that many needs no removal to
-/// have a false claim found valid. Their duty of that epoch is missed, and the list says who dropped what.
+/// Outcome: OPEN, at a price. Nobody who could judge it is left, and it stands. It takes operators with
+/// most of the auditors' stake, each of whom acts by hand within an epoch; whoever has that many needs no
+/// removal to have a false claim found valid. Their duty of that epoch is missed, and the list says who
+/// dropped what.
 #[test]
 fn taking_down_a_false_claims_data() {
     let folder = tempfile::tempdir().unwrap();

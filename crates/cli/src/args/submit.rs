@@ -45,8 +45,8 @@ pub struct SubmitArgs {
     /// Most that bonds and deposits may lock at a time, in SOMA; they come back two epochs later.
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub bond_budget: Option<Shannons>,
-    /// Most that fees may cost in all, in SOMA; a run that goes on where another was stopped counts both. With
-    /// 0 it ends at the first hit, and nothing is sent.
+    /// Most that fees may cost in all, in SOMA; a run that goes on where another was stopped counts both.
+    /// With 0 it ends at the first hit, and nothing is sent.
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     pub fee_budget: Option<Shannons>,
     /// Serve winning data yourself: below this URL, by its hash. The node serves it otherwise.
