@@ -272,14 +272,14 @@ mod tests {
         let rules = Selection::default().rules();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("long.jsonl");
-        let file = fs::File::create(&path).unwrap();
-        // Sparse: its size is known and nothing of it is there.
+        fs::write(&path, "\"one text\"\n").unwrap();
+        // Sparse: its size is known, and nothing more of it is there.
+        let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_len(rules.bytes_max + 1).unwrap();
         assert!(matches!(
             soma_sources::read(&[&path], &rules),
             Err(DataError::TooLarge { .. })
         ));
-        let opened = Feed::open(&[path], &Selection::default());
-        assert!(!matches!(opened, Err(DataError::TooLarge { .. })));
+        assert!(Feed::open(&[path], &Selection::default()).is_ok());
     }
 }
