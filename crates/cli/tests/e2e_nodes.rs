@@ -70,7 +70,7 @@ fn one_root(apis: &[String]) -> String {
     roots[0].clone()
 }
 
-fn signal(name: &str, id: impl ToString) {
+fn signal(name: &str, id: u64) {
     let sent = Command::new("kill").args([name, &id.to_string()]).status();
     assert!(sent.unwrap().success());
 }
@@ -127,7 +127,7 @@ fn e2e_survivors_go_on_and_the_killed_one_catches_up() {
     assert_eq!(net.balance(&bench, "alice"), paid * 1_000_000_000);
 
     // Whoever is left behind ends with the one that started it, however that ends.
-    signal("-9", net.child.id());
+    signal("-9", net.child.id().into());
     for id in [net.processes[0], net.processes[1], net.processes[3]] {
         let process = format!("/proc/{id}/exe");
         wait("an orphan to end", || {
@@ -314,7 +314,7 @@ fn e2e_operators_found_a_network_and_run_it() {
     one_root(&apis);
     // Asked to stop, each stops cleanly.
     for node in &mut nodes {
-        signal("-TERM", node.0.id());
+        signal("-TERM", node.0.id().into());
         assert_eq!(node.0.wait().unwrap().code(), Some(0));
     }
     let before = fs::read_to_string(bench.path("op-1.log")).unwrap();
