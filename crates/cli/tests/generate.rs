@@ -4,16 +4,15 @@ mod common;
 
 use std::process::Output;
 
-use common::Bench;
+use common::{Bench, SMALL};
 use serde_json::Value;
 
-const ARCHITECTURE: &str = r#"{"embedding_dim": 16, "heads": 2, "layers": 1, "ffn_dim": 32, "max_seq_len": 32, "rope_wavelength": 10000}"#;
 const TEXT: &str = "she sells sea shells by the sea shore\n";
 
 /// A bench with a model that has learned a text.
 fn bench() -> Bench {
     let bench = Bench::new();
-    bench.write("small.json", ARCHITECTURE);
+    bench.write("small.json", SMALL);
     bench.write("text.txt", TEXT.repeat(200));
     bench.ok(&[
         "train",

@@ -2,16 +2,15 @@
 
 mod common;
 
-use common::Bench;
+use common::{Bench, SMALL};
 
-const ARCHITECTURE: &str = r#"{"embedding_dim": 16, "heads": 2, "layers": 1, "ffn_dim": 32, "max_seq_len": 32, "rope_wavelength": 10000}"#;
 const TEXT: &str =
     "she sells sea shells by the sea shore, and the shells she sells are sea shells, I'm sure.\n";
 
 /// A bench with text and two models.
 fn bench() -> Bench {
     let bench = Bench::new();
-    bench.write("small.json", ARCHITECTURE);
+    bench.write("small.json", SMALL);
     bench.write("text.txt", TEXT.repeat(200));
     for (seed, out) in [("1", "a.safetensors"), ("2", "b.safetensors")] {
         bench.ok(&[

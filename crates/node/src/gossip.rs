@@ -14,7 +14,7 @@ use commonware_codec::{
 use commonware_p2p::{Receiver, Recipients, Sender};
 use commonware_runtime::{BufMut, utils::reschedule};
 use soma_ledger::Error;
-use soma_types::{VerifiedTransaction, transaction::TRANSACTION_BYTES_MAX};
+use soma_types::{VerifiedTransaction, list::List, transaction::TRANSACTION_BYTES_MAX};
 use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
@@ -72,20 +72,8 @@ impl Read for Bundle {
 
 /// Cuts `transactions` into bundles, in their order.
 fn bundles(transactions: Vec<Bytes>) -> Vec<Bundle> {
-    let (mut bundles, mut bytes): (Vec<Bundle>, usize) = (Vec::new(), 0);
-    for transaction in transactions {
-        bytes += transaction.len();
-        match bundles.last_mut() {
-            Some(Bundle(last)) if bytes <= BUNDLE_BYTES_MAX && last.len() < BUNDLE_TRANSACTIONS_MAX => {
-                last.push(transaction);
-            }
-            _ => {
-                bytes = transaction.len();
-                bundles.push(Bundle(vec![transaction]));
-            }
-        }
-    }
-    bundles
+    let cut = List::<_, BUNDLE_TRANSACTIONS_MAX>::cut(transactions, BUNDLE_BYTES_MAX, Bytes::len);
+    cut.into_iter().map(|list| Bundle(list.into_inner())).collect()
 }
 
 /// Takes transactions from clients. Clones share.

@@ -38,6 +38,31 @@ impl<T, const MAX: usize> List<T, MAX> {
         Ok(Self(items))
     }
 
+    /// Cuts items, in their order, into lists: each goes on until its limit or `bytes_max` is reached, as
+    /// `bytes_of` counts them. An item that is longer has a list of its own.
+    #[must_use]
+    pub fn cut(
+        items: impl IntoIterator<Item = T>,
+        bytes_max: usize,
+        bytes_of: impl Fn(&T) -> usize,
+    ) -> Vec<Self> {
+        let (mut lists, mut bytes): (Vec<Self>, usize) = (Vec::new(), 0);
+        for item in items {
+            let own = bytes_of(&item);
+            match lists.last_mut() {
+                Some(Self(last)) if bytes + own <= bytes_max && last.len() < MAX => {
+                    last.push(item);
+                    bytes += own;
+                }
+                _ => {
+                    lists.push(Self(vec![item]));
+                    bytes = own;
+                }
+            }
+        }
+        lists
+    }
+
     /// The items.
     #[must_use]
     pub fn into_inner(self) -> Vec<T> {
@@ -107,5 +132,18 @@ mod tests {
             Err(ListTooLong { length: 3, limit: 2 })
         );
         assert!(serde_json::from_str::<List<u8, 2>>("[1,2,3]").is_err());
+    }
+
+    #[test]
+    fn items_are_cut_at_either_limit() {
+        let cut = |items: &[usize]| -> Vec<Vec<usize>> {
+            let lists = List::<usize, 3>::cut(items.iter().copied(), 10, |item| *item);
+            lists.into_iter().map(List::into_inner).collect()
+        };
+        assert!(cut(&[]).is_empty());
+        assert_eq!(cut(&[1, 1, 1, 1]), [&[1, 1, 1][..], &[1]]);
+        assert_eq!(cut(&[4, 6, 1]), [&[4, 6][..], &[1]]);
+        assert_eq!(cut(&[4, 7, 3]), [&[4][..], &[7, 3]]);
+        assert_eq!(cut(&[1, 11, 1]), [[1], [11], [1]], "what is longer is alone");
     }
 }

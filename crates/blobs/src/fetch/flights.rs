@@ -14,7 +14,7 @@ use std::{
 
 use futures::{
     FutureExt as _,
-    future::{BoxFuture, Shared, WeakShared},
+    future::{BoxFuture, WeakShared},
 };
 use tokio::time::Instant;
 use url::Url;
@@ -43,12 +43,11 @@ enum Stage {
 }
 
 impl Stage {
-    /// Who waits for it; `None` once nobody does, or the failure is too long ago to tell.
-    fn current(&self) -> Option<Shared<Flight>> {
+    /// Whether somebody waits for it, or the failure was a moment ago.
+    fn is_current(&self) -> bool {
         match self {
-            Self::UnderWay(flight) => flight.upgrade(),
-            Self::Failed(at, error) => (at.elapsed() < FAILURE_HOLDS)
-                .then(|| futures::future::ready(Err(error.clone())).boxed().shared()),
+            Self::UnderWay(flight) => flight.upgrade().is_some(),
+            Self::Failed(at, _) => at.elapsed() < FAILURE_HOLDS,
         }
     }
 }
@@ -72,16 +71,18 @@ impl Flights {
     ) -> Outcome {
         let flight = {
             let mut stages = self.stages();
-            stages.retain(|_, stage| stage.current().is_some());
-            match stages.get(&errand).and_then(Stage::current) {
-                Some(flight) => flight,
-                None => {
-                    let flight = self.clone().fly(errand.clone(), download).boxed().shared();
-                    let stage = flight.downgrade().map(Stage::UnderWay);
-                    stages.extend(stage.map(|stage| (errand, stage)));
-                    flight
-                }
-            }
+            stages.retain(|_, stage| stage.is_current());
+            let under_way = match stages.get(&errand) {
+                Some(Stage::Failed(_, error)) => return Err(error.clone()),
+                Some(Stage::UnderWay(flight)) => flight.upgrade(),
+                None => None,
+            };
+            under_way.unwrap_or_else(|| {
+                let flight = self.clone().fly(errand.clone(), download).boxed().shared();
+                let stage = flight.downgrade().map(Stage::UnderWay);
+                stages.extend(stage.map(|stage| (errand, stage)));
+                flight
+            })
         };
         flight.await
     }

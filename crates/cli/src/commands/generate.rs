@@ -204,8 +204,7 @@ impl<'a> Spoken<'a> {
 /// Bytes at the end of `text` that may be the beginning of a character.
 fn unfinished(text: &[u8]) -> usize {
     let tail = &text[text.len() - text.len().min(3)..];
-    let starts = (0..tail.len()).rev();
-    let start = starts.into_iter().find(|at| tail[*at] & 0xc0 != 0x80);
+    let start = (0..tail.len()).rev().find(|at| tail[*at] & 0xc0 != 0x80);
     start.map_or(0, |at| match std::str::from_utf8(&tail[at..]) {
         Err(error) if error.error_len().is_none() => tail.len() - at,
         _ => 0,

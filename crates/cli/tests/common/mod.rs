@@ -109,6 +109,9 @@ impl Bench {
     }
 }
 
+/// The architecture of a model that is trained in a moment.
+pub const SMALL: &str = r#"{"embedding_dim": 16, "heads": 2, "layers": 1, "ffn_dim": 32, "max_seq_len": 32, "rope_wavelength": 10000}"#;
+
 /// The reference vectors of exact scoring.
 pub fn vectors() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../model/tests/vectors")

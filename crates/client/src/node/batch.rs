@@ -22,25 +22,14 @@ const BATCH_ITEM_FRAME_BYTES: usize = 3;
 
 /// Cuts `transactions` into batches, in their order.
 fn batches(transactions: &[SignedTransaction]) -> Vec<List<EncodedTransaction, BATCH_TRANSACTIONS_MAX>> {
-    let (mut batches, mut bytes): (Vec<Vec<EncodedTransaction>>, usize) = (Vec::new(), 0);
-    for transaction in transactions {
-        let encoded = transaction.encode();
-        let length = encoded.len().div_ceil(3) * 4 + BATCH_ITEM_FRAME_BYTES;
-        bytes += length;
-        match batches.last_mut() {
-            Some(last) if bytes <= BATCH_BYTES_MAX && last.len() < BATCH_TRANSACTIONS_MAX => {
-                last.push(EncodedTransaction(encoded));
-            }
-            _ => {
-                bytes = BATCH_FRAME_BYTES + length;
-                batches.push(vec![EncodedTransaction(encoded)]);
-            }
-        }
-    }
-    let batches = batches.into_iter().map(List::new);
-    batches
-        .map(|batch| batch.expect("a batch was cut to its limit"))
-        .collect()
+    let encoded = transactions
+        .iter()
+        .map(|transaction| EncodedTransaction(transaction.encode()));
+    List::cut(
+        encoded,
+        BATCH_BYTES_MAX - BATCH_FRAME_BYTES,
+        |EncodedTransaction(bytes)| bytes.len().div_ceil(3) * 4 + BATCH_ITEM_FRAME_BYTES,
+    )
 }
 
 impl NodeClient {
