@@ -36,6 +36,9 @@ const PARTITION: &str = "soma";
 /// How long a node may take to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Between two looks at whether consensus has begun: it takes milliseconds.
+const VOTING_PAUSE: Duration = Duration::from_millis(5);
+
 /// Who keeps the content store of a node in step with the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keeping {
@@ -127,6 +130,17 @@ impl Node {
             |stateful| stateful,
         )
         .await;
+        // A task of its own opens what consensus remembers of its votes. One that cannot never serves.
+        let voting = async {
+            while !query.is_voting() {
+                tokio::time::sleep(VOTING_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = voting => {}
+            _ = stopped.wait_for(|stop| *stop) => {}
+            result = &mut handle => panic!("its engine stopped: {result:?}"),
+        }
         let Services { blobs, fetcher, .. } = &self.services;
         match self.keeping {
             Keeping::Here(retention) => {

@@ -326,13 +326,20 @@ impl<E: Runtime> Query<E> {
     #[must_use]
     pub fn network_bytes(&self) -> (u64, u64) {
         let metrics = self.metrics();
-        let total = |name: &str| {
-            let line = metrics.lines().find(|line| line.starts_with(name))?;
-            line.rsplit(' ').next()?.parse().ok()
-        };
         (
-            total("runtime_outbound_bandwidth_total").unwrap_or(0),
-            total("runtime_inbound_bandwidth_total").unwrap_or(0),
+            value(&metrics, "runtime_outbound_bandwidth_total").unwrap_or(0),
+            value(&metrics, "runtime_inbound_bandwidth_total").unwrap_or(0),
         )
     }
+
+    /// Whether consensus has opened what it remembers of its votes, and is in a view.
+    pub(crate) fn is_voting(&self) -> bool {
+        value(&self.metrics(), "validator_voter_state_current_view").is_some_and(|view| view > 0)
+    }
+}
+
+/// The first value in `metrics` of one whose name begins so.
+fn value(metrics: &str, name: &str) -> Option<u64> {
+    let line = metrics.lines().find(|line| line.starts_with(name))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
