@@ -94,12 +94,12 @@ class Report:
         self.columns = columns
         card = torch.cuda.get_device_name() if device == "cuda" else "CPU, only to try it"
         self.say(f"{name}: {card}, torch {torch.__version__}")
-        self.say(f"{'':34}" + "".join(f"{column:>12}" for column in columns))
+        self.say(f"{'':46}" + "".join(f"{column:>12}" for column in columns))
 
     def row(self, case: str, **values: float | str) -> None:
         """Print one case, a value for each column that has one."""
         cells = (_cell(values.get(column, "")) for column in self.columns)
-        self.say(f"{case:34}" + "".join(f"{cell:>12}" for cell in cells))
+        self.say(f"{case:46}" + "".join(f"{cell:>12}" for cell in cells))
         if self.path is not None:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"case": case, **values}) + "\n")
