@@ -117,7 +117,7 @@ def by_integers(model: Model, scheme: Scheme) -> Model:
 
 
 def _linear(x: Tensor, *, weight: Digits, scheme: Scheme, bias: Tensor) -> Tensor:
-    return multiply(x.flatten(0, -2), weight, scheme, bias).unflatten(0, x.shape[:-1])
+    return multiply(x.flatten(0, -2), weight, scheme, bias).view(*x.shape[:-1], -1)
 
 
 class Score(NamedTuple):

@@ -44,7 +44,7 @@ class Scheme:
     def length_max(self) -> int:
         """Longest rows whose int32 sums cannot overflow, and whose T stays below 2^53."""
         most = max(len(self.pairs(weight)) for weight in range(self.order + 1))
-        return min(SUM_MAX // (most * 2**14), 2 ** (53 - 14 - 8 * self.order - 1))
+        return min(SUM_MAX // (most << 14), 1 << (53 - 14 - 8 * self.order - 1))
 
     def __str__(self) -> str:
         """Return a short name."""
@@ -75,7 +75,8 @@ def exponents(rows: Tensor, digits: int) -> Tensor:
     # The exponent e with largest from 2^e to below 2^(e + 1).
     e = torch.frexp(largest).exponent - 1
     s = 8 * digits - 2 - e
-    return (s - (largest * power(s) > limit).int()).int()
+    found: Tensor = (s - (largest * power(s) > limit).int()).int()
+    return found
 
 
 def split(rows: Tensor, digits: int, *, last_first: bool = False) -> Digits:

@@ -47,12 +47,13 @@ class Trainer:
             self.model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=0.0, fused=True
         )
         self.tokens = random_bytes(SEQUENCES, config.max_seq_len, device)
+        self.targets = self.tokens.roll(-1, dims=1)
 
     def step(self) -> None:
         """Make one update."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss, _ = compute_loss(self.model, self.sig_reg, self.tokens, self.tokens)
-        loss.backward()
+        loss, _ = compute_loss(self.model, self.sig_reg, self.tokens, self.targets)
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_NORM_MAX)
         self.optimizer.step()
 
