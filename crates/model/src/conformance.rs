@@ -17,7 +17,8 @@ use serde::{Deserialize, Serialize};
 use soma_types::{Architecture, Seed, api::score::ContestView};
 
 use crate::{
-    kernels::{BackendError, Simd},
+    device::Device,
+    kernels::{BackendError, Kernels, Simd, scalar::Scalar},
     model::Model,
     score::Scorer,
     sigreg::Directions,
@@ -136,6 +137,17 @@ impl Suite {
     /// When the processor cannot run the backend.
     pub fn run(&self, simd: Simd) -> Result<Vec<Tally>, SuiteError> {
         let kernels = simd.unchecked_kernels().ok_or(BackendError::Unsupported(simd))?;
+        Ok(self.tallies(kernels, Scorer::unchecked(simd, kernels)))
+    }
+
+    /// The same on a device.
+    #[must_use]
+    pub fn run_on(&self, device: &'static dyn Device) -> Vec<Tally> {
+        let processor = Scorer::unchecked(Simd::Scalar, &Scalar);
+        self.tallies(device.kernels(), processor.unchecked_on(device))
+    }
+
+    fn tallies(&self, kernels: &dyn Kernels, scorer: Scorer) -> Vec<Tally> {
         let mut tallies: Vec<Tally> = Vec::new();
         let mut count = |operation, matched| {
             let index = tallies.iter().position(|tally| tally.operation == operation);
@@ -154,12 +166,12 @@ impl Suite {
             count(case.operation(), case.computed(kernels) == *case);
         }
         for score in &self.scores {
-            let found = score.contests(Scorer::unchecked(simd, kernels));
+            let found = score.contests(scorer);
             for (document, found) in score.documents.iter().zip(found) {
                 count("score", found.as_ref() == Some(&document.contest));
             }
         }
-        Ok(tallies)
+        tallies
     }
 }
 

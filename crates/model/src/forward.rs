@@ -8,10 +8,15 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use crate::{
+    device::Findings,
     kernels::Kernels,
     model::{Linear, Model, Norm},
+    sigreg::Directions,
     tokenizer::{Chunk, PAD},
 };
+
+/// Representations from here on are refused.
+pub(crate) const MAGNITUDE_LIMIT: f32 = 32_768.0;
 
 /// Buffers of one forward pass, kept by the thread for its next one.
 #[derive(Default)]
@@ -155,6 +160,45 @@ pub(crate) fn token_losses(
     }
     losses.truncate(row);
     losses
+}
+
+/// What scoring needs of each chunk, from one pass of all of them.
+pub(crate) fn findings(
+    kernels: &dyn Kernels,
+    model: &Model,
+    chunks: &[Chunk<'_>],
+    directions: Option<&Directions>,
+) -> Vec<Findings> {
+    let width = model.architecture().embedding_dim as usize;
+    let all = representations(kernels, model, chunks);
+    let losses = token_losses(kernels, model, &all, chunks);
+    let (mut all, mut losses) = (&all[..], &losses[..]);
+    let own = |chunk: &Chunk<'_>| {
+        let (own, own_losses);
+        (own, all) = all.split_at(chunk.len() * width);
+        (own_losses, losses) = losses.split_at(chunk.predicted());
+        let mut findings = Findings {
+            losses: own_losses.to_vec(),
+            in_range: all_in_range(own),
+            representations: vec![0; width],
+            characteristic: directions.map_or_else(Vec::new, Directions::zero_sums),
+        };
+        if findings.in_range {
+            kernels.sum_rows(&mut findings.representations, own);
+            if let Some(directions) = directions {
+                directions.accumulate(kernels, &mut findings.characteristic, own);
+            }
+        }
+        findings
+    };
+    chunks.iter().map(own).collect()
+}
+
+/// Whether all are below [`MAGNITUDE_LIMIT`]. NaN is not below anything.
+pub(crate) fn all_in_range(values: &[f32]) -> bool {
+    values
+        .iter()
+        .fold(true, |all, value| all & (value.abs() < MAGNITUDE_LIMIT))
 }
 
 fn norm(kernels: &dyn Kernels, out: &mut [f32], x: &[f32], norm: &Norm) {

@@ -158,6 +158,19 @@ pub enum BackendError {
         /// The first operation that differed.
         operation: &'static str,
     },
+    /// A result of a device differed from the reference's.
+    #[error(
+        "{device} computes {operation} wrongly: it must not score; unset SOMA_DEVICE to score on the processor"
+    )]
+    DeviceDiffers {
+        /// The device.
+        device: String,
+        /// The first operation that differed.
+        operation: &'static str,
+    },
+    /// The device that SOMA_DEVICE names cannot be used.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The thread rounds differently, flushes subnormals to zero, or the reference itself is broken.
     #[error(
         "floating point is not IEEE 754 on this thread ({0}): something changed its rounding or flushes subnormals"
@@ -243,6 +256,4 @@ impl Simd {
     }
 }
 
-#[cfg(any(test, feature = "test-support"))]
-pub(crate) use check::Values;
-pub(crate) use check::floating_point_is_ieee;
+pub(crate) use check::{Values, first_difference, floating_point_is_ieee};

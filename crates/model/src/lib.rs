@@ -14,6 +14,7 @@
 //! | [`residency`] | models kept in memory under a budget |
 //! | [`memory`] | what memory there is |
 //! | [`fast`] | estimates, for choosing what is worth scoring |
+//! | [`device`] | machines beside the processor that score |
 //! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
 //! | [`sequence`], [`writer`] | reading on, a few tokens at a time, and writing on |
@@ -38,6 +39,7 @@
 
 pub mod batch;
 pub mod conformance;
+pub mod device;
 pub mod elementary;
 pub mod elementary64;
 pub mod fast;

@@ -22,6 +22,17 @@ pub struct Matrix {
     panels: Panels,
 }
 
+/// The values of a matrix by panels, for devices that read them as they are.
+#[derive(Clone, Copy, Debug)]
+pub enum PanelValues<'a> {
+    /// binary32.
+    F32(&'a [f32]),
+    /// The upper halves of binary32.
+    Bf16(&'a [u16]),
+    /// binary16.
+    F16(&'a [u16]),
+}
+
 /// All panels, one after the other.
 #[derive(Clone, Debug)]
 enum Panels {
@@ -93,6 +104,16 @@ impl Matrix {
             Panels::F32(rows) => rows[row][column],
             Panels::Bf16(rows) => bf16_to_f32(rows[row][column]),
             Panels::F16(rows) => f16_to_f32(rows[row][column]),
+        }
+    }
+
+    /// All panels, `[panels][inputs][PANEL]`, in the type they came in.
+    #[must_use]
+    pub const fn panels(&self) -> PanelValues<'_> {
+        match &self.panels {
+            Panels::F32(rows) => PanelValues::F32(rows.as_slice().as_flattened()),
+            Panels::Bf16(rows) => PanelValues::Bf16(rows.as_slice().as_flattened()),
+            Panels::F16(rows) => PanelValues::F16(rows.as_slice().as_flattened()),
         }
     }
 

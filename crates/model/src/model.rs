@@ -1,6 +1,13 @@
 //! A model in memory: checked weights of one architecture.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    any::Any,
+    fmt,
+    fs::File,
+    io::Read as _,
+    path::Path,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 use soma_types::{Architecture, architecture::VOCAB};
 
@@ -14,28 +21,40 @@ use crate::{
 
 /// Weight and bias of one linear map.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Linear {
+pub struct Linear {
+    /// `[inputs, outputs]`.
     pub weight: Matrix,
+    /// `[outputs]`.
     pub bias: Vec<f32>,
 }
 
 /// Scale and shift of one layer norm.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Norm {
+pub struct Norm {
+    /// Scales, `[C]`.
     pub gamma: Vec<f32>,
+    /// Shifts, `[C]`.
     pub beta: Vec<f32>,
 }
 
 /// One transformer layer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Layer {
+pub struct Layer {
+    /// Before attention.
     pub norm_1: Norm,
+    /// To queries.
     pub query: Linear,
+    /// To keys.
     pub key: Linear,
+    /// To values.
     pub value: Linear,
+    /// From attention.
     pub output: Linear,
+    /// Before the feed-forward network.
     pub norm_2: Norm,
+    /// Into it.
     pub linear_inner: Linear,
+    /// Out of it.
     pub linear_outer: Linear,
 }
 
@@ -48,6 +67,37 @@ pub struct Model {
     pub(crate) final_norm: Norm,
     pub(crate) predictor: Linear,
     pub(crate) rope: Rope,
+    copy: DeviceCopy,
+}
+
+/// What a device keeps of a model. It goes when the model does; a clone of the model has none.
+#[derive(Default)]
+struct DeviceCopy {
+    kept: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Held while one is made.
+    making: Mutex<()>,
+}
+
+impl Clone for DeviceCopy {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for DeviceCopy {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl fmt::Debug for DeviceCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.kept.get().is_some() {
+            "on a device"
+        } else {
+            "nowhere"
+        })
+    }
 }
 
 impl Model {
@@ -169,6 +219,7 @@ impl Model {
             final_norm,
             predictor,
             rope,
+            copy: DeviceCopy::default(),
         }
     }
 
@@ -176,6 +227,56 @@ impl Model {
     #[must_use]
     pub const fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// A row of each token, `[264, C]`.
+    #[must_use]
+    pub fn embedding(&self) -> &[f32] {
+        &self.embedding
+    }
+
+    /// The layers, first to last.
+    #[must_use]
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// What makes representations.
+    #[must_use]
+    pub const fn final_norm(&self) -> &Norm {
+        &self.final_norm
+    }
+
+    /// From representations to logits.
+    #[must_use]
+    pub const fn predictor(&self) -> &Linear {
+        &self.predictor
+    }
+
+    /// Its table of positions.
+    #[must_use]
+    pub const fn rope(&self) -> &Rope {
+        &self.rope
+    }
+
+    /// What a device keeps of it, made by `make` where there is none. It is dropped with the model.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    ///
+    /// # Panics
+    /// When devices of different kinds share a model.
+    pub fn device_copy<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        let DeviceCopy { kept, making } = &self.copy;
+        if kept.get().is_none() {
+            let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.get().is_none() {
+                let made = make()?;
+                kept.get_or_init(|| Box::new(made));
+            }
+        }
+        let kept = kept.get().expect("made above");
+        Ok(kept.downcast_ref().expect("one kind of device in a process"))
     }
 
     /// Bytes of weights and tables it keeps in memory.
@@ -236,8 +337,7 @@ impl Model {
         safetensors::write(&borrowed).expect("a model's tensors are finite, distinct and of their shapes")
     }
 
-    /// Random weights of ordinary size: for tests, never for training.
-    #[cfg(any(test, feature = "test-support"))]
+    /// Random weights of ordinary size: for checks and tests, never for training.
     #[must_use]
     pub fn random(architecture: &Architecture, seed: u64) -> Self {
         let mut stream = crate::kernels::Values::new(seed);

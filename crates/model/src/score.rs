@@ -14,10 +14,11 @@ use rayon::prelude::*;
 use soma_types::Embedding;
 
 use self::{
-    passes::{Piece, UNWATCHED, each_piece, pieces},
+    passes::{UNWATCHED, each_piece, pieces},
     sums::{Sums, finish, sum_pieces},
 };
 use crate::{
+    device::{self, Checked, Device, Place},
     kernels::{BackendError, Kernels, Simd},
     model::Model,
     sigreg::Directions,
@@ -35,21 +36,34 @@ pub use self::{
 pub struct Scorer {
     simd: Simd,
     kernels: &'static dyn Kernels,
+    place: Place,
 }
 
 impl std::fmt::Debug for Scorer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Scorer({})", self.simd)
+        write!(f, "Scorer({})", self.backend())
     }
 }
 
 impl Scorer {
-    /// On what `SOMA_SIMD` forces, or else the fastest backend of this processor.
+    /// On the device that `SOMA_DEVICE` names, or else on what `SOMA_SIMD` forces, or else on the fastest backend of
+    /// this processor.
     ///
     /// # Errors
-    /// When the backend is unknown, unsupported, or not exact on this machine.
+    /// When the backend or device is unknown, unsupported, or not exact on this machine.
     pub fn new() -> Result<Self, BackendError> {
-        Self::with(Simd::chosen()?)
+        let scorer = Self::with(Simd::chosen()?)?;
+        Ok(device::chosen()?.map_or(scorer, |device| scorer.on(device)))
+    }
+
+    /// The same, with whole passes on `device`. What reads on token by token ([`Sequence`](crate::Sequence)) stays on
+    /// the processor.
+    #[must_use]
+    pub const fn on(self, device: Checked) -> Self {
+        Self {
+            place: Place::Device(device.device()),
+            ..self
+        }
     }
 
     /// On a given backend.
@@ -57,25 +71,43 @@ impl Scorer {
     /// # Errors
     /// When the backend is unsupported or not exact on this machine.
     pub fn with(simd: Simd) -> Result<Self, BackendError> {
-        Ok(Self {
-            simd,
-            kernels: simd.kernels()?,
-        })
+        Ok(Self::unchecked(simd, simd.kernels()?))
     }
 
     /// On kernels that may be wrong: to find out whether they are.
     pub(crate) const fn unchecked(simd: Simd, kernels: &'static dyn Kernels) -> Self {
-        Self { simd, kernels }
+        Self {
+            simd,
+            kernels,
+            place: Place::Processor(kernels),
+        }
+    }
+
+    /// On a device that may be wrong: to find out whether it is.
+    pub(crate) const fn unchecked_on(self, device: &'static dyn Device) -> Self {
+        Self {
+            place: Place::Device(device),
+            ..self
+        }
     }
 
     pub(crate) const fn kernels(&self) -> &'static dyn Kernels {
         self.kernels
     }
 
-    /// The backend in use.
+    /// The backend of the processor.
     #[must_use]
     pub const fn simd(&self) -> Simd {
         self.simd
+    }
+
+    /// What passes run on: the device, or the processor's backend.
+    #[must_use]
+    pub fn backend(&self) -> String {
+        match self.place {
+            Place::Processor(_) => self.simd.to_string(),
+            Place::Device(device) => device.name().to_owned(),
+        }
     }
 
     /// Scores one model.
@@ -120,19 +152,16 @@ impl Scorer {
             model.architecture().max_seq_len as usize,
         );
         let all = documents.iter().flat_map(|document| pieces(0, document, length));
-        let mean = |piece: &Piece<'_>, representations: &[f32], _: &[f32]| {
-            let mut sums = vec![0; width];
-            self.kernels.sum_rows(&mut sums, representations);
-            let tokens = piece.chunk.len() as i64;
-            // Rounded to the unit of representations, 2^-24.
-            sums.iter()
-                .map(|sum| (sum + tokens / 2).div_euclid(tokens))
-                .collect::<Vec<i64>>()
-        };
         let mut total = Ok(vec![0_i64; width]);
-        each_piece(self.kernels, model, all, UNWATCHED, mean, |_, means| {
-            match (&mut total, means) {
-                (Ok(total), Ok(means)) => total.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean),
+        each_piece(self.place, model, all, None, UNWATCHED, |piece, found| {
+            let tokens = piece.chunk.len() as i64;
+            match (&mut total, found) {
+                (Ok(total), Ok(found)) => {
+                    for (total, sum) in total.iter_mut().zip(found.representations) {
+                        // Rounded to the unit of representations, 2^-24.
+                        *total += (sum + tokens / 2).div_euclid(tokens);
+                    }
+                }
                 (Ok(_), Err(error)) => total = Err(error),
                 (Err(_), _) => {}
             }
@@ -153,7 +182,7 @@ impl Scorer {
         let count = all.len().min(chunks_max.max(1));
         let sampled = (0..count).map(|index| all[index * all.len() / count]);
         let mut total = Ok(Sums::default());
-        sum_pieces(self.kernels, model, sampled, None, UNWATCHED, |sums| total = sums)?;
+        sum_pieces(self.place, model, sampled, None, UNWATCHED, |sums| total = sums)?;
         Ok(total)
     }
 
@@ -165,10 +194,9 @@ impl Scorer {
         check_length(data)?;
         let pieces = pieces(0, data, model.architecture().max_seq_len as usize);
         let mut all = Ok(Vec::new());
-        let own = |_: &Piece<'_>, _: &[f32], losses: &[f32]| losses.to_vec();
-        each_piece(self.kernels, model, pieces, UNWATCHED, own, |_, losses| {
-            match (&mut all, losses) {
-                (Ok(all), Ok(losses)) => all.push(losses),
+        each_piece(self.place, model, pieces, None, UNWATCHED, |_, found| {
+            match (&mut all, found) {
+                (Ok(all), Ok(found)) => all.push(found.losses),
                 (Ok(_), Err(error)) => all = Err(ScoreError::Model { index: 0, error }),
                 (Err(_), _) => {}
             }
@@ -208,7 +236,7 @@ impl Scorer {
             .enumerate()
             .flat_map(|(document, data)| pieces(document, data, length));
         let mut scores = Vec::with_capacity(documents.len());
-        sum_pieces(self.kernels, model, all, Some(directions), watch, |sums| {
+        sum_pieces(self.place, model, all, Some(directions), watch, |sums| {
             scores.push(match sums {
                 Err(error) => Ok(Err(error)),
                 Ok(sums) if sums.predicted == 0 => Err(ScoreError::NothingPredicted),

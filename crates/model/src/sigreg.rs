@@ -85,6 +85,12 @@ impl Directions {
         self.len() == 0
     }
 
+    /// `[dim, directions]`.
+    #[must_use]
+    pub const fn matrix(&self) -> &Matrix {
+        &self.matrix
+    }
+
     /// Row-major `[dim, directions]`, for trainers that use the same directions.
     #[must_use]
     pub fn to_row_major(&self) -> Vec<f32> {

@@ -11,6 +11,17 @@ const PINNED: &str = "5115d0bfabedcc315802193038d8e48f";
 
 /// Runs the short conformance suite on `kernels`.
 pub fn self_check(simd: Simd, kernels: &dyn Kernels) -> Result<(), BackendError> {
+    match first_difference(kernels)? {
+        None => Ok(()),
+        Some(operation) => Err(BackendError::Differs {
+            backend: simd,
+            operation,
+        }),
+    }
+}
+
+/// The first operation of the short conformance suite in which `kernels` differ from the reference.
+pub fn first_difference(kernels: &dyn Kernels) -> Result<Option<&'static str>, BackendError> {
     floating_point_is_ieee()?;
     let expected = operations(&Scalar);
     if digest(&expected) != PINNED {
@@ -18,15 +29,10 @@ pub fn self_check(simd: Simd, kernels: &dyn Kernels) -> Result<(), BackendError>
     }
     let expected = expected.into_iter().chain(variants(&Scalar));
     let got = operations(kernels).into_iter().chain(variants(kernels));
-    for ((operation, expected), (_, got)) in expected.zip(got) {
-        if expected != got {
-            return Err(BackendError::Differs {
-                backend: simd,
-                operation,
-            });
-        }
-    }
-    Ok(())
+    let differs = expected
+        .zip(got)
+        .find(|((_, expected), (_, got))| expected != got);
+    Ok(differs.map(|((operation, _), _)| operation))
 }
 
 fn digest(results: &[(&'static str, Vec<u64>)]) -> String {

@@ -2,7 +2,7 @@
 
 use soma_types::embedding::EmbeddingError;
 
-use crate::kernels::BackendError;
+use crate::{device::DeviceError, kernels::BackendError};
 
 /// Most bytes that can be scored as one document.
 pub const DATA_BYTES_MAX: usize = 1 << 24;
@@ -67,6 +67,9 @@ pub enum ScoreError {
         #[source]
         error: ModelError,
     },
+    /// The device that scores could not.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// Exact scoring is not possible on this machine.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -7,15 +7,14 @@ use soma_types::Architecture;
 
 use super::error::{ModelError, ScoreError};
 use crate::{
-    forward,
-    kernels::{BackendError, Kernels, POINTS, floating_point_is_ieee},
+    device::{Findings, Place},
+    forward::all_in_range,
+    kernels::{POINTS, floating_point_is_ieee},
     model::Model,
-    sigreg::DIRECTIONS,
+    sigreg::{DIRECTIONS, Directions},
     tokenizer::{Chunk, VOCAB, chunks},
 };
 
-/// Token losses (nats) and representations from here on are refused.
-const MAGNITUDE_LIMIT: f32 = 32_768.0;
 /// Models of more multiply-adds per chunk keep all threads on one pass, which bounds memory.
 const CHUNK_WORK_MAX: u64 = 1 << 32;
 /// Tokens that go through a large model together (V1: 64 KiB of memory each): enough that its weights
@@ -26,6 +25,8 @@ const SMALL_PASS_ROWS: usize = 256;
 /// Chunks that go through a model together: each has sums of its own, of 64 KiB and more, whatever its
 /// length.
 const PASS_CHUNKS: usize = 64;
+/// The same on a device, which pays for every pass.
+const DEVICE_PASS_CHUNKS: usize = 256;
 /// Passes of small models between two looks at the watch, for each thread.
 const PASSES_PER_THREAD: usize = 16;
 
@@ -55,46 +56,41 @@ pub(super) fn pieces(document: usize, data: &[u8], length: usize) -> impl Iterat
     })
 }
 
-/// Sends pieces through the model, many at once, and hands `then`'s results for their representations
-/// and token losses to `each`, in the pieces' order.
-pub(super) fn each_piece<'a, T: Send>(
-    kernels: &dyn Kernels,
+/// Sends pieces through the model, many at once, and hands what was found of each to `each`, in the pieces'
+/// order.
+pub(super) fn each_piece<'a>(
+    place: Place,
     model: &Model,
     pieces: impl Iterator<Item = Piece<'a>>,
+    directions: Option<&Directions>,
     watch: &Watch<'_>,
-    then: impl Fn(&Piece<'_>, &[f32], &[f32]) -> T + Sync,
-    mut each: impl FnMut(&Piece<'_>, Result<T, ModelError>),
+    mut each: impl FnMut(&Piece<'_>, Result<Findings, ModelError>),
 ) -> Result<(), ScoreError> {
     let mut pieces = pieces.peekable();
-    // A large model keeps all threads on one pass, which bounds memory.
-    let (rows_max, passes_max) = if splits(model.architecture()) {
-        (LARGE_PASS_ROWS, 1)
-    } else {
-        (SMALL_PASS_ROWS, PASSES_PER_THREAD * rayon::current_num_threads())
-    };
+    let bounds = Bounds::of(place, model.architecture());
     let mut tokens = 0;
     loop {
         if watch(tokens).is_break() {
             return Err(ScoreError::Cancelled);
         }
         let mut passes = Vec::new();
-        while passes.len() < passes_max && pieces.peek().is_some() {
-            passes.push(next_pass(&mut pieces, rows_max));
+        while passes.len() < bounds.passes && pieces.peek().is_some() {
+            passes.push(next_pass(&mut pieces, &bounds));
         }
         if passes.is_empty() {
             return Ok(());
         }
         let results: Vec<_> = match &passes[..] {
-            [pass] => vec![pass_through(kernels, model, pass, &then)],
+            [pass] => vec![pass_through(place, model, pass, directions)],
             passes => passes
                 .par_iter()
-                .map(|pass| pass_through(kernels, model, pass, &then))
+                .map(|pass| pass_through(place, model, pass, directions))
                 .collect(),
         };
         for (pass, results) in passes.iter().zip(results) {
             pass.iter()
                 .zip(results?)
-                .for_each(|(piece, result)| each(piece, result));
+                .for_each(|(piece, found)| each(piece, in_range(piece, found)));
         }
         tokens = passes
             .iter()
@@ -104,36 +100,65 @@ pub(super) fn each_piece<'a, T: Send>(
     }
 }
 
-/// One pass: `then` of every piece whose numbers are all in range.
-fn pass_through<T>(
-    kernels: &dyn Kernels,
-    model: &Model,
-    pass: &[Piece<'_>],
-    then: impl Fn(&Piece<'_>, &[f32], &[f32]) -> T,
-) -> Result<Vec<Result<T, ModelError>>, BackendError> {
-    floating_point_is_ieee()?;
-    let chunks: Vec<_> = pass.iter().map(|piece| piece.chunk).collect();
-    let representations = forward::representations(kernels, model, &chunks);
-    let losses = forward::token_losses(kernels, model, &representations, &chunks);
-    let width = model.architecture().embedding_dim as usize;
-    let (mut representations, mut losses) = (&representations[..], &losses[..]);
-    let own = |piece: &Piece<'_>| {
-        let (own, own_losses);
-        (own, representations) = representations.split_at(piece.chunk.len() * width);
-        (own_losses, losses) = losses.split_at(piece.chunk.predicted());
-        check_range(own, "representation", piece.position)?;
-        check_range(own_losses, "token loss", piece.position)?;
-        Ok(then(piece, own, own_losses))
-    };
-    Ok(pass.iter().map(own).collect())
+/// How much goes through a model at once.
+struct Bounds {
+    /// Tokens of a pass.
+    rows: usize,
+    /// Chunks of a pass.
+    chunks: usize,
+    /// Passes between two looks at the watch.
+    passes: usize,
 }
 
-/// The next pieces, together of at most `rows_max` tokens, but at least one piece.
-fn next_pass<'a>(pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, rows_max: usize) -> Vec<Piece<'a>> {
+impl Bounds {
+    fn of(place: Place, architecture: &Architecture) -> Self {
+        let (rows, chunks, passes) = match place {
+            Place::Device(device) => (device.pass_tokens(architecture), DEVICE_PASS_CHUNKS, 1),
+            // A large model keeps all threads on one pass, which bounds memory.
+            Place::Processor(_) if splits(architecture) => (LARGE_PASS_ROWS, PASS_CHUNKS, 1),
+            Place::Processor(_) => (
+                SMALL_PASS_ROWS,
+                PASS_CHUNKS,
+                PASSES_PER_THREAD * rayon::current_num_threads(),
+            ),
+        };
+        Self { rows, chunks, passes }
+    }
+}
+
+/// One pass.
+fn pass_through(
+    place: Place,
+    model: &Model,
+    pass: &[Piece<'_>],
+    directions: Option<&Directions>,
+) -> Result<Vec<Findings>, ScoreError> {
+    floating_point_is_ieee()?;
+    let chunks: Vec<_> = pass.iter().map(|piece| piece.chunk).collect();
+    Ok(place.pass(model, &chunks, directions)?)
+}
+
+/// What was found of a piece, if all of it is in range.
+fn in_range(piece: &Piece<'_>, found: Findings) -> Result<Findings, ModelError> {
+    let not_finite = |what| ModelError::NotFinite {
+        what,
+        position: piece.position,
+    };
+    if !found.in_range {
+        Err(not_finite("representation"))
+    } else if !all_in_range(&found.losses) {
+        Err(not_finite("token loss"))
+    } else {
+        Ok(found)
+    }
+}
+
+/// The next pieces, together within `bounds`, but at least one piece.
+fn next_pass<'a>(pieces: &mut Peekable<impl Iterator<Item = Piece<'a>>>, bounds: &Bounds) -> Vec<Piece<'a>> {
     let mut pass: Vec<_> = pieces.next().into_iter().collect();
     let mut rows: usize = pass.iter().map(|piece| piece.chunk.len()).sum();
-    while pass.len() < PASS_CHUNKS
-        && let Some(piece) = pieces.next_if(|piece| rows + piece.chunk.len() <= rows_max)
+    while pass.len() < bounds.chunks
+        && let Some(piece) = pieces.next_if(|piece| rows + piece.chunk.len() <= bounds.rows)
     {
         rows += piece.chunk.len();
         pass.push(piece);
@@ -172,16 +197,4 @@ fn splits(architecture: &Architecture) -> bool {
         .parameters()
         .saturating_mul(u64::from(architecture.max_seq_len))
         > CHUNK_WORK_MAX
-}
-
-fn check_range(values: &[f32], what: &'static str, position: usize) -> Result<(), ModelError> {
-    // NaN is not below anything.
-    let in_range = values
-        .iter()
-        .fold(true, |all, value| all & (value.abs() < MAGNITUDE_LIMIT));
-    if in_range {
-        Ok(())
-    } else {
-        Err(ModelError::NotFinite { what, position })
-    }
 }

@@ -8,7 +8,8 @@ use super::{
     result::Score,
 };
 use crate::{
-    kernels::{Kernels, REPRESENTATION_ONE},
+    device::{Findings, Place},
+    kernels::REPRESENTATION_ONE,
     model::Model,
     sigreg::{self, Directions},
 };
@@ -47,10 +48,26 @@ impl Sums {
     }
 }
 
+/// The sums over one chunk, from what was found of it.
+fn sums_of(piece: &Piece<'_>, found: Findings) -> Sums {
+    Sums {
+        // A loss is at least 0 and below the limit, so the product is a small whole number.
+        losses: found
+            .losses
+            .iter()
+            .map(|loss| (f64::from(*loss) * LOSS_ONE as f64).round_ties_even() as u64)
+            .sum(),
+        predicted: found.losses.len() as u64,
+        tokens: piece.chunk.len() as u64,
+        representations: found.representations,
+        characteristic: found.characteristic,
+    }
+}
+
 /// Hands the sums over each document's pieces to `each`, or where the model first failed on it, in the
 /// documents' order. Sums are large beside scores, so those of one document at a time are kept.
 pub(super) fn sum_pieces<'a>(
-    kernels: &dyn Kernels,
+    place: Place,
     model: &Model,
     pieces: impl Iterator<Item = Piece<'a>>,
     directions: Option<&Directions>,
@@ -58,26 +75,8 @@ pub(super) fn sum_pieces<'a>(
     mut each: impl FnMut(Result<Sums, ModelError>),
 ) -> Result<(), ScoreError> {
     let mut current: Option<(usize, Result<Sums, ModelError>)> = None;
-    let sum = |piece: &Piece<'_>, representations: &[f32], losses: &[f32]| {
-        let mut sums = Sums {
-            // A loss is at least 0 and below the limit, so the product is a small whole number.
-            losses: losses
-                .iter()
-                .map(|loss| (f64::from(*loss) * LOSS_ONE as f64).round_ties_even() as u64)
-                .sum(),
-            predicted: losses.len() as u64,
-            tokens: piece.chunk.len() as u64,
-            representations: vec![0; model.architecture().embedding_dim as usize],
-            characteristic: Vec::new(),
-        };
-        kernels.sum_rows(&mut sums.representations, representations);
-        if let Some(directions) = directions {
-            sums.characteristic = directions.zero_sums();
-            directions.accumulate(kernels, &mut sums.characteristic, representations);
-        }
-        sums
-    };
-    each_piece(kernels, model, pieces, watch, sum, |piece, sums| {
+    each_piece(place, model, pieces, directions, watch, |piece, found| {
+        let sums = found.map(|found| sums_of(piece, found));
         match &mut current {
             Some((document, total)) if *document == piece.document => match (total.as_mut(), sums) {
                 (Ok(total), Ok(sums)) => total.add(sums),

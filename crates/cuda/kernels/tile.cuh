@@ -1,0 +1,280 @@
+// Products of matrices. A block computes a tile of BM x BN outputs, a thread TM x TN of them, each as one chain of
+// fused multiply-adds over k ascending: blocking changes no bit. Both operands lie k-major, in panels of 32, so tiles
+// are copied as they are, asynchronously, STAGES deep.
+
+#define WARPS_M 2
+#define WARPS_N (THREADS / 32 / WARPS_M)
+#define LANES_M 8
+#define LANES_N 4
+#define TM (BM / WARPS_M / LANES_M)
+#define TN (BN / WARPS_N / LANES_N)
+
+// Element (k, i) at values[i / 32 * panel + k * row + i % 32], with i / 32 < panels.
+struct Operand {
+    const float *values;
+    i64 panel, row;
+    int panels;
+};
+
+// Copies WIDTH columns from `first` on, BK rows at a time.
+template <int WIDTH> struct Loader {
+    static constexpr int COPIES = WIDTH / 4 * BK / THREADS;
+    static constexpr int ROWS_APART = THREADS * 4 / WIDTH;
+    const float *source;
+    i64 row;
+    int k, column, there;
+
+    INLINE Loader(const Operand &from, int first) {
+        k = threadIdx.x / (WIDTH / 4);
+        column = threadIdx.x % (WIDTH / 4) * 4;
+        int i = first + column;
+        there = i / PANEL < from.panels;
+        row = from.row;
+        source = there ? from.values + i / PANEL * from.panel + k * row + i % PANEL : from.values;
+    }
+
+    INLINE void load(float *room, int rows_left) {
+        #pragma unroll
+        for (int i = 0; i < COPIES; i++) {
+            int reads = there && k + i * ROWS_APART < rows_left;
+            copy_async(room + (k + i * ROWS_APART) * WIDTH + column, source + (reads ? i * ROWS_APART * row : 0), reads);
+        }
+        source += there ? BK * row : 0;
+    }
+};
+
+struct Tile {
+    float sums[TM][TN];
+    int m, n; // of the thread's first output within the tile
+
+    INLINE Tile() {
+        int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        m = warp % WARPS_M * (BM / WARPS_M) + lane % LANES_M * 4;
+        n = warp / WARPS_M * (BN / WARPS_N) + lane / LANES_M * 4;
+    }
+
+    // Offsets within the tile of the thread's output (i, j).
+    INLINE int row(int i) const { return m + i / 4 * (4 * LANES_M) + i % 4; }
+    INLINE int column(int j) const { return n + j / 4 * (4 * LANES_N) + j % 4; }
+
+    INLINE void read(float (&a)[TM], float (&b)[TN], const float *as, const float *bs) const {
+        #pragma unroll
+        for (int i = 0; i < TM; i += 4) {
+            float4 four = *(const float4 *)(as + row(i));
+            a[i] = four.x, a[i + 1] = four.y, a[i + 2] = four.z, a[i + 3] = four.w;
+        }
+        #pragma unroll
+        for (int j = 0; j < TN; j += 4) {
+            float4 four = *(const float4 *)(bs + column(j));
+            b[j] = four.x, b[j + 1] = four.y, b[j + 2] = four.z, b[j + 3] = four.w;
+        }
+    }
+
+    INLINE void step(const float *as, const float *bs) {
+        float a[TM], b[TN];
+        read(a, b, as, bs);
+        #pragma unroll
+        for (int i = 0; i < TM; i++) {
+            #pragma unroll
+            for (int j = 0; j < TN; j++) sums[i][j] = __fmaf_rn(a[i], b[j], sums[i][j]);
+        }
+    }
+
+    // The same for the rows that see k: what a row does not see is absent, not 0.
+    INLINE void step_seen(const float *as, const float *bs, int unseen_rows) {
+        float a[TM], b[TN];
+        read(a, b, as, bs);
+        #pragma unroll
+        for (int i = 0; i < TM; i++) {
+            bool sees = row(i) >= unseen_rows;
+            #pragma unroll
+            for (int j = 0; j < TN; j++) {
+                float sum = __fmaf_rn(a[i], b[j], sums[i][j]);
+                sums[i][j] = sees ? sum : sums[i][j];
+            }
+        }
+    }
+
+    // sums += a b over `depth` rows. Row i of the tile sees k < seen + i; all rows see all where seen >= depth.
+    INLINE void multiply(float *room, const Operand &a, const Operand &b, int first_m, int first_n, int depth, int seen) {
+        Loader<BM> load_a(a, first_m);
+        Loader<BN> load_b(b, first_n);
+        float *rooms_b = room + STAGES * BK * BM;
+        int stages = (depth + BK - 1) / BK;
+        #pragma unroll
+        for (int stage = 0; stage < STAGES - 1; stage++) {
+            if (stage < stages) {
+                load_a.load(room + stage * BK * BM, depth - stage * BK);
+                load_b.load(rooms_b + stage * BK * BN, depth - stage * BK);
+            }
+            copies_end();
+        }
+        int reads = 0, writes = STAGES - 1;
+        for (int stage = 0; stage < stages; stage++) {
+            copies_wait<STAGES - 2>();
+            __syncthreads();
+            if (stage + STAGES - 1 < stages) {
+                int left = depth - (stage + STAGES - 1) * BK;
+                load_a.load(room + writes * BK * BM, left);
+                load_b.load(rooms_b + writes * BK * BN, left);
+            }
+            copies_end();
+            const float *as = room + reads * BK * BM, *bs = rooms_b + reads * BK * BN;
+            int k = stage * BK;
+            if (k + BK <= depth && k + BK <= seen) {
+                #pragma unroll
+                for (int i = 0; i < BK; i++) step(as + i * BM, bs + i * BN);
+            } else {
+                #pragma unroll 1
+                for (int i = 0; i < BK && k + i < depth; i++) step_seen(as + i * BM, bs + i * BN, k + i + 1 - seen);
+            }
+            reads = reads + 1 == STAGES ? 0 : reads + 1;
+            writes = writes + 1 == STAGES ? 0 : writes + 1;
+        }
+        __syncthreads();
+    }
+};
+
+#define PLAIN 0
+#define GELU 1
+#define ADD 2
+#define HEADS 3
+
+// Writes four rows of one column, k-major.
+INLINE void write_rows(float *at, float4 four) { *(float4 *)at = four; }
+
+// out = bias + x weight, then what `mode` says: nothing; GELU; out += it; or values by head, [head][row][width].
+// Panels of x are [inputs][32], of weight [inputs][32], of out [outputs][32]. z chooses among three maps.
+KERNEL void BOUNDS(THREADS, BLOCKS) linear(const float *x, const float *w0, const float *w1, const float *w2,
+                                    const float *b0, const float *b1, const float *b2, float *o0, float *o1,
+                                    float *o2, int row_panels, int inputs, int outputs, int mode, int mode_last,
+                                    int head_dim, int head_width) {
+    SHARED(float, room);
+    int z = blockIdx.z;
+    const float *weight = z == 0 ? w0 : z == 1 ? w1 : w2, *bias = z == 0 ? b0 : z == 1 ? b1 : b2;
+    float *out = z == 0 ? o0 : z == 1 ? o1 : o2;
+    mode = z + 1 == (int)gridDim.z ? mode_last : mode;
+    int first_m = blockIdx.x * BM, first_n = blockIdx.y * BN;
+    Tile tile;
+    #pragma unroll
+    for (int j = 0; j < TN; j++) {
+        int n = first_n + tile.column(j);
+        float start = bias && n < outputs ? bias[n] : 0.0f;
+        #pragma unroll
+        for (int i = 0; i < TM; i++) tile.sums[i][j] = start;
+    }
+    Operand a = {x, (i64)inputs * PANEL, PANEL, row_panels};
+    Operand b = {weight, (i64)inputs * PANEL, PANEL, (outputs + PANEL - 1) / PANEL};
+    tile.multiply(room, a, b, first_m, first_n, inputs, inputs);
+    #pragma unroll
+    for (int i = 0; i < TM; i += 4) {
+        int m = first_m + tile.row(i);
+        if (m / PANEL >= row_panels) continue;
+        #pragma unroll
+        for (int j = 0; j < TN; j++) {
+            int n = first_n + tile.column(j);
+            if (n >= outputs) continue;
+            float4 four = {tile.sums[i][j], tile.sums[i + 1][j], tile.sums[i + 2][j], tile.sums[i + 3][j]};
+            if (mode == HEADS) {
+                float *at = out + ((i64)(n / head_dim) * row_panels * PANEL + m) * head_width + n % head_dim;
+                at[0] = four.x, at[head_width] = four.y, at[2 * head_width] = four.z, at[3 * head_width] = four.w;
+                continue;
+            }
+            float *at = out + ((i64)(m / PANEL) * outputs + n) * PANEL + m % PANEL;
+            if (mode == GELU) {
+                four = {gelu_exact(four.x), gelu_exact(four.y), gelu_exact(four.z), gelu_exact(four.w)};
+            } else if (mode == ADD) {
+                float4 sum = *(const float4 *)at;
+                four = {sum.x + four.x, sum.y + four.y, sum.z + four.z, sum.w + four.w};
+            }
+            write_rows(at, four);
+        }
+    }
+}
+
+// One stretch of rows whose queries see its keys.
+struct Span {
+    i64 scores; // where its scores begin, for the first head at hand
+    int query_panel, key_panel, queries, keys;
+};
+
+INLINE int panels_of(int rows) { return (rows + PANEL - 1) / PANEL; }
+
+// Scores by head and panel of queries, [keys][32]: q k scaled. Tiles that no query sees stay as they are.
+KERNEL void BOUNDS(THREADS, BLOCKS) scores(float *out, const float *q, const float *k, const Span *spans, int width,
+                                    int head_dim, int first_head, float scale) {
+    SHARED(float, room);
+    Span span = spans[blockIdx.z];
+    int tiles_m = (span.queries + BM - 1) / BM, tiles_n = (span.keys + BN - 1) / BN;
+    int first_m = blockIdx.x % tiles_m * BM, tile_n = blockIdx.x / tiles_m, first_n = tile_n * BN;
+    int earlier = span.keys - span.queries;
+    if (tile_n >= tiles_n || first_n > earlier + first_m + BM - 1) return;
+    int head = first_head + blockIdx.y;
+    int query_panels = panels_of(span.queries), key_panels = panels_of(span.keys);
+    i64 panel = (i64)width * PANEL;
+    Operand a = {q + span.query_panel * panel + head * head_dim * PANEL, panel, PANEL, query_panels};
+    Operand b = {k + span.key_panel * panel + head * head_dim * PANEL, panel, PANEL, key_panels};
+    Tile tile;
+    #pragma unroll
+    for (int i = 0; i < TM; i++) {
+        #pragma unroll
+        for (int j = 0; j < TN; j++) tile.sums[i][j] = 0.0f;
+    }
+    tile.multiply(room, a, b, first_m, first_n, head_dim, head_dim);
+    float *own = out + span.scores + (i64)blockIdx.y * query_panels * key_panels * PANEL * PANEL;
+    #pragma unroll
+    for (int i = 0; i < TM; i += 4) {
+        int m = first_m + tile.row(i);
+        if (m / PANEL >= query_panels) continue;
+        #pragma unroll
+        for (int j = 0; j < TN; j++) {
+            int n = first_n + tile.column(j);
+            if (n >= span.keys) continue;
+            float4 four = {tile.sums[i][j] * scale, tile.sums[i + 1][j] * scale, tile.sums[i + 2][j] * scale,
+                           tile.sums[i + 3][j] * scale};
+            write_rows(own + ((i64)(m / PANEL) * key_panels * PANEL + n) * PANEL + m % PANEL, four);
+        }
+    }
+}
+
+// out = weights v / totals, by head, over the keys that each query sees. v is [head][row][head_width].
+KERNEL void BOUNDS(THREADS, BLOCKS) values(float *out, const float *weights, const float *totals, const float *v,
+                                    const Span *spans, int width, int head_dim, int head_width, int value_rows,
+                                    int total_rows, int first_head, int tiles_n) {
+    SHARED(float, room);
+    Span span = spans[blockIdx.z];
+    int tiles_m = (span.queries + BM - 1) / BM;
+    // The longest first.
+    int tile_m = tiles_m - 1 - (int)blockIdx.x;
+    if (tile_m < 0) return;
+    int first_m = tile_m * BM, first_n = blockIdx.y % tiles_n * BN, head = first_head + blockIdx.y / tiles_n;
+    int earlier = span.keys - span.queries;
+    int query_panels = panels_of(span.queries), key_panels = panels_of(span.keys);
+    const float *own = weights + span.scores + (i64)(head - first_head) * query_panels * key_panels * PANEL * PANEL;
+    Operand a = {own, (i64)key_panels * PANEL * PANEL, PANEL, query_panels};
+    Operand b = {v + ((i64)head * value_rows + span.key_panel * PANEL) * head_width, PANEL, head_width,
+                 head_width / PANEL};
+    Tile tile;
+    #pragma unroll
+    for (int i = 0; i < TM; i++) {
+        #pragma unroll
+        for (int j = 0; j < TN; j++) tile.sums[i][j] = 0.0f;
+    }
+    int last = earlier + first_m + BM, depth = last < span.keys ? last : span.keys;
+    tile.multiply(room, a, b, first_m, first_n, depth, earlier + first_m + 1);
+    #pragma unroll
+    for (int i = 0; i < TM; i += 4) {
+        int m = first_m + tile.row(i);
+        if (m / PANEL >= query_panels) continue;
+        float4 total = *(const float4 *)(totals + (i64)(head - first_head) * total_rows + span.query_panel * PANEL + m);
+        #pragma unroll
+        for (int j = 0; j < TN; j++) {
+            int n = first_n + tile.column(j);
+            if (n >= head_dim) continue;
+            float4 four = {__fdiv_rn(tile.sums[i][j], total.x), __fdiv_rn(tile.sums[i + 1][j], total.y),
+                           __fdiv_rn(tile.sums[i + 2][j], total.z), __fdiv_rn(tile.sums[i + 3][j], total.w)};
+            i64 panel = span.query_panel + m / PANEL;
+            write_rows(out + (panel * width + head * head_dim + n) * PANEL + m % PANEL, four);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The engine on a processor that plays a GPU: the same kernels, held against the reference bit for bit.
+
+use soma_model::{
+    Batch, Directions, Model, ScoreError, Scorer, Simd,
+    conformance::Suite,
+    device::{Checked, Device, DeviceError},
+};
+use soma_types::{Architecture, Seed};
+
+use crate::{engine::Engine, host::Host, source::Tiles};
+
+fn played(tiles: Tiles, machines: &[usize]) -> &'static Engine<Host> {
+    let machines = machines.iter().map(|bytes| Host::new(tiles, *bytes)).collect();
+    Box::leak(Box::new(Engine::new(machines, tiles)))
+}
+
+const MEMORY: usize = 8 << 30;
+
+#[test]
+fn the_whole_suite_matches() {
+    let engine = played(Tiles::BEST, &[MEMORY]);
+    for tally in Suite::load().unwrap().run_on(engine) {
+        assert_eq!(tally.matched, tally.cases, "{}", tally.operation);
+    }
+    Checked::new(engine).unwrap();
+}
+
+/// Blocking changes no bit, so tiles of other shapes score the same.
+#[test]
+fn the_shape_of_tiles_does_not_matter() {
+    let small = Tiles {
+        threads: 64,
+        blocks: 1,
+        rows: 64,
+        columns: 64,
+        depth: 8,
+        stages: 2,
+    };
+    let engine = played(small, &[MEMORY]);
+    for tally in Suite::load().unwrap().run_on(engine) {
+        assert_eq!(tally.matched, tally.cases, "{}", tally.operation);
+    }
+}
+
+/// Documents of many lengths, through several passes, on two machines that share the models.
+#[test]
+fn scores_are_the_processors() {
+    let engine = played(Tiles::BEST, &[MEMORY, MEMORY]);
+    let processor = Scorer::with(Simd::Scalar).unwrap();
+    let device = processor.on(Checked::new(engine).unwrap());
+    assert_eq!(device.backend(), "2 x a processor that plays a GPU");
+    let architecture = Architecture {
+        layers: 2,
+        embedding_dim: 40,
+        heads: 2,
+        ffn_dim: 72,
+        max_seq_len: 150,
+        rope_wavelength: 10_000,
+    };
+    let directions = Directions::draw(&Seed([5; 32]), &architecture);
+    let text = b"Whoever scores on another machine finds the same bits. ".repeat(8);
+    let documents = [&text[..1], &text[..31], &text[..150], &text[..151], &text[..]];
+    let models = [1, 2].map(|seed| Model::random(&architecture, seed));
+    let contests = |scorer| {
+        let mut batch = Batch::new(scorer, &documents, &directions).unwrap();
+        for model in &models {
+            batch
+                .add(model, &|_| std::ops::ControlFlow::Continue(()))
+                .unwrap();
+        }
+        batch.finish().unwrap()
+    };
+    assert_eq!(contests(device), contests(processor));
+    assert_eq!(
+        device.token_losses(&models[0], &text).unwrap(),
+        processor.token_losses(&models[0], &text).unwrap()
+    );
+    assert_eq!(
+        device.embed(&models[0], &documents).unwrap(),
+        processor.embed(&models[0], &documents).unwrap()
+    );
+}
+
+/// Weights that overflow are refused with the same words.
+#[test]
+fn what_is_out_of_range_is_refused_alike() {
+    let engine = played(Tiles::BEST, &[MEMORY]);
+    let processor = Scorer::with(Simd::Scalar).unwrap();
+    let device = processor.on(Checked::new(engine).unwrap());
+    let architecture = Architecture {
+        max_seq_len: 64,
+        ..Architecture::NANO
+    };
+    let directions = Directions::draw(&Seed([5; 32]), &architecture);
+    for large in [1e5, 1e38] {
+        let tensors = Model::random(&architecture, 3).tensors().into_iter();
+        let tensors = tensors.map(|(spec, mut values)| {
+            if spec.name == "final_norm.gamma" {
+                values[7] = large;
+            }
+            (spec.name, values)
+        });
+        let model = Model::from_tensors(&architecture, tensors).unwrap();
+        let error = device.score(&model, &[7; 100], &directions).unwrap_err();
+        assert_eq!(
+            processor.score(&model, &[7; 100], &directions).unwrap_err(),
+            error
+        );
+        assert!(matches!(error, ScoreError::Model { .. }), "{error}");
+    }
+}
+
+/// A model that does not fit is refused by name, and what fits is scored after that.
+#[test]
+fn a_machine_that_is_too_small_says_so() {
+    let engine = played(Tiles::BEST, &[48 << 20]);
+    let scorer = Scorer::with(Simd::Scalar)
+        .unwrap()
+        .on(Checked::new(engine).unwrap());
+    let large = Architecture {
+        layers: 24,
+        embedding_dim: 256,
+        ffn_dim: 1024,
+        ..Architecture::NANO
+    };
+    let model = Model::random(&large, 1);
+    let directions = Directions::draw(&Seed([5; 32]), &large);
+    let error = scorer.score(&model, b"text", &directions).unwrap_err();
+    let ScoreError::Device(DeviceError::Full { what, .. }) = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(*what, "a model's weights");
+    assert!(error.to_string().contains("unset SOMA_DEVICE"), "{error}");
+    assert!(!engine.name().is_empty());
+}
+
+#[test]
+fn names_of_devices_are_read() {
+    for (name, means) in [("cuda", None), ("cuda:0", Some(0)), ("cuda:3", Some(3))] {
+        assert_eq!(crate::indices(name).unwrap(), means);
+    }
+    for name in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda0", "CUDA"] {
+        let error = crate::indices(name).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("cuda:N"), "{error}");
+    }
+}
+
+/// Where there is no GPU, opening one says what is missing. (Where there is one, it opens.)
+#[test]
+fn a_missing_gpu_is_named() {
+    match crate::open("cuda") {
+        Ok(device) => drop(Checked::new(device).unwrap()),
+        Err(error) => assert!(error.to_string().contains("GPU"), "{error}"),
+    }
+}
