@@ -2,46 +2,58 @@
 // fused multiply-adds over k ascending: blocking changes no bit. Both operands lie k-major, in panels of 32, so tiles
 // are copied as they are, asynchronously, STAGES deep.
 
-#define WARPS_M 2
 #define WARPS_N (THREADS / 32 / WARPS_M)
-#define LANES_M 8
-#define LANES_N 4
+#define LANES_N (32 / LANES_M)
 #define TM (BM / WARPS_M / LANES_M)
 #define TN (BN / WARPS_N / LANES_N)
 
-// Element (k, i) at values[i / 32 * panel + k * row + i % 32], with i / 32 < panels.
-struct Operand {
+// Element (k, i) at values[i / 32 * panel + k * row + i % 32], with i / 32 < panels. ROW is `row` where it is known.
+template <int ROW> struct Operand {
     const float *values;
     i64 panel, row;
     int panels;
 };
 
-// Copies WIDTH columns from `first` on, BK rows at a time.
-template <int WIDTH> struct Loader {
+// Copies WIDTH columns from `first` on, BK rows at a time. What is not there is not read.
+template <int WIDTH, int ROW> struct Loader {
     static constexpr int COPIES = WIDTH / 4 * BK / THREADS;
     static constexpr int ROWS_APART = THREADS * 4 / WIDTH;
     const float *source;
+    float *room;
     i64 row;
-    int k, column, there;
+    int k, there;
 
-    INLINE Loader(const Operand &from, int first) {
+    INLINE Loader(const Operand<ROW> &from, int first, float *rooms) {
         k = threadIdx.x / (WIDTH / 4);
-        column = threadIdx.x % (WIDTH / 4) * 4;
-        int i = first + column;
+        int column = threadIdx.x % (WIDTH / 4) * 4, i = first + column;
         there = i / PANEL < from.panels;
-        row = from.row;
-        source = there ? from.values + i / PANEL * from.panel + k * row + i % PANEL : from.values;
+        row = ROW ? ROW : from.row;
+        source = from.values + i / PANEL * from.panel + k * row + i % PANEL;
+        room = rooms + k * WIDTH + column;
     }
 
-    INLINE void load(float *room, int rows_left) {
+    // The next BK rows, of which there are as many.
+    INLINE void load(int offset) {
+        #pragma unroll
+        for (int i = 0; i < COPIES; i++)
+            copy_async(room + offset + i * ROWS_APART * WIDTH, source + i * ROWS_APART * row, there);
+        source += BK * row;
+    }
+
+    // The same where only `left` rows are left.
+    INLINE void load_some(int offset, int left) {
         #pragma unroll
         for (int i = 0; i < COPIES; i++) {
-            int reads = there && k + i * ROWS_APART < rows_left;
-            copy_async(room + (k + i * ROWS_APART) * WIDTH + column, source + (reads ? i * ROWS_APART * row : 0), reads);
+            int reads = there && k + i * ROWS_APART < left;
+            copy_async(room + offset + i * ROWS_APART * WIDTH, source + i * ROWS_APART * row, reads);
         }
-        source += there ? BK * row : 0;
+        source += BK * row;
     }
 };
+
+// Shared memory: STAGES times BK rows of the first operand, then as many of the second.
+#define STAGE_A (BK * BM)
+#define STAGE_B (BK * BN)
 
 struct Tile {
     float sums[TM][TN];
@@ -60,19 +72,17 @@ struct Tile {
     INLINE void read(float (&a)[TM], float (&b)[TN], const float *as, const float *bs) const {
         #pragma unroll
         for (int i = 0; i < TM; i += 4) {
-            float4 four = *(const float4 *)(as + row(i));
+            float4 four = *(const float4 *)(as + i / 4 * (4 * LANES_M));
             a[i] = four.x, a[i + 1] = four.y, a[i + 2] = four.z, a[i + 3] = four.w;
         }
         #pragma unroll
         for (int j = 0; j < TN; j += 4) {
-            float4 four = *(const float4 *)(bs + column(j));
+            float4 four = *(const float4 *)(bs + j / 4 * (4 * LANES_N));
             b[j] = four.x, b[j + 1] = four.y, b[j + 2] = four.z, b[j + 3] = four.w;
         }
     }
 
-    INLINE void step(const float *as, const float *bs) {
-        float a[TM], b[TN];
-        read(a, b, as, bs);
+    INLINE void step(const float (&a)[TM], const float (&b)[TN]) {
         #pragma unroll
         for (int i = 0; i < TM; i++) {
             #pragma unroll
@@ -81,9 +91,7 @@ struct Tile {
     }
 
     // The same for the rows that see k: what a row does not see is absent, not 0.
-    INLINE void step_seen(const float *as, const float *bs, int unseen_rows) {
-        float a[TM], b[TN];
-        read(a, b, as, bs);
+    INLINE void step_seen(const float (&a)[TM], const float (&b)[TN], int unseen_rows) {
         #pragma unroll
         for (int i = 0; i < TM; i++) {
             bool sees = row(i) >= unseen_rows;
@@ -96,42 +104,73 @@ struct Tile {
     }
 
     // sums += a b over `depth` rows. Row i of the tile sees k < seen + i; all rows see all where seen >= depth.
-    INLINE void multiply(float *room, const Operand &a, const Operand &b, int first_m, int first_n, int depth, int seen) {
-        Loader<BM> load_a(a, first_m);
-        Loader<BN> load_b(b, first_n);
-        float *rooms_b = room + STAGES * BK * BM;
-        int stages = (depth + BK - 1) / BK;
+    // What the next step needs is read while this one computes, across stages too.
+    template <int ROW_A, int ROW_B>
+    INLINE void multiply(float *rooms, const Operand<ROW_A> &a, const Operand<ROW_B> &b, int first_m, int first_n,
+                         int depth, int seen) {
+        float *rooms_b = rooms + STAGES * STAGE_A;
+        Loader<BM, ROW_A> load_a(a, first_m, rooms);
+        Loader<BN, ROW_B> load_b(b, first_n, rooms_b);
+        int stages = (depth + BK - 1) / BK, full = depth / BK, seen_full = (depth < seen ? depth : seen) / BK;
         #pragma unroll
         for (int stage = 0; stage < STAGES - 1; stage++) {
             if (stage < stages) {
-                load_a.load(room + stage * BK * BM, depth - stage * BK);
-                load_b.load(rooms_b + stage * BK * BN, depth - stage * BK);
+                load_a.load_some(stage * STAGE_A, depth - stage * BK);
+                load_b.load_some(stage * STAGE_B, depth - stage * BK);
             }
             copies_end();
         }
-        int reads = 0, writes = STAGES - 1;
-        for (int stage = 0; stage < stages; stage++) {
+        copies_wait<STAGES - 2>();
+        __syncthreads();
+        const float *as = rooms + m, *bs = rooms_b + n;
+        float fragment_a[2][TM], fragment_b[2][TN];
+        read(fragment_a[0], fragment_b[0], as, bs);
+        int reads = 0, writes = STAGES - 1, stage = 0;
+        for (; stage < seen_full; stage++) {
+            #pragma unroll
+            for (int k = 0; k < BK; k++) {
+                if (k == 0) {
+                    int next = stage + STAGES - 1;
+                    if (next < full) {
+                        load_a.load(writes * STAGE_A);
+                        load_b.load(writes * STAGE_B);
+                    } else if (next < stages) {
+                        load_a.load_some(writes * STAGE_A, depth - next * BK);
+                        load_b.load_some(writes * STAGE_B, depth - next * BK);
+                    }
+                    copies_end();
+                    writes = writes + 1 == STAGES ? 0 : writes + 1;
+                }
+                if (k == BK - 1) {
+                    // The next stage is there, and nobody reads of this one any more.
+                    copies_wait<STAGES - 2>();
+                    __syncthreads();
+                    reads = reads + 1 == STAGES ? 0 : reads + 1;
+                    as = rooms + m + reads * STAGE_A, bs = rooms_b + n + reads * STAGE_B;
+                }
+                int next = (k + 1) % BK;
+                read(fragment_a[(k + 1) % 2], fragment_b[(k + 1) % 2], as + next * BM, bs + next * BN);
+                step(fragment_a[k % 2], fragment_b[k % 2]);
+            }
+        }
+        for (; stage < stages; stage++) {
+            int next = stage + STAGES - 1;
+            if (next < stages) {
+                load_a.load_some(writes * STAGE_A, depth - next * BK);
+                load_b.load_some(writes * STAGE_B, depth - next * BK);
+            }
+            copies_end();
+            writes = writes + 1 == STAGES ? 0 : writes + 1;
+            #pragma unroll 1
+            for (int i = 0; i < BK && stage * BK + i < depth; i++) {
+                read(fragment_a[0], fragment_b[0], as + i * BM, bs + i * BN);
+                step_seen(fragment_a[0], fragment_b[0], stage * BK + i + 1 - seen);
+            }
             copies_wait<STAGES - 2>();
             __syncthreads();
-            if (stage + STAGES - 1 < stages) {
-                int left = depth - (stage + STAGES - 1) * BK;
-                load_a.load(room + writes * BK * BM, left);
-                load_b.load(rooms_b + writes * BK * BN, left);
-            }
-            copies_end();
-            const float *as = room + reads * BK * BM, *bs = rooms_b + reads * BK * BN;
-            int k = stage * BK;
-            if (k + BK <= depth && k + BK <= seen) {
-                #pragma unroll
-                for (int i = 0; i < BK; i++) step(as + i * BM, bs + i * BN);
-            } else {
-                #pragma unroll 1
-                for (int i = 0; i < BK && k + i < depth; i++) step_seen(as + i * BM, bs + i * BN, k + i + 1 - seen);
-            }
             reads = reads + 1 == STAGES ? 0 : reads + 1;
-            writes = writes + 1 == STAGES ? 0 : writes + 1;
+            as = rooms + m + reads * STAGE_A, bs = rooms_b + n + reads * STAGE_B;
         }
-        __syncthreads();
     }
 };
 
@@ -163,8 +202,8 @@ KERNEL void BOUNDS(THREADS, BLOCKS) linear(const float *x, const float *w0, cons
         #pragma unroll
         for (int i = 0; i < TM; i++) tile.sums[i][j] = start;
     }
-    Operand a = {x, (i64)inputs * PANEL, PANEL, row_panels};
-    Operand b = {weight, (i64)inputs * PANEL, PANEL, (outputs + PANEL - 1) / PANEL};
+    Operand<PANEL> a = {x, (i64)inputs * PANEL, PANEL, row_panels};
+    Operand<PANEL> b = {weight, (i64)inputs * PANEL, PANEL, (outputs + PANEL - 1) / PANEL};
     tile.multiply(room, a, b, first_m, first_n, inputs, inputs);
     #pragma unroll
     for (int i = 0; i < TM; i += 4) {
@@ -212,8 +251,8 @@ KERNEL void BOUNDS(THREADS, BLOCKS) scores(float *out, const float *q, const flo
     int head = first_head + blockIdx.y;
     int query_panels = panels_of(span.queries), key_panels = panels_of(span.keys);
     i64 panel = (i64)width * PANEL;
-    Operand a = {q + span.query_panel * panel + head * head_dim * PANEL, panel, PANEL, query_panels};
-    Operand b = {k + span.key_panel * panel + head * head_dim * PANEL, panel, PANEL, key_panels};
+    Operand<PANEL> a = {q + span.query_panel * panel + head * head_dim * PANEL, panel, PANEL, query_panels};
+    Operand<PANEL> b = {k + span.key_panel * panel + head * head_dim * PANEL, panel, PANEL, key_panels};
     Tile tile;
     #pragma unroll
     for (int i = 0; i < TM; i++) {
@@ -251,8 +290,8 @@ KERNEL void BOUNDS(THREADS, BLOCKS) values(float *out, const float *weights, con
     int earlier = span.keys - span.queries;
     int query_panels = panels_of(span.queries), key_panels = panels_of(span.keys);
     const float *own = weights + span.scores + (i64)(head - first_head) * query_panels * key_panels * PANEL * PANEL;
-    Operand a = {own, (i64)key_panels * PANEL * PANEL, PANEL, query_panels};
-    Operand b = {v + ((i64)head * value_rows + span.key_panel * PANEL) * head_width, PANEL, head_width,
+    Operand<PANEL> a = {own, (i64)key_panels * PANEL * PANEL, PANEL, query_panels};
+    Operand<0> b = {v + ((i64)head * value_rows + span.key_panel * PANEL) * head_width, PANEL, head_width,
                  head_width / PANEL};
     Tile tile;
     #pragma unroll

@@ -20,6 +20,10 @@ pub struct Tiles {
     pub rows: u32,
     /// Columns of a tile.
     pub columns: u32,
+    /// Warps that share a tile's rows; the others share its columns.
+    pub row_warps: u32,
+    /// Lanes that share a warp's rows; the others share its columns.
+    pub row_lanes: u32,
     /// Rows of an operand that are copied at once.
     pub depth: u32,
     /// Copies in flight, and one that is read.
@@ -30,20 +34,24 @@ impl Tiles {
     /// The fastest seen (docs/gpu.md).
     pub const BEST: Self = Self {
         threads: 128,
-        blocks: 2,
+        blocks: 3,
         rows: 128,
-        columns: 128,
+        columns: 64,
+        row_warps: 2,
+        row_lanes: 8,
         depth: 16,
         stages: 3,
     };
 
     /// As the compiler is told.
-    pub fn definitions(self) -> [String; 6] {
+    pub fn definitions(self) -> [String; 8] {
         [
             format!("-DTHREADS={}", self.threads),
             format!("-DBLOCKS={}", self.blocks),
             format!("-DBM={}", self.rows),
             format!("-DBN={}", self.columns),
+            format!("-DWARPS_M={}", self.row_warps),
+            format!("-DLANES_M={}", self.row_lanes),
             format!("-DBK={}", self.depth),
             format!("-DSTAGES={}", self.stages),
         ]

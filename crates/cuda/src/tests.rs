@@ -33,6 +33,8 @@ fn the_shape_of_tiles_does_not_matter() {
         blocks: 1,
         rows: 64,
         columns: 64,
+        row_warps: 1,
+        row_lanes: 4,
         depth: 8,
         stages: 2,
     };
