@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         Err(error) => return misused(error),
     };
     quiet_validators();
+    soma_model::device::provide(soma_cuda::open);
     let printer = Printer::new(if cli.global.json {
         Format::Json
     } else {

@@ -1,5 +1,5 @@
 //! Exact scoring on NVIDIA GPUs: the bits of the processor, from kernels in CUDA C++ that are compiled when a device
-//! is opened (docs/gpu.md).
+//! is opened (docs/scoring.md).
 //!
 //! | file | holds |
 //! |---|---|

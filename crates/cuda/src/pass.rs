@@ -235,10 +235,6 @@ impl<M: Machine> Run<'_, M> {
     }
 
     /// Attention of all spans, a few heads at a time. `v` is by head over all `value_panels` of rows.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "three operands, their places, and rooms"
-    )]
     pub fn attention(
         &self,
         out: &M::Memory,

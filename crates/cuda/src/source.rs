@@ -31,14 +31,14 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    /// The fastest seen (docs/gpu.md).
+    /// The fastest seen (docs/scoring.md).
     pub const BEST: Self = Self {
         threads: 128,
         blocks: 3,
-        rows: 128,
-        columns: 64,
+        rows: 64,
+        columns: 128,
         row_warps: 2,
-        row_lanes: 8,
+        row_lanes: 4,
         depth: 16,
         stages: 3,
     };

@@ -137,23 +137,28 @@ pub fn provide(open: Open) {
     let _ = OPEN.set(open);
 }
 
-/// What `SOMA_DEVICE` names, opened and checked once per process; none for `cpu` or nothing.
+/// What `SOMA_DEVICE` names, right or wrong; none for `cpu` or nothing.
 ///
 /// # Errors
-/// When there is no such device, or it is not exact.
-pub(crate) fn chosen() -> Result<Option<Checked>, BackendError> {
-    static CHOSEN: OnceLock<Result<Option<Checked>, BackendError>> = OnceLock::new();
-    let choose = || match std::env::var("SOMA_DEVICE") {
+/// When there is no such device.
+pub fn named() -> Result<Option<&'static dyn Device>, DeviceError> {
+    match std::env::var("SOMA_DEVICE") {
         Ok(name) if !name.is_empty() && name != "cpu" => {
             let open = OPEN.get().ok_or_else(|| {
                 let reason =
                     format!("SOMA_DEVICE is '{name}', but this program knows the processor only: unset it");
                 DeviceError::Absent(reason)
             })?;
-            Checked::new(open(&name)?).map(Some)
+            open(&name).map(Some)
         }
         _ => Ok(None),
-    };
+    }
+}
+
+/// What `SOMA_DEVICE` names, checked once per process.
+pub(crate) fn chosen() -> Result<Option<Checked>, BackendError> {
+    static CHOSEN: OnceLock<Result<Option<Checked>, BackendError>> = OnceLock::new();
+    let choose = || named()?.map(Checked::new).transpose();
     CHOSEN.get_or_init(choose).clone()
 }
 

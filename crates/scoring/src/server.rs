@@ -46,7 +46,7 @@ pub struct Health {
 pub async fn health(State(Scoring { service, library }): State<Scoring<Files>>) -> Json<Health> {
     let limits = service.limits();
     Json(Health {
-        backend: service.scorer().simd().to_string(),
+        backend: service.scorer().backend(),
         models: library.names().map(str::to_owned).collect(),
         weights: library
             .last()

@@ -26,6 +26,7 @@ use soma_types::Rejection;
 /// Made by maturin; imported by `soma_sdk` alone.
 #[pymodule(gil_used = false)]
 fn _soma_sdk(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    soma_model::device::provide(soma_cuda::open);
     module.add("VERSION", env!("CARGO_PKG_VERSION"))?;
     module.add("DEBUG", cfg!(debug_assertions))?;
     module.add("REJECTIONS", Rejection::GUIDE.to_vec())?;

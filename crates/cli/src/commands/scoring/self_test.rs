@@ -4,6 +4,7 @@ use serde::Serialize;
 use soma_model::{
     Simd,
     conformance::{self, Suite, Tally},
+    device,
 };
 
 use crate::{
@@ -32,8 +33,8 @@ struct SelfTestOutput {
 /// `soma score self-test`.
 pub fn self_test(printer: Printer) -> CliResult {
     let suite = Suite::load()?;
-    let chosen = Simd::chosen()?;
-    let backends = Simd::ALL
+    let (chosen, device) = (Simd::chosen()?, device::named()?);
+    let mut backends = Simd::ALL
         .into_iter()
         .map(|simd| {
             let supported = Simd::supported().any(|other| other == simd);
@@ -41,12 +42,22 @@ pub fn self_test(printer: Printer) -> CliResult {
             Ok(BackendOutput {
                 backend: simd.to_string(),
                 supported,
-                chosen: simd == chosen,
+                chosen: simd == chosen && device.is_none(),
                 exact: supported && operations.iter().all(|tally| tally.matched == tally.cases),
                 operations,
             })
         })
         .collect::<CliResult<Vec<_>>>()?;
+    backends.extend(device.map(|device| {
+        let operations = suite.run_on(device);
+        BackendOutput {
+            backend: device.name().to_owned(),
+            supported: true,
+            chosen: true,
+            exact: operations.iter().all(|tally| tally.matched == tally.cases),
+            operations,
+        }
+    }));
     let output = SelfTestOutput {
         suite: conformance::VERSION,
         blake3: conformance::DIGEST,
@@ -59,7 +70,7 @@ pub fn self_test(printer: Printer) -> CliResult {
     } else {
         Err(
             CliError::new("a backend differs from the reference: it must not score on this machine")
-                .hint("force one that matches with SOMA_SIMD, and report the processor's model"),
+                .hint("force one that matches with SOMA_SIMD or SOMA_DEVICE, and report the processor's or GPU's model"),
         )
     }
 }

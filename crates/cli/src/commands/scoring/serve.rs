@@ -59,7 +59,7 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
         url: format!("http://{}", listener.local_addr()?),
         models,
         weights,
-        backend: service.scorer().simd().to_string(),
+        backend: service.scorer().backend(),
     };
     printer.show(&output, |output| {
         format!(
