@@ -4,6 +4,9 @@
 //! because everything travels, so that the conformance suite can be run on it; its [`pass`](Device::pass) is what
 //! scoring uses. Both are held against the reference before a [`Checked`] one exists, and only that scores.
 
+pub(crate) mod error;
+pub(crate) mod findings;
+
 use std::sync::OnceLock;
 
 use soma_types::{Architecture, Seed};
@@ -16,49 +19,7 @@ use crate::{
     tokenizer::{Chunk, chunks},
 };
 
-/// What a pass found of one chunk.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Findings {
-    /// Nats of every predicted token.
-    pub losses: Vec<f32>,
-    /// Whether all representations are below 2^15 in magnitude. If not, the sums mean nothing.
-    pub in_range: bool,
-    /// Representations summed over tokens, in units of 2^-24.
-    pub representations: Vec<i64>,
-    /// Cosines and sines summed over tokens, `[POINTS, 2, directions]` in units of 2^-21; empty without directions.
-    pub characteristic: Vec<i64>,
-}
-
-/// Why a device did not do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// There is none, or nothing to drive it with.
-    #[error("{0}")]
-    Absent(String),
-    /// Its memory is full.
-    #[error(
-        "{device} has no room for {what} ({bytes} bytes): score fewer models at once, or unset SOMA_DEVICE to score on \
-         the processor"
-    )]
-    Full {
-        /// The device.
-        device: String,
-        /// Weights or activations.
-        what: &'static str,
-        /// What was asked for.
-        bytes: u64,
-    },
-    /// The driver reports an error: the device is lost, or was never sound.
-    #[error(
-        "{device} failed ({reason}): nothing it computed was used; start again, or unset SOMA_DEVICE to score on the processor"
-    )]
-    Failed {
-        /// The device.
-        device: String,
-        /// The driver's word.
-        reason: String,
-    },
-}
+pub use self::{error::DeviceError, findings::Findings};
 
 /// A machine that scores, with memory of its own.
 pub trait Device: Send + Sync {

@@ -8,7 +8,7 @@
 use std::{cell::Cell, collections::BTreeSet};
 
 use crate::{
-    device::Findings,
+    device::findings::Findings,
     kernels::Kernels,
     model::{Linear, Model, Norm},
     sigreg::Directions,

@@ -170,7 +170,7 @@ pub enum BackendError {
     },
     /// The device that SOMA_DEVICE names cannot be used.
     #[error(transparent)]
-    Device(#[from] crate::device::DeviceError),
+    Device(#[from] crate::device::error::DeviceError),
     /// The thread rounds differently, flushes subnormals to zero, or the reference itself is broken.
     #[error(
         "floating point is not IEEE 754 on this thread ({0}): something changed its rounding or flushes subnormals"
