@@ -1,6 +1,6 @@
 //! A machine as a [`Device`]: models placed once, passes on lanes, and each operation by itself.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use soma_model::{
     Directions, Model,
@@ -28,6 +28,8 @@ pub struct Engine<M: Machine> {
     name: String,
     cards: Vec<Card<M>>,
     tiles: Tiles,
+    /// Least recently used first.
+    placed: Mutex<Vec<Arc<Placed<M>>>>,
 }
 
 /// One machine, and lanes that nobody uses now.
@@ -38,6 +40,8 @@ struct Card<M: Machine> {
 
 /// A model, and the machine that has it.
 struct Placed<M: Machine> {
+    /// Dead once the model is dropped.
+    identity: Weak<()>,
     card: usize,
     model: ModelAt<M>,
 }
@@ -78,6 +82,7 @@ impl<M: Machine> Engine<M> {
             name,
             cards: machines.into_iter().map(card).collect(),
             tiles,
+            placed: Mutex::default(),
         }
     }
 
@@ -90,23 +95,32 @@ impl<M: Machine> Engine<M> {
     }
 
     /// The model where it is, or else on the machine with the most free memory.
-    fn placed<'a>(&self, model: &'a Model) -> Result<&'a Placed<M>, DeviceError> {
-        model.device_copy(|| {
-            let mut roomiest = 0;
-            let mut free_most = 0;
-            for (index, card) in self.cards.iter().enumerate() {
-                let free = card.machine.free_bytes()?;
-                if free > free_most {
-                    (roomiest, free_most) = (index, free);
-                }
+    fn placed(&self, model: &Model) -> Result<Arc<Placed<M>>, DeviceError> {
+        let identity = model.identity();
+        let mut all = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|placed| placed.identity.strong_count() > 0);
+        if let Some(index) = all.iter().position(|placed| placed.identity.ptr_eq(&identity)) {
+            all[index..].rotate_left(1);
+            return Ok(Arc::clone(&all[all.len() - 1]));
+        }
+        let (mut card, mut free_most) = (0, 0);
+        for (index, each) in self.cards.iter().enumerate() {
+            let free = each.machine.free_bytes()?;
+            if free > free_most {
+                (card, free_most) = (index, free);
             }
-            let card = &self.cards[roomiest];
-            let model = card.with_lane(|lane| ModelAt::place(&card.machine, &lane.queue, model))?;
-            Ok(Placed {
-                card: roomiest,
-                model,
-            })
-        })
+        }
+        let Card { machine, .. } = &self.cards[card];
+        let model = making_room(
+            || self.cards[card].with_lane(|lane| ModelAt::place(machine, &lane.queue, model)),
+            || drop_idle(&mut all, card),
+        )?;
+        all.push(Arc::new(Placed {
+            identity,
+            card,
+            model,
+        }));
+        Ok(Arc::clone(&all[all.len() - 1]))
     }
 
     /// `work` on rows that become panels: their number, the memory they are in, and the run.
@@ -207,6 +221,26 @@ impl<M: Machine> Engine<M> {
     }
 }
 
+/// `work` again as long as memory is full and `drop_one` makes some.
+fn making_room<T>(
+    mut work: impl FnMut() -> Result<T, DeviceError>,
+    mut drop_one: impl FnMut() -> bool,
+) -> Result<T, DeviceError> {
+    loop {
+        match work() {
+            Err(DeviceError::Full { .. }) if drop_one() => {}
+            result => return result,
+        }
+    }
+}
+
+/// Drops the model that was used least recently of those that nobody uses on a machine; whether there was one.
+fn drop_idle<M: Machine>(all: &mut Vec<Arc<Placed<M>>>, card: usize) -> bool {
+    let idle = |placed: &Arc<Placed<M>>| placed.card == card && Arc::strong_count(placed) == 1;
+    let index = all.iter().position(idle);
+    index.map(|index| all.remove(index)).is_some()
+}
+
 /// Operations by themselves are for checks: a device that fails at them is of no use.
 const OPERATIONS: &str = "the device does small operations";
 
@@ -266,19 +300,24 @@ impl<M: Machine> Device for Engine<M> {
         chunks: &[Chunk<'_>],
         directions: Option<&Directions>,
     ) -> Result<Vec<Findings>, DeviceError> {
-        let Placed { card, model: placed } = self.placed(model)?;
-        let card = &self.cards[*card];
-        let architecture = model.architecture();
-        card.with_lane(|lane| {
+        let placed = self.placed(model)?;
+        let card = &self.cards[placed.card];
+        let (machine, architecture) = (&card.machine, model.architecture());
+        let pass = |lane: &mut Lane<M>| {
             lane.pass(
-                &card.machine,
+                machine,
                 self.tiles,
-                placed,
+                &placed.model,
                 architecture,
                 chunks,
                 directions,
             )
-        })
+        };
+        let drop_idle = || {
+            let mut all = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+            drop_idle(&mut all, placed.card)
+        };
+        making_room(|| card.with_lane(pass), drop_idle)
     }
 }
 

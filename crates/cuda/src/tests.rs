@@ -112,7 +112,37 @@ fn what_is_out_of_range_is_refused_alike() {
     }
 }
 
-/// A model that does not fit is refused by name, and what fits is scored after that.
+/// Of models that do not fit together, the one that was used least recently makes room.
+#[test]
+fn models_make_room_for_one_another() {
+    let architecture = Architecture {
+        layers: 8,
+        embedding_dim: 256,
+        ffn_dim: 1024,
+        ..Architecture::NANO
+    };
+    // Each takes 25 MB, and a pass some.
+    let engine = played(Tiles::BEST, &[64 << 20]);
+    let processor = Scorer::with(Simd::Portable).unwrap();
+    let device = processor.on(Checked::new(engine).unwrap());
+    let models = [1, 2, 3].map(|seed| Model::random(&architecture, seed));
+    let directions = Directions::draw(&Seed([5; 32]), &architecture);
+    let scores = |scorer: Scorer| {
+        [0, 1, 2, 0].map(|index| scorer.score(&models[index], b"text", &directions).unwrap())
+    };
+    assert_eq!(scores(device), scores(processor));
+    let full = engine.free_bytes().unwrap();
+    drop(models);
+    let model = Model::random(&Architecture::NANO, 1);
+    let directions = Directions::draw(&Seed([5; 32]), &Architecture::NANO);
+    device.score(&model, b"text", &directions).unwrap();
+    assert!(
+        engine.free_bytes().unwrap() > full + (40 << 20),
+        "models that are gone leave"
+    );
+}
+
+/// A model that does not fit is refused by name.
 #[test]
 fn a_machine_that_is_too_small_says_so() {
     let engine = played(Tiles::BEST, &[48 << 20]);

@@ -1,12 +1,10 @@
 //! A model in memory: checked weights of one architecture.
 
 use std::{
-    any::Any,
-    fmt,
     fs::File,
     io::Read as _,
     path::Path,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Weak},
 };
 
 use soma_types::{Architecture, architecture::VOCAB};
@@ -67,36 +65,23 @@ pub struct Model {
     pub(crate) final_norm: Norm,
     pub(crate) predictor: Linear,
     pub(crate) rope: Rope,
-    copy: DeviceCopy,
+    identity: Identity,
 }
 
-/// What a device keeps of a model. It goes when the model does; a clone of the model has none.
-#[derive(Default)]
-struct DeviceCopy {
-    kept: OnceLock<Box<dyn Any + Send + Sync>>,
-    /// Held while one is made.
-    making: Mutex<()>,
-}
+/// Which model this is, of all in the process: a clone is another.
+#[derive(Debug, Default)]
+struct Identity(Arc<()>);
 
-impl Clone for DeviceCopy {
+impl Clone for Identity {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl PartialEq for DeviceCopy {
+/// Models are equal when their weights are.
+impl PartialEq for Identity {
     fn eq(&self, _: &Self) -> bool {
         true
-    }
-}
-
-impl fmt::Debug for DeviceCopy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.kept.get().is_some() {
-            "on a device"
-        } else {
-            "nowhere"
-        })
     }
 }
 
@@ -219,7 +204,7 @@ impl Model {
             final_norm,
             predictor,
             rope,
-            copy: DeviceCopy::default(),
+            identity: Identity::default(),
         }
     }
 
@@ -259,24 +244,10 @@ impl Model {
         &self.rope
     }
 
-    /// What a device keeps of it, made by `make` where there is none. It is dropped with the model.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    ///
-    /// # Panics
-    /// When devices of different kinds share a model.
-    pub fn device_copy<T: Any + Send + Sync, E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        let DeviceCopy { kept, making } = &self.copy;
-        if kept.get().is_none() {
-            let _making = making.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.get().is_none() {
-                let made = make()?;
-                kept.get_or_init(|| Box::new(made));
-            }
-        }
-        let kept = kept.get().expect("made above");
-        Ok(kept.downcast_ref().expect("one kind of device in a process"))
+    /// Names it for whoever keeps something of it elsewhere; dead once the model is dropped.
+    #[must_use]
+    pub fn identity(&self) -> Weak<()> {
+        Arc::downgrade(&self.identity.0)
     }
 
     /// Bytes of weights and tables it keeps in memory.
