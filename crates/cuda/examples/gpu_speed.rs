@@ -1,7 +1,8 @@
-//! Measures exact scoring on GPU 0: the whole conformance suite, whole V1 models against the processor bit for bit,
-//! and speed beside the fused multiply-add peak measured in the same run.
+//! Measures exact scoring on GPU 0: the whole conformance suite, whole V1 models against the processor bit
+//! for bit, and speed beside the fused multiply-add peak measured in the same run.
 //!
-//! `cargo run --release -p soma-cuda --example gpu_speed [-- sweep]`; `sweep` tries other shapes of tiles and takes the fastest.
+//! `cargo run --release -p soma-cuda --example gpu_speed [-- sweep]`: `sweep` tries other shapes of tiles and
+//! takes the fastest.
 #![allow(clippy::disallowed_types)] // a benchmark needs a clock
 #![allow(unsafe_code)] // the peak is measured with a kernel of its own
 

@@ -1,5 +1,5 @@
-//! A GPU, through NVIDIA's driver and run-time compiler. Both are looked for when a device is opened, so the same
-//! program runs where there is none.
+//! A GPU, through NVIDIA's driver and run-time compiler. Both are looked for when a device is opened, so the
+//! same program runs where there is none.
 #![allow(unsafe_code)] // the driver's functions take addresses
 
 use std::{
@@ -228,7 +228,8 @@ impl Machine for Driver {
     fn write<T: Plain>(&self, queue: &Queue, to: &Room, values: &[T]) -> Result<(), DeviceError> {
         assert!(size_of_val(values) <= to.bytes, "what is written fits");
         self.bind()?;
-        // SAFETY: the destination has room; from pageable memory the driver has copied `values` when it returns.
+        // SAFETY: the destination has room; from pageable memory the driver has copied `values` when it
+        // returns.
         unsafe { result::memcpy_htod_async(to.address, values, queue.stream) }
             .map_err(|error| self.failed(error))
     }
@@ -245,7 +246,8 @@ impl Machine for Driver {
         let mut values = vec![T::default(); count];
         assert!(size_of_val(&values[..]) <= from.bytes, "what is read is there");
         self.bind()?;
-        // SAFETY: both sides have that many bytes, any of which make a value, and the wait ends before `values` moves.
+        // SAFETY: both sides have that many bytes, any of which make a value, and the wait ends before
+        // `values` moves.
         unsafe {
             result::memcpy_dtoh_async(&mut values, from.address, queue.stream)
                 .and_then(|()| result::stream::synchronize(queue.stream))
@@ -258,7 +260,8 @@ impl Machine for Driver {
         self.bind()?;
         let mut places: Vec<_> = args.iter().map(Arg::place).collect();
         let [x, y, z] = launch.grid;
-        // SAFETY: the engine gives each kernel the arguments that its source names, over memory that it holds.
+        // SAFETY: the engine gives each kernel the arguments that its source names, over memory that it
+        // holds.
         unsafe {
             result::launch_kernel(
                 self.functions[launch.kernel as usize],

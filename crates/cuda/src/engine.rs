@@ -166,8 +166,8 @@ impl<M: Machine> Engine<M> {
         out.copy_from_slice(&result);
     }
 
-    /// Adds what a kernel sums over the rows of `x`. Its arguments are made of where sums, marks of chunks out of range,
-    /// rows and their owners are.
+    /// Adds what a kernel sums over the rows of `x`. Its arguments are made of where sums, marks of chunks
+    /// out of range, rows and their owners are.
     fn sum(
         &self,
         kernel: Kernel,
@@ -234,7 +234,8 @@ fn making_room<T>(
     }
 }
 
-/// Drops the model that was used least recently of those that nobody uses on a machine; whether there was one.
+/// Drops the model that was used least recently of those that nobody uses on a machine; whether there was
+/// one.
 fn drop_idle<M: Machine>(all: &mut Vec<Arc<Placed<M>>>, card: usize) -> bool {
     let idle = |placed: &Arc<Placed<M>>| placed.card == card && Arc::strong_count(placed) == 1;
     let index = all.iter().position(idle);

@@ -1,4 +1,5 @@
-//! A processor that plays a GPU, for tests: the kernels compiled by the system's C++ compiler, memory in vectors.
+//! A processor that plays a GPU, for tests: the kernels compiled by the system's C++ compiler, memory in
+//! vectors.
 #![allow(unsafe_code)] // a library is loaded, and its memory is ours by address
 
 use std::{
@@ -155,7 +156,8 @@ impl Machine for Host {
         let name = CString::new(launch.kernel.name()).unwrap();
         let mut places: Vec<_> = args.iter().map(Arg::place).collect();
         let _one = self.launching.lock().unwrap();
-        // SAFETY: the engine gives each kernel the arguments that its source names, over memory that it holds.
+        // SAFETY: the engine gives each kernel the arguments that its source names, over memory that it
+        // holds.
         let found = unsafe {
             let entry = self.library.get::<HostLaunch>(b"host_launch").unwrap();
             entry(

@@ -1,5 +1,5 @@
-//! Exact scoring on NVIDIA GPUs: the bits of the processor, from kernels in CUDA C++ that are compiled when a device
-//! is opened (docs/scoring.md).
+//! Exact scoring on NVIDIA GPUs: the bits of the processor, from kernels in CUDA C++ that are compiled when a
+//! device is opened (docs/scoring.md).
 //!
 //! | file | holds |
 //! |---|---|
@@ -10,7 +10,8 @@
 //! | `weights`, `pass` | a model in a machine's memory, and the forward pass on it |
 //! | `engine` | machines as a [`Device`](soma_model::device::Device) |
 //!
-//! Nothing here decides whether a device is exact: [`Checked`](soma_model::device::Checked) does, before it scores.
+//! Nothing here decides whether a device is exact: [`Checked`](soma_model::device::Checked) does, before it
+//! scores.
 
 mod driver;
 mod engine;

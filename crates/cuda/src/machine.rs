@@ -1,6 +1,7 @@
 //! What the engine asks of a machine: memory, and kernels that run in order on a queue.
 //!
-//! Two machines answer: the driver of a GPU, and, for tests, a processor that plays one with the same kernels.
+//! Two machines answer: the driver of a GPU, and, for tests, a processor that plays one with the same
+//! kernels.
 
 use std::ffi::c_void;
 
@@ -99,9 +100,9 @@ impl Arg {
 /// How a kernel is started.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
-    /// Which.
+    /// What runs.
     pub kernel: Kernel,
-    /// Blocks.
+    /// Blocks in x, y and z.
     pub grid: [u32; 3],
     /// Threads of a block.
     pub threads: u32,

@@ -1,7 +1,7 @@
 //! The forward pass of several chunks on a machine, and the sums that scoring needs of it.
 //!
-//! Rows lie in panels of 32, and a chunk begins at a panel of its own, so rows after its end are computed and never
-//! looked at: attention is causal, and sums know how many rows are theirs.
+//! Rows lie in panels of 32, and a chunk begins at a panel of its own, so rows after its end are computed and
+//! never looked at: attention is causal, and sums know how many rows are theirs.
 
 use soma_model::{
     Directions,
@@ -45,7 +45,7 @@ pub struct Span {
     pub key_panel: usize,
     /// Queries: the last of the positions.
     pub queries: usize,
-    /// Keys.
+    /// Keys, from position 0 on.
     pub keys: usize,
 }
 

@@ -1,8 +1,9 @@
 //! Machines beside the processor that score exactly: weights stay in their memory, whole passes run there.
 //!
 //! A [`Device`] is seen from two sides. Its [`kernels`](Device::kernels) are the operations one by one, slow
-//! because everything travels, so that the conformance suite can be run on it; its [`pass`](Device::pass) is what
-//! scoring uses. Both are held against the reference before a [`Checked`] one exists, and only that scores.
+//! because everything travels, so that the conformance suite can be run on it; its [`pass`](Device::pass) is
+//! what scoring uses. Both are held against the reference before a [`Checked`] one exists, and only that
+//! scores.
 
 pub(crate) mod error;
 pub(crate) mod findings;
@@ -126,9 +127,9 @@ pub(crate) fn chosen() -> Result<Option<Checked>, BackendError> {
 /// Where scoring runs.
 #[derive(Clone, Copy)]
 pub(crate) enum Place {
-    /// Here.
+    /// On these kernels.
     Processor(&'static dyn Kernels),
-    /// There.
+    /// On this machine.
     Device(&'static dyn Device),
 }
 

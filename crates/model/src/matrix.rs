@@ -25,11 +25,11 @@ pub struct Matrix {
 /// The values of a matrix by panels, for devices that read them as they are.
 #[derive(Clone, Copy, Debug)]
 pub enum PanelValues<'a> {
-    /// binary32.
+    /// Values of 32 bits.
     F32(&'a [f32]),
     /// The upper halves of binary32.
     Bf16(&'a [u16]),
-    /// binary16.
+    /// IEEE values of 16 bits.
     F16(&'a [u16]),
 }
 

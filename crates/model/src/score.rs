@@ -46,8 +46,8 @@ impl std::fmt::Debug for Scorer {
 }
 
 impl Scorer {
-    /// On the device that `SOMA_DEVICE` names, or else on what `SOMA_SIMD` forces, or else on the fastest backend of
-    /// this processor.
+    /// On the device that `SOMA_DEVICE` names, or else on what `SOMA_SIMD` forces, or else on the fastest
+    /// backend of this processor.
     ///
     /// # Errors
     /// When the backend or device is unknown, unsupported, or not exact on this machine.
@@ -56,8 +56,8 @@ impl Scorer {
         Ok(device::chosen()?.map_or(scorer, |device| scorer.on(device)))
     }
 
-    /// The same, with whole passes on `device`. What reads on token by token ([`Sequence`](crate::Sequence)) stays on
-    /// the processor.
+    /// The same, with whole passes on `device`. What reads on token by token ([`Sequence`](crate::Sequence))
+    /// stays on the processor.
     #[must_use]
     pub const fn on(self, device: Checked) -> Self {
         Self {

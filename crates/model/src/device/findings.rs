@@ -9,6 +9,7 @@ pub struct Findings {
     pub in_range: bool,
     /// Representations summed over tokens, in units of 2^-24.
     pub representations: Vec<i64>,
-    /// Cosines and sines summed over tokens, `[POINTS, 2, directions]` in units of 2^-21; empty without directions.
+    /// Cosines and sines summed over tokens, `[POINTS, 2, directions]` in units of 2^-21; empty without
+    /// directions.
     pub characteristic: Vec<i64>,
 }
