@@ -3,6 +3,7 @@
 mod content;
 mod data;
 mod demo;
+mod eval;
 mod forecast;
 mod generate;
 mod global;
@@ -23,6 +24,7 @@ mod transaction;
 mod validator;
 mod wallet;
 mod weights;
+mod whole;
 mod won;
 
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ pub use self::{
     content::{ContentCommand, NetworkFolder},
     data::Selection,
     demo::DemoArgs,
+    eval::EvalArgs,
     forecast::{ForecastCommand, ForecastModelArgs, ForecastSubmitArgs},
     generate::GenerateArgs,
     global::GlobalCommand,
@@ -56,6 +59,7 @@ pub use self::{
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
+    whole::WholeArgs,
     won::DataCommand,
 };
 
@@ -171,6 +175,8 @@ pub enum Command {
     Embed(EmbedArgs),
     /// Write on from a text: the same text on every machine, byte for byte, for the same models and seed.
     Generate(GenerateArgs),
+    /// How well models predict a text, each alone and as a whole, and which of them speaks where.
+    Eval(EvalArgs),
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),

@@ -140,6 +140,19 @@ impl Scorer {
     /// As [`Scorer::score`]; the failing model's place among the experts is named. Experts of different
     /// chunk lengths do not mix.
     pub fn mixture(&self, experts: &[(&Model, u64)], data: &[u8]) -> Result<MixtureScore, ScoreError> {
+        self.mixture_by_byte(experts, data, |_| {})
+    }
+
+    /// The same, telling `each` the experts' weights after every byte that is predicted.
+    ///
+    /// # Errors
+    /// As [`Scorer::mixture`].
+    pub fn mixture_by_byte(
+        &self,
+        experts: &[(&Model, u64)],
+        data: &[u8],
+        mut each: impl FnMut(&[f64]),
+    ) -> Result<MixtureScore, ScoreError> {
         let stakes: Vec<u64> = experts.iter().map(|(_, stake)| *stake).collect();
         let mut posterior = Posterior::new(&stakes).ok_or(ScoreError::NoModels)?;
         let length = experts[0].0.architecture().max_seq_len as usize;
@@ -175,6 +188,7 @@ impl Scorer {
                     *next = f64::from(losses[index][position]);
                 }
                 mixture += posterior.observe(&next);
+                each(posterior.weights());
                 singles
                     .iter_mut()
                     .zip(&next)

@@ -1,25 +1,18 @@
 //! `soma generate`.
 
-use std::path::PathBuf;
+use clap::Args;
 
-use clap::{ArgGroup, Args};
+use super::WholeArgs;
 
 /// `soma generate`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("models").required(true).args(["weights", "folder"]))]
 pub struct GenerateArgs {
     /// The text to go on from.
     #[arg(value_name = "PROMPT")]
     pub prompt: String,
-    /// Weights (safetensors), one or several that count the same.
-    #[arg(long, value_name = "FILE[,FILE..]")]
-    pub weights: Vec<PathBuf>,
-    /// The global model in a folder of `soma global fetch`: its models count by their stakes.
-    #[arg(long = "global", id = "folder", value_name = "DIR", conflicts_with = "arch")]
-    pub folder: Option<PathBuf>,
-    /// `nano`, `v1`, or a JSON file with the dimensions of a model.
-    #[arg(long, default_value = "nano", value_name = "nano|v1|FILE")]
-    pub arch: String,
+    /// The models.
+    #[command(flatten)]
+    pub models: WholeArgs,
     /// Most bytes to write.
     #[arg(
         long,

@@ -1,27 +1,16 @@
 //! `soma generate`: the model at work. Text alone goes to standard output, byte by byte as it is written.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::ops::ControlFlow;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use soma_model::{Choice, Model, Scorer, Sequence, Writer};
-use soma_scoring::files::memory_bytes_max_of;
-use soma_types::Architecture;
 
-use super::{
-    global::{TakenHome, taken_home},
-    scoring::{load, require_memory, shown, unreadable},
-};
+use super::{scoring::shown, whole::experts};
 use crate::{
-    architecture,
     args::GenerateArgs,
     error::{CliError, CliResult},
     printer::{Format, Printer},
-    weights,
 };
 
 /// Why a text goes no further.
@@ -68,22 +57,11 @@ pub fn run(printer: Printer, args: &GenerateArgs) -> CliResult {
             "--stop needs a text, or the first byte would be the last",
         ));
     }
-    let (architecture, files) = models(args)?;
-    let each = files
+    let loaded = experts(printer, &args.models, Sequence::memory_bytes_max, |_| 1)?;
+    let experts: Vec<(&Model, u64)> = loaded
         .iter()
-        .map(|(path, _)| memory_bytes_max_of(path, &architecture));
-    let kept = Sequence::memory_bytes_max(&architecture);
-    require_memory(
-        printer,
-        each.map(|model| model + kept).sum(),
-        &architecture,
-        files.len() as u64,
-    )?;
-    let models = files
-        .iter()
-        .map(|(path, stake)| Ok((load(path, &architecture)?, *stake)))
-        .collect::<CliResult<Vec<(Model, u64)>>>()?;
-    let experts: Vec<(&Model, u64)> = models.iter().map(|(model, stake)| (model, *stake)).collect();
+        .map(|expert| (&expert.model, expert.stake))
+        .collect();
     let mut writer = Writer::new(&Scorer::new()?, &experts, args.prompt.as_bytes())?;
     let mut spoken = Spoken::new(printer, &args.stop);
     let mut end = End::Bytes;
@@ -102,15 +80,15 @@ pub fn run(printer: Printer, args: &GenerateArgs) -> CliResult {
         }
     }
     let text = spoken.finish()?;
-    let files = files.iter().zip(writer.weights());
+    let experts = loaded.iter().zip(writer.weights());
     let output = GenerateOutput {
         text: String::from_utf8_lossy(&text).into_owned(),
         base64: BASE64_STANDARD.encode(&text),
         end,
         seed: args.seed,
-        experts: files
-            .map(|((path, _), weight)| ExpertOutput {
-                file: shown(path),
+        experts: experts
+            .map(|(expert, weight)| ExpertOutput {
+                file: shown(&expert.path),
                 weight: *weight,
             })
             .collect(),
@@ -119,30 +97,6 @@ pub fn run(printer: Printer, args: &GenerateArgs) -> CliResult {
         Format::Json => printer.show(&output, |_| String::new()),
         Format::Text => Ok(()),
     }
-}
-
-/// The files of the models, with what each counts for.
-fn models(args: &GenerateArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)> {
-    let (architecture, files) = match &args.folder {
-        Some(folder) => {
-            let TakenHome { architecture, models } = taken_home(folder)?;
-            let models = models.into_iter().map(|(path, stake)| (path, stake.0));
-            (architecture, models.collect())
-        }
-        None => {
-            let files = weights::files(&args.weights);
-            let equal = files.into_iter().map(|path| (path, 1));
-            (architecture::parse(&args.arch)?, equal.collect::<Vec<_>>())
-        }
-    };
-    for (path, _) in &files {
-        fs::metadata(path).map_err(|error| unreadable(Path::new(path), &error))?;
-    }
-    if files.is_empty() {
-        return Err(CliError::new("no model of that folder can be used")
-            .hint("see which are left out: soma global fetch"));
-    }
-    Ok((architecture, files))
 }
 
 /// What is written, said as soon as it cannot be the beginning of what stops it.

@@ -1,0 +1,18 @@
+//! `soma eval`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::WholeArgs;
+
+/// `soma eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// The text: files, folders, globs, addresses or data sets by name; `-` for standard input.
+    #[arg(required = true, value_name = "SRC")]
+    pub data: Vec<PathBuf>,
+    /// The models.
+    #[command(flatten)]
+    pub models: WholeArgs,
+}
