@@ -106,7 +106,7 @@ INLINE void sin_cos_exact(float x, float &sine_out, float &cosine_out) {
     s = __fmaf_rn(s, z, 8.332191e-3f);
     s = __fmaf_rn(s, z, -1.6666655e-1f);
     float sine = __fmaf_rn(s * z, r, r);
-    float c = 2.4433066e-5f;
+    float c = 2.4430668e-5f;
     c = __fmaf_rn(c, z, -1.3887301e-3f);
     c = __fmaf_rn(c, z, 4.1666646e-2f);
     float cosine = __fmaf_rn(z * z, c, __fmaf_rn(-0.5f, z, 1.0f));

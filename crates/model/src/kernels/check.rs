@@ -177,7 +177,32 @@ fn variants(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
         kernels.linear_gelu(&mut active, &x, &f16, &bias);
         results.push(("linear with F16 weights and GELU", bits(&active)));
     }
+    sweeps(kernels, &mut values, &mut results);
     results
+}
+
+/// Elementary functions all over the ranges they are used in. One that differs in the last digits of a coefficient
+/// differs in few results: a coefficient of the cosine with two digits swapped passed all else.
+fn sweeps(kernels: &dyn Kernels, values: &mut Values, results: &mut Vec<(&'static str, Vec<u64>)>) {
+    let mut spread =
+        |count: usize, to: f32| -> Vec<f32> { (0..count).map(|_| values.uniform() * to).collect() };
+    let directions = 128;
+    let mut sums = vec![0; POINTS * 2 * directions];
+    kernels.characteristic(&mut sums, &spread(128 * directions, 40.0), directions);
+    results.push((
+        "sines and cosines",
+        sums.into_iter().map(|sum| sum as u64).collect(),
+    ));
+    let mut x = [spread(8192, 6.0), spread(2048, 1.0), spread(256, 1e-3)].concat();
+    kernels.gelu(&mut x);
+    results.push(("error functions", bits(&x)));
+    // Of few logits, so that sums are of few exponentials, and logarithms far apart.
+    for (vocab, to) in [(2, 50.0), (2, 3.0), (264, 10.0)] {
+        let targets: Vec<u16> = (0..512).map(|row| (row % vocab) as u16).collect();
+        let mut losses = vec![0.0; targets.len()];
+        kernels.token_losses(&mut losses, &mut spread(targets.len() * vocab, to), &targets);
+        results.push(("exponentials and logarithms", bits(&losses)));
+    }
 }
 
 #[cfg(test)]
