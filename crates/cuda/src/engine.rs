@@ -1,22 +1,15 @@
-//! A machine as a [`Device`]: models placed once, passes on lanes, and each operation by itself.
+//! Machines as a [`Device`]: models placed once, and memory shared between them and passes.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use soma_model::{
     Directions, Model,
-    device::{Device, DeviceError, Findings},
-    kernels::{Kernels, Rope},
-    matrix::{Matrix, PANEL},
+    device::{Device, DeviceError, Findings, Unit},
     tokenizer::Chunk,
 };
 use soma_types::Architecture;
 
-use crate::{
-    machine::{Arg, Kernel, Launch, Machine, Memory},
-    pass::{self, Lane, Room, Run, Span, Then},
-    source::Tiles,
-    weights::{self, ELEMENT_THREADS, LinearAt, ModelAt, NormAt, RopeAt, int},
-};
+use crate::{card::Card, machine::Machine, pass, source::Tiles, weights::ModelAt};
 
 /// What the activations of one pass may take, but for scores.
 const PASS_BYTES_MAX: usize = 1 << 30;
@@ -27,15 +20,10 @@ const PASS_TOKENS_MAX: usize = 1 << 16;
 pub struct Engine<M: Machine> {
     name: String,
     cards: Vec<Card<M>>,
-    tiles: Tiles,
+    /// Shared by passes that run beside one another; whoever finds memory full then has it alone.
+    passing: RwLock<()>,
     /// Least recently used first.
     placed: Mutex<Vec<Arc<Placed<M>>>>,
-}
-
-/// One machine, and lanes that nobody uses now.
-struct Card<M: Machine> {
-    machine: M,
-    lanes: Mutex<Vec<Lane<M>>>,
 }
 
 /// A model, and the machine that has it.
@@ -44,23 +32,6 @@ struct Placed<M: Machine> {
     identity: Weak<()>,
     card: usize,
     model: ModelAt<M>,
-}
-
-impl<M: Machine> Card<M> {
-    /// A lane for the length of `work`. One whose work failed is not used again.
-    fn with_lane<T>(
-        &self,
-        work: impl FnOnce(&mut Lane<M>) -> Result<T, DeviceError>,
-    ) -> Result<T, DeviceError> {
-        let idle = self.lanes.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut lane = idle.map_or_else(|| Lane::new(&self.machine), Ok)?;
-        let result = work(&mut lane)?;
-        self.lanes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(lane);
-        Ok(result)
-    }
 }
 
 impl<M: Machine> Engine<M> {
@@ -74,14 +45,11 @@ impl<M: Machine> Engine<M> {
             1 => first.name().to_owned(),
             count => format!("{count} x {}", first.name()),
         };
-        let card = |machine| Card {
-            machine,
-            lanes: Mutex::default(),
-        };
+        let card = |machine| Card::new(machine, tiles);
         Self {
             name,
             cards: machines.into_iter().map(card).collect(),
-            tiles,
+            passing: RwLock::default(),
             placed: Mutex::default(),
         }
     }
@@ -110,10 +78,9 @@ impl<M: Machine> Engine<M> {
                 (card, free_most) = (index, free);
             }
         }
-        let Card { machine, .. } = &self.cards[card];
         let model = making_room(
-            || self.cards[card].with_lane(|lane| ModelAt::place(machine, &lane.queue, model)),
-            || drop_idle(&mut all, card),
+            || self.cards[card].place(model),
+            || self.cards[card].drop_idle_lanes() || drop_idle(&mut all, card),
         )?;
         all.push(Arc::new(Placed {
             identity,
@@ -123,101 +90,22 @@ impl<M: Machine> Engine<M> {
         Ok(Arc::clone(&all[all.len() - 1]))
     }
 
-    /// `work` on rows that become panels: their number, the memory they are in, and the run.
-    fn on_panels(
+    /// A pass, for which what nobody uses makes room.
+    fn pass_beside(
         &self,
-        x: &[f32],
-        width: usize,
-        work: impl FnOnce(&Run<'_, M>, &M::Memory, usize) -> Result<Vec<f32>, DeviceError>,
-    ) -> Vec<f32> {
-        let card = &self.cards[0];
-        card.with_lane(|lane| {
-            let run = self.run(&card.machine, &lane.queue);
-            let (memory, panels) = panels(&run, x, width)?;
-            work(&run, &memory, panels)
-        })
-        .expect(OPERATIONS)
-    }
-
-    fn run<'a>(&self, machine: &'a M, queue: &'a M::Queue) -> Run<'a, M> {
-        Run {
-            machine,
-            queue,
-            tiles: self.tiles,
-        }
-    }
-
-    /// A linear map alone, whose output begins as `out`.
-    fn map(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>, then: Then) {
-        let (inputs, outputs) = (weight.inputs(), weight.outputs());
-        let result = self.on_panels(x, inputs, |run, x, count| {
-            let map = LinearAt {
-                weight: weights::matrix(run.machine, run.queue, weight)?,
-                bias: bias
-                    .map(|bias| weights::values(run.machine, run.queue, bias))
-                    .transpose()?,
-                inputs: int(inputs),
-                outputs: int(outputs),
-            };
-            let (to, _) = panels(run, out, outputs)?;
-            run.linear(&[(&map, &to)], x, count, (then, then), outputs)?;
-            rows(run, &to, out.len() / outputs, outputs)
-        });
-        out.copy_from_slice(&result);
-    }
-
-    /// Adds what a kernel sums over the rows of `x`. Its arguments are made of where sums, marks of chunks
-    /// out of range, rows and their owners are.
-    fn sum(
-        &self,
-        kernel: Kernel,
-        sums: &mut [i64],
-        x: &[f32],
-        width: usize,
-        args: impl FnOnce(Arg, Arg, Arg, Arg) -> Vec<Arg>,
-    ) {
-        let card = &self.cards[0];
-        let result = card.with_lane(|lane| {
-            let run = self.run(&card.machine, &lane.queue);
-            let (machine, queue) = (run.machine, run.queue);
-            let (at, count) = panels(&run, x, width)?;
-            let owners: Vec<i32> = (0..count)
-                .flat_map(|panel| [0, int((x.len() / width - panel * PANEL).min(PANEL))])
-                .collect();
-            let owners_at = machine.room("owners", size_of_val(&owners[..]))?;
-            machine.write(queue, &owners_at, &owners)?;
-            let sums_at = machine.room("sums", size_of_val(&*sums))?;
-            machine.write(queue, &sums_at, sums)?;
-            let out_of_range = machine.room("marks", size_of::<u32>())?;
-            machine.zero(queue, &out_of_range, size_of::<u32>())?;
-            let [sums_arg, out_of_range, at, owners_at] =
-                [&sums_at, &out_of_range, &at, &owners_at].map(|memory| Arg::Address(memory.address()));
-            run.columns(kernel, count, width, &args(sums_arg, out_of_range, at, owners_at))?;
-            machine.read(queue, &sums_at, sums.len())
-        });
-        sums.copy_from_slice(&result.expect(OPERATIONS));
-    }
-
-    /// A kernel on each value of `x`, with more arguments before their number.
-    fn elements(&self, kernel: Kernel, x: &mut [f32], y: Option<&[f32]>) {
-        let card = &self.cards[0];
-        let result = card.with_lane(|lane| {
-            let (machine, queue) = (&card.machine, &lane.queue);
-            let memory = weights::values(machine, queue, x)?;
-            let other = y.map(|y| weights::values(machine, queue, y)).transpose()?;
-            let mut args = vec![Arg::Address(memory.address())];
-            args.extend(other.iter().map(|other| Arg::Address(other.address())));
-            args.push(Arg::Int(int(x.len())));
-            let launch = Launch {
-                kernel,
-                grid: [(x.len() as u32).div_ceil(ELEMENT_THREADS), 1, 1],
-                threads: ELEMENT_THREADS,
-                shared_bytes: 0,
-            };
-            machine.launch(queue, launch, &args)?;
-            machine.read(queue, &memory, x.len())
-        });
-        x.copy_from_slice(&result.expect(OPERATIONS));
+        model: &Model,
+        chunks: &[Chunk<'_>],
+        directions: Option<&Directions>,
+    ) -> Result<Vec<Findings>, DeviceError> {
+        let placed = self.placed(model)?;
+        let card = &self.cards[placed.card];
+        making_room(
+            || card.pass_of(&placed.model, model.architecture(), chunks, directions),
+            || {
+                let mut all = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
+                card.drop_idle_lanes() || drop_idle(&mut all, placed.card)
+            },
+        )
     }
 }
 
@@ -242,53 +130,13 @@ fn drop_idle<M: Machine>(all: &mut Vec<Arc<Placed<M>>>, card: usize) -> bool {
     index.map(|index| all.remove(index)).is_some()
 }
 
-/// Operations by themselves are for checks: a device that fails at them is of no use.
-const OPERATIONS: &str = "the device does small operations";
-
-/// Rows to panels of rows, and how many.
-fn panels<M: Machine>(run: &Run<'_, M>, x: &[f32], width: usize) -> Result<(M::Memory, usize), DeviceError> {
-    let count = (x.len() / width).div_ceil(PANEL);
-    let from = weights::values(run.machine, run.queue, x)?;
-    let to = run
-        .machine
-        .room("rows", size_of::<f32>() * count * PANEL * width)?;
-    let args = [
-        Arg::Address(to.address()),
-        Arg::Address(from.address()),
-        Arg::Int(int(x.len() / width)),
-        Arg::Int(int(width)),
-    ];
-    run.rows(Kernel::ToPanels, count, &args)?;
-    // `from` goes when it was read.
-    run.machine.read::<f32>(run.queue, &to, 1)?;
-    Ok((to, count))
-}
-
-/// Panels of rows to rows.
-fn rows<M: Machine>(
-    run: &Run<'_, M>,
-    from: &M::Memory,
-    count: usize,
-    width: usize,
-) -> Result<Vec<f32>, DeviceError> {
-    let to = run.machine.room("rows", size_of::<f32>() * count * width)?;
-    let args = [
-        Arg::Address(to.address()),
-        Arg::Address(from.address()),
-        Arg::Int(int(count)),
-        Arg::Int(int(width)),
-    ];
-    run.rows(Kernel::ToRows, count.div_ceil(PANEL), &args)?;
-    run.machine.read(run.queue, &to, count * width)
-}
-
 impl<M: Machine> Device for Engine<M> {
     fn name(&self) -> &str {
         &self.name
     }
 
-    fn kernels(&self) -> &dyn Kernels {
-        self
+    fn units(&self) -> Vec<&dyn Unit> {
+        self.cards.iter().map(|card| card as &dyn Unit).collect()
     }
 
     fn pass_tokens(&self, architecture: &Architecture) -> usize {
@@ -301,148 +149,14 @@ impl<M: Machine> Device for Engine<M> {
         chunks: &[Chunk<'_>],
         directions: Option<&Directions>,
     ) -> Result<Vec<Findings>, DeviceError> {
-        let placed = self.placed(model)?;
-        let card = &self.cards[placed.card];
-        let (machine, architecture) = (&card.machine, model.architecture());
-        let pass = |lane: &mut Lane<M>| {
-            lane.pass(
-                machine,
-                self.tiles,
-                &placed.model,
-                architecture,
-                chunks,
-                directions,
-            )
-        };
-        let drop_idle = || {
-            let mut all = self.placed.lock().unwrap_or_else(PoisonError::into_inner);
-            drop_idle(&mut all, placed.card)
-        };
-        making_room(|| card.with_lane(pass), drop_idle)
-    }
-}
-
-impl<M: Machine> Kernels for Engine<M> {
-    fn name(&self) -> &'static str {
-        "cuda"
-    }
-
-    fn linear(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: Option<&[f32]>) {
-        self.map(out, x, weight, bias, Then::Write);
-    }
-
-    fn linear_gelu(&self, out: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
-        self.map(out, x, weight, Some(bias), Then::Gelu);
-    }
-
-    fn add_linear(&self, sum: &mut [f32], x: &[f32], weight: &Matrix, bias: &[f32]) {
-        self.map(sum, x, weight, Some(bias), Then::Add);
-    }
-
-    fn layer_norm(&self, out: &mut [f32], x: &[f32], gamma: &[f32], beta: &[f32]) {
-        let width = gamma.len();
-        let result = self.on_panels(x, width, |run, x, count| {
-            let norm = NormAt {
-                gamma: weights::values(run.machine, run.queue, gamma)?,
-                beta: weights::values(run.machine, run.queue, beta)?,
-            };
-            let to = run.machine.room("rows", x.size_bytes())?;
-            run.layer_norm(&to, x, &norm, count, width)?;
-            rows(run, &to, out.len() / width, width)
-        });
-        out.copy_from_slice(&result);
-    }
-
-    fn gelu(&self, x: &mut [f32]) {
-        self.elements(Kernel::Gelu, x, None);
-    }
-
-    fn add(&self, x: &mut [f32], y: &[f32]) {
-        self.elements(Kernel::Add, x, Some(y));
-    }
-
-    fn rope(&self, x: &mut [f32], table: &Rope, heads: usize, first: usize) {
-        let width = heads * 2 * table.half();
-        let count = x.len() / width;
-        let result = self.on_panels(x, width, |run, x, panels| {
-            let rope = RopeAt::place(run.machine, run.queue, table, first + count)?;
-            // Rows that fill the last panel stand at position 0.
-            let mut positions: Vec<u32> = (first as u32..(first + count) as u32).collect();
-            positions.resize(panels * PANEL, 0);
-            let at = run.machine.room("positions", size_of_val(&positions[..]))?;
-            run.machine.write(run.queue, &at, &positions)?;
-            run.rope(x, &rope, &at, panels, width)?;
-            rows(run, x, count, width)
-        });
-        x.copy_from_slice(&result);
-    }
-
-    fn attention(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize) {
-        let (queries, keys, head_dim) = (q.len() / width, k.len() / width, width / heads);
-        let result = self.on_panels(q, width, |run, q, query_panels| {
-            let (k, value_panels) = panels(run, k, width)?;
-            let v = by_head(v, value_panels * PANEL, heads, head_dim);
-            let v = weights::values(run.machine, run.queue, &v)?;
-            let to = run.machine.room("rows", q.size_bytes())?;
-            let spans = [Span {
-                query_panel: 0,
-                key_panel: 0,
-                queries,
-                keys,
-            }];
-            run.attention(
-                &to,
-                [q, &k, &v],
-                &spans,
-                (&mut Room::new(), &mut Room::new(), &mut Room::new()),
-                (heads, width),
-                (query_panels, value_panels),
-            )?;
-            rows(run, &to, queries, width)
-        });
-        out.copy_from_slice(&result);
-    }
-
-    fn token_losses(&self, out: &mut [f32], logits: &mut [f32], targets: &[u16]) {
-        let vocab = logits.len() / targets.len().max(1);
-        let result = self.on_panels(logits, vocab, |run, logits, panels| {
-            let mut targets: Vec<u32> = targets.iter().map(|target| u32::from(*target)).collect();
-            targets.resize(panels * PANEL, 0);
-            let at = run.machine.room("targets", size_of_val(&targets[..]))?;
-            run.machine.write(run.queue, &at, &targets)?;
-            let to = run.machine.room("losses", size_of::<f32>() * panels * PANEL)?;
-            let args = [
-                Arg::Address(to.address()),
-                Arg::Address(logits.address()),
-                Arg::Address(at.address()),
-                Arg::Int(int(vocab)),
-            ];
-            run.rows(Kernel::TokenLosses, panels, &args)?;
-            run.machine.read(run.queue, &to, panels * PANEL)
-        });
-        out.copy_from_slice(&result[..out.len()]);
-    }
-
-    fn characteristic(&self, sums: &mut [i64], projections: &[f32], directions: usize) {
-        let args = |sums, _, x, owners| vec![sums, x, owners, Arg::Int(int(directions))];
-        self.sum(Kernel::Characteristic, sums, projections, directions, args);
-    }
-
-    fn sum_rows(&self, sums: &mut [i64], x: &[f32]) {
-        let width = sums.len();
-        let args = |sums, out_of_range, x, owners| vec![sums, out_of_range, x, owners, Arg::Int(int(width))];
-        self.sum(Kernel::SumRows, sums, x, width, args);
-    }
-}
-
-/// `[head][row][column]` of `rows` rows, each head's columns filled up to whole panels.
-fn by_head(v: &[f32], rows: usize, heads: usize, head_dim: usize) -> Vec<f32> {
-    let padded = head_dim.next_multiple_of(PANEL);
-    let mut all = vec![0.0; heads * rows * padded];
-    for (row, values) in v.chunks_exact(heads * head_dim).enumerate() {
-        for (head, values) in values.chunks_exact(head_dim).enumerate() {
-            all[(head * rows + row) * padded..][..head_dim].copy_from_slice(values);
+        let shared = self.passing.read().unwrap_or_else(PoisonError::into_inner);
+        let result = self.pass_beside(model, chunks, directions);
+        drop(shared);
+        if !matches!(result, Err(DeviceError::Full { .. })) {
+            return result;
         }
+        // What other passes use they give back when they end.
+        let _alone = self.passing.write().unwrap_or_else(PoisonError::into_inner);
+        self.pass_beside(model, chunks, directions)
     }
-    all
 }

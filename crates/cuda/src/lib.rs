@@ -8,11 +8,13 @@
 //! | `machine` | what is asked of a machine: memory, queues, launches |
 //! | `driver` | a GPU as one |
 //! | `weights`, `pass` | a model in a machine's memory, and the forward pass on it |
+//! | `card` | one machine: passes on lanes, each operation by itself |
 //! | `engine` | machines as a [`Device`](soma_model::device::Device) |
 //!
 //! Nothing here decides whether a device is exact: [`Checked`](soma_model::device::Checked) does, before it
 //! scores.
 
+mod card;
 mod driver;
 mod engine;
 #[cfg(test)]
@@ -59,7 +61,10 @@ pub fn open(name: &str) -> Result<&'static dyn Device, DeviceError> {
 fn indices(name: &str) -> Result<Option<usize>, DeviceError> {
     let number = match name.strip_prefix("cuda") {
         Some("") => return Ok(None),
-        Some(rest) => rest.strip_prefix(':').and_then(|number| number.parse().ok()),
+        Some(rest) => rest
+            .strip_prefix(':')
+            .filter(|number| !number.starts_with('+'))
+            .and_then(|number| number.parse().ok()),
         None => None,
     };
     number.map(Some).ok_or_else(|| {

@@ -1,13 +1,18 @@
 //! The engine on a processor that plays a GPU: the same kernels, held against the reference bit for bit.
 
 use soma_model::{
-    Batch, Directions, Model, ScoreError, Scorer, Simd,
+    BackendError, Batch, Directions, Model, ScoreError, Scorer, Simd,
     conformance::Suite,
     device::{Checked, Device, DeviceError},
 };
 use soma_types::{Architecture, Seed};
 
-use crate::{engine::Engine, host::Host, source::Tiles};
+use crate::{
+    engine::Engine,
+    host::{Host, Words},
+    machine::{Arg, Launch, Machine, Plain},
+    source::Tiles,
+};
 
 fn played(tiles: Tiles, machines: &[usize]) -> &'static Engine<Host> {
     let machines = machines.iter().map(|bytes| Host::new(tiles, *bytes)).collect();
@@ -166,12 +171,119 @@ fn a_machine_that_is_too_small_says_so() {
     assert!(!engine.name().is_empty());
 }
 
+/// What a pass left behind makes room for a model, and passes that do not fit beside one another wait.
+#[test]
+fn passes_make_room() {
+    let long = Architecture {
+        layers: 1,
+        embedding_dim: 16,
+        heads: 8,
+        ffn_dim: 8,
+        max_seq_len: 512,
+        ..Architecture::NANO
+    };
+    let wide = Architecture {
+        layers: 2,
+        embedding_dim: 256,
+        ffn_dim: 1024,
+        ..Architecture::NANO
+    };
+    // A pass of the long one takes 10 MB, most of it for scores; the wide one's weights 7 MB.
+    let engine = played(Tiles::BEST, &[15_000_000]);
+    let processor = Scorer::with(Simd::Portable).unwrap();
+    let device = processor.on(Checked::new(engine).unwrap());
+    let models = [(&long, 1), (&wide, 2)].map(|(architecture, seed)| Model::random(architecture, seed));
+    let score = |scorer: Scorer, model: &Model| {
+        let directions = Directions::draw(&Seed([5; 32]), model.architecture());
+        scorer.score(
+            model,
+            &[7; 512][..model.architecture().max_seq_len as usize],
+            &directions,
+        )
+    };
+    for model in &models {
+        assert_eq!(score(device, model), score(processor, model));
+    }
+    let expected = score(processor, &models[0]);
+    std::thread::scope(|scope| {
+        let beside = [(); 2].map(|()| scope.spawn(|| score(device, &models[0])));
+        for thread in beside {
+            assert_eq!(thread.join().unwrap(), expected);
+        }
+    });
+}
+
+/// A player that gives what is read in the wrong order, if it is the wrong one.
+enum Doubtful {
+    Right(Host),
+    Wrong(Host),
+}
+
+impl Doubtful {
+    const fn host(&self) -> &Host {
+        match self {
+            Self::Right(host) | Self::Wrong(host) => host,
+        }
+    }
+}
+
+impl Machine for Doubtful {
+    type Memory = Words;
+    type Queue = ();
+
+    fn name(&self) -> &str {
+        self.host().name()
+    }
+
+    fn free_bytes(&self) -> Result<usize, DeviceError> {
+        self.host().free_bytes()
+    }
+
+    fn queue(&self) -> Result<(), DeviceError> {
+        self.host().queue()
+    }
+
+    fn room(&self, what: &'static str, bytes: usize) -> Result<Words, DeviceError> {
+        self.host().room(what, bytes)
+    }
+
+    fn write<T: Plain>(&self, queue: &(), to: &Words, values: &[T]) -> Result<(), DeviceError> {
+        self.host().write(queue, to, values)
+    }
+
+    fn zero(&self, queue: &(), of: &Words, bytes: usize) -> Result<(), DeviceError> {
+        self.host().zero(queue, of, bytes)
+    }
+
+    fn read<T: Plain>(&self, queue: &(), from: &Words, count: usize) -> Result<Vec<T>, DeviceError> {
+        let mut values = self.host().read(queue, from, count)?;
+        if matches!(self, Self::Wrong(_)) {
+            values.reverse();
+        }
+        Ok(values)
+    }
+
+    fn launch(&self, queue: &(), launch: Launch, args: &[Arg]) -> Result<(), DeviceError> {
+        self.host().launch(queue, launch, args)
+    }
+}
+
+/// Scoring may run on any machine of a device, so one that is wrong is found wherever it stands.
+#[test]
+fn every_machine_is_checked() {
+    let host = || Host::new(Tiles::BEST, MEMORY);
+    let machines = vec![Doubtful::Right(host()), Doubtful::Wrong(host())];
+    let engine = Box::leak(Box::new(Engine::new(machines, Tiles::BEST)));
+    let error = Checked::new(engine).unwrap_err();
+    assert!(matches!(error, BackendError::DeviceDiffers { .. }), "{error}");
+}
+
 #[test]
 fn names_of_devices_are_read() {
     for (name, means) in [("cuda", None), ("cuda:0", Some(0)), ("cuda:3", Some(3))] {
         assert_eq!(crate::indices(name).unwrap(), means);
     }
-    for name in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda0", "CUDA"] {
+    for name in ["gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:+1", "cuda0", "CUDA"] {
         let error = crate::indices(name).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains("cuda:N"), "{error}");
     }

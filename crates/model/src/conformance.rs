@@ -137,17 +137,18 @@ impl Suite {
     /// When the processor cannot run the backend.
     pub fn run(&self, simd: Simd) -> Result<Vec<Tally>, SuiteError> {
         let kernels = simd.unchecked_kernels().ok_or(BackendError::Unsupported(simd))?;
-        Ok(self.tallies(kernels, Scorer::unchecked(simd, kernels)))
+        Ok(self.tallies(&[kernels], Scorer::unchecked(simd, kernels)))
     }
 
-    /// The same on a device.
+    /// The same on a device; operations on each of its machines.
     #[must_use]
     pub fn run_on(&self, device: &'static dyn Device) -> Vec<Tally> {
         let processor = Scorer::unchecked(Simd::Scalar, &Scalar);
-        self.tallies(device.kernels(), processor.unchecked_on(device))
+        let kernels: Vec<_> = device.units().iter().map(|unit| unit.kernels()).collect();
+        self.tallies(&kernels, processor.unchecked_on(device))
     }
 
-    fn tallies(&self, kernels: &dyn Kernels, scorer: Scorer) -> Vec<Tally> {
+    fn tallies(&self, kernels: &[&dyn Kernels], scorer: Scorer) -> Vec<Tally> {
         let mut tallies: Vec<Tally> = Vec::new();
         let mut count = |operation, matched| {
             let index = tallies.iter().position(|tally| tally.operation == operation);
@@ -163,7 +164,9 @@ impl Suite {
             tallies[index].matched += usize::from(matched);
         };
         for case in &self.operations {
-            count(case.operation(), case.computed(kernels) == *case);
+            for kernels in kernels {
+                count(case.operation(), case.computed(*kernels) == *case);
+            }
         }
         for score in &self.scores {
             let found = score.contests(scorer);

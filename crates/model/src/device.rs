@@ -1,14 +1,14 @@
 //! Machines beside the processor that score exactly: weights stay in their memory, whole passes run there.
 //!
-//! A [`Device`] is seen from two sides. Its [`kernels`](Device::kernels) are the operations one by one, slow
-//! because everything travels, so that the conformance suite can be run on it; its [`pass`](Device::pass) is
-//! what scoring uses. Both are held against the reference before a [`Checked`] one exists, and only that
-//! scores.
+//! A [`Device`] is made of [`Unit`]s, each seen from two sides. Its [`kernels`](Unit::kernels) are the
+//! operations one by one, slow because everything travels, so that the conformance suite can be run on it;
+//! its [`pass`](Unit::pass) is what scoring uses. Both are held against the reference on every unit before a
+//! [`Checked`] device exists, and only that scores.
 
 pub(crate) mod error;
 pub(crate) mod findings;
 
-use std::sync::OnceLock;
+use std::{env::VarError, sync::OnceLock};
 
 use soma_types::{Architecture, Seed};
 
@@ -22,13 +22,13 @@ use crate::{
 
 pub use self::{error::DeviceError, findings::Findings};
 
-/// A machine that scores, with memory of its own.
+/// What scores beside the processor: machines of one kind.
 pub trait Device: Send + Sync {
     /// What it is called.
     fn name(&self) -> &str;
 
-    /// Its operations, one by one.
-    fn kernels(&self) -> &dyn Kernels;
+    /// Its machines. A pass may run on any.
+    fn units(&self) -> Vec<&dyn Unit>;
 
     /// Tokens of `architecture` that it takes in one pass.
     fn pass_tokens(&self, architecture: &Architecture) -> usize;
@@ -45,38 +45,51 @@ pub trait Device: Send + Sync {
     ) -> Result<Vec<Findings>, DeviceError>;
 }
 
+/// One machine of a device, with memory of its own.
+pub trait Unit: Send + Sync {
+    /// What it is called.
+    fn name(&self) -> &str;
+
+    /// Its operations, one by one.
+    fn kernels(&self) -> &dyn Kernels;
+
+    /// A [`Device::pass`] on this machine, which keeps nothing of the model.
+    ///
+    /// # Errors
+    /// When it has no room, or fails.
+    fn pass(
+        &self,
+        model: &Model,
+        chunks: &[Chunk<'_>],
+        directions: Option<&Directions>,
+    ) -> Result<Vec<Findings>, DeviceError>;
+}
+
 /// A device whose bits are the reference's, as far as the self-check sees.
 #[derive(Clone, Copy)]
 pub struct Checked(&'static dyn Device);
 
 impl Checked {
-    /// Holds every operation and whole passes against the reference.
+    /// Holds every operation and whole passes of each machine against the reference.
     ///
     /// # Errors
-    /// Names the device and the first operation that differs, or says why it cannot be used.
+    /// Names the machine and the first operation that differs, or says why it cannot be used.
     pub fn new(device: &'static dyn Device) -> Result<Self, BackendError> {
-        let differs = |operation| BackendError::DeviceDiffers {
-            device: device.name().to_owned(),
-            operation,
-        };
-        if let Some(operation) = first_difference(device.kernels())? {
-            return Err(differs(operation));
-        }
-        let architecture = Architecture {
-            layers: 2,
-            embedding_dim: 36,
-            heads: 3,
-            ffn_dim: 50,
-            max_seq_len: 70,
-            rope_wavelength: 10_000,
-        };
-        let model = Model::random(&architecture, 13);
-        let directions = Directions::draw(&Seed([13; 32]), &architecture);
-        let text: Vec<u8> = (0..=u8::MAX).collect();
-        let chunks: Vec<_> = chunks(&text, architecture.max_seq_len as usize).collect();
-        let expected = forward::findings(&Scalar, &model, &chunks, Some(&directions));
-        if device.pass(&model, &chunks, Some(&directions))? != expected {
-            return Err(differs("a whole pass"));
+        let passes = [ODD, LONG].map(Pass::of);
+        for unit in device.units() {
+            let differs = |operation| BackendError::DeviceDiffers {
+                device: unit.name().to_owned(),
+                operation,
+            };
+            // A machine that has no room or fails says so in a pass; operations by themselves panic.
+            for pass in &passes {
+                if !pass.matches(unit)? {
+                    return Err(differs("a whole pass"));
+                }
+            }
+            if let Some(operation) = first_difference(unit.kernels())? {
+                return Err(differs(operation));
+            }
         }
         Ok(Self(device))
     }
@@ -85,6 +98,55 @@ impl Checked {
     #[must_use]
     pub const fn device(self) -> &'static dyn Device {
         self.0
+    }
+}
+
+/// Sizes that fill no tile.
+const ODD: Architecture = Architecture {
+    layers: 2,
+    embedding_dim: 36,
+    heads: 3,
+    ffn_dim: 50,
+    max_seq_len: 70,
+    rope_wavelength: 10_000,
+};
+/// Keys, and dimensions of a head, that take two tiles and more.
+const LONG: Architecture = Architecture {
+    layers: 1,
+    embedding_dim: 140,
+    heads: 1,
+    ffn_dim: 33,
+    max_seq_len: 200,
+    rope_wavelength: 10_000,
+};
+
+/// A pass of a random model, and what the reference finds.
+struct Pass {
+    model: Model,
+    directions: Directions,
+    text: Vec<u8>,
+    expected: Vec<Findings>,
+}
+
+impl Pass {
+    fn of(architecture: Architecture) -> Self {
+        let model = Model::random(&architecture, 13);
+        let directions = Directions::draw(&Seed([13; 32]), &architecture);
+        let text: Vec<u8> = (0..=u8::MAX).collect();
+        let chunks: Vec<_> = chunks(&text, architecture.max_seq_len as usize).collect();
+        let expected = forward::findings(&Scalar, &model, &chunks, Some(&directions));
+        Self {
+            model,
+            directions,
+            text,
+            expected,
+        }
+    }
+
+    fn matches(&self, unit: &dyn Unit) -> Result<bool, DeviceError> {
+        let length = self.model.architecture().max_seq_len as usize;
+        let chunks: Vec<_> = chunks(&self.text, length).collect();
+        Ok(unit.pass(&self.model, &chunks, Some(&self.directions))? == self.expected)
     }
 }
 
@@ -104,16 +166,23 @@ pub fn provide(open: Open) {
 /// # Errors
 /// When there is no such device.
 pub fn named() -> Result<Option<&'static dyn Device>, DeviceError> {
-    match std::env::var("SOMA_DEVICE") {
-        Ok(name) if !name.is_empty() && name != "cpu" => {
-            let open = OPEN.get().ok_or_else(|| {
-                let reason =
-                    format!("SOMA_DEVICE is '{name}', but this program knows the processor only: unset it");
-                DeviceError::Absent(reason)
-            })?;
-            open(&name).map(Some)
-        }
-        _ => Ok(None),
+    let Some(name) = wanted(std::env::var("SOMA_DEVICE")) else {
+        return Ok(None);
+    };
+    let open = OPEN.get().ok_or_else(|| {
+        DeviceError::Absent(format!(
+            "SOMA_DEVICE is '{name}', but this program knows the processor only: unset it"
+        ))
+    })?;
+    open(&name).map(Some)
+}
+
+/// The device that a variable asks for. What is no text is no device's name, and must not mean the processor.
+fn wanted(variable: Result<String, VarError>) -> Option<String> {
+    match variable {
+        Err(VarError::NotPresent) => None,
+        Err(VarError::NotUnicode(name)) => Some(name.to_string_lossy().into_owned()),
+        Ok(name) => Some(name).filter(|name| !name.is_empty() && name != "cpu"),
     }
 }
 
@@ -150,5 +219,25 @@ impl Place {
 impl std::fmt::Debug for Checked {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Checked({})", self.0.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_nothing_and_cpu_mean_the_processor() {
+        for name in ["", "cpu"] {
+            assert_eq!(wanted(Ok(name.to_owned())), None);
+        }
+        assert_eq!(wanted(Err(VarError::NotPresent)), None);
+        assert_eq!(wanted(Ok("cuda".to_owned())).as_deref(), Some("cuda"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStringExt as _;
+            let name = std::ffi::OsString::from_vec(b"cuda\xff".to_vec());
+            assert!(wanted(Err(VarError::NotUnicode(name))).is_some());
+        }
     }
 }

@@ -181,8 +181,8 @@ fn variants(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
     results
 }
 
-/// Elementary functions all over the ranges they are used in. One that differs in the last digits of a coefficient
-/// differs in few results: a coefficient of the cosine with two digits swapped passed all else.
+/// Elementary functions all over the ranges they are used in. One that differs in the last digits of a
+/// coefficient differs in few results: a coefficient of the cosine with two digits swapped passed all else.
 fn sweeps(kernels: &dyn Kernels, values: &mut Values, results: &mut Vec<(&'static str, Vec<u64>)>) {
     let mut spread =
         |count: usize, to: f32| -> Vec<f32> { (0..count).map(|_| values.uniform() * to).collect() };
