@@ -55,6 +55,6 @@ pub use container::{ContainerError, Decrypting, DecryptionKey, decrypt, encrypt}
 pub use fetch::{FetchError, FetchPolicy, Fetcher};
 pub use location::{Location, LocationError};
 pub use pouring::Pouring;
-pub use store::{Store, StoreError};
+pub use store::{Guest, Store, StoreError};
 pub use verified::verified;
 pub use withdrawn::{Withdrawal, Withdrawn, WithdrawnError};

@@ -19,18 +19,13 @@
 //! # Bounds
 //!
 //! The blobs in place and those being written never exceed the limit together; space is reserved before it
-//! is used, and a write that would pass the limit fails with nothing kept.
-//!
-//! # Removal
-//!
-//! Whoever decides what is no longer needed looks at a world that goes on meanwhile. So a blob leaves in two
-//! steps: it is *set aside*, and nobody gets it any more; then its owner looks again whether anybody came to
-//! need it before that, and what is [stored or touched](Store::touch) again meanwhile is back; only what is
-//! still aside is removed. After a crash nothing is aside. A blob's age is the time since it was last stored
-//! or touched.
+//! is used, and a write that would pass the limit fails with nothing kept. What strangers bring has a share of
+//! it, and takes room only as it comes ([`Guest`]).
 
 mod accounts;
 mod error;
+mod guests;
+mod leaving;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -40,7 +35,6 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::SystemTime,
 };
 
 use soma_files::{At as _, Lock};
@@ -53,7 +47,7 @@ use crate::{
     withdrawn::{Mark, Withdrawn},
 };
 
-pub use self::{error::StoreError, writer::StoreWriter};
+pub use self::{error::StoreError, guests::Guest, writer::StoreWriter};
 
 const INCOMING: &str = "incoming";
 /// Most that is allocated ahead on the word of a file's size.
@@ -238,102 +232,6 @@ impl Store {
         self.accounts().length_bytes(hash)
     }
 
-    /// Removes a blob; whether it was there.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn remove(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        self.remove_locked(&mut self.accounts(), hash)
-    }
-
-    fn remove_locked(&self, accounts: &mut Accounts, hash: &ContentHash) -> Result<bool, StoreError> {
-        let Some(length_bytes) = accounts.blobs.remove(hash) else {
-            return Ok(false);
-        };
-        accounts.aside.remove(hash);
-        accounts.stored_bytes -= length_bytes;
-        let path = self.blob_path(hash);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // It is still there, so it still counts.
-                accounts.blobs.insert(*hash, length_bytes);
-                accounts.stored_bytes += length_bytes;
-                Err(error).at("remove", &path)?
-            }
-            _ => Ok(true),
-        }
-    }
-
-    /// Makes a blob as young as one stored just now, and takes it back if it was set aside; whether it is
-    /// there.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn touch(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        let mut accounts = self.accounts();
-        accounts.admit(hash)?;
-        if !accounts.blobs.contains_key(hash) {
-            return Ok(false);
-        }
-        let path = self.blob_path(hash);
-        match File::options().write(true).open(&path) {
-            Ok(file) => file.set_modified(SystemTime::now()).at("touch", &path)?,
-            // It vanished behind our back.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.remove_locked(&mut accounts, hash)?;
-                return Ok(false);
-            }
-            Err(error) => Err(error).at("open", &path)?,
-        }
-        accounts.aside.remove(hash);
-        Ok(true)
-    }
-
-    /// Sets a blob aside; whether it is there. One that was stored or touched since `unless_since` stays.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn set_aside(
-        &self,
-        hash: &ContentHash,
-        unless_since: Option<SystemTime>,
-    ) -> Result<bool, StoreError> {
-        // Under the lock, so that nobody is told that a blob is there just before it goes.
-        let mut accounts = self.accounts();
-        if accounts.length_bytes(hash).is_none() {
-            return Ok(false);
-        }
-        let path = self.blob_path(hash);
-        if let Some(time) = unless_since {
-            let modified = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                modified => modified.at("inspect", &path)?,
-            };
-            if modified >= time {
-                return Ok(false);
-            }
-        }
-        accounts.aside.insert(*hash);
-        Ok(true)
-    }
-
-    /// Takes everything back that was set aside.
-    pub fn take_back(&self) {
-        self.accounts().aside.clear();
-    }
-
-    /// Removes a blob that is still aside; whether it was.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn remove_aside(&self, hash: &ContentHash) -> Result<bool, StoreError> {
-        let mut accounts = self.accounts();
-        if !accounts.aside.contains(hash) {
-            return Ok(false);
-        }
-        self.remove_locked(&mut accounts, hash)
-    }
-
     /// The names of all blobs that are not aside, sorted.
     pub fn hashes(&self) -> Vec<ContentHash> {
         let accounts = self.accounts();
@@ -377,7 +275,7 @@ impl Store {
         self.inner.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reserve(&self, needed_bytes: u64) -> Result<(), StoreError> {
+    fn reserve(&self, guest: Option<Guest>, needed_bytes: u64) -> Result<(), StoreError> {
         let mut accounts = self.accounts();
         let used_bytes = accounts.stored_bytes + accounts.reserved_bytes;
         let limit_bytes = self.inner.limit_bytes;
@@ -388,8 +286,19 @@ impl Store {
                 limit_bytes,
             });
         }
+        if let Some(guest) = guest {
+            accounts.guests.take_in(guest, needed_bytes, limit_bytes)?;
+        }
         accounts.reserved_bytes += needed_bytes;
         Ok(())
+    }
+
+    fn release(&self, guest: Option<Guest>, bytes: u64) {
+        let mut accounts = self.accounts();
+        accounts.reserved_bytes -= bytes;
+        if let Some(guest) = guest {
+            accounts.guests.let_go(guest, bytes);
+        }
     }
 
     fn blob_path(&self, hash: &ContentHash) -> PathBuf {

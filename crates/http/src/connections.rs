@@ -17,7 +17,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::TcpListener,
+    net::{IpAddr, SocketAddr, TcpListener},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
@@ -34,7 +34,7 @@ use axum::{
 use hyper::{
     body::{Frame, Incoming, SizeHint},
     server::conn::http1,
-    service::service_fn,
+    service::{Service as _, service_fn},
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -64,6 +64,10 @@ const REFUSALS: usize = 16;
 const REFUSAL_TIME_MAX: Duration = Duration::from_secs(2);
 /// After the system could not hand over a connection.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a request comes from: an extension of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
 
 /// What a server's clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -113,9 +117,9 @@ pub async fn serve(
     let crowded = Arc::new(Notify::new());
     let mut stopped = pin!(stopped);
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // The client's fault is over with the client; the system's may pass.
                     if !is_clients(&error) {
@@ -130,7 +134,7 @@ pub async fn serve(
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let (router, stopping, crowded) = (router.clone(), stopping.clone(), Arc::clone(&crowded));
             tokio::spawn(async move {
-                connection(stream, router, bounds, stopping, &crowded).await;
+                connection((stream, peer), router, bounds, stopping, &crowded).await;
                 drop(place);
             });
             continue;
@@ -158,18 +162,23 @@ fn is_clients(error: &io::Error) -> bool {
 
 /// Serves one connection, until its client, its time, or the server's need ends it.
 async fn connection(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     router: Router,
     bounds: Bounds,
     mut stopping: watch::Receiver<bool>,
     crowded: &Notify,
 ) {
     let io = TokioIo::new(Watched::new(stream, bounds.write_time));
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        service.call(request)
+    });
     let mut serving = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head_time)
-            .serve_connection(io, TowerToHyperService::new(router))
+            .serve_connection(io, service)
     );
     let needed = async {
         tokio::select! {

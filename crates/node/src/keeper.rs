@@ -147,7 +147,7 @@ impl<E: Runtime> Keeper<E> {
 
     /// Marks content as used, or has it fetched.
     fn keep(&mut self, named: Named) {
-        match self.store.touch(&named.expected.hash) {
+        match self.store.need(&named.expected.hash) {
             Ok(true) | Err(StoreError::Withdrawn { .. }) => {}
             Ok(false) => self.fetch(named),
             Err(error) => warn!(%error, "content was not marked as used"),

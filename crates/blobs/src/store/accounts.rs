@@ -9,7 +9,7 @@ use std::{
 use soma_files::At as _;
 use soma_types::ContentHash;
 
-use super::error::StoreError;
+use super::{error::StoreError, guests::Guests};
 use crate::withdrawn::{Mark, Withdrawn};
 
 /// What is there, and what is promised.
@@ -25,6 +25,8 @@ pub(super) struct Accounts {
     pub(super) withdrawn: Withdrawn,
     /// The state of its list.
     pub(super) withdrawn_mark: Option<Mark>,
+    /// What strangers brought.
+    pub(super) guests: Guests,
     /// Reserved by writers under way.
     pub(super) reserved_bytes: u64,
 }

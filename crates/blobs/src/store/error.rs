@@ -29,6 +29,19 @@ pub enum StoreError {
         /// The limit in bytes.
         limit_bytes: u64,
     },
+    /// A guest's share would be passed.
+    #[error(
+        "{needed_bytes} more bytes on top of {held_bytes} that you brought and nothing names yet pass your share \
+         of {share_bytes}: have the ledger name them, wait until they have left, or host your content yourself"
+    )]
+    GuestFull {
+        /// Bytes of the guest's.
+        held_bytes: u64,
+        /// Bytes more.
+        needed_bytes: u64,
+        /// The share in bytes.
+        share_bytes: u64,
+    },
     /// What was written is not what was announced.
     #[error("the bytes hash to {found}, not to {expected}")]
     WrongHash {

@@ -1,4 +1,4 @@
-use std::{os::unix::fs::FileExt as _, path::Path};
+use std::{net::IpAddr, os::unix::fs::FileExt as _, path::Path, time::SystemTime};
 
 use http_body::Body as _;
 use proptest::prelude::*;
@@ -110,6 +110,37 @@ fn the_limit_holds_and_a_refused_write_leaves_nothing() {
     assert_eq!(fs::read_dir(directory.path().join(INCOMING)).unwrap().count(), 0);
     store.put(b"89a").unwrap();
     assert!(matches!(store.writer(u64::MAX), Err(StoreError::Full { .. })));
+}
+
+/// What guests announce reserves nothing; what they bring has their share, until it is needed or gone.
+#[test]
+fn guests_take_room_as_it_comes() {
+    let (_directory, store) = open(400_000);
+    let guest = Guest::from(IpAddr::from([10, 0, 0, 7]));
+    let mut waiting: Vec<_> = (0..3)
+        .map(|_| store.guest_writer(guest, 80_000).unwrap())
+        .collect();
+    assert_eq!(store.used_bytes(), 3 * 4_096);
+    store.put(&[1; 290_000]).unwrap();
+    let mut writer = waiting.pop().unwrap();
+    writer.write(&[2; 80_000]).unwrap();
+    let hash = writer.finish().unwrap();
+    assert_eq!(store.used_bytes(), 370_000 + 2 * 4_096);
+    drop(waiting);
+    let refused = |bytes| {
+        let writer = store.guest_writer(guest, bytes);
+        matches!(writer, Err(StoreError::GuestFull { held_bytes, .. }) if held_bytes > 0)
+    };
+    assert!(refused(20_001) && !refused(20_000));
+    assert_eq!(store.needed_bytes(&hash), None);
+    assert!(store.need(&hash).unwrap());
+    assert_eq!(store.needed_bytes(&hash), Some(80_000));
+    assert!(!refused(20_000) && matches!(store.guest_writer(guest, 30_001), Err(StoreError::Full { .. })));
+    // What is needed no more is nobody's, and whoever sends it again has brought it.
+    assert!(!store.set_aside(&hash, Some(SystemTime::UNIX_EPOCH)).unwrap());
+    assert_eq!(store.needed_bytes(&hash), None);
+    assert!(store.remove(&hash).unwrap() && !store.need(&hash).unwrap());
+    assert_eq!((store.used_bytes(), store.needed_bytes(&hash)), (290_000, None));
 }
 
 #[test]

@@ -10,7 +10,10 @@ use std::{
 use soma_files::At as _;
 use soma_types::ContentHash;
 
-use super::{INCOMING, Store, error::StoreError};
+use super::{INCOMING, Store, error::StoreError, guests::Guest};
+
+/// What a guest's blob counts at least: many small files fill a disk, too.
+const GUEST_BYTES_MIN: u64 = 4_096;
 
 impl Store {
     /// Starts writing a blob of unknown name, piece by piece, reserving `expected_bytes` of room at once.
@@ -18,11 +21,27 @@ impl Store {
     /// # Errors
     /// When there is no room within the limit, or the disk fails.
     pub fn writer(&self, expected_bytes: u64) -> Result<StoreWriter, StoreError> {
-        self.reserve(expected_bytes)?;
+        self.write_for(None, expected_bytes)
+    }
+
+    /// Starts writing what a guest brings. There must be room for what they announce, but it reserves none:
+    /// room is taken as it comes.
+    ///
+    /// # Errors
+    /// When there is no room within the limit or the guest's share, or the disk fails.
+    pub fn guest_writer(&self, guest: Guest, announced_bytes: u64) -> Result<StoreWriter, StoreError> {
+        self.reserve(Some(guest), announced_bytes)?;
+        self.release(Some(guest), announced_bytes);
+        self.write_for(Some(guest), GUEST_BYTES_MIN)
+    }
+
+    fn write_for(&self, guest: Option<Guest>, expected_bytes: u64) -> Result<StoreWriter, StoreError> {
+        self.reserve(guest, expected_bytes)?;
         let number = self.inner.writes.fetch_add(1, Ordering::Relaxed);
         let path = self.inner.directory.join(INCOMING).join(number.to_string());
         let mut writer = StoreWriter {
             store: self.clone(),
+            guest,
             file: None,
             path,
             hasher: blake3::Hasher::new(),
@@ -38,6 +57,8 @@ impl Store {
 #[derive(Debug)]
 pub struct StoreWriter {
     store: Store,
+    /// Whose it is, if nobody needs it.
+    guest: Option<Guest>,
     /// `None` only before creation and after the end.
     file: Option<File>,
     path: PathBuf,
@@ -54,7 +75,7 @@ impl StoreWriter {
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let end_bytes = self.written_bytes.saturating_add(bytes.len() as u64);
         if end_bytes > self.reserved_bytes {
-            self.store.reserve(end_bytes - self.reserved_bytes)?;
+            self.store.reserve(self.guest, end_bytes - self.reserved_bytes)?;
             self.reserved_bytes = end_bytes;
         }
         if let Some(file) = &mut self.file {
@@ -95,6 +116,9 @@ impl StoreWriter {
             fs::rename(&self.path, &destination).at("rename into place", &self.path)?;
             // From here on nothing fails: the file is in place, and its reservation becomes an entry.
             accounts.reserved_bytes -= self.reserved_bytes;
+            if let Some(guest) = self.guest {
+                accounts.guests.settle(hash, guest, self.reserved_bytes);
+            }
             self.reserved_bytes = 0;
             if accounts.blobs.insert(hash, self.written_bytes).is_none() {
                 accounts.stored_bytes += self.written_bytes;
@@ -121,7 +145,7 @@ impl StoreWriter {
 impl Drop for StoreWriter {
     fn drop(&mut self) {
         if self.reserved_bytes > 0 {
-            self.store.accounts().reserved_bytes -= self.reserved_bytes;
+            self.store.release(self.guest, self.reserved_bytes);
         }
         // After a successful rename this name is free; otherwise it is ours to clean up, and what cannot be
         // removed now goes at the next opening.

@@ -4,6 +4,7 @@
 mod clients;
 mod common;
 mod folder;
+mod hosting;
 mod interface;
 mod keeper;
 mod process;

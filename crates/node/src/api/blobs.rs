@@ -1,5 +1,7 @@
 //! Content: stored and served under its BLAKE3.
 
+use std::net::Ipv4Addr;
+
 use axum::{
     Json,
     body::Body,
@@ -12,6 +14,7 @@ use soma_blobs::{Expected, Location, Pouring, Store, StoreError};
 use soma_http::{
     Error,
     body::{Media, check_media},
+    connections::Peer,
 };
 use soma_ledger::view;
 use soma_scoring::score::Content;
@@ -56,16 +59,16 @@ pub(super) async fn stored(api: &Shared, hash: ContentHash, size_bytes_max: u64)
 }
 
 /// Content by its hash.
-#[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
+#[utoipa::path(get, path = "/v1/blobs/{hash}", params(("hash" = ContentHash, Path)),
     responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem)))]
 pub async fn blob(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Response, Error> {
     serve(&api, hash).await
 }
 
 /// Stores the body under its hash.
-#[utoipa::path(put, path = "/v1/blobs/{hash}", params(("hash" = String, Path)),
+#[utoipa::path(put, path = "/v1/blobs/{hash}", params(("hash" = ContentHash, Path)),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = BlobView), (status = 422, body = Problem), (status = 451, body = Problem), (status = 507, body = Problem)))]
+    responses((status = 201, body = BlobView), (status = 411, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem), (status = 451, body = Problem), (status = 507, body = Problem)))]
 pub async fn put_blob(
     State(api): Api,
     InPath(hash): InPath<ContentHash>,
@@ -73,8 +76,9 @@ pub async fn put_blob(
 ) -> Result<(StatusCode, Json<BlobView>), Error> {
     check_media(request.headers(), Media::Octets)?;
     let store = &api.services.blobs;
+    // What is needed stays anyway. What nobody needs yet stays for who brings it, once more all of it.
     let here = on_disk(store, move |store| {
-        Ok(store.touch(&hash)?.then(|| store.length_bytes(&hash)).flatten())
+        store.admit(&hash).map(|()| store.needed_bytes(&hash))
     });
     if let Some(size_bytes) = here.await? {
         return Ok((StatusCode::CREATED, Json(BlobView { hash, size_bytes })));
@@ -95,7 +99,9 @@ pub async fn put_blob(
         let detail = format!("{announced} bytes are more than the longest weights of this network ({limit})");
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let writer = on_disk(store, move |store| store.writer(announced)).await?;
+    let peer = request.extensions().get().copied();
+    let Peer(peer) = peer.unwrap_or(Peer(Ipv4Addr::UNSPECIFIED.into()));
+    let writer = on_disk(store, move |store| store.guest_writer(peer.into(), announced)).await?;
     let mut pouring = Pouring::into(writer);
     let mut body = Body::into_data_stream(request.into_body());
     while let Some(chunk) = body.next().await {
@@ -136,8 +142,8 @@ pub(super) async fn ensure(api: &Shared, url: &Url, expected: Expected) -> Resul
 }
 
 /// A model's encrypted weights: those it competes with, else those revealed, else those committed.
-#[utoipa::path(get, path = "/v1/models/{id}/weights", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
+#[utoipa::path(get, path = "/v1/models/{id}/weights", params(("id" = ModelId, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem), (status = 507, body = Problem)))]
 pub async fn weights(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Response, Error> {
     let model = api.query.view(|state| view::model(state, id)).await?;
     let model = model.ok_or_else(|| Error::not_found("model", id))?;
@@ -159,8 +165,8 @@ pub async fn weights(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Res
 }
 
 /// The data that filled a target.
-#[utoipa::path(get, path = "/v1/targets/{id}/data", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
+#[utoipa::path(get, path = "/v1/targets/{id}/data", params(("id" = TargetId, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem), (status = 507, body = Problem)))]
 pub async fn target_data(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Response, Error> {
     let found = api.query.view(|state| {
         let Some(target) = view::target(state, id)? else {
@@ -180,8 +186,8 @@ pub async fn target_data(State(api): Api, InPath(id): InPath<TargetId>) -> Resul
 }
 
 /// The data of a submission that has won.
-#[utoipa::path(get, path = "/v1/submissions/{id}/data", params(("id" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem)))]
+#[utoipa::path(get, path = "/v1/submissions/{id}/data", params(("id" = SubmissionId, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream"), (status = 404, body = Problem), (status = 451, body = Problem), (status = 502, body = Problem), (status = 507, body = Problem)))]
 pub async fn submission_data(State(api): Api, InPath(id): InPath<SubmissionId>) -> Result<Response, Error> {
     let submission = api.query.view(|state| view::submission(state, id)).await?;
     let submission = submission.ok_or_else(|| Error::not_found("submission", id))?;

@@ -23,6 +23,7 @@ pub fn not_started() -> Error {
 pub fn of_store(error: &StoreError) -> Error {
     let status = match error {
         StoreError::WrongHash { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        StoreError::GuestFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
         StoreError::Withdrawn { .. } => StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS,
         StoreError::Damaged { .. } => StatusCode::NOT_FOUND,

@@ -58,7 +58,7 @@ pub(super) async fn set_aside(
         let mut hashes = store.hashes();
         hashes.retain(|hash| {
             let aside = if needed.contains_key(hash) {
-                store.touch(hash).map(|_| false)
+                store.need(hash).map(|_| false)
             } else if leaving.contains(hash) {
                 store.set_aside(hash, None)
             } else if public.contains(hash) {

@@ -16,6 +16,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/ledger/src/tests/attacks/models.rs", "soma-ledger"),
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/blobs/tests/flooding.rs", "soma-blobs"),
+    ("crates/localnet/tests/networks/hosting.rs", "soma-localnet"),
     ("crates/ledger/src/tests/attacks/money.rs", "soma-ledger"),
     ("crates/node/tests/mempool/attacks.rs", "soma-node"),
     ("crates/ledger/src/tests/attacks/stakes.rs", "soma-ledger"),
