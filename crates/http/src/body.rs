@@ -64,7 +64,7 @@ pub fn says(headers: &HeaderMap, media: Media) -> Result<bool, Error> {
 }
 
 /// A media type without its parameters.
-fn essence(given: &str) -> &str {
+pub(crate) fn essence(given: &str) -> &str {
     given.split(';').next().unwrap_or_default().trim()
 }
 

@@ -7,7 +7,8 @@
 //! - it writes for a page of another origin: refused. Such pages may read, without credentials (there are
 //!   none).
 //!
-//! A route that the document does not name is closed, so none can be forgotten there.
+//! A route that the document does not name is closed, so none can be forgotten there. Nor can an answer: one
+//! that the document does not name fails every test that meets it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +27,11 @@ use utoipa::openapi::{
     path::{Operation as Described, ParameterIn},
 };
 
-use crate::problem::{Error, shown};
+use crate::{
+    body::essence,
+    document::JSON_MEDIA,
+    problem::{Error, shown},
+};
 
 /// Where the document itself is.
 pub const DOCUMENT_PATH: &str = "/openapi.json";
@@ -40,6 +45,19 @@ struct Operation {
     /// Names of its query parameters.
     parameters: Vec<String>,
     takes_body: bool,
+    /// The media types of its answers, by their status.
+    answers: HashMap<StatusCode, Vec<String>>,
+}
+
+impl Operation {
+    /// Whether the document names an answer with this status and, if it has a body, of its kind.
+    fn names(&self, answer: &Response) -> bool {
+        let media = answer.headers().get(header::CONTENT_TYPE);
+        let media = media.and_then(|media| media.to_str().ok()).map(essence);
+        self.answers
+            .get(&answer.status())
+            .is_some_and(|named| media.is_none_or(|media| named.iter().any(|named| named == media)))
+    }
 }
 
 /// The operations at each path, by its template.
@@ -47,9 +65,9 @@ struct Operation {
 pub struct Contract(HashMap<String, Vec<Operation>>);
 
 /// What becomes of a request.
-enum Verdict {
-    /// It goes to its handler.
-    Pass,
+enum Verdict<'a> {
+    /// It goes to its handler, if there is one.
+    Pass(Option<&'a Operation>),
     /// It asks what may be done at its path: these methods.
     Question { allowed: String },
     /// Its method is not among these.
@@ -82,6 +100,7 @@ impl Contract {
                     .map(|parameter| parameter.name.clone())
                     .collect(),
                 takes_body: described.request_body.is_some(),
+                answers: answers(described),
             })
         };
         let paths = document.paths.paths.iter().map(|(path, item)| {
@@ -97,14 +116,15 @@ impl Contract {
             method: Method::GET,
             parameters: Vec::new(),
             takes_body: false,
+            answers: HashMap::from([(StatusCode::OK, vec![JSON_MEDIA.to_owned()])]),
         };
         paths.insert(DOCUMENT_PATH.to_owned(), vec![itself]);
         Self(paths)
     }
 
-    fn judge(&self, request: &Request) -> Result<Verdict, Error> {
+    fn judge(&self, request: &Request) -> Result<Verdict<'_>, Error> {
         let Some(path) = request.extensions().get::<MatchedPath>() else {
-            return Ok(Verdict::Pass);
+            return Ok(Verdict::Pass(None));
         };
         let operations = self.0.get(path.as_str()).map_or(&[][..], Vec::as_slice);
         let (method, headers) = (request.method(), request.headers());
@@ -129,8 +149,19 @@ impl Contract {
         check_origin(method, headers)?;
         check_query(operation, request.uri().query().unwrap_or_default())?;
         check_body(operation, request.body())?;
-        Ok(Verdict::Pass)
+        Ok(Verdict::Pass(Some(operation)))
     }
+}
+
+/// The media types of an operation's answers, by their status.
+fn answers(described: &Described) -> HashMap<StatusCode, Vec<String>> {
+    let answers = described.responses.responses.iter();
+    answers
+        .filter_map(|(status, response)| match response {
+            RefOr::T(response) => Some((status.parse().ok()?, response.content.keys().cloned().collect())),
+            RefOr::Ref(_) => None,
+        })
+        .collect()
 }
 
 /// The methods at a path, as the `Allow` header lists them.
@@ -232,7 +263,15 @@ fn allowing(methods: &str) -> Response {
 pub async fn admit(State(contract): State<Arc<Contract>>, request: Request, next: Next) -> Response {
     let is_readable = reads(request.method());
     let mut answer = match contract.judge(&request) {
-        Ok(Verdict::Pass) => next.run(request).await,
+        Ok(Verdict::Pass(operation)) => {
+            let asked = format!("{} {}", request.method(), request.uri().path());
+            let answer = next.run(request).await;
+            debug_assert!(
+                operation.is_none_or(|operation| operation.names(&answer)),
+                "the document names no such answer of {asked}: {answer:?}"
+            );
+            answer
+        }
         Ok(Verdict::Question { allowed }) => allowing(&allowed),
         Ok(Verdict::WrongMethod { allowed, detail }) => {
             let error = Error::new(StatusCode::METHOD_NOT_ALLOWED, detail);

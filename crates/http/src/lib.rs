@@ -18,6 +18,7 @@ pub mod body;
 pub mod connections;
 pub mod contract;
 pub mod descriptors;
+pub mod document;
 pub mod problem;
 
 pub use problem::Error;

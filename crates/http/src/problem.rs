@@ -8,6 +8,8 @@ use axum::{
 };
 use soma_types::{Rejection, api::Problem, text::printable};
 
+use crate::document::PROBLEM_MEDIA;
+
 /// Characters of a stranger's value that an error shows.
 const SHOWN_CHARS_MAX: usize = 80;
 /// Characters of an error's text: its beginning and its end where it is longer.
@@ -84,7 +86,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         let body = serde_json::to_vec(&self.0).expect("plain data is JSON");
-        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA)], body).into_response()
     }
 }
 

@@ -151,10 +151,10 @@ fn router(shared: Arc<Shared>) -> Router {
 #[into_params(parameter_in = Query)]
 pub struct Part {
     /// Where to go on: a page's `next`.
-    #[param(value_type = Option<String>)]
+    #[param(inline)]
     cursor: Option<Number>,
     /// Most items.
-    #[param(value_type = Option<usize>)]
+    #[param(inline)]
     limit: Option<Limit>,
 }
 

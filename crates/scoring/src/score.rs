@@ -92,9 +92,9 @@ pub fn router<L: Library, S: Clone + Send + Sync + 'static>(scoring: Scoring<L>)
 
 /// Scores documents exactly with models.
 #[utoipa::path(post, path = "/v1/score", request_body = ScoreRequest,
-    responses((status = 200, body = ServedScores),
-        (status = 400, body = Problem), (status = 404, body = Problem), (status = 408, body = Problem),
-        (status = 409, body = Problem), (status = 413, body = Problem), (status = 422, body = Problem),
+    responses((status = 200, body = ServedScores), (status = 404, body = Problem),
+        (status = 409, body = Problem), (status = 422, body = Problem), (status = 451, body = Problem),
+        (status = 502, body = Problem), (status = 507, body = Problem),
         (status = 501, description = "This node does not score", body = Problem),
         (status = 503, description = "Too many requests wait (see Retry-After), or a model's weights cannot be had now", body = Problem)))]
 pub async fn score<L: Library>(State(scoring): State<Scoring<L>>, request: Request) -> Response {

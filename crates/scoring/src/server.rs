@@ -8,6 +8,7 @@ use soma_http::{
     connections::{self, Bounds},
     contract::{Contract, DOCUMENT_PATH, admit, no_such_path},
     descriptors,
+    document::Border,
 };
 use soma_types::ContentHash;
 use utoipa::OpenApi;
@@ -66,7 +67,8 @@ pub async fn health(State(Scoring { service, library }): State<Scoring<Files>>) 
         description = "Exact scores of documents by models. Errors are RFC 9457 problem details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(score, health)
+    paths(score, health),
+    modifiers(&Border)
 )]
 struct Document;
 

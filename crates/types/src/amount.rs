@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::secrecy::repeatable;
+use crate::{secrecy::repeatable, text::digits};
 
 /// Shannons in one SOMA.
 pub const SHANNONS_PER_SOMA: u64 = 1_000_000_000;
@@ -135,7 +135,13 @@ impl Serialize for Shannons {
 
 impl<'de> Deserialize<'de> for Shannons {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::text::parsed(deserializer).map(Self)
+        let text = <String as Deserialize>::deserialize(deserializer)?;
+        digits(&text).map(Self).ok_or_else(|| {
+            let text = repeatable(&text);
+            D::Error::custom(format_args!(
+                "'{text}' is not an amount: write shannons in digits"
+            ))
+        })
     }
 }
 

@@ -47,6 +47,8 @@ pub mod receipt;
 pub mod rejection;
 #[cfg(any(test, feature = "test-support"))]
 pub mod samples;
+#[cfg(feature = "openapi")]
+pub mod schema;
 pub mod secrecy;
 #[cfg(feature = "test-support")]
 pub mod tally;

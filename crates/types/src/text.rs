@@ -14,6 +14,13 @@ where
     text.parse().map_err(serde::de::Error::custom)
 }
 
+/// A whole number in digits. A sign is none, though the standard library takes a plus.
+#[must_use]
+pub fn digits(text: &str) -> Option<u64> {
+    let all = text.bytes().all(|byte| byte.is_ascii_digit());
+    all.then(|| text.parse().ok()).flatten()
+}
+
 /// `text` that a stranger wrote, fit for one line of a terminal, a log or an error: what could move the
 /// cursor, forge a line or hide what is there appears as its escape.
 #[must_use]

@@ -1,57 +1,32 @@
 """A corpus scored by Ray Data on a real Ray, started here: the same integers as in one process.
 
-Ray stands in an environment of its own, which is made once, in the cache of `python/test`.
+Ray stands in an environment of its own.
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import subprocess
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from environments import PYTHON, NotInstalledError, environment
 from hosts import ENGLISH, random_weights
 
 import soma_sdk
 
-PYTHON = Path(__file__).parents[2]
-LOCK = PYTHON / "requirements-ray.lock"
 EXAMPLE = PYTHON / "examples/score_with_ray.py"
 
 
 @pytest.fixture(scope="module")
 def interpreter() -> Path:
     """An interpreter with Ray, and with all that this one has."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "soma/python"
-    key = hashlib.sha256(sys.version.encode() + sys.prefix.encode() + LOCK.read_bytes()).hexdigest()[:16]
-    folder = cache / f"ray-{key}"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock-ray").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            subprocess.run(
-                [sys.executable, "-m", "venv", "--clear", "--without-pip", folder],
-                check=True,
-            )
-            pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin/python"), "install", "-q"]
-            done = subprocess.run(
-                [*pip, "--no-deps", "--no-compile", "-r", str(LOCK)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode != 0:
-                pytest.skip(f"Ray cannot be installed here: {done.stderr.strip()[-200:]}")
-            (site,) = folder.glob("lib/*/site-packages")
-            (site / "base.pth").write_text(sysconfig.get_paths()["purelib"])
-            (folder / "complete").touch()
-    return folder / "bin/python"
+    try:
+        return environment("ray")
+    except NotInstalledError as error:
+        pytest.skip(f"Ray cannot be installed here: {error}")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
     Address,
-    api::{AccountView, Page, Problem, StakeView, TransactionView, ValidatorView},
+    api::{AccountView, Page, StakeView, TransactionView, ValidatorView},
     transaction::PoolId,
 };
 
@@ -19,8 +19,8 @@ use super::{
 const STAKES_MAX: u64 = 1_000;
 
 /// An account. One that was never used is all zeros.
-#[utoipa::path(get, path = "/v1/accounts/{address}", params(("address" = String, Path)),
-    responses((status = 200, body = AccountView), (status = 400, body = Problem)))]
+#[utoipa::path(get, path = "/v1/accounts/{address}", params(("address" = Address, Path)),
+    responses((status = 200, body = AccountView)))]
 pub async fn account(State(api): Api, InPath(address): InPath<Address>) -> Result<Json<AccountView>, Error> {
     let read = api.query.view(|state| {
         if view::epoch(state)?.is_none() {
@@ -52,8 +52,8 @@ pub async fn account(State(api): Api, InPath(address): InPath<Address>) -> Resul
 }
 
 /// The transactions an account sent, and those that paid it, latest first.
-#[utoipa::path(get, path = "/v1/accounts/{address}/transactions", params(("address" = String, Path), Part),
-    responses((status = 200, body = Page<TransactionView>), (status = 400, body = Problem)))]
+#[utoipa::path(get, path = "/v1/accounts/{address}/transactions", params(("address" = Address, Path), Part),
+    responses((status = 200, body = Page<TransactionView>)))]
 pub async fn account_transactions(
     State(api): Api,
     InPath(address): InPath<Address>,
@@ -75,7 +75,7 @@ pub async fn account_transactions(
 
 /// All validators.
 #[utoipa::path(get, path = "/v1/validators", params(Part),
-    responses((status = 200, body = Page<ValidatorView>), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<ValidatorView>)))]
 pub async fn validators(
     State(api): Api,
     Query(part): Query<Part>,

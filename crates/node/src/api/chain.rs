@@ -43,7 +43,7 @@ fn hex_of(bytes: impl AsRef<[u8]>) -> String {
 
 /// Whether the node serves, and its height is not stuck.
 #[utoipa::path(get, path = "/health",
-    responses((status = 200, description = "The node serves", body = String), (status = 503, body = Problem)))]
+    responses((status = 200, description = "The node serves", body = String)))]
 pub async fn health(State(api): Api) -> Result<String, Error> {
     let health = api.query.health();
     if health.serves() {
@@ -63,7 +63,7 @@ pub async fn metrics(State(api): Api) -> impl IntoResponse {
 }
 
 /// How the node stands.
-#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status)))]
 pub async fn status(State(api): Api) -> Result<Json<Status>, Error> {
     let query = &api.query;
     let Tip {
@@ -121,7 +121,7 @@ pub async fn params(State(api): Api) -> Result<Json<Params>, Error> {
 
 /// Proposed changes of the protocol, in the order in which they were made.
 #[utoipa::path(get, path = "/v1/proposals", params(Part),
-    responses((status = 200, body = Page<ProposalView>), (status = 503, body = Problem)))]
+    responses((status = 200, body = Page<ProposalView>)))]
 pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json<Page<ProposalView>>, Error> {
     let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
@@ -158,7 +158,7 @@ pub async fn genesis(State(api): Api) -> Json<Genesis> {
 }
 
 /// Where every shannon is.
-#[utoipa::path(get, path = "/v1/supply", responses((status = 200, body = Supply), (status = 503, body = Problem)))]
+#[utoipa::path(get, path = "/v1/supply", responses((status = 200, body = Supply)))]
 pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
     let read = api.query.view(|state| {
         Ok((
@@ -182,7 +182,7 @@ pub async fn supply(State(api): Api) -> Result<Json<Supply>, Error> {
 }
 
 /// An epoch, by number or `latest`.
-#[utoipa::path(get, path = "/v1/epochs/{epoch}", params(("epoch" = String, Path, description = "A number, or latest")),
+#[utoipa::path(get, path = "/v1/epochs/{epoch}", params(("epoch" = inline(Which), Path, description = "A number, or latest")),
     responses((status = 200, body = EpochView), (status = 404, body = Problem)))]
 pub async fn epoch(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<EpochView>, Error> {
     let wanted = match which {
@@ -225,7 +225,7 @@ async fn height_of(api: &super::Shared, which: Which) -> Result<u64, Error> {
 }
 
 /// A finalized block, by height or `latest`.
-#[utoipa::path(get, path = "/v1/blocks/{height}", params(("height" = String, Path, description = "A number, or latest")),
+#[utoipa::path(get, path = "/v1/blocks/{height}", params(("height" = inline(Which), Path, description = "A number, or latest")),
     responses((status = 200, body = BlockView), (status = 404, body = Problem)))]
 pub async fn block(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<BlockView>, Error> {
     let height = height_of(&api, which).await?;
@@ -255,7 +255,7 @@ pub async fn block(State(api): Api, InPath(which): InPath<Which>) -> Result<Json
 }
 
 /// Proof that a block is final.
-#[utoipa::path(get, path = "/v1/finality/{height}", params(("height" = String, Path, description = "A number, or latest")),
+#[utoipa::path(get, path = "/v1/finality/{height}", params(("height" = inline(Which), Path, description = "A number, or latest")),
     responses((status = 200, body = FinalityView), (status = 404, body = Problem)))]
 pub async fn finality(State(api): Api, InPath(which): InPath<Which>) -> Result<Json<FinalityView>, Error> {
     let height = height_of(&api, which).await?;

@@ -3,7 +3,7 @@
 //! Upon connecting:
 //! - with the id of the last event received (header `Last-Event-ID`, which browsers send when they reconnect,
 //!   or the query's `last_event_id`): everything after that event, first from the index, then as it comes;
-//! - with `from`: everything from that block on;
+//! - with `from` and no id: everything from that block on;
 //! - with neither: from now on. The stream then begins with an id and no event, so that whoever loses the
 //!   connection before the first event can still resume.
 //!
@@ -27,6 +27,14 @@ use soma_types::api::{EventView, Problem};
 use tokio::sync::{
     OwnedSemaphorePermit,
     broadcast::{Receiver, error::RecvError},
+};
+
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        Ref, RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
 };
 
 use super::{
@@ -107,6 +115,40 @@ impl FromStr for Place {
     }
 }
 
+impl PartialSchema for Place {
+    fn schema() -> RefOr<Schema> {
+        id().into()
+    }
+}
+
+/// The text of a place. Neither block 10^19 nor its event 10^9 will ever be.
+fn id() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some("^(?:0|[1-9][0-9]{0,18})(?:-(?:0|[1-9][0-9]{0,8}))?$"))
+}
+
+/// One message of the stream, as readers of such streams give it.
+struct Message;
+
+impl PartialSchema for Message {
+    fn schema() -> RefOr<Schema> {
+        let view = RefOr::<Schema>::Ref(Ref::from_schema_name(EventView::name()));
+        let data = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("An EventView"))
+            .content_media_type("application/json")
+            .content_schema(Some(view));
+        ObjectBuilder::new()
+            .property("id", id())
+            .property("data", data)
+            .required("id")
+            .into()
+    }
+}
+
+impl ToSchema for Message {}
+
 impl TryFrom<String> for Place {
     type Error = NoId;
 
@@ -120,12 +162,21 @@ impl TryFrom<String> for Place {
 #[into_params(parameter_in = Query)]
 pub struct Start {
     /// The first block of interest; the next one where left out.
-    #[param(value_type = Option<u64>)]
+    #[param(inline)]
     from: Option<Number>,
     /// The id of the last event received, for whoever cannot send the header `Last-Event-ID`, which counts
-    /// before it.
-    #[param(value_type = Option<String>)]
+    /// before it. It counts before `from`.
+    #[param(inline)]
     last_event_id: Option<Place>,
+}
+
+/// What a browser adds when it reconnects.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+struct Resumed {
+    /// The id of the last event received; counts before the query.
+    #[param(rename = "Last-Event-ID", inline, value_type = Place, required = false)]
+    after: Option<Place>,
 }
 
 /// What a node can serve.
@@ -175,19 +226,19 @@ impl Kept {
             place.height,
             events.unwrap_or(0)
         );
-        Err(Error::bad_request(detail))
+        Err(Error::new(StatusCode::NOT_FOUND, detail))
     }
 }
 
 /// The id that a browser gives when it reconnects.
-fn id_in(headers: &HeaderMap) -> Result<Option<Place>, Error> {
+fn id_in(headers: &HeaderMap) -> Result<Resumed, Error> {
     let Some(text) = header_once(headers, &LAST_EVENT_ID)? else {
-        return Ok(None);
+        return Ok(Resumed { after: None });
     };
     let place = text.parse().map_err(|error: NoId| {
         Error::bad_request(format!("the header Last-Event-ID is '{}': {error}", shown(&text)))
     });
-    place.map(Some)
+    place.map(|place| Resumed { after: Some(place) })
 }
 
 struct Reader {
@@ -250,9 +301,9 @@ impl Reader {
 
 /// The ledger's changes, in order. Each has an id, with which the stream is resumed.
 #[utoipa::path(get, path = "/v1/events",
-    params(Start, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event received; counts before the query")),
-    responses((status = 200, description = "Server-sent events, each an EventView", body = String, content_type = "text/event-stream"),
-        (status = 400, body = Problem),
+    params(Start, Resumed),
+    responses((status = 200, description = "Server-sent events, each an EventView", body = inline(Message), content_type = "text/event-stream"),
+        (status = 404, description = "There is no such event", body = Problem),
         (status = 409, description = "It begins far ahead of this node", body = Problem),
         (status = 410, description = "It begins before what is kept", body = Problem),
         (status = 503, description = "Too many clients follow events", body = Problem)))]
@@ -271,15 +322,8 @@ pub async fn events(
     let tip = api.query.tip().await.map_or(0, |tip| tip.height);
     let first = index.recorded_from(0, 1).await.first().copied().unwrap_or(0);
     let kept = Kept { first, tip };
-    // A browser that reconnects asks for its first address again, and says in the header how far it came
-    // since.
-    let after = match (id_in(&headers)?, start.last_event_id, start.from) {
-        (None, Some(_), Some(_)) => {
-            let detail = "both 'from' and 'last_event_id' say where to begin: give one of them";
-            return Err(Error::bad_request(detail));
-        }
-        (header, query, _) => header.or(query),
-    };
+    // Whoever reconnects asks for its first address again, and adds how far it came since.
+    let after = id_in(&headers)?.after.or(start.last_event_id);
     let (next, behind, hello) = match (after, start.from) {
         (Some(place), _) => {
             let record = index.record(place.height).await;
@@ -353,8 +397,8 @@ mod tests {
         for (place, events, expected) in [
             (event(50, 0), Some(1), Ok(())),
             (event(100, 2), Some(3), Ok(())),
-            (event(100, 3), Some(3), Err(400)),
-            (event(60, 0), None, Err(400)),
+            (event(100, 3), Some(3), Err(404)),
+            (event(60, 0), None, Err(404)),
             (event(49, 0), None, Err(410)),
             (event(0, 0), None, Err(410)),
             (Place::after_block(49), None, Ok(())),

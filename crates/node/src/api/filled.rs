@@ -1,5 +1,6 @@
 //! Filled targets, the latest win first, across epochs: what won, for those who learn from it.
 
+use axum::http::StatusCode;
 use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
@@ -8,10 +9,7 @@ use soma_types::{
     objects::EpochState,
 };
 
-use super::{
-    looked::{SCANNED_MAX, target_view},
-    request::bad_parameter,
-};
+use super::looked::{SCANNED_MAX, target_view};
 use crate::query::LiveReader;
 
 /// Winners before this many of an epoch, and all of the epochs before.
@@ -56,9 +54,11 @@ pub(super) async fn page(
     };
     let mut place = cursor.map_or(Place::whole(first), Place::of_cursor);
     if epoch.is_some() && place.epoch != first {
-        let reason = format!("give a page's `next` of epoch {first}, or none");
-        let cursor = cursor.unwrap_or_default().to_string();
-        return Err(bad_parameter("cursor", &cursor, reason));
+        let detail = format!(
+            "epoch {first} has no page at the cursor {}: give a page's `next` of that epoch, or none",
+            cursor.unwrap_or_default()
+        );
+        return Err(Error::new(StatusCode::NOT_FOUND, detail));
     }
     let (mut items, mut looked) = (Vec::new(), 0);
     let more = |items: &Vec<_>, looked| items.len() < limit && looked < SCANNED_MAX;

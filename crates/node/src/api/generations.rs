@@ -15,8 +15,8 @@ use super::{
 use crate::index::generations::{Generation, Place, transaction};
 
 /// The weights that a model has had, latest commit first. The ledger itself keeps those of two epochs.
-#[utoipa::path(get, path = "/v1/models/{id}/generations", params(("id" = String, Path), Part),
-    responses((status = 200, body = Page<GenerationView>), (status = 400, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/v1/models/{id}/generations", params(("id" = ModelId, Path), Part),
+    responses((status = 200, body = Page<GenerationView>), (status = 404, body = Problem)))]
 pub async fn generations(
     State(api): Api,
     InPath(id): InPath<ModelId>,

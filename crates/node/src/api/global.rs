@@ -4,7 +4,7 @@ use axum::{Json, extract::State};
 use soma_http::Error;
 use soma_ledger::view;
 use soma_types::{
-    api::{ExpertView, GlobalView, Problem},
+    api::{ExpertView, GlobalView},
     objects::ModelStatus,
     transaction::PoolId,
 };
@@ -13,7 +13,7 @@ use super::{Api, Part, market::scan, problem::not_started, request::Query};
 
 /// The models that compete in this epoch, which are the global model: their weights, embeddings and stakes.
 #[utoipa::path(get, path = "/v1/global", params(Part),
-    responses((status = 200, body = GlobalView), (status = 400, body = Problem)))]
+    responses((status = 200, body = GlobalView)))]
 pub async fn global(State(api): Api, Query(part): Query<Part>) -> Result<Json<GlobalView>, Error> {
     let (start, limit) = (part.cursor().unwrap_or(0), part.limit());
     let mut reader = api.query.reader().await;

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use soma_blobs::{Decrypting, DecryptionKey, Expected};
-use soma_http::{Error, problem::parse};
+use soma_http::{Error, problem::shown};
 use soma_ledger::view;
 use soma_model::{Model, residency::memory_bytes_max};
 use soma_scoring::{
@@ -31,7 +31,10 @@ impl Library for Shared {
     }
 
     async fn entry(&self, name: &str) -> Result<Entry, Error> {
-        let id: ModelId = parse(name)?;
+        // What is no id names no model.
+        let id: ModelId = name
+            .parse()
+            .map_err(|reason| Error::new(StatusCode::NOT_FOUND, format!("'{}': {reason}", shown(name))))?;
         let model = self.query.view(|state| view::model(state, id)).await?;
         let model = model.ok_or_else(|| Error::not_found("model", id))?;
         let weights = model.weights.or(model.revealed).ok_or_else(|| {

@@ -8,7 +8,7 @@ use soma_types::{
     Address, ContentHash, Epoch, ModelId, SubmissionId, TargetId,
     api::{AuditView, DataView, ModelView, Page, Problem, SubmissionView, TargetView},
     objects::{AuditStage, Model, ModelStatus, Submission, SubmissionStatus},
-    phase::{Phase, SubmissionPhase, TargetPhase},
+    phase::{SubmissionPhase, TargetPhase},
     transaction::PoolId,
 };
 
@@ -16,7 +16,7 @@ use super::{
     Api, Part, filled,
     looked::{SCANNED_MAX, target_view},
     problem::not_started,
-    request::{InPath, Number, Query, bad_parameter},
+    request::{InPath, Named, Number, Query},
 };
 use crate::query::LiveReader;
 
@@ -26,10 +26,10 @@ type Read<T> = Result<T, LedgerError>;
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct ModelFilter {
-    /// created, active, stale or retired.
-    pub status: Option<String>,
+    /// How they stand.
+    #[param(inline, value_type = Option<ModelStatus>)]
+    pub status: Option<Named<ModelStatus>>,
     /// An address.
-    #[param(value_type = Option<String>)]
     pub owner: Option<Address>,
 }
 
@@ -37,10 +37,11 @@ pub struct ModelFilter {
 #[derive(Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct TargetFilter {
-    /// open, settling or filled.
-    pub status: Option<String>,
+    /// How they stand.
+    #[param(inline, value_type = Option<TargetPhase>)]
+    pub status: Option<Named<TargetPhase>>,
     /// An epoch. Where left out: of those that are filled all epochs', of others the current one's.
-    #[param(value_type = Option<u64>)]
+    #[param(inline)]
     pub epoch: Option<Number>,
 }
 
@@ -49,16 +50,14 @@ pub struct TargetFilter {
 #[into_params(parameter_in = Query)]
 pub struct SubmissionFilter {
     /// An address.
-    #[param(value_type = Option<String>)]
     pub submitter: Option<Address>,
     /// A target.
-    #[param(value_type = Option<String>)]
     pub target: Option<TargetId>,
     /// A model: what it predicts best, once revealed.
-    #[param(value_type = Option<String>)]
     pub model: Option<ModelId>,
-    /// committed, revealed, won, lost_race, not_new, expired, paid or found_false.
-    pub status: Option<String>,
+    /// How they stand.
+    #[param(inline, value_type = Option<SubmissionPhase>)]
+    pub status: Option<Named<SubmissionPhase>>,
 }
 
 /// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how
@@ -94,19 +93,7 @@ fn page_before<T>((items, looked): (Vec<T>, u64), end: u64) -> Json<Page<T>> {
 #[into_params(parameter_in = Query)]
 pub struct AuditFilter {
     /// An address: only what this validator has a vote on.
-    #[param(value_type = Option<String>)]
     pub auditor: Option<Address>,
-}
-
-/// The status that is asked for, if one is.
-fn wanted<P: Phase>(status: Option<&str>) -> Result<Option<P>, Error> {
-    let wanted = |status| {
-        P::named(status).ok_or_else(|| {
-            let names: Vec<_> = P::ALL.iter().map(|phase| phase.name()).collect();
-            bad_parameter("status", status, format!("give one of {}", names.join(", ")))
-        })
-    };
-    status.map(wanted).transpose()
 }
 
 fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
@@ -124,13 +111,13 @@ fn model_view(state: &mut dyn LedgerState, model: Model) -> Read<ModelView> {
 
 /// All models, in the order of their creation.
 #[utoipa::path(get, path = "/v1/models", params(ModelFilter, Part),
-    responses((status = 200, body = Page<ModelView>), (status = 400, body = Problem)))]
+    responses((status = 200, body = Page<ModelView>)))]
 pub async fn models(
     State(api): Api,
     Query(filter): Query<ModelFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ModelView>>, Error> {
-    let status: Option<ModelStatus> = wanted(filter.status.as_deref())?;
+    let status = filter.status.map(|Named(status)| status);
     let start = part.cursor().unwrap_or(0);
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -159,7 +146,7 @@ pub async fn models(
 }
 
 /// A model.
-#[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/models/{id}", params(("id" = ModelId, Path)),
     responses((status = 200, body = ModelView), (status = 404, body = Problem)))]
 pub async fn model(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<ModelView>, Error> {
     let found = api.query.view(|state| match view::model(state, id)? {
@@ -175,13 +162,13 @@ pub async fn model(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<
 /// An epoch's targets, latest first. Those that are filled: in the order of their wins, latest first, also
 /// across epochs.
 #[utoipa::path(get, path = "/v1/targets", params(TargetFilter, Part),
-    responses((status = 200, body = Page<TargetView>), (status = 400, body = Problem)))]
+    responses((status = 200, body = Page<TargetView>), (status = 404, body = Problem)))]
 pub async fn targets(
     State(api): Api,
     Query(filter): Query<TargetFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<TargetView>>, Error> {
-    let phase: Option<TargetPhase> = wanted(filter.status.as_deref())?;
+    let phase = filter.status.map(|Named(phase)| phase);
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -216,7 +203,7 @@ pub async fn targets(
 }
 
 /// A target.
-#[utoipa::path(get, path = "/v1/targets/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/targets/{id}", params(("id" = TargetId, Path)),
     responses((status = 200, body = TargetView), (status = 404, body = Problem)))]
 pub async fn target(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Json<TargetView>, Error> {
     let found = api.query.view(|state| {
@@ -265,13 +252,13 @@ fn submission_view(state: &mut dyn LedgerState, submission: Submission) -> Read<
 
 /// All submissions, latest first.
 #[utoipa::path(get, path = "/v1/submissions", params(SubmissionFilter, Part),
-    responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
+    responses((status = 200, body = Page<SubmissionView>)))]
 pub async fn submissions(
     State(api): Api,
     Query(filter): Query<SubmissionFilter>,
     Query(part): Query<Part>,
 ) -> Result<Json<Page<SubmissionView>>, Error> {
-    let phase: Option<SubmissionPhase> = wanted(filter.status.as_deref())?;
+    let phase = filter.status.map(|Named(phase)| phase);
     let cursor = part.cursor();
     let limit = part.limit();
     let mut reader = api.query.reader().await;
@@ -303,7 +290,7 @@ pub async fn submissions(
 }
 
 /// A submission.
-#[utoipa::path(get, path = "/v1/submissions/{id}", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/submissions/{id}", params(("id" = SubmissionId, Path)),
     responses((status = 200, body = SubmissionView), (status = 404, body = Problem)))]
 pub async fn submission(
     State(api): Api,
@@ -320,7 +307,7 @@ pub async fn submission(
 }
 
 /// Whose data a BLAKE3 names. A commit to data that is someone's loses its deposit, so ask first.
-#[utoipa::path(get, path = "/v1/data/{hash}", params(("hash" = String, Path)),
+#[utoipa::path(get, path = "/v1/data/{hash}", params(("hash" = ContentHash, Path)),
     responses((status = 200, body = DataView), (status = 404, body = Problem)))]
 pub async fn data(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<Json<DataView>, Error> {
     let claim = api.query.view(|state| view::data_claim(state, hash)).await?;
@@ -339,7 +326,7 @@ pub async fn data(State(api): Api, InPath(hash): InPath<ContentHash>) -> Result<
 /// then those that were challenged, once their auditors are drawn. Once hearings have begun, those that are
 /// heard, and those whose auditors are the whole committee.
 #[utoipa::path(get, path = "/v1/audits", params(AuditFilter, Part),
-    responses((status = 200, body = Page<SubmissionView>), (status = 400, body = Problem)))]
+    responses((status = 200, body = Page<SubmissionView>)))]
 pub async fn audits(
     State(api): Api,
     Query(filter): Query<AuditFilter>,

@@ -17,7 +17,17 @@ use soma_http::{
 };
 use soma_types::{
     api::{BATCH_BYTES_MAX, PAGE_ITEMS_MAX, TransactionBatch},
+    phase::Phase,
+    schema::whole_number,
+    text::digits,
     transaction::TRANSACTION_BYTES_MAX,
+};
+use utoipa::{
+    PartialSchema,
+    openapi::{
+        OneOfBuilder, RefOr,
+        schema::{ObjectBuilder, Schema, Type},
+    },
 };
 
 /// Longest body of all but content and scoring: what is a little too long for a transaction gets its code.
@@ -132,11 +142,7 @@ impl FromStr for Number {
     type Err = NotANumber;
 
     fn from_str(text: &str) -> Result<Self, NotANumber> {
-        // A sign is no digit, though the standard library takes a plus.
-        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(NotANumber);
-        }
-        text.parse().map(Self).map_err(|_| NotANumber)
+        digits(text).map(Self).ok_or(NotANumber)
     }
 }
 
@@ -145,6 +151,12 @@ impl TryFrom<String> for Number {
 
     fn try_from(text: String) -> Result<Self, NotANumber> {
         text.parse()
+    }
+}
+
+impl PartialSchema for Number {
+    fn schema() -> RefOr<Schema> {
+        whole_number().into()
     }
 }
 
@@ -171,6 +183,34 @@ impl TryFrom<String> for Limit {
     }
 }
 
+impl PartialSchema for Limit {
+    fn schema() -> RefOr<Schema> {
+        whole_number()
+            .minimum(Some(1_u64))
+            .maximum(Some(PAGE_ITEMS_MAX))
+            .into()
+    }
+}
+
+/// No name of a status.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("give one of {}", .0.join(", "))]
+pub struct NoName(Vec<&'static str>);
+
+/// A status, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String", bound = "")]
+pub struct Named<P: Phase>(pub P);
+
+impl<P: Phase> TryFrom<String> for Named<P> {
+    type Error = NoName;
+
+    fn try_from(text: String) -> Result<Self, NoName> {
+        let names = || P::ALL.iter().map(|phase| phase.name()).collect();
+        P::named(&text).map(Self).ok_or_else(|| NoName(names()))
+    }
+}
+
 /// Neither a whole number nor `latest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("give latest, or a whole number, at most {}", u64::MAX)]
@@ -183,6 +223,15 @@ pub enum Which {
     Latest,
     /// The one with this number.
     Number(u64),
+}
+
+impl PartialSchema for Which {
+    fn schema() -> RefOr<Schema> {
+        let latest = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["latest"]));
+        OneOfBuilder::new().item(whole_number()).item(latest).into()
+    }
 }
 
 impl FromStr for Which {

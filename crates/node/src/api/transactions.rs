@@ -40,7 +40,7 @@ const FAUCET_EXPIRY_EPOCHS: u64 = 10;
     responses((status = 202, body = Submitted, description = "It waits for a block"),
         (status = 200, body = BatchAnswers, description = "What became of each of a batch"),
         (status = 409, body = Problem), (status = 422, body = Problem),
-        (status = 429, body = Problem), (status = 503, body = Problem)))]
+        (status = 429, body = Problem)))]
 pub async fn submit(State(api): Api, handed_in: HandedIn) -> Result<Response, Error> {
     let batch = match handed_in {
         HandedIn::One(body) => {
@@ -74,7 +74,7 @@ pub async fn simulate(State(api): Api, Octets(body): Octets) -> Result<Json<Simu
 }
 
 /// A transaction, waiting or included.
-#[utoipa::path(get, path = "/v1/transactions/{hash}", params(("hash" = String, Path)),
+#[utoipa::path(get, path = "/v1/transactions/{hash}", params(("hash" = TransactionHash, Path)),
     responses((status = 200, body = TransactionView), (status = 404, body = Problem)))]
 pub async fn transaction(
     State(api): Api,
@@ -89,7 +89,8 @@ pub async fn transaction(
 
 /// Money, on a localnet.
 #[utoipa::path(post, path = "/v1/faucet", request_body = FaucetRequest,
-    responses((status = 202, body = Submitted), (status = 400, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 202, body = Submitted), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn faucet(
     State(api): Api,
     JsonBody(request): JsonBody<FaucetRequest>,
@@ -100,7 +101,7 @@ pub async fn faucet(
     let amount = request.amount.unwrap_or(FAUCET_AMOUNT_DEFAULT);
     if amount.is_zero() || amount > FAUCET_AMOUNT_MAX {
         let detail = format!("the faucet gives up to {FAUCET_AMOUNT_MAX} SOMA at once, not {amount}");
-        return Err(Error::bad_request(detail));
+        return Err(Error::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
     let _turn = api.faucet.lock().await;
     let epoch = api.query.view(view::epoch).await?.ok_or_else(not_started)?.epoch;

@@ -18,10 +18,8 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub shares: Shares,
         /// The stake that counts.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub counting: Shannons,
         /// Added in this epoch, counting from the next.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub pending: Shannons,
     }
 
@@ -31,20 +29,16 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub pool: PoolId,
         /// How much; a slash of the pool for the time in which it counted still takes its part.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub amount: Shannons,
         /// It is released in this epoch's first blocks.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub release: Epoch,
     }
 
     /// An account.
     pub struct AccountView {
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub address: Address,
         /// What it can spend.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub balance: Shannons,
         /// The nonce of its next transaction in the ledger.
         pub nonce: u64,

@@ -38,7 +38,7 @@ impl<'de> Deserialize<'de> for EncodedTransaction {
 #[serde(deny_unknown_fields)]
 pub struct TransactionBatch {
     /// Their encodings in base64, each sender's in the order of nonces.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, max_items = 1_024))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<EncodedTransaction>, max_items = 1_024))]
     pub transactions: List<EncodedTransaction, BATCH_TRANSACTIONS_MAX>,
 }
 
@@ -50,7 +50,6 @@ pub enum BatchAnswer {
     /// It waits for a block, or is in one.
     Taken {
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         hash: TransactionHash,
     },
     /// It is refused, as it would be alone.

@@ -11,7 +11,6 @@ answers! {
     /// A transaction: waiting, or included for ever.
     pub struct TransactionView {
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: TransactionHash,
         /// What was asked.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
@@ -26,7 +25,6 @@ answers! {
     /// A transaction was taken up and waits for a block.
     pub struct Submitted {
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: TransactionHash,
     }
 
@@ -40,32 +38,25 @@ answers! {
     /// A finalized block.
     pub struct BlockView {
         /// Its height.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: BlockHash,
         /// Its parent's.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub parent: BlockHash,
         /// The round of consensus that made it.
         pub view: u64,
         /// When it was proposed, in milliseconds since 1970.
         pub timestamp_ms: u64,
         /// The network key of its proposer.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub proposer: PublicKey,
         /// What execution took for chance.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub seed: Seed,
         /// The threshold signature behind the seed, over the parent's round: 96 bytes in hex. None after
         /// genesis.
         pub seed_signature: Option<String>,
         /// The state root after it.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub state_root: StateRoot,
         /// Its transactions, in order.
-        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub transactions: Vec<TransactionHash>,
         /// Its length in bytes.
         pub size_bytes: u64,
@@ -74,10 +65,8 @@ answers! {
     /// Proof that a block is final.
     pub struct FinalityView {
         /// The block.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
         /// Its name.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: BlockHash,
         /// The certificate in hex: the proposal (round, parent view, block) and the threshold signatures.
         pub certificate: String,
@@ -90,12 +79,10 @@ answers! {
     /// One change of the ledger, in order.
     pub struct EventView {
         /// The block.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
         /// Its place among the block's events.
         pub index: u32,
         /// The transaction behind it; none if the block itself did it.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub transaction: Option<TransactionHash>,
         /// What changed.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
@@ -105,7 +92,6 @@ answers! {
     /// Stored content.
     pub struct BlobView {
         /// Its BLAKE3.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: ContentHash,
         /// Its length in bytes.
         pub size_bytes: u64,
@@ -118,11 +104,9 @@ answers! {
 #[serde(deny_unknown_fields)]
 pub struct FaucetRequest {
     /// For whom.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub address: Address,
     /// How much; the node's default where left out.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub amount: Option<Shannons>,
 }
 

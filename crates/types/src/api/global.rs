@@ -12,29 +12,23 @@ answers! {
     /// it stands still within an epoch.
     pub struct ExpertView {
         /// The model.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub model: ModelId,
         /// The weights it competes with, and the key that opens them.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub weights: Weights,
         /// Where it specialises.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub embedding: Embedding,
         /// The stake that counts in this epoch: what a mixture begins with, and routing weighs.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub stake: Shannons,
     }
 
     /// The global model of an epoch, or a part of it: parts with the same `height` are of one view.
     pub struct GlobalView {
         /// The network.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub chain: ChainId,
         /// The epoch in progress.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub epoch: Epoch,
         /// Its first block: from there on all this stands still.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
         /// The shape of its models.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]

@@ -18,7 +18,6 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub pool: Pool,
         /// Where it specialises: of the weights it competes with, or of those about to take over.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
     }
 
@@ -27,7 +26,6 @@ answers! {
         /// Its place among the model's, from 0.
         pub index: u64,
         /// When they were committed.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub committed: Epoch,
         /// Where their owner said the encrypted file is.
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -35,19 +33,14 @@ answers! {
         /// Its length in bytes.
         pub size_bytes: u64,
         /// Its BLAKE3.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: ContentHash,
         /// Decrypts it; none before the reveal.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub key: Option<DecryptionKey>,
         /// Where they specialise; none before the reveal.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
         /// The first epoch in which they competed.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
         pub active_from: Option<Epoch>,
         /// The last, once they do no more.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<u64>))]
         pub active_until: Option<Epoch>,
     }
 
@@ -58,7 +51,6 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub target: Target,
         /// Drawn from its seed.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub embedding: Embedding,
         /// The least dot product with `embedding`, in Q30, of what is committed now: the target's own
         /// threshold, or the one in force where that is lower.
@@ -73,7 +65,6 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub stage: AuditStage,
         /// Whose vote it is.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub auditor: Address,
         /// Its steps so far.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
@@ -87,14 +78,12 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub submission: Submission,
         /// The winning model's embedding of its data, from the reveal until it is settled.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub embedding: Option<Embedding>,
         /// The stage of its audit, while votes are taken: `drawn`, or `hearing` once its auditors accused it
         /// and the whole committee votes.
         #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub audit_stage: Option<AuditStage>,
         /// Whose votes are taken in that stage.
-        #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
         pub auditors: Vec<Address>,
         /// What auditors did, until its outcome replaces it.
         pub audits: Vec<AuditView>,
@@ -106,10 +95,8 @@ answers! {
     /// Data that is someone's: it was revealed, and has won or may still win.
     pub struct DataView {
         /// Its BLAKE3.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub hash: ContentHash,
         /// The submission that revealed it.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub submission: SubmissionId,
         /// Whether it has won, so that it is never new again.
         pub won: bool,

@@ -22,35 +22,28 @@ answers! {
         /// The network's name.
         pub network: String,
         /// The network.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub chain: ChainId,
         /// The software's version.
         pub version: String,
         /// The key that verifies every certificate: 48 bytes in hex.
         pub network_key: String,
         /// The last finalized block.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
         /// Its hash.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub block: BlockHash,
         /// The state root after it.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub state_root: StateRoot,
         /// When it was proposed, in milliseconds since 1970.
         pub timestamp_ms: u64,
         /// The epoch in progress.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub epoch: Epoch,
         /// Its first block.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub epoch_first_height: Height,
         /// Its length.
         pub epoch_length_blocks: u64,
         /// Members of the consensus committee.
         pub validators: u32,
         /// This node's network key, if it is a validator.
-        #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
         pub network_identity: Option<PublicKey>,
         /// Transactions that wait.
         pub mempool_transactions: u64,
@@ -80,7 +73,6 @@ answers! {
         #[cfg_attr(feature = "openapi", schema(value_type = u32))]
         pub version: ProtocolVersion,
         /// The first epoch under them.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub activation: Epoch,
         /// Whether this node implements it. One that does not stops before that epoch.
         pub supported: bool,
@@ -97,42 +89,33 @@ answers! {
         /// All seats.
         pub seats_total: u32,
         /// Stake for it.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub stake: Shannons,
         /// All stake.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub stake_total: Shannons,
     }
 
     /// Where every shannon is. `expected` and `actual` are equal, always.
     pub struct Supply {
         /// What existed at genesis.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub initial: Shannons,
         /// Emitted since.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub emitted: Shannons,
         /// Burned since.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub burned: Shannons,
         /// The maximum supply.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub expected: Shannons,
         /// The sum of `breakdown`.
-        #[cfg_attr(feature = "openapi", schema(value_type = String))]
         pub actual: Shannons,
         /// The parts.
         #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         pub breakdown: SupplyBreakdown,
         /// As of this block.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub height: Height,
     }
 
     /// An epoch: in progress, or over.
     pub struct EpochView {
         /// Its number.
-        #[cfg_attr(feature = "openapi", schema(value_type = u64))]
         pub epoch: Epoch,
         /// Whether it is in progress.
         pub current: bool,

@@ -15,7 +15,6 @@ pub const TEXTS_MAX: usize = 1_024;
 
 /// A text, or several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum OneOrMany {
     /// One: the answer is its [`ContestView`].
@@ -90,12 +89,12 @@ impl<'de> Deserialize<'de> for OneOrMany {
 pub struct ScoreRequest {
     /// Models: ids on a node, names at `soma score serve`. All of them score each document.
     #[serde(deserialize_with = "many")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 1_024))]
     pub models: Vec<String>,
     /// Documents: base64 of the bytes, or `soma:0x..` for content that the node stores.
     pub data: OneOrMany,
     /// Sets SIGReg's directions; the epoch's seed on a node, zeros at `soma score serve` where left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub seed: Option<Seed>,
 }
 
@@ -135,7 +134,6 @@ pub struct ContestView {
     /// Index of the lowest loss, ties to the earlier.
     pub winner: usize,
     /// Binds every model's loss and embedding.
-    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub transcript: Transcript,
 }
 
@@ -181,7 +179,6 @@ pub enum ScoreAnswer {
 pub struct ServedScores {
     /// BLAKE3 of each model's weights, in the order asked for: of its file at `soma score serve`, on a node
     /// of the encrypted weights, as the chain names them.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
     pub weights: Vec<ContentHash>,
     /// The scores.
     #[serde(flatten)]
