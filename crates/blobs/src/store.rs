@@ -19,8 +19,8 @@
 //! # Bounds
 //!
 //! The blobs in place and those being written never exceed the limit together; space is reserved before it
-//! is used, and a write that would pass the limit fails with nothing kept. What strangers bring has a share of
-//! it, and takes room only as it comes ([`Guest`]).
+//! is used, and a write that would pass the limit fails with nothing kept. What strangers bring has a share
+//! of it, and takes room only as it comes ([`Guest`]).
 
 mod accounts;
 mod error;

@@ -1,5 +1,5 @@
-//! What the vocabulary looks like in JSON: schemas for the OpenAPI document, which clients are made from. Each
-//! takes what its type takes, and nothing else.
+//! What the vocabulary looks like in JSON: schemas for the OpenAPI document, which clients are made from.
+//! Each takes what its type takes, and nothing else.
 
 use utoipa::{
     PartialSchema, ToSchema,

@@ -1,8 +1,8 @@
 //! What strangers bring, of which nobody knows yet whether it is needed.
 //!
-//! It costs them nothing but its transfer, so all of it together has half of a store, and each of them at most
-//! half of what the others leave of that: however many fill it, there is room for the next, and never do they
-//! take what is needed its place. It counts from its first byte, until it is needed or leaves.
+//! It costs them nothing but its transfer, so all of it together has half of a store, and each of them at
+//! most half of what the others leave of that: however many fill it, there is room for the next, and never do
+//! they take what is needed its place. It counts from its first byte, until it is needed or leaves.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -94,7 +94,8 @@ impl Store {
         length_bytes.filter(|_| accounts.guests.is_needed(hash))
     }
 
-    /// Sets a blob aside, which is needed no more; whether it is there. One that was stored or touched since `unless_since` stays.
+    /// Sets a blob aside, which is needed no more; whether it is there. One that was stored or touched since
+    /// `unless_since` stays.
     ///
     /// # Errors
     /// When the disk fails.

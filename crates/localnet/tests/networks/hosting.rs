@@ -1,4 +1,5 @@
-//! Attacks on a node's content store by way of its interface, over real sockets. The table is docs/attacks.md.
+//! Attacks on a node's content store by way of its interface, over real sockets. The table is
+//! docs/attacks.md.
 
 use std::{
     io::Write as _,
@@ -72,8 +73,8 @@ fn put_from(from: &str, address: SocketAddr, content: &[u8]) -> String {
 }
 
 /// Attack: announcing content that never comes
-/// Does: announces much content to a node over several connections, and sends none of it, or so slowly that it
-/// takes days.
+/// Does: announces much content to a node over several connections, and sends none of it, or so slowly that
+/// it takes days.
 /// Outcome: what is announced takes no room, only what has come: others store theirs meanwhile.
 #[test]
 fn announcing_content_that_never_comes() {
@@ -127,8 +128,8 @@ fn filling_a_content_store() {
 }
 
 /// Attack: keeping junk in a content store
-/// Does: stores what nothing in the ledger names, and from then on only says that they store it again, in each
-/// epoch and without sending it, so that it stays for ever.
+/// Does: stores what nothing in the ledger names, and from then on only says that they store it again, in
+/// each epoch and without sending it, so that it stays for ever.
 /// Outcome: it leaves within two epochs: only what is sent again whole is young again, and counts to their
 /// share.
 #[test]
