@@ -82,11 +82,11 @@ pub fn run(printer: Printer, args: &EvalArgs) -> CliResult {
         }
     }
     let total = total.ok_or_else(|| CliError::new("there is no text"))?;
-    let output = output(&experts, documents.len(), &total, picture);
+    let output = output(&experts, documents.len(), &total, &picture);
     printer.show(&output, text)
 }
 
-fn output(experts: &[Expert], documents: usize, total: &MixtureScore, picture: Picture) -> EvalOutput {
+fn output(experts: &[Expert], documents: usize, total: &MixtureScore, picture: &Picture) -> EvalOutput {
     let shares = picture.shares();
     let each = experts.iter().zip(total.experts_bits_per_byte()).zip(shares);
     EvalOutput {
