@@ -9,10 +9,20 @@
 //! | `driver` | a GPU as one |
 //! | `weights`, `pass` | a model in a machine's memory, and the forward pass on it |
 //! | `card` | one machine: passes on lanes, each operation by itself |
-//! | `engine` | machines as a [`Device`](soma_model::device::Device) |
+//! | `engine` | machines as a [`Device`] |
 //!
 //! Nothing here decides whether a device is exact: [`Checked`](soma_model::device::Checked) does, before it
 //! scores.
+//!
+//! ```
+//! use soma_model::device::{Checked, Device as _};
+//!
+//! // Where there is no GPU, the error says what is missing.
+//! match soma_cuda::open("cuda") {
+//!     Ok(device) => println!("{} scores: {:?}", device.name(), Checked::new(device)),
+//!     Err(error) => println!("{error}"),
+//! }
+//! ```
 
 mod card;
 mod driver;
