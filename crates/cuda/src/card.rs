@@ -13,7 +13,7 @@ use soma_types::Architecture;
 
 use crate::{
     machine::{Arg, Kernel, Launch, Machine, Memory},
-    pass::{Lane, Room, Run, Span, Then},
+    pass::{Attention, Lane, Room, Run, Span, Then},
     source::Tiles,
     weights::{self, ELEMENT_THREADS, LinearAt, ModelAt, NormAt, RopeAt, int},
 };
@@ -294,14 +294,15 @@ impl<M: Machine> Kernels for Card<M> {
                 queries,
                 keys,
             }];
-            run.attention(
-                &to,
-                [q, &k, &v],
+            let mut rooms = (Room::new(), Room::new(), Room::new());
+            let plan = Attention::plan(
+                run,
                 &spans,
-                (&mut Room::new(), &mut Room::new(), &mut Room::new()),
                 (heads, width),
                 (query_panels, value_panels),
+                (&mut rooms.0, &mut rooms.1, &mut rooms.2),
             )?;
+            run.attention(&plan, &to, [q, &k, &v])?;
             rows(run, &to, queries, width)
         });
         out.copy_from_slice(&result);

@@ -228,10 +228,13 @@ impl Machine for Driver {
     fn write<T: Plain>(&self, queue: &Queue, to: &Room, values: &[T]) -> Result<(), DeviceError> {
         assert!(size_of_val(values) <= to.bytes, "what is written fits");
         self.bind()?;
-        // SAFETY: the destination has room; from pageable memory the driver has copied `values` when it
-        // returns.
-        unsafe { result::memcpy_htod_async(to.address, values, queue.stream) }
-            .map_err(|error| self.failed(error))
+        // SAFETY: the destination has room, and the wait ends before `values` go: whether the driver has
+        // copied them when the first call returns depends on the machine.
+        unsafe {
+            result::memcpy_htod_async(to.address, values, queue.stream)
+                .and_then(|()| result::stream::synchronize(queue.stream))
+        }
+        .map_err(|error| self.failed(error))
     }
 
     fn zero(&self, queue: &Queue, of: &Room, bytes: usize) -> Result<(), DeviceError> {

@@ -22,8 +22,9 @@ use crate::{
 const ROW_THREADS: u32 = (PANEL * PANEL) as u32;
 /// Shared memory of such a block where lanes fold.
 const FOLD_BYTES: u32 = ROW_THREADS * size_of::<f32>() as u32;
-/// Scores that are kept at once: heads follow one another where all of them would take more.
-const SCORES_BYTES_MAX: usize = 1 << 30;
+/// Scores that are kept at once: heads follow one another where all of them would take more. In tests they
+/// do so from a few panels on.
+const SCORES_BYTES_MAX: usize = if cfg!(test) { 1 << 14 } else { 1 << 30 };
 
 /// What a linear map does with its result.
 #[derive(Clone, Copy)]
@@ -144,6 +145,48 @@ pub fn row_bytes(architecture: &Architecture) -> usize {
     size_of::<f32>() * (5 * width + by_head + ffn.max(VOCAB))
 }
 
+/// How spans attend: a few heads at a time, in room for their scores.
+pub struct Attention<'a, M: Machine> {
+    spans: &'a [Span],
+    heads: usize,
+    width: usize,
+    /// Heads at once.
+    group: usize,
+    /// Rows of queries, and of values, whole panels.
+    total_rows: usize,
+    value_rows: usize,
+    spans_at: &'a M::Memory,
+    scores: &'a M::Memory,
+    totals: &'a M::Memory,
+}
+
+impl<'a, M: Machine> Attention<'a, M> {
+    /// Of `heads` that make `width`, over panels of queries and of values.
+    pub fn plan(
+        run: &Run<'_, M>,
+        spans: &'a [Span],
+        (heads, width): (usize, usize),
+        (query_panels, value_panels): (usize, usize),
+        (spans_room, scores_room, totals_room): (&'a mut Room<M>, &'a mut Room<M>, &'a mut Room<M>),
+    ) -> Result<Self, DeviceError> {
+        let machine = run.machine;
+        let one_head: usize = spans.iter().map(Span::scores).sum();
+        let group = (SCORES_BYTES_MAX / (size_of::<f32>() * one_head.max(1))).clamp(1, heads);
+        let total_rows = query_panels * PANEL;
+        Ok(Self {
+            spans,
+            heads,
+            width,
+            group,
+            total_rows,
+            value_rows: value_panels * PANEL,
+            spans_at: written(machine, run.queue, spans_room, &span_words(spans, group))?,
+            scores: scores_room.of(machine, size_of::<f32>() * one_head * group)?,
+            totals: totals_room.of(machine, size_of::<f32>() * total_rows * group)?,
+        })
+    }
+}
+
 /// Launches on one queue of one machine.
 pub struct Run<'a, M: Machine> {
     pub machine: &'a M,
@@ -234,24 +277,26 @@ impl<M: Machine> Run<'_, M> {
         self.rows(Kernel::Rope, panels, &args)
     }
 
-    /// Attention of all spans, a few heads at a time. `v` is by head over all `value_panels` of rows.
+    /// Attention of all spans of `plan`, a few heads at a time. `v` is by head over all its panels of rows.
     pub fn attention(
         &self,
+        plan: &Attention<'_, M>,
         out: &M::Memory,
         [q, k, v]: [&M::Memory; 3],
-        spans: &[Span],
-        (spans_room, scores_room, totals_room): (&mut Room<M>, &mut Room<M>, &mut Room<M>),
-        (heads, width): (usize, usize),
-        (query_panels, value_panels): (usize, usize),
     ) -> Result<(), DeviceError> {
+        let Attention {
+            spans,
+            heads,
+            width,
+            group,
+            total_rows,
+            value_rows,
+            spans_at,
+            scores,
+            totals,
+        } = *plan;
         let head_dim = width / heads;
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let one_head: usize = spans.iter().map(Span::scores).sum();
-        let group = (SCORES_BYTES_MAX / (size_of::<f32>() * one_head.max(1))).clamp(1, heads);
-        let scores = scores_room.of(self.machine, size_of::<f32>() * one_head * group)?;
-        let total_rows = query_panels * PANEL;
-        let totals = totals_room.of(self.machine, size_of::<f32>() * total_rows * group)?;
-        let spans_at = spans_room.of(self.machine, SPAN_WORDS * size_of::<i32>() * spans.len())?;
         let (rows, columns) = (self.tiles.rows as usize, self.tiles.columns as usize);
         let tiles_m = most(spans, |span| span.queries.div_ceil(rows));
         let tiles = most(spans, |span| {
@@ -262,8 +307,6 @@ impl<M: Machine> Run<'_, M> {
         let address = |memory: &M::Memory| Arg::Address(memory.address());
         for first_head in (0..heads).step_by(group) {
             let at_once = group.min(heads - first_head);
-            self.machine
-                .write(self.queue, spans_at, &span_words(spans, at_once))?;
             let depth = spans.len() as u32;
             let args = [
                 address(scores),
@@ -298,7 +341,7 @@ impl<M: Machine> Run<'_, M> {
                 Arg::Int(int(width)),
                 Arg::Int(int(head_dim)),
                 Arg::Int(int(head_dim.next_multiple_of(PANEL))),
-                Arg::Int(int(value_panels * PANEL)),
+                Arg::Int(int(value_rows)),
                 Arg::Int(int(total_rows)),
                 Arg::Int(int(first_head)),
                 Arg::Int(int(tiles_n)),
@@ -351,12 +394,10 @@ impl<M: Machine> Run<'_, M> {
     }
 }
 
-/// 32-bit words of a span, as the kernels read it.
-const SPAN_WORDS: usize = 6;
-
+/// Spans as the kernels read them: six words each, the first two where its scores of so many heads begin.
 fn span_words(spans: &[Span], heads: usize) -> Vec<i32> {
     let mut scores = 0_u64;
-    let mut words = Vec::with_capacity(SPAN_WORDS * spans.len());
+    let mut words = Vec::new();
     for span in spans {
         words.extend([scores as i32, (scores >> 32) as i32]);
         words.extend([span.query_panel, span.key_panel, span.queries, span.keys].map(int));
@@ -407,6 +448,14 @@ impl<M: Machine> Lane<M> {
             .of(machine, floats(heads * head_dim.next_multiple_of(PANEL)))?;
         let inner = rooms.inner.of(machine, floats(ffn.max(VOCAB)))?;
 
+        let attention = Attention::plan(
+            &run,
+            &rows.spans,
+            (heads, width),
+            (panels, panels),
+            (&mut rooms.spans, &mut rooms.scores, &mut rooms.totals),
+        )?;
+
         let address = |memory: &M::Memory| Arg::Address(memory.address());
         let embedding = [
             address(x),
@@ -421,14 +470,7 @@ impl<M: Machine> Lane<M> {
             run.linear(&maps, normed, panels, (Then::Write, Then::ByHead), head_dim)?;
             run.rope(q, &model.rope, positions, panels, width)?;
             run.rope(k, &model.rope, positions, panels, width)?;
-            run.attention(
-                normed,
-                [q, k, v],
-                &rows.spans,
-                (&mut rooms.spans, &mut rooms.scores, &mut rooms.totals),
-                (heads, width),
-                (panels, panels),
-            )?;
+            run.attention(&attention, normed, [q, k, v])?;
             run.linear(
                 &[(&layer.output, x)],
                 normed,
