@@ -1,8 +1,12 @@
 //! What tests of a localnet share.
 
+use std::time::{Duration, Instant};
+
 use soma_client::NodeClient;
-use soma_localnet::Localnet;
-use soma_types::Address;
+use soma_localnet::{Config, Localnet, testing::PATIENCE};
+use soma_types::{Address, params::Params};
+
+use crate::raw::get;
 
 /// An account of somebody's.
 pub const ALICE: Address = Address([0xa1; 32]);
@@ -12,6 +16,28 @@ pub fn runtime() -> tokio::runtime::Runtime {
         .enable_all()
         .build()
         .unwrap()
+}
+
+/// Parameters with which an epoch takes seconds.
+pub fn short_epochs() -> Params {
+    Params {
+        epoch_blocks: 24,
+        audit_commit_blocks: 12,
+        audit_reveal_blocks: 2,
+        hearing_commit_blocks: 2,
+        ..Params::local()
+    }
+}
+
+/// A network whose first validator answers.
+pub fn started(config: Config) -> Localnet {
+    let net = Localnet::start(config).unwrap();
+    let start = Instant::now();
+    while get(net.apis()[0], "/v1/status").status != 200 {
+        assert!(start.elapsed() < PATIENCE, "the network did not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    net
 }
 
 pub fn client(net: &Localnet, validator: usize) -> NodeClient {

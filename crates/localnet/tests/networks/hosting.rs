@@ -8,14 +8,14 @@ use std::{
 };
 
 use soma_localnet::{Config, Localnet, testing::PATIENCE};
-use soma_types::{ContentHash, params::Params};
+use soma_types::ContentHash;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpSocket,
 };
 
 use crate::{
-    common::runtime,
+    common::{runtime, short_epochs, started},
     raw::{Answer, connect, get, send},
 };
 
@@ -26,20 +26,8 @@ fn network(folder: &tempfile::TempDir) -> Localnet {
     let mut config = Config::new(folder.path());
     config.blueprint.validators = 1;
     config.blob_store_bytes_max = STORE_BYTES;
-    config.blueprint.params = Params {
-        epoch_blocks: 24,
-        audit_commit_blocks: 12,
-        audit_reveal_blocks: 2,
-        hearing_commit_blocks: 2,
-        ..Params::local()
-    };
-    let net = Localnet::start(config).unwrap();
-    let start = Instant::now();
-    while get(net.apis()[0], "/v1/status").status != 200 {
-        assert!(start.elapsed() < PATIENCE, "the network did not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    net
+    config.blueprint.params = short_epochs();
+    started(config)
 }
 
 fn target(content: &[u8]) -> String {

@@ -13,7 +13,10 @@ use soma_client::NodeClient;
 use soma_localnet::{Config, Localnet, testing::PATIENCE};
 use soma_types::{Address, Shannons, amount::SHANNONS_PER_SOMA};
 
-use crate::raw::{connect, get, raw, send};
+use crate::{
+    common::started,
+    raw::{connect, get, raw, send},
+};
 
 /// Some 32 bytes.
 const NAME: &str = "0x1111111111111111111111111111111111111111111111111111111111111111";
@@ -22,13 +25,7 @@ const NAME: &str = "0x1111111111111111111111111111111111111111111111111111111111
 fn network(folder: &tempfile::TempDir) -> Localnet {
     let mut config = Config::new(folder.path());
     config.blueprint.validators = 1;
-    let net = Localnet::start(config).unwrap();
-    let start = Instant::now();
-    while get(net.apis()[0], "/v1/status").status != 200 {
-        assert!(start.elapsed() < PATIENCE, "the network did not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    net
+    started(config)
 }
 
 /// A request of the interface's own description.

@@ -18,7 +18,7 @@ use soma_types::{
     genesis::GenesisWeights, params::Params, transaction::BasisPoints,
 };
 
-use crate::common::{client, height, runtime};
+use crate::common::{client, height, runtime, short_epochs};
 
 /// Serves `body` to the first who asks; then the host is gone.
 fn serve_once(body: Vec<u8>) -> String {
@@ -40,13 +40,7 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
     let folder = tempfile::tempdir().unwrap();
     let (genesis, orphan, hosted) = (vec![1; 3_000], vec![2; 3_000], vec![3; 3_000]);
     let mut config = Config::new(folder.path());
-    config.blueprint.params = Params {
-        epoch_blocks: 24,
-        audit_commit_blocks: 12,
-        audit_reveal_blocks: 2,
-        hearing_commit_blocks: 2,
-        ..Params::local()
-    };
+    config.blueprint.params = short_epochs();
     config.blueprint.weights = Some(GenesisWeights {
         url: format!("soma:{}", ContentHash::of(&genesis)).parse().unwrap(),
         size_bytes: genesis.len() as u64,

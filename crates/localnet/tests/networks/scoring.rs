@@ -15,7 +15,10 @@ use soma_types::{
     transaction::BasisPoints,
 };
 
-use crate::{common::runtime, raw::send};
+use crate::{
+    common::{runtime, short_epochs},
+    raw::send,
+};
 
 /// A revealed model is scored by its id, on bytes and on content in the node's store, as its file is.
 #[test]
@@ -28,11 +31,7 @@ fn models_on_the_chain_are_scored() {
     let mut config = Config::new(folder.path());
     config.blueprint.params = Params {
         architecture,
-        epoch_blocks: 24,
-        audit_commit_blocks: 12,
-        audit_reveal_blocks: 2,
-        hearing_commit_blocks: 2,
-        ..Params::local()
+        ..short_epochs()
     };
     let net = Localnet::start(config).unwrap();
     runtime().block_on(async {
