@@ -131,10 +131,8 @@ impl<M: Machine> Card<M> {
             let owners: Vec<i32> = (0..count)
                 .flat_map(|panel| [0, int((x.len() / width - panel * PANEL).min(PANEL))])
                 .collect();
-            let owners_at = machine.room("owners", size_of_val(&owners[..]))?;
-            machine.write(queue, &owners_at, &owners)?;
-            let sums_at = machine.room("sums", size_of_val(&*sums))?;
-            machine.write(queue, &sums_at, sums)?;
+            let owners_at = weights::values(machine, queue, &owners)?;
+            let sums_at = weights::values(machine, queue, &*sums)?;
             let out_of_range = machine.room("marks", size_of::<u32>())?;
             machine.zero(queue, &out_of_range, size_of::<u32>())?;
             let [sums_arg, out_of_range, at, owners_at] =
@@ -273,8 +271,7 @@ impl<M: Machine> Kernels for Card<M> {
             // Rows that fill the last panel stand at position 0.
             let mut positions: Vec<u32> = (first as u32..(first + count) as u32).collect();
             positions.resize(panels * PANEL, 0);
-            let at = run.machine.room("positions", size_of_val(&positions[..]))?;
-            run.machine.write(run.queue, &at, &positions)?;
+            let at = weights::values(run.machine, run.queue, &positions)?;
             run.rope(x, &rope, &at, panels, width)?;
             rows(run, x, count, width)
         });
@@ -313,8 +310,7 @@ impl<M: Machine> Kernels for Card<M> {
         let result = self.on_panels(logits, vocab, |run, logits, panels| {
             let mut targets: Vec<u32> = targets.iter().map(|target| u32::from(*target)).collect();
             targets.resize(panels * PANEL, 0);
-            let at = run.machine.room("targets", size_of_val(&targets[..]))?;
-            run.machine.write(run.queue, &at, &targets)?;
+            let at = weights::values(run.machine, run.queue, &targets)?;
             let to = run.machine.room("losses", size_of::<f32>() * panels * PANEL)?;
             let args = [
                 Arg::Address(to.address()),

@@ -509,15 +509,20 @@ impl<M: Machine> Lane<M> {
         run.columns(Kernel::SumRows, panels, width, &args)?;
         let points = directions.map_or(0, |directions| 2 * POINTS * directions.len());
         let characteristic = zeros(machine, queue, &mut rooms.characteristic, chunks.len() * points)?;
-        if let Some(directions) = directions {
-            let map = LinearAt {
-                weight: weights::matrix(machine, queue, directions.matrix())?,
-                bias: None,
-                inputs: int(width),
-                outputs: int(directions.len()),
-            };
+        // It is kept until all that reads it is done.
+        let map = directions
+            .map(|directions| {
+                Ok(LinearAt {
+                    weight: weights::matrix(machine, queue, directions.matrix())?,
+                    bias: None,
+                    inputs: int(width),
+                    outputs: int(directions.len()),
+                })
+            })
+            .transpose()?;
+        if let (Some(directions), Some(map)) = (directions, &map) {
             let projections = rooms.projections.of(machine, floats(directions.len()))?;
-            run.linear(&[(&map, projections)], normed, panels, write, head_dim)?;
+            run.linear(&[(map, projections)], normed, panels, write, head_dim)?;
             let args = [
                 address(characteristic),
                 address(projections),
@@ -525,8 +530,6 @@ impl<M: Machine> Lane<M> {
                 Arg::Int(map.outputs),
             ];
             run.columns(Kernel::Characteristic, panels, directions.len(), &args)?;
-            // The map goes when all that reads it is done.
-            machine.read::<u32>(queue, out_of_range, 1)?;
         }
 
         let losses: Vec<f32> = machine.read(queue, losses, count)?;

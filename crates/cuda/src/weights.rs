@@ -8,7 +8,7 @@ use soma_model::{
     model::{Linear, Norm},
 };
 
-use crate::machine::{Arg, Kernel, Launch, Machine, Memory};
+use crate::machine::{Arg, Kernel, Launch, Machine, Memory, Plain};
 
 /// Threads of a block that works on elements.
 pub const ELEMENT_THREADS: u32 = 256;
@@ -122,8 +122,12 @@ impl<M: Machine> RopeAt<M> {
     }
 }
 
-/// binary32 values.
-pub fn values<M: Machine>(machine: &M, queue: &M::Queue, values: &[f32]) -> Result<M::Memory, DeviceError> {
+/// Values as they are.
+pub fn values<M: Machine, T: Plain>(
+    machine: &M,
+    queue: &M::Queue,
+    values: &[T],
+) -> Result<M::Memory, DeviceError> {
     let room = machine.room(WHAT, size_of_val(values))?;
     machine.write(queue, &room, values)?;
     Ok(room)
@@ -132,8 +136,7 @@ pub fn values<M: Machine>(machine: &M, queue: &M::Queue, values: &[f32]) -> Resu
 /// A matrix in panels of binary32. Narrow ones travel narrow.
 pub fn matrix<M: Machine>(machine: &M, queue: &M::Queue, matrix: &Matrix) -> Result<M::Memory, DeviceError> {
     let widened = |kernel, narrow: &[u16]| {
-        let from = machine.room(WHAT, size_of_val(narrow))?;
-        machine.write(queue, &from, narrow)?;
+        let from = values(machine, queue, narrow)?;
         let to = machine.room(WHAT, size_of::<f32>() * narrow.len())?;
         let blocks = narrow.len().div_ceil(ELEMENT_THREADS as usize);
         let launch = Launch {
