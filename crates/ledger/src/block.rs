@@ -4,7 +4,7 @@ use soma_types::{Address, Epoch, Height, Receipt, Seed, event::Event};
 
 /// Most releases of unbonded stake in one block: no fewer than a block has transactions, so what was
 /// withdrawn in an epoch's n-th block is released by the n-th of its release, whatever else was withdrawn.
-pub const RELEASES_PER_BLOCK: usize = 512;
+pub const RELEASES_PER_BLOCK: usize = 4_096;
 
 /// What the ledger is told about a block besides its transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

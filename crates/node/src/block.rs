@@ -27,9 +27,9 @@ use soma_types::transaction::TRANSACTION_BYTES_MAX;
 use crate::consensus::{Context, Digest, Hasher, SEED_SIGNATURE_BYTES};
 
 /// Most transactions in a block.
-pub const BLOCK_TRANSACTIONS_MAX: usize = 512;
+pub const BLOCK_TRANSACTIONS_MAX: usize = 4_096;
 /// Most bytes of transactions in a block.
-pub const BLOCK_BYTES_MAX: usize = 512 * 1024;
+pub const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// Shortest time between a block and its parent (docs/protocol.md, section 1), in milliseconds.
 pub const BLOCK_TIME_MS: u64 = 250;
 /// Furthest a block's timestamp may lie after its parent's, in milliseconds. It bounds how long a

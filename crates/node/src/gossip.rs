@@ -142,9 +142,13 @@ impl<E: Runtime> Gossip<E> {
 async fn hear<E: Runtime>(intake: &Intake<E>, peer: &Identity, transactions: Vec<Bytes>) {
     for slice in transactions.chunks(SLICE) {
         let mut sound = Vec::with_capacity(slice.len());
-        for encoded in slice {
-            // A copy of its own: it waits longer than the network's buffer should.
-            match intake.mempool().decode(Bytes::copy_from_slice(encoded)) {
+        // Copies of their own: they wait longer than the network's buffer should.
+        let copies = slice
+            .iter()
+            .map(|encoded| Bytes::copy_from_slice(encoded))
+            .collect();
+        for decoded in intake.mempool().decode_all(copies) {
+            match decoded {
                 Ok(transaction) => sound.push(transaction),
                 Err(reason) => debug!(?peer, %reason, "left out a transaction"),
             }

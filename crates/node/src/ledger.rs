@@ -65,8 +65,9 @@ impl Machine for LedgerMachine {
     type Outcome = BlockOutcome;
 
     fn verify(&self, transactions: &[Bytes]) -> Result<Vec<VerifiedTransaction>, Invalid> {
-        let verified = transactions.iter().enumerate().map(|(index, encoded)| {
-            self.mempool.decode(encoded.clone()).map_err(|rejection| Invalid {
+        let decoded = self.mempool.decode_all(transactions.to_vec());
+        let verified = decoded.into_iter().enumerate().map(|(index, decoded)| {
+            decoded.map_err(|rejection| Invalid {
                 index,
                 reason: rejection.to_string(),
             })

@@ -67,12 +67,34 @@ impl Mempool {
     /// # Errors
     /// The first check that fails.
     pub fn decode(&self, encoded: Bytes) -> Result<VerifiedTransaction, Rejection> {
-        if encoded.len() <= TRANSACTION_BYTES_MAX
-            && let Some(waiting) = self.get(&TransactionHash::of(&encoded))
-        {
-            return Ok(waiting);
+        self.known(&encoded)
+            .map_or_else(|| VerifiedTransaction::decode(encoded, &self.chain), Ok)
+    }
+
+    /// [`Self::decode`] of each of `encoded`, in their order and together.
+    pub fn decode_all(&self, encoded: Vec<Bytes>) -> Vec<Result<VerifiedTransaction, Rejection>> {
+        let mut waiting: Vec<Option<VerifiedTransaction>> = Vec::with_capacity(encoded.len());
+        let mut unknown = Vec::new();
+        for encoded in encoded {
+            let known = self.known(&encoded);
+            if known.is_none() {
+                unknown.push(encoded);
+            }
+            waiting.push(known);
         }
-        VerifiedTransaction::decode(encoded, &self.chain)
+        let mut decoded = VerifiedTransaction::decode_all(unknown, &self.chain).into_iter();
+        let mut next = || decoded.next().expect("one for each that is unknown");
+        waiting
+            .into_iter()
+            .map(|known| known.map_or_else(&mut next, Ok))
+            .collect()
+    }
+
+    /// The waiting transaction with this encoding.
+    fn known(&self, encoded: &[u8]) -> Option<VerifiedTransaction> {
+        (encoded.len() <= TRANSACTION_BYTES_MAX)
+            .then(|| self.get(&TransactionHash::of(encoded)))
+            .flatten()
     }
 
     /// Takes up a transaction that [`Self::decode`] has checked, whose sender has `account` in the finalized

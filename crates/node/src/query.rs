@@ -246,8 +246,7 @@ impl<E: Runtime> Query<E> {
         answers: &mut Vec<Result<TransactionHash, PoolError>>,
     ) -> Result<(), ReadError> {
         let (mut fresh, mut places) = (Vec::new(), Vec::new());
-        for encoded in encoded {
-            let decoded = self.mempool.decode(encoded.clone());
+        for decoded in self.mempool.decode_all(encoded.to_vec()) {
             if let Ok(transaction) = &decoded
                 && self.index.transaction(&transaction.hash()).is_none()
             {

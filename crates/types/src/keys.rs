@@ -5,7 +5,8 @@ use std::{fmt, str::FromStr};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use commonware_codec::{DecodeExt as _, Encode as _};
-use commonware_cryptography::{Signer as _, Verifier as _, ed25519};
+use commonware_cryptography::{BatchEntry, BatchVerifier as _, Signer as _, Verifier as _, ed25519};
+use commonware_parallel::Sequential;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{hash::domain_hash, id::Address};
@@ -151,17 +152,43 @@ impl PublicKey {
     /// a malformed signature verifies nothing.
     #[must_use]
     pub fn verify(&self, namespace: &[u8], message: &[u8], signature: &Signature) -> bool {
-        if self.is_weak() {
-            return false;
-        }
-        let Ok(key) = ed25519::PublicKey::decode(self.0.to_vec()) else {
-            return false;
-        };
-        let Ok(signature) = ed25519::Signature::decode(signature.0.to_vec()) else {
-            return false;
-        };
-        key.verify(namespace, message, &signature)
+        self.sound(signature)
+            .is_some_and(|(key, signature)| key.verify(namespace, message, &signature))
     }
+
+    /// Key and signature as the engine has them, unless one is malformed or the key weak.
+    fn sound(&self, signature: &Signature) -> Option<(ed25519::PublicKey, ed25519::Signature)> {
+        if self.is_weak() {
+            return None;
+        }
+        let key = ed25519::PublicKey::decode(self.0.to_vec()).ok()?;
+        let signature = ed25519::Signature::decode(signature.0.to_vec()).ok()?;
+        Some((key, signature))
+    }
+}
+
+/// Whether there are some in `signed` (key, message, signature) and all of them verify under `namespace`. One
+/// sum with random factors tells, which ZIP215 allows with the verdict of one by one
+/// ([`PublicKey::verify`]), in less than half of its time.
+#[must_use]
+pub fn verify_all(namespace: &[u8], signed: &[(&PublicKey, &[u8], &Signature)]) -> bool {
+    let sound: Option<Vec<_>> = signed
+        .iter()
+        .map(|(key, message, signature)| Some((key.sound(signature)?, *message)))
+        .collect();
+    sound.is_some_and(|sound| {
+        ed25519::PublicKey::verify_batch(
+            &mut rand::rng(),
+            &sound,
+            |_, ((public_key, signature), message)| BatchEntry {
+                namespace,
+                message,
+                public_key,
+                signature,
+            },
+            &Sequential,
+        )
+    })
 }
 
 impl fmt::Display for PublicKey {

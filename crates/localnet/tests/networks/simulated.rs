@@ -97,6 +97,8 @@ pub struct Network {
     pub senders: u8,
     /// How often each does, one payment behind the other.
     pub payments: u64,
+    /// What one of them pays: so many others, so it is so long.
+    pub payees: usize,
     roots: Vec<Roots>,
     queries: Vec<Slot>,
 }
@@ -154,6 +156,7 @@ impl Network {
             wall: Arc::new(|_| 0),
             senders: 4,
             payments: 8,
+            payees: 1,
             roots: (0..validators).map(|_| Roots::default()).collect(),
             queries: (0..validators).map(|_| Slot::default()).collect(),
         }
@@ -173,7 +176,7 @@ impl Network {
             expires: Epoch(EXPIRY_EPOCHS_MAX),
             max_fee: Shannons(SHANNONS_PER_SOMA),
             kind: TransactionKind::Transfer {
-                payments: List::new(vec![payment]).unwrap(),
+                payments: List::new(vec![payment; self.payees]).unwrap(),
             },
         };
         transaction.sign(&keys).encode().into()

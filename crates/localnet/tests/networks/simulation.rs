@@ -13,11 +13,11 @@ use commonware_glue::simulate::{
 use commonware_utils::sync::Mutex;
 use soma_ledger::view;
 use soma_node::{
-    block::BLOCK_TRANSACTIONS_MAX,
+    block::BLOCK_BYTES_MAX,
     consensus::{Digest, Identity},
     time::DOUBT_MS,
 };
-use soma_types::amount::MAX_SUPPLY;
+use soma_types::{amount::MAX_SUPPLY, transaction::PAYMENTS_MAX};
 
 use crate::simulated::{Network, State, sender};
 
@@ -145,7 +145,9 @@ impl Property<Identity, State> for Full {
 #[test]
 fn blocks_are_full_while_transactions_wait() {
     let mut network = Network::new(4, 1_000);
-    (network.senders, network.payments) = (16, 192);
+    // Some hundred of these fill a block.
+    (network.senders, network.payments, network.payees) = (16, 40, PAYMENTS_MAX / 2);
+    let long = network.payment(0, 0).len();
     let full = Full::default();
     PlanBuilder::new(network)
         .seed(1)
@@ -157,7 +159,7 @@ fn blocks_are_full_while_transactions_wait() {
     let sizes: Vec<usize> = full.sizes.lock().values().copied().collect();
     assert_eq!(
         sizes.iter().sum::<usize>(),
-        16 * 192,
+        16 * 40,
         "all are included: {sizes:?}"
     );
     let busy = sizes.split(|size| *size == 0).filter(|run| !run.is_empty());
@@ -168,11 +170,11 @@ fn blocks_are_full_while_transactions_wait() {
     );
     let full = sizes
         .iter()
-        .filter(|size| **size == BLOCK_TRANSACTIONS_MAX)
+        .filter(|size| (**size + 1) * long > BLOCK_BYTES_MAX)
         .count();
     assert!(
-        full >= 5,
-        "of 3072 payments 5 full blocks are made, and up to 2 that are not: {sizes:?}"
+        full >= 2,
+        "of 640 payments 2 full blocks are made, and up to 2 that are not: {sizes:?}"
     );
 }
 

@@ -1,6 +1,8 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::{
-    Architecture, ChainId, Embedding, Epoch, Keypair, Shannons, SignedTransaction,
+    Architecture, ChainId, Embedding, Epoch, Keypair, PublicKey, Shannons, Signature, SignedTransaction,
     rejection::Rejection,
     samples::{Matter, one_of_each},
     upgrade::ProtocolVersion,
@@ -82,6 +84,84 @@ fn what_is_signed_cannot_be_changed() {
         assert_eq!(verified.hash(), signed.hash());
         assert_eq!(signed.verify(), Ok(verified));
     }
+}
+
+/// Together or one by one, the verdicts are the same: a bad one takes none of its neighbours with it, and none
+/// of them lets it in.
+#[test]
+fn verdicts_together_are_those_of_one_by_one() {
+    let good: Vec<Bytes> = (0..9)
+        .map(|index| {
+            let mut transaction = transaction(TransactionKind::LeaveValidator);
+            transaction.nonce = index;
+            let keys = Keypair::from_secret_bytes([1 + index as u8; 32]);
+            Transaction {
+                sender: keys.public_key(),
+                ..transaction
+            }
+            .sign(&keys)
+            .encode()
+            .into()
+        })
+        .collect();
+    let chain = transaction(TransactionKind::LeaveValidator).chain;
+    let changed = |index: usize, at_end: usize| {
+        let mut bytes = good[index].to_vec();
+        let place = bytes.len() - at_end;
+        bytes[place] ^= 1;
+        Bytes::from(bytes)
+    };
+    // Two signatures that are wrong by the same amount, up and down, so that their plain sum is right.
+    let shifted = |index: usize, by: fn(u8) -> u8| {
+        let mut bytes = good[index].to_vec();
+        let place = bytes.len() - 32;
+        bytes[place] = by(bytes[place]);
+        Bytes::from(bytes)
+    };
+    let mut bad = vec![
+        Bytes::new(),
+        Bytes::from(vec![0; TRANSACTION_BYTES_MAX + 1]),
+        changed(3, good[3].len()),
+        changed(4, 1),
+        changed(5, 40),
+        shifted(6, |low| low.wrapping_add(1)),
+        shifted(7, |low| low.wrapping_sub(1)),
+    ];
+    // A key of small order, for which a signature of zeros verifies as the engine checks it.
+    let weak = Transaction {
+        sender: PublicKey([0; 32]),
+        ..transaction(TransactionKind::LeaveValidator)
+    };
+    let signature = Signature([0; 64]);
+    bad.push(
+        SignedTransaction {
+            transaction: weak,
+            signature,
+        }
+        .encode()
+        .into(),
+    );
+    let mut batches = vec![Vec::new(), good.clone(), bad.clone()];
+    batches.extend(
+        bad.iter()
+            .map(|bad| [&good[..2], &[bad.clone()], &good[2..]].concat()),
+    );
+    batches.push([&good[..], &bad[5..7]].concat());
+    for batch in batches {
+        let one_by_one: Vec<_> = batch
+            .iter()
+            .map(|encoded| VerifiedTransaction::decode(encoded.clone(), &chain))
+            .collect();
+        assert_eq!(VerifiedTransaction::decode_all(batch, &chain), one_by_one);
+    }
+    assert!(
+        bad.into_iter()
+            .all(|bad| VerifiedTransaction::decode(bad, &chain).is_err())
+    );
+    assert!(
+        good.into_iter()
+            .all(|good| VerifiedTransaction::decode(good, &chain).is_ok())
+    );
 }
 
 /// What is signed, named and stored are the bytes that came, so nothing may have two encodings.

@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Choice: withdrawn stake is released in the order of withdrawals, at most this many a block.
-const RELEASES_PER_BLOCK: usize = 512;
+const RELEASES_PER_BLOCK: usize = 4_096;
 
 impl Economy {
     pub(super) fn add_stake(&mut self, sender: Address, id: PoolId, amount: u128) -> Result<(), Rejection> {
