@@ -13,6 +13,9 @@
 //! Upon a deed that was left behind with its end unknown (a lost answer, a killed process) and is asked for
 //! again: its bytes are handed in again and followed, so that it happens once.
 //!
+//! Upon a deed that rests on what became of others: those that were left behind are waited for first
+//! ([`unheard`]).
+//!
 //! Upon waiting: see [`crate::follow`].
 //!
 //! Upon a node that is behind its network: nothing is signed by what it tells ([`ClientError::Behind`]).
@@ -27,6 +30,7 @@ mod handing_in;
 mod notice;
 mod sent;
 mod sequence;
+mod unheard;
 
 use std::{sync::Arc, time::Duration};
 
@@ -233,6 +237,13 @@ impl Account {
 
     /// Waits for the end of a transaction, and forgets it then.
     async fn end(&self, sent: &Sent, heard: Option<ClientError>) -> Result<End, ClientError> {
+        let end = self.followed(sent, heard).await?;
+        sent.forget().await?;
+        Ok(end)
+    }
+
+    /// Waits for the end of a transaction.
+    async fn followed(&self, sent: &Sent, heard: Option<ClientError>) -> Result<End, ClientError> {
         let end = follow_from(&self.node, &sent.transaction, self.wait, heard).await?;
         match &end {
             End::Included(receipt) => self.watchers.tell(Notice::Included(&sent.transaction, receipt)),
@@ -241,9 +252,6 @@ impl Account {
                 self.watchers.tell(Notice::Void(&sent.transaction));
             }
         }
-        // What ended has ended, also where the disk refuses: it is looked up once more, at worst.
-        let kept = Arc::clone(&sent.kept);
-        let _ = blocking(move || kept.forget()).await?;
         Ok(end)
     }
 }

@@ -108,22 +108,28 @@ impl Outbox {
 
     fn claim_first(&self, wanted: impl Fn(&str) -> bool) -> Result<Option<Kept>, FileError> {
         for name in self.names()?.into_iter().filter(|name| wanted(name)) {
-            let path = self.folder.join(&name);
-            let Ok(file) = File::open(&path) else {
-                // Its end became known between the two.
-                continue;
-            };
-            if locked(&file, &path)?
-                && let Some(transaction) = self.read(&name)?
-            {
-                return Ok(Some(Kept {
-                    path,
-                    transaction,
-                    _file: file,
-                }));
+            if let Some(kept) = self.claim_file(&name)? {
+                return Ok(Some(kept));
             }
         }
         Ok(None)
+    }
+
+    /// The transaction in a file, claimed; `None` if it does not read back or someone waits for it.
+    fn claim_file(&self, name: &str) -> Result<Option<Kept>, FileError> {
+        let path = self.folder.join(name);
+        let Ok(file) = File::open(&path) else {
+            // Its end became known between the two.
+            return Ok(None);
+        };
+        if !locked(&file, &path)? {
+            return Ok(None);
+        }
+        Ok(self.read(name)?.map(|transaction| Kept {
+            path,
+            transaction,
+            _file: file,
+        }))
     }
 
     fn read(&self, name: &str) -> Result<Option<SignedTransaction>, FileError> {
@@ -178,6 +184,19 @@ impl Turn {
         let middle = format!("-{}-", digest_of(kind));
         let found = self.outbox.claim_first(|name| name.contains(&middle))?;
         Ok(found.filter(|kept| kept.transaction.transaction.kind == *kind))
+    }
+
+    /// All that was left behind of the kinds that are `wanted`.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn all_left(&self, wanted: impl Fn(&TransactionKind) -> bool) -> Result<Vec<Kept>, FileError> {
+        let mut left = Vec::new();
+        for name in self.outbox.names()? {
+            let kept = self.outbox.claim_file(&name)?;
+            left.extend(kept.filter(|kept| wanted(&kept.transaction.transaction.kind)));
+        }
+        Ok(left)
     }
 
     /// Forgets what was left behind and can no longer happen, once nobody has asked for an epoch.

@@ -15,7 +15,7 @@ use crate::{
     blocking::blocking,
     error::ClientError,
     follow::{End, Resent, resend},
-    outbox::Turn,
+    outbox::{Kept, Turn},
 };
 /// Between two looks whether it is this process's turn.
 const TURN_DELAY: Duration = Duration::from_millis(20);
@@ -109,9 +109,17 @@ impl Account {
             turn.sweep(now)?;
             Ok(left)
         });
-        let Some(kept) = left.await? else {
-            return Ok(None);
-        };
+        match left.await? {
+            Some(kept) => self.hand_in_again(kept).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Hands in again what was left behind; forgets it where it is certain that it never happens.
+    pub(super) async fn hand_in_again(
+        &self,
+        kept: Kept,
+    ) -> Result<Option<(Sent, Option<ClientError>)>, ClientError> {
         let sent = Sent::new(kept, true);
         let heard = match resend(&self.node, &sent.transaction).await {
             Resent::Waits | Resent::Ended(End::Included(_)) => None,
@@ -166,7 +174,7 @@ impl Account {
 }
 
 /// A step on disk under the account's turn, off the executor.
-async fn on_disk<T: Send + 'static>(
+pub(super) async fn on_disk<T: Send + 'static>(
     turn: &Arc<Turn>,
     step: impl FnOnce(&Turn) -> Result<T, soma_files::FileError> + Send + 'static,
 ) -> Result<T, ClientError> {

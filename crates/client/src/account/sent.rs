@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use soma_types::{Epoch, SignedTransaction, TransactionHash};
 
-use crate::{error::ClientError, outbox::Kept};
+use crate::{blocking::blocking, error::ClientError, outbox::Kept};
 
 /// A transaction that was handed in. As long as it is held, it counts as waited for.
 #[derive(Clone, Debug)]
@@ -32,6 +32,14 @@ impl Sent {
     /// The last epoch in which it can be included.
     pub fn expires(&self) -> Epoch {
         self.transaction.transaction.expires
+    }
+
+    /// Forgets it: whoever asked for it is told of its end.
+    pub(crate) async fn forget(&self) -> Result<(), ClientError> {
+        // What ended has ended, also where the disk refuses: it is looked up once more, at worst.
+        let kept = Arc::clone(&self.kept);
+        let _ = blocking(move || kept.forget()).await?;
+        Ok(())
     }
 
     /// The error that it can no longer be included.

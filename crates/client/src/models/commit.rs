@@ -100,6 +100,8 @@ impl Account {
         hosted: Option<&Blob>,
         embedding: Option<Embedding>,
     ) -> Result<CommittedModel, ClientError> {
+        // One of them may stand already: then this one fails, and is not sent where the account rehearses.
+        self.unheard_commits().await?;
         let chain = self.chain().await?;
         let Encrypted {
             hash,

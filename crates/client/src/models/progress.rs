@@ -26,14 +26,8 @@ impl Account {
         weights: ContentHash,
     ) -> Result<Publication, ClientError> {
         let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
-        let found = self.journaled(move |journal| journal.models(&chain)).await?;
-        let mine = found.entries.into_iter().filter(|entry| {
-            entry.owner == self.address()
-                && entry.model == model
-                && entry.weights == Some(weights)
-                && epoch <= entry.keep_until
-        });
-        for pending in mine {
+        let own = self.containers_of(weights).await?.into_iter();
+        for pending in own.filter(|entry| entry.model == model && epoch <= entry.keep_until) {
             let left = self.left_commit(&chain, pending.hash).await?;
             let receipt = match left {
                 Some(kind) => self.resume(&kind).await?,
@@ -58,6 +52,19 @@ impl Account {
             }
         }
         Ok(Publication::Begins)
+    }
+
+    /// The containers of these weights (their BLAKE3) that this account has begun to publish, and has not
+    /// learned to be revealed, by this machine's journal.
+    ///
+    /// # Errors
+    /// When the node or the disk fails.
+    pub async fn containers_of(&self, weights: ContentHash) -> Result<Vec<PendingModel>, ClientError> {
+        let (chain, owner) = (self.chain().await?, self.address());
+        let found = self.journaled(move |journal| journal.models(&chain)).await?;
+        let mut entries = found.entries;
+        entries.retain(|entry| entry.owner == owner && entry.weights == Some(weights));
+        Ok(entries)
     }
 
     /// The commit to a container that was handed in, and whose end is not known.
