@@ -22,6 +22,11 @@ pub enum Place {
     /// Before its first document.
     #[default]
     Start,
+    /// At a part of a long text.
+    Part {
+        /// Its first byte, in the unpacked file.
+        byte: u64,
+    },
     /// At a line of JSONL.
     Line {
         /// Its first byte, in the unpacked file.

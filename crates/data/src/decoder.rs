@@ -1,11 +1,14 @@
-//! From an open file to its records: the whole of it, its lines, or its rows.
+//! From an open file to its records: the whole of it, its parts, its lines, or its rows.
+
+use std::io;
 
 use crate::{
-    DataError, Found, LeftOut, Note, Object, Place, Provenance, Record, Rules, Store, Want,
+    DataError, Found, LeftOut, Note, Object, Place, Plain, Provenance, Record, Rules, Store, Want,
     decode::{Compression, Layout, bounded, explained, unpacked},
     error::{is_absent, shown},
     jsonl,
     lines::{LineError, Lines},
+    parts::Parts,
     plan::{Planned, too_long},
     store::Rows,
     text::{Kind, kind},
@@ -19,6 +22,8 @@ const OTHER_FIELDS_BYTES_MAX: u64 = 1 << 20;
 pub enum Decoder {
     /// One document, until it was given.
     Whole(Option<Vec<u8>>),
+    /// Parts of one document.
+    Parts(Parts),
     /// A record for each line.
     Lines {
         lines: Lines,
@@ -31,8 +36,10 @@ pub enum Decoder {
 
 /// What a decoder gives.
 pub struct Piece {
-    /// The line or row, counted from 1; none of a whole file.
+    /// The line or row, counted from 1; none of a text or a part of it.
     pub number: Option<u64>,
+    /// The first byte, of a part.
+    pub offset: Option<u64>,
     pub record: Record,
     /// The place behind it.
     pub next: Place,
@@ -62,6 +69,15 @@ impl Decoder {
     ) -> Result<Self, Unopened> {
         let found = &file.found;
         match file.layout {
+            Layout::Plain if rules.plain == Plain::Parts && !found.is_standard_input() => {
+                let byte = match place {
+                    Place::Part { byte } => byte,
+                    Place::Start | Place::Line { .. } | Place::Row { .. } | Place::End => 0,
+                };
+                let reader = unpacked(&*object, file.compression, byte);
+                let reader = reader.map_err(|error| unread(file, error))?;
+                Ok(Self::Parts(Parts::new(reader, byte)))
+            }
             Layout::Plain => whole(file, &*object, rules, rest_bytes).map(|data| Self::Whole(Some(data))),
             Layout::Jsonl => {
                 let line_bytes_max = rules
@@ -99,9 +115,20 @@ impl Decoder {
         match self {
             Self::Whole(data) => Ok(data.take().map(|data| Piece {
                 number: None,
+                offset: None,
                 record: Record::Text(data, Provenance::default()),
                 next: Place::End,
             })),
+            Self::Parts(parts) => {
+                let part = parts.next_part();
+                let part = part.map_err(|error| explained(&file.found.path, file.compression, error))?;
+                Ok(part.map(|part| Piece {
+                    number: None,
+                    offset: part.offset,
+                    record: Record::Text(part.data, Provenance::default()),
+                    next: part.next,
+                }))
+            }
             Self::Lines {
                 lines,
                 want,
@@ -109,6 +136,7 @@ impl Decoder {
             } => next_line(lines, want, *line_bytes_max, file, rules),
             Self::Rows(rows) => Ok(rows.next_row()?.map(|row| Piece {
                 number: Some(row.number),
+                offset: None,
                 record: row.record,
                 next: row.next,
             })),
@@ -117,7 +145,11 @@ impl Decoder {
 
     /// Whether the file turned out to have no bytes.
     pub fn is_empty(&self) -> bool {
-        matches!(self, Self::Lines { lines, .. } if lines.byte == 0)
+        match self {
+            Self::Lines { lines, .. } => lines.byte == 0,
+            Self::Parts(parts) => parts.byte() == 0,
+            Self::Whole(_) | Self::Rows(_) => false,
+        }
     }
 }
 
@@ -139,12 +171,7 @@ fn whole(file: &Planned, object: &dyn Object, rules: &Rules, rest_bytes: u64) ->
     let (path, compression) = (&file.found.path, file.compression);
     let limit = rest_bytes.min(rules.document_bytes_max);
     let data = unpacked(object, compression, 0).and_then(|reader| bounded(reader, limit));
-    let data = data.map_err(|error| {
-        if !file.found.named && is_absent(&error) {
-            return Unopened::LeftOut(LeftOut::Gone);
-        }
-        explained(path, compression, error).into()
-    })?;
+    let data = data.map_err(|error| unread(file, error))?;
     match data {
         Some(data) if data.is_empty() && file.found.named => Err(DataError::Empty(path.clone()).into()),
         Some(data) if data.is_empty() => Err(Unopened::LeftOut(LeftOut::Empty)),
@@ -153,6 +180,14 @@ fn whole(file: &Planned, object: &dyn Object, rules: &Rules, rest_bytes: u64) ->
         None if file.found.remote.is_some() && !file.found.named => Err(Unopened::LeftOut(LeftOut::TooLong)),
         None => Err(too_long(path, None, rules).into()),
     }
+}
+
+/// Why a file that is one text cannot be read.
+fn unread(file: &Planned, error: io::Error) -> Unopened {
+    if !file.found.named && is_absent(&error) {
+        return Unopened::LeftOut(LeftOut::Gone);
+    }
+    explained(&file.found.path, file.compression, error).into()
 }
 
 /// All together are more than is read, `rest_bytes` of it unused; the file, if it is so alone.
@@ -175,7 +210,7 @@ fn lines(
     let failed = |error| explained(&found.path, compression, error);
     let (byte, count) = match place {
         Place::Line { byte, lines } => (byte, lines),
-        Place::Start | Place::Row { .. } | Place::End => (0, 0),
+        Place::Start | Place::Part { .. } | Place::Row { .. } | Place::End => (0, 0),
     };
     let reader = unpacked(object, compression, byte).map_err(failed)?;
     let mut lines = Lines::new(reader, byte, count);
@@ -223,6 +258,7 @@ fn next_line(
         if let Some(record) = record {
             return Ok(Some(Piece {
                 number: Some(number),
+                offset: None,
                 record,
                 next: Place::Line {
                     byte: lines.byte,
@@ -233,7 +269,7 @@ fn next_line(
     }
 }
 
-/// What is to be said of a whole file, or why it is left out; nothing of records, which are text.
+/// What is to be said of a text or a part of it, or why it is left out; nothing of records, which are text.
 pub fn looks(found: &Found, data: &[u8]) -> Result<Option<Note>, LeftOut> {
     match kind(data) {
         Kind::Utf8 => Ok(None),

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::DataError;
+use crate::{DataError, PIECE_BYTES_MAX, pieces};
 
 /// What its source says of a document: whose it is, and where it was published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,11 +71,11 @@ impl Origin {
         }
     }
 
-    /// The part of this text that begins at byte `offset`.
+    /// The part of this text that begins at its byte `offset`.
     #[must_use]
     pub fn part(&self, offset: usize) -> Self {
         Self {
-            offset: Some(offset),
+            offset: Some(self.offset.unwrap_or_default() + offset),
             ..self.clone()
         }
     }
@@ -107,6 +107,21 @@ pub struct Document {
     pub origin: Origin,
     /// Its bytes; never empty in a [`Dataset`].
     pub data: Vec<u8>,
+}
+
+impl Document {
+    /// Its [`pieces`], each with where it comes from; the whole where that is short.
+    pub fn pieces(&self) -> impl Iterator<Item = (Origin, &[u8])> {
+        let is_whole = self.origin.offset.is_none() && self.data.len() <= PIECE_BYTES_MAX;
+        let whole = is_whole.then(|| (self.origin.clone(), &self.data[..]));
+        let mut at = 0;
+        let parts = pieces(if is_whole { b"" } else { &self.data }).map(move |piece| {
+            let origin = self.origin.part(at);
+            at += piece.len();
+            (origin, piece)
+        });
+        whole.into_iter().chain(parts)
+    }
 }
 
 /// Texts in a fixed order; never without text.

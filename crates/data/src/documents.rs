@@ -210,8 +210,12 @@ impl Documents {
         let number = piece
             .number
             .map(|number| usize::try_from(number).unwrap_or(usize::MAX));
+        let offset = piece
+            .offset
+            .map(|offset| usize::try_from(offset).unwrap_or(usize::MAX));
         let origin = Origin {
             line: number,
+            offset,
             ..Origin::file(Arc::clone(&current.path))
         };
         let kept = match piece.record {
@@ -239,7 +243,9 @@ impl Documents {
                     Ok(None)
                 };
                 note.and_then(|note| {
-                    if let Some(note) = note {
+                    if let Some(note) = note
+                        && !current.has_given
+                    {
                         self.report.note(note, &found.path);
                     }
                     let is_new = self.seen.as_mut().is_none_or(|seen| seen.is_new(&data));
@@ -251,8 +257,10 @@ impl Documents {
             Ok((data, provenance)) => {
                 let whole = found.remote.as_ref().map(|remote| &remote.provenance);
                 let provenance = joined(provenance, whole);
-                self.report.files += u64::from(!std::mem::replace(&mut current.has_given, true));
-                self.report.documents += 1;
+                let is_first = !std::mem::replace(&mut current.has_given, true);
+                self.report.files += u64::from(is_first);
+                // Parts are one document.
+                self.report.documents += u64::from(is_first || offset.is_none());
                 self.report.size_bytes += data.len() as u64;
                 let origin = Origin { provenance, ..origin };
                 Some(Document { origin, data })

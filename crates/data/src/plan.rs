@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{
-    DataError, Found, LeftOut, Report, Rules,
+    DataError, Found, LeftOut, Plain, Report, Rules,
     decode::{Compression, Form, Layout, form},
     error::{is_absent, shown, unreadable},
     text::{Kind, kind},
@@ -52,7 +52,8 @@ pub fn plan(
                 continue;
             }
             let plain = compression == Compression::None && layout != Layout::Parquet;
-            if plain && layout == Layout::Plain && size > rules.document_bytes_max.min(rules.bytes_max) {
+            let whole = plain && layout == Layout::Plain && rules.plain == Plain::Whole;
+            if whole && size > rules.document_bytes_max.min(rules.bytes_max) {
                 if file.remote.is_some() && !file.named {
                     report.leave_out(LeftOut::TooLong, &file.path);
                     continue;

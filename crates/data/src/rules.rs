@@ -12,6 +12,8 @@ pub const BYTES_MAX: u64 = 4 << 30;
 pub struct Rules {
     /// The longest document.
     pub document_bytes_max: u64,
+    /// Whether a file that is one text comes as one document, or as several.
+    pub plain: Plain,
     /// All documents together: more of them is an error.
     pub bytes_max: u64,
     /// Enough: nothing is read after the document with which all together reach this.
@@ -26,11 +28,25 @@ pub struct Rules {
     pub outputs: Vec<PathBuf>,
 }
 
+/// How a file that is one text becomes documents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Plain {
+    /// As one, in memory whole.
+    #[default]
+    Whole,
+    /// In parts of about a mebibyte, each of them whole [`pieces`]: however long it is, one part is in memory.
+    /// Standard input, which cannot be taken up again within, comes whole.
+    ///
+    /// [`pieces`]: crate::pieces()
+    Parts,
+}
+
 impl Default for Rules {
     /// As much as fits into memory, by [`BYTES_MAX`].
     fn default() -> Self {
         Self {
             document_bytes_max: BYTES_MAX,
+            plain: Plain::default(),
             bytes_max: BYTES_MAX,
             take_bytes: None,
             want: Want::default(),

@@ -80,7 +80,7 @@ impl Table {
         let fields = fields(metadata.file_metadata().schema_descr(), want, &path)?;
         let (group, row) = match place {
             Place::Row { group, row } => (usize::try_from(group).unwrap_or(usize::MAX), row),
-            Place::Start | Place::Line { .. } => (0, 0),
+            Place::Start | Place::Part { .. } | Place::Line { .. } => (0, 0),
             Place::End => (metadata.num_row_groups(), 0),
         };
         if group > metadata.num_row_groups() {

@@ -1,15 +1,10 @@
 //! The held-out split: a rule without randomness, so that everyone holds out the same text.
 //!
-//! Texts are cut, one after the other, into pieces: at the first line end at or after [`PIECE_BYTES_MIN`]
-//! bytes, or, if the line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Every
-//! tenth piece is held out; the text between two held-out pieces stays together as one training document.
+//! Texts are cut, one after the other, into [`pieces`]. Every tenth piece is held out; the text between two
+//! held-out pieces stays together as one training document.
 
-use soma_data::{DataError, Dataset, Document};
+use soma_data::{DataError, Dataset, Document, pieces};
 
-/// A piece is at least this long, but for the last of a text.
-pub const PIECE_BYTES_MIN: usize = 1024;
-/// A piece is never longer.
-pub const PIECE_BYTES_MAX: usize = 2048;
 /// One piece in this many is held out.
 pub const HELD_OUT_EVERY: usize = 10;
 
@@ -36,8 +31,8 @@ pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DataError> {
             data: document.data[from..to].to_vec(),
         };
         let mut at = 0;
-        while at < document.data.len() {
-            let end = at + piece(&document.data[at..]);
+        for piece in pieces(&document.data) {
+            let end = at + piece.len();
             count += 1;
             if count % HELD_OUT_EVERY == 0 {
                 train.push(part(start, at));
@@ -55,39 +50,11 @@ pub fn split(name: &str, dataset: &Dataset) -> Result<Split, DataError> {
     })
 }
 
-/// A text's pieces, in order; none of an empty text.
-pub fn pieces(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (next, after) = (!rest.is_empty()).then(|| rest.split_at(piece(rest)))?;
-        rest = after;
-        Some(next)
-    })
-}
-
-/// The length of the first piece of a text that is not empty.
-fn piece(text: &[u8]) -> usize {
-    if text.len() <= PIECE_BYTES_MIN {
-        return text.len();
-    }
-    let limit = text.len().min(PIECE_BYTES_MAX);
-    if let Some(at) = text[PIECE_BYTES_MIN - 1..limit].iter().position(|b| *b == b'\n') {
-        return PIECE_BYTES_MIN + at;
-    }
-    if limit == text.len() {
-        return limit;
-    }
-    // Not inside a UTF-8 character: step back over at most three continuation bytes.
-    (limit - 3..=limit)
-        .rev()
-        .find(|at| text[*at] & 0xc0 != 0x80)
-        .unwrap_or(limit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use soma_data::PIECE_BYTES_MAX;
 
     proptest! {
         #[test]
@@ -131,17 +98,6 @@ mod tests {
                 .iter()
                 .all(|d| d.data.len() == 1024 && d.data.ends_with(b"\n"))
         );
-    }
-
-    #[test]
-    fn pieces_join_to_the_text() {
-        let text = "0123456789abcde\n".repeat(200).into_bytes();
-        assert_eq!(
-            pieces(&text).map(<[u8]>::len).collect::<Vec<_>>(),
-            [1024, 1024, 1024, 128]
-        );
-        assert_eq!(pieces(&text).collect::<Vec<_>>().concat(), text);
-        assert_eq!(pieces(b"").count(), 0);
     }
 
     #[test]

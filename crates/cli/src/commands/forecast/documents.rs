@@ -14,7 +14,6 @@ use soma_agents::{
 use soma_client::NodeClient;
 use soma_data::Reading;
 use soma_model::{Batch, Directions, Scorer};
-use soma_train::split::{PIECE_BYTES_MAX, pieces};
 use soma_types::{
     ContentHash, Epoch, Shannons, SubmissionId, TargetId, objects::EpochRecord, params::Params,
     text::printable,
@@ -104,26 +103,15 @@ pub async fn run(
 }
 
 fn cut(reading: &Reading) -> Vec<Piece> {
-    let mut all = Vec::new();
-    let mut push = |name: String, data: &[u8]| {
-        all.push(Piece {
-            name,
+    let documents = reading.dataset.documents().iter();
+    documents
+        .flat_map(|document| document.pieces())
+        .map(|(origin, data)| Piece {
+            name: origin.to_string(),
             data: data.to_vec(),
             known_by: None,
-        });
-    };
-    for document in reading.dataset.documents() {
-        if document.data.len() <= PIECE_BYTES_MAX {
-            push(document.origin.to_string(), &document.data);
-            continue;
-        }
-        let mut at = 0;
-        for piece in pieces(&document.data) {
-            push(document.origin.part(at).to_string(), piece);
-            at += piece.len();
-        }
-    }
-    all
+        })
+        .collect()
 }
 
 async fn epoch(

@@ -1,12 +1,11 @@
 //! Text cut into documents, one after the other, no faster than they are taken: what is read is in memory
-//! one text at a time, so that all together may be longer than memory.
+//! one text, or one part of a long one, at a time, so that all together may be longer than memory.
 
 use std::{io, path::PathBuf, sync::mpsc, thread, time::Duration};
 
 use soma_agents::service::Document;
-use soma_data::{DataError, Document as Text, Documents, Report, Rules, no_text};
+use soma_data::{DataError, Document as Text, Documents, Plain, Report, Rules, no_text};
 use soma_sources::documents;
-use soma_train::split::{PIECE_BYTES_MAX, pieces};
 use soma_types::ContentHash;
 use tokio::sync::{mpsc::Sender, oneshot};
 
@@ -67,6 +66,7 @@ impl Feed {
     fn at(sources: &[PathBuf], selection: &Selection, place: Place) -> Result<Self, DataError> {
         let rules = Rules {
             bytes_max: u64::MAX,
+            plain: Plain::Parts,
             unique: true,
             ..selection.rules()
         };
@@ -88,7 +88,8 @@ impl Feed {
         let is_same = |text: &Text| {
             let before = place.documents.checked_sub(1);
             let before = before.and_then(|at| usize::try_from(at).ok());
-            before.is_none_or(|at| pieces(&text.data).nth(at).map(ContentHash::of) == place.last)
+            let found = |at| text.pieces().nth(at).map(|(_, piece)| ContentHash::of(piece));
+            before.is_none_or(|at| found(at) == place.last)
         };
         if !self.first.as_ref().is_none_or(is_same) {
             place = Place {
@@ -151,13 +152,13 @@ impl Feed {
 
 /// Sends the documents of a text, but for so many that are done; false if nobody takes them.
 fn send(text: &Text, number: &mut u64, done: &mut u64, documents: &Sender<Document>) -> bool {
-    for (name, piece) in named(text) {
+    for (origin, piece) in text.pieces() {
         if *done > 0 {
             *done -= 1;
         } else {
             let document = Document {
                 number: *number,
-                name,
+                name: origin.to_string(),
                 data: piece.to_vec(),
             };
             if documents.blocking_send(document).is_err() {
@@ -167,20 +168,6 @@ fn send(text: &Text, number: &mut u64, done: &mut u64, documents: &Sender<Docume
         *number += 1;
     }
     true
-}
-
-/// A text's documents, named: the whole where it is short, else pieces.
-fn named(text: &Text) -> impl Iterator<Item = (String, &[u8])> {
-    let is_whole = text.data.len() <= PIECE_BYTES_MAX;
-    let mut at = 0;
-    pieces(&text.data).map(move |piece| {
-        let origin = match is_whole {
-            true => text.origin.to_string(),
-            false => text.origin.part(at).to_string(),
-        };
-        at += piece.len();
-        (origin, piece)
-    })
 }
 
 impl Feeding {
@@ -202,7 +189,7 @@ mod tests {
         let (sources, selection) = (std::slice::from_ref(source), Selection::default());
         let feed = Feed::open(sources, &selection).unwrap();
         let feed = feed.going_on(sources, &selection, from).unwrap();
-        let (sender, mut documents) = tokio::sync::mpsc::channel(1_000);
+        let (sender, mut documents) = tokio::sync::mpsc::channel(10_000);
         let (marked, marks) = mpsc::channel();
         let fed = feed.run(&sender, &marked);
         assert!(fed.is_used_up.unwrap());
@@ -267,12 +254,42 @@ mod tests {
         }
     }
 
+    /// A long text is read in parts, and its documents are those of the whole.
+    #[test]
+    fn a_text_of_many_parts_goes_on_in_any_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("long.txt");
+        let text: String = (0..120_000)
+            .map(|line| format!("this is line {line}\n"))
+            .collect();
+        fs::write(&source, &text).unwrap();
+        let all = read(&source, Place::default());
+        let cut: Vec<_> = all.iter().map(|(_, data, _)| &data[..]).collect();
+        assert_eq!(cut, soma_data::pieces(text.as_bytes()).collect::<Vec<_>>());
+        let parts = all.iter().filter(|(.., place)| place.documents == 1).count();
+        assert_eq!(parts, text.len().div_ceil(1 << 20));
+        for at in (0..all.len()).step_by(all.len() / 9) {
+            let rest = read(&source, all[at].2.clone());
+            assert_eq!(rest.len(), all.len() - at - 1, "behind document {at}");
+            assert_eq!(
+                rest.first().map(|first| &first.1),
+                all.get(at + 1).map(|next| &next.1)
+            );
+        }
+    }
+
     #[test]
     fn text_that_is_longer_than_what_others_hold_in_memory_is_no_error() {
+        for (name, text) in [("long.jsonl", "\"one text\"\n"), ("long.txt", "one text\n")] {
+            is_no_error(name, text);
+        }
+    }
+
+    fn is_no_error(name: &str, text: &str) {
         let rules = Selection::default().rules();
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("long.jsonl");
-        fs::write(&path, "\"one text\"\n").unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
         // Sparse: its size is known, and nothing more of it is there.
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_len(rules.bytes_max + 1).unwrap();
