@@ -1,11 +1,48 @@
-//! What a node tells of itself while it runs: lines on standard error, for people or for programs.
+//! What libraries tell while they run: lines on standard error, for people or for programs.
 
-use std::io;
+use std::{fmt, io};
 
 use soma_operator::{Config, LogFormat};
-use tracing_subscriber::EnvFilter;
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{EnvFilter, Layer, filter::Targets, layer::Context, prelude::*, registry};
 
-use crate::error::{CliError, CliResult};
+use crate::{
+    error::{CliError, CliResult},
+    printer::Printer,
+};
+
+/// From here on what sources warn of is a note: that one hangs and is tried again, say.
+pub fn note(printer: Printer) {
+    let of_sources = Targets::new().with_target("soma_sources", Level::WARN);
+    // One that listens already has its own way to tell.
+    let _ = registry().with(Notes(printer).with_filter(of_sources)).try_init();
+}
+
+/// What prints warnings as notes.
+struct Notes(Printer);
+
+impl<S: Subscriber> Layer<S> for Notes {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut message = Message::default();
+        event.record(&mut message);
+        self.0.note(message.0);
+    }
+}
+
+/// An event's text.
+#[derive(Default)]
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
 
 /// From here on what the node tells is written as `config` says.
 pub fn start(config: &Config) -> CliResult {

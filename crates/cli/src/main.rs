@@ -57,6 +57,10 @@ fn main() -> ExitCode {
     } else {
         Format::Text
     });
+    // A node keeps a log.
+    if !matches!(cli.command, Command::Node(_)) {
+        logs::note(printer);
+    }
     let context = match Context::new(&cli.global, printer) {
         Ok(context) => context,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     process::Output,
+    sync::atomic::{AtomicBool, Ordering},
     thread,
 };
 
@@ -13,10 +14,12 @@ use common::Bench;
 
 const SHA: &str = "9bb295ddab0e05d785b879661af7260fed5140fc";
 
-/// A hub with one data set, `a/b`, of ten lines; and a file of the same at `/file.jsonl`. Its address.
+/// A hub with one data set, `a/b`, of ten lines; and a file of the same at `/file.jsonl`, and at `/busy.jsonl`,
+/// which is answered upon the second request. Its address.
 fn serve() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let is_busy = AtomicBool::new(true);
     thread::spawn(move || {
         for mut socket in listener.incoming().map_while(Result::ok) {
             let lines = BufReader::new(socket.try_clone().unwrap()).lines();
@@ -41,6 +44,8 @@ fn serve() -> String {
                     200,
                     format!("[{{\"type\":\"file\",\"path\":\"x.jsonl\",\"oid\":\"1\",\"size\":{size}}}]"),
                 )
+            } else if path == "/busy.jsonl" && is_busy.swap(false, Ordering::Relaxed) {
+                (503, String::new())
             } else if path.ends_with(".jsonl") {
                 (200, data)
             } else {
@@ -89,6 +94,16 @@ fn a_model_trains_on_what_lies_elsewhere() {
         assert_eq!(answer["data"]["documents"], 3, "{answer}");
         assert_eq!(answer["data"]["left_out"]["filtered"]["count"], 2, "{answer}");
     }
+}
+
+#[test]
+fn what_is_tried_again_is_said() {
+    let (bench, hub) = (Bench::new(), serve());
+    let file = format!("{hub}/busy.jsonl");
+    let output = train(&bench, &hub, &[&file, "--column", "body"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = format!("{file}: the server cannot answer now (503); trying again (1 of 4)");
+    assert!(output.status.success() && said.contains(&expected), "{said}");
 }
 
 #[test]

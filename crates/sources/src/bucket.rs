@@ -225,7 +225,8 @@ impl Bucket {
         prefix: &str,
         token: Option<&str>,
     ) -> Result<(Vec<ListObjectsContent>, Option<String>), Fault> {
-        let body = retried(self.patience, || async {
+        let name = self.name_of(prefix);
+        let body = retried(self.patience, &name, || async {
             let mut list = ListObjectsV2::new(&self.signer, self.credentials.as_ref());
             list.with_prefix(prefix);
             if let Some(token) = token {
@@ -245,7 +246,12 @@ impl Bucket {
     /// # Errors
     /// If it cannot be had, or is too long to be read at once.
     pub async fn get(&self, key: &str) -> Result<Vec<u8>, Fault> {
-        retried(self.patience, || self.body_of(key)).await
+        retried(self.patience, &self.name_of(key), || self.body_of(key)).await
+    }
+
+    /// An object's address.
+    fn name_of(&self, key: &str) -> String {
+        format!("{self:?}/{key}")
     }
 
     async fn body_of(&self, key: &str) -> Result<Vec<u8>, Fault> {
@@ -300,7 +306,7 @@ impl Bucket {
         listed: Option<(u64, Option<String>)>,
         worker: &Arc<Worker>,
     ) -> Found {
-        let address = format!("{self:?}/{key}");
+        let address = self.name_of(&key);
         Found {
             path: address.clone().into(),
             named,
@@ -356,6 +362,10 @@ struct ObjectAt {
 }
 
 impl Fetch for ObjectAt {
+    fn name(&self) -> String {
+        self.bucket.name_of(&self.key)
+    }
+
     fn get(&self, from: u64, until: Option<u64>) -> BoxFuture<'static, Result<Answer, Fault>> {
         let bucket = self.bucket.clone();
         let file = HttpFile {

@@ -34,7 +34,7 @@ pub enum Fault {
         reason: String,
     },
     /// Too much asked of it.
-    #[error("the server cannot answer now ({status}): try again later")]
+    #[error("{}: try again later", busy(.status))]
     Busy {
         /// The HTTP status.
         status: u16,
@@ -42,19 +42,19 @@ pub enum Fault {
         after: Option<Duration>,
     },
     /// Nothing came.
-    #[error("nothing came for {} s: the server hangs or the connection is too slow; try again later", .waited.as_secs_f32())]
+    #[error("{}: the server hangs or the connection is too slow; try again later", timed_out(.waited))]
     TimedOut {
         /// How long it was waited for.
         waited: Duration,
     },
     /// No connection.
-    #[error("the server cannot be reached: {}; check the address and this machine's network", printable(.reason))]
+    #[error("{}; check the address and this machine's network", unreachable(.reason))]
     Unreachable {
         /// The transport's words.
         reason: String,
     },
     /// The connection ended before the data.
-    #[error("the connection ended after {found_bytes} bytes{}: try again", of(.expected_bytes))]
+    #[error("{}: try again", cut(.found_bytes, .expected_bytes))]
     Cut {
         /// What came.
         found_bytes: u64,
@@ -123,6 +123,20 @@ impl Fault {
             Self::Busy { .. } | Self::TimedOut { .. } | Self::Unreachable { .. } | Self::Cut { .. }
         )
     }
+
+    /// What has happened, without what to do about it.
+    pub(crate) fn happened(&self) -> String {
+        match self {
+            Self::Busy { status, .. } => busy(status),
+            Self::TimedOut { waited } => timed_out(waited),
+            Self::Unreachable { reason } => unreachable(reason),
+            Self::Cut {
+                found_bytes,
+                expected_bytes,
+            } => cut(found_bytes, expected_bytes),
+            lasting => lasting.to_string(),
+        }
+    }
 }
 
 impl From<Fault> for io::Error {
@@ -151,8 +165,21 @@ fn words(reason: &str) -> String {
     }
 }
 
-fn of(expected_bytes: &Option<u64>) -> String {
-    expected_bytes.map_or_else(String::new, |bytes| format!(" of {bytes}"))
+fn busy(status: &u16) -> String {
+    format!("the server cannot answer now ({status})")
+}
+
+fn timed_out(waited: &Duration) -> String {
+    format!("nothing came for {} s", waited.as_secs_f32())
+}
+
+fn unreachable(reason: &str) -> String {
+    format!("the server cannot be reached: {}", printable(reason))
+}
+
+fn cut(found_bytes: &u64, expected_bytes: &Option<u64>) -> String {
+    let of = expected_bytes.map_or_else(String::new, |bytes| format!(" of {bytes}"));
+    format!("the connection ended after {found_bytes} bytes{of}")
 }
 
 fn size(size_bytes: &Option<u64>) -> String {

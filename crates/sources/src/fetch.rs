@@ -1,4 +1,7 @@
 //! The seam between what asks for bytes and what has them: one request for a part of a file.
+//!
+//! What is tried again is told as a warning (`tracing`), for whoever runs this to show: a server that hangs is
+//! waited for in minutes.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -79,6 +82,9 @@ impl fmt::Debug for Answer {
 
 /// Something that has a file.
 pub trait Fetch: fmt::Debug + Send + Sync {
+    /// What it is called, for people: without what is secret.
+    fn name(&self) -> String;
+
     /// The bytes from `from` on, up to `until` or to the end.
     fn get(&self, from: u64, until: Option<u64>) -> BoxFuture<'static, Result<Answer, Fault>>;
 }
@@ -90,18 +96,18 @@ pub async fn persistently(
     until: Option<u64>,
     patience: Patience,
 ) -> Result<Answer, Fault> {
-    retried(patience, || fetch.get(from, until)).await
+    retried(patience, &fetch.name(), || fetch.get(from, until)).await
 }
 
-/// What `attempt` comes to, after as many tries as are worth it.
-pub async fn retried<T, F>(patience: Patience, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
+/// What `attempt` comes to, after as many tries of what is called `name` as are worth it.
+pub async fn retried<T, F>(patience: Patience, name: &str, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
 where
     F: Future<Output = Result<T, Fault>>,
 {
     let mut tries = 0;
     loop {
         match attempt().await {
-            Err(fault) if fault.is_passing() => match pause(patience, &mut tries, &fault) {
+            Err(fault) if fault.is_passing() => match pause(patience, name, &mut tries, &fault) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return Err(fault),
             },
@@ -110,8 +116,8 @@ where
     }
 }
 
-/// How long to wait before the next try; none if there was the last.
-pub fn pause(patience: Patience, tries: &mut u32, fault: &Fault) -> Option<Duration> {
+/// How long to wait before the next try of what is called `name`, which is told; none if there was the last.
+pub fn pause(patience: Patience, name: &str, tries: &mut u32, fault: &Fault) -> Option<Duration> {
     *tries += 1;
     let wait = patience.pause.saturating_mul(1 << (*tries - 1).min(8));
     let asked = match fault {
@@ -124,7 +130,12 @@ pub fn pause(patience: Patience, tries: &mut u32, fault: &Fault) -> Option<Durat
         } => *after,
         _ => Duration::ZERO,
     };
-    (*tries < TRIES_MAX).then(|| wait.max(asked))
+    if *tries == TRIES_MAX {
+        return None;
+    }
+    let happened = fault.happened();
+    tracing::warn!("{name}: {happened}; trying again ({tries} of {})", TRIES_MAX - 1);
+    Some(wait.max(asked))
 }
 
 #[cfg(test)]
@@ -139,14 +150,17 @@ mod tests {
             found_bytes: 0,
             expected_bytes: None,
         };
-        let pauses: Vec<_> = std::iter::from_fn(|| pause(patience, &mut tries, &cut)).collect();
+        let pauses: Vec<_> = std::iter::from_fn(|| pause(patience, "a", &mut tries, &cut)).collect();
         assert_eq!(pauses, [500, 1000, 2000, 4000].map(Duration::from_millis));
         let busy = |seconds| Fault::Busy {
             status: 429,
             after: Some(Duration::from_secs(seconds)),
         };
-        assert_eq!(pause(patience, &mut 0, &busy(3)), Some(Duration::from_secs(3)));
-        assert_eq!(pause(patience, &mut 0, &busy(3600)), None);
+        assert_eq!(
+            pause(patience, "a", &mut 0, &busy(3)),
+            Some(Duration::from_secs(3))
+        );
+        assert_eq!(pause(patience, "a", &mut 0, &busy(3600)), None);
     }
 
     #[test]

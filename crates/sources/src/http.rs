@@ -22,6 +22,7 @@ use soma_blobs::{
     guard::{PublicResolver, Refusal, admit, is_public},
     http::{client_builder, explain},
 };
+use soma_types::text::printable;
 use tokio::net::lookup_host;
 use url::{Host, Url};
 
@@ -179,6 +180,13 @@ pub struct HttpFile {
 }
 
 impl Fetch for HttpFile {
+    /// Without its query, which may be a signature.
+    fn name(&self) -> String {
+        let mut shown = self.url.clone();
+        shown.set_query(None);
+        printable(shown.as_str()).into_owned()
+    }
+
     fn get(&self, from: u64, until: Option<u64>) -> BoxFuture<'static, Result<Answer, Fault>> {
         let file = self.clone();
         async move {

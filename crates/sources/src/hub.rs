@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::{
     fault::Fault,
-    fetch::{Patience, retried},
+    fetch::{Fetch as _, Patience, retried},
     http::{Clients, HttpFile, accepted, is_private},
     presets::{known, preset},
     transfer::{Reach, Transfer},
@@ -354,7 +354,7 @@ impl Hub {
     /// An answer of the hub, and where it goes on.
     async fn json_at<T: DeserializeOwned>(&self, url: Url) -> Result<(T, Option<Url>), Fault> {
         let file = self.file(url);
-        retried(self.patience, || async {
+        retried(self.patience, &file.name(), || async {
             let response = self.clients.get(&file.url, &file.headers).await?;
             let mut response = accepted(response, file.remedy).await?;
             let next = next_page(&response, &file.url)?;

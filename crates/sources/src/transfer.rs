@@ -283,7 +283,8 @@ impl Flow {
             if !fault.is_passing() {
                 return Err(fault);
             }
-            let Some(wait) = pause(self.reach.patience, &mut self.tries, &fault) else {
+            let name = self.reach.fetch.name();
+            let Some(wait) = pause(self.reach.patience, &name, &mut self.tries, &fault) else {
                 return Err(fault);
             };
             std::thread::sleep(wait);
