@@ -774,3 +774,41 @@ fn hex(digits: &str) -> Vec<u8> {
         .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
         .collect()
 }
+
+/// The key of an empty file would open nothing, and a commit to it could never be revealed.
+#[test]
+fn nothing_is_not_encrypted() {
+    let bench = Bench::new();
+    bench.write("empty", "");
+    for (weights, why) in [("empty", "is empty"), ("/dev/null", "is no file")] {
+        let encrypt = ["weights", "encrypt", weights, "--out", "w.enc", "--key", "w.key"];
+        let output = bench.run(&encrypt);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(why), "{stderr}");
+        assert!(!bench.path("w.enc").exists() && !bench.path("w.key").exists());
+    }
+}
+
+/// One's own storage is found fit before anything else is done.
+#[test]
+fn storage_that_cannot_serve_is_refused_at_once() {
+    let bench = Bench::new();
+    bench.write("file", "");
+    let refused = |base: &str, folder: &str, why: &str| {
+        let submit = [
+            "submit",
+            "--data",
+            "missing",
+            "--url-base",
+            base,
+            "--url-folder",
+            folder,
+        ];
+        let output = bench.run(&submit);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(why), "{stderr}");
+    };
+    refused("ftp://example.org", "new", "ftp://example.org");
+    assert!(!bench.path("new").exists());
+    refused("https://example.org", "file", "cannot make file");
+}

@@ -2,7 +2,7 @@
 
 use soma_types::{
     Embedding, Epoch, Shannons,
-    api::{ModelView, TargetView},
+    api::{GenerationView, ModelView, TargetView},
     objects::{EpochState, Inactivity, ModelStatus, TargetStatus},
     params::Params,
 };
@@ -20,6 +20,17 @@ pub struct Around<'a> {
     pub active: &'a [ModelView],
     /// The rules in force.
     pub params: &'a Params,
+    /// Its last commit, once the epoch is over in which it was to be revealed.
+    pub last_due: Option<Due<'a>>,
+}
+
+/// Weights that were to be revealed.
+#[derive(Clone, Copy, Debug)]
+pub struct Due<'a> {
+    /// The weights.
+    pub generation: &'a GenerationView,
+    /// The epoch in which they were.
+    pub epoch: &'a EpochState,
 }
 
 /// Explains a model.
@@ -84,10 +95,37 @@ fn waiting(view: &ModelView, around: &Around<'_>, now: Epoch) -> Why {
                 why
             }
         }
-        (None, None) => why.because("no weights wait for it").advice(format!(
+        (None, None) => lapsed(why.because("no weights wait for it"), view, around).advice(format!(
             "`soma model update {id} FILE` commits weights and reveals them in the next epoch"
         )),
     }
+}
+
+/// Adds what became of the last commit, if it was never revealed.
+fn lapsed(why: Why, view: &ModelView, around: &Around<'_>) -> Why {
+    let Some(Due { generation, epoch }) = around.last_due else {
+        return why;
+    };
+    if generation.key.is_some() {
+        return why;
+    }
+    let committed = format!(
+        "the weights committed in epoch {} were not revealed",
+        generation.committed
+    );
+    // A model has the architecture of its last commit.
+    if epoch.architecture != view.model.architecture {
+        return why.because(format!(
+            "{committed}: from epoch {} on the network has another architecture",
+            epoch.epoch
+        ));
+    }
+    why.because(format!(
+        "{committed} in epoch {}, so they lapsed, which cost {}% of what its owner has staked on it",
+        epoch.epoch,
+        f64::from(around.params.lapse_slash.get()) / 100.0
+    ))
+    .advice("`soma trainer run`, and `soma model update` left running, reveal in time")
 }
 
 /// The score by which routing compares, for people: the ledger's is the same in fixed point.
@@ -125,6 +163,7 @@ fn active(view: &ModelView, around: &Around<'_>) -> Why {
         routed.len(),
         view.model.hits
     ));
+    let why = lapsed(why, view, around);
     if all == 0 {
         return why.because("no target has opened in this epoch");
     }
@@ -251,6 +290,10 @@ mod tests {
     }
 
     fn told(view: &ModelView, targets: &[TargetView]) -> String {
+        told_after(view, targets, None)
+    }
+
+    fn told_after(view: &ModelView, targets: &[TargetView], last_due: Option<Due<'_>>) -> String {
         let state = crate::test_cast::epoch(30);
         let active = [model(2, ModelStatus::Active, 1_000_000_000)];
         let around = Around {
@@ -258,9 +301,47 @@ mod tests {
             targets,
             active: &active,
             params: &Params::local(),
+            last_due,
         };
         let why = why(view, &around);
         [vec![why.stands], why.because, why.advice].concat().join("\n")
+    }
+
+    #[test]
+    fn a_commit_that_was_never_revealed_is_told() {
+        let mut generation = GenerationView {
+            index: 0,
+            committed: Epoch(20),
+            url: "soma:weights".parse().unwrap(),
+            size_bytes: 1,
+            hash: ContentHash([1; 32]),
+            key: None,
+            embedding: None,
+            active_from: None,
+            active_until: None,
+        };
+        let mut epoch = crate::test_cast::epoch(21);
+        epoch.architecture = Architecture::NANO;
+        let text = |view: &ModelView, generation: &GenerationView, epoch: &EpochState| {
+            told_after(view, &[], Some(Due { generation, epoch }))
+        };
+        for status in [ModelStatus::Created, ModelStatus::Active] {
+            let told = text(&model(1, status, 1), &generation, &epoch);
+            assert!(
+                told.contains("committed in epoch 20 were not revealed in epoch 21, so they lapsed")
+                    && told.contains("cost 5"),
+                "{told}"
+            );
+        }
+        let created = model(1, ModelStatus::Created, 1);
+        epoch.architecture = Architecture::V1;
+        let outgrown = text(&created, &generation, &epoch);
+        assert!(
+            outgrown.contains("another architecture") && !outgrown.contains("lapsed"),
+            "{outgrown}"
+        );
+        generation.key = Some(DecryptionKey([1; 32]));
+        assert!(!text(&created, &generation, &epoch).contains("not revealed"));
     }
 
     #[test]

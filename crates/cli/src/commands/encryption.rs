@@ -44,10 +44,20 @@ fn encrypt(printer: Printer, weights: &Path, out: &Path, key: &Path) -> CliResul
         return Err(CliError::usage("--out and --key are the same file"));
     }
     let mut source = File::open(weights).map_err(|error| unreadable(weights, &error))?;
-    let size_bytes = source
-        .metadata()
-        .map_err(|error| unreadable(weights, &error))?
-        .len();
+    let metadata = source.metadata().map_err(|error| unreadable(weights, &error))?;
+    let size_bytes = metadata.len();
+    if !metadata.is_file() {
+        return Err(CliError::new(format!(
+            "{} is no file: write the weights to one first",
+            shown(weights)
+        )));
+    }
+    if size_bytes == 0 {
+        return Err(CliError::new(format!(
+            "{} is empty: there is nothing to encrypt",
+            shown(weights)
+        )));
+    }
     let place = Output::check(out)?.with_room(size_bytes)?;
     for place in [&place, &Output::check(key)?] {
         // What is there may be committed to already, and could never be revealed then.

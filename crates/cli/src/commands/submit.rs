@@ -10,6 +10,7 @@ mod scout;
 
 use std::{
     collections::BTreeMap,
+    path::{Path, absolute},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ use soma_agents::{
 };
 use soma_client::{Account, ClientError, Storage};
 use soma_data::{DataError, Report};
+use soma_files::Output;
 use soma_types::{Shannons, SubmissionId, text::printable};
 use tokio::{sync::mpsc, task::JoinError};
 
@@ -28,6 +30,7 @@ pub use self::finish::finish;
 use self::{feed::Feed, place::Place, progress::Rates, run::Run};
 use crate::{
     args::SubmitArgs,
+    commands::scoring::shown,
     context::{Context, experts},
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -77,11 +80,7 @@ struct SubmitOutput {
 /// brought to its end, so that no deposit is lost and no winner's data is missing.
 pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interrupt: &Interrupt) -> CliResult {
     let storage = match (&args.url_base, &args.url_folder) {
-        (Some(base), Some(folder)) => {
-            std::fs::create_dir_all(folder)
-                .map_err(|error| CliError::new(format!("cannot make {}: {error}", folder.display())))?;
-            Some(Storage::new(base, folder.canonicalize()?).map_err(CliError::usage)?)
-        }
+        (Some(base), Some(folder)) => Some(storage(base, folder)?),
         _ => None,
     };
     // Says at once that there is no text, or no node.
@@ -152,6 +151,16 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
         }
     };
     session.close(&mut service, ended)
+}
+
+/// One's own storage, found fit before anything is paid: a base that makes addresses, then a folder that takes
+/// files.
+fn storage(base: &str, folder: &Path) -> CliResult<Storage> {
+    let storage = Storage::new(base, absolute(folder)?).map_err(CliError::usage)?;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| CliError::new(format!("cannot make {}: {error}", shown(folder))))?;
+    Output::check(&folder.join(".soma"))?;
+    Ok(storage)
 }
 
 /// Text from its beginning; or what was opened so, from where a run goes on.

@@ -96,6 +96,16 @@ async fn of_model(node: &NodeClient, id: &ModelId) -> CliResult<Why> {
     let active = node.models(&active).await?;
     let targets = node.targets(&TargetFilter::default()).await?;
     let now = node.epoch(None).await?.state;
+    let generations = node.generations(id).await?;
+    let last = generations
+        .first()
+        .map(|generation| (generation, generation.committed.next()));
+    let due = match last {
+        Some((generation, due)) if due < now.epoch => {
+            found(node.epoch(Some(due)).await)?.map(|epoch| (generation, epoch.state))
+        }
+        _ => None,
+    };
     Ok(model::why(
         &view,
         &model::Around {
@@ -103,6 +113,9 @@ async fn of_model(node: &NodeClient, id: &ModelId) -> CliResult<Why> {
             targets: &targets,
             active: &active,
             params: &params,
+            last_due: due
+                .as_ref()
+                .map(|(generation, epoch)| model::Due { generation, epoch }),
         },
     ))
 }
