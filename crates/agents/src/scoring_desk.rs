@@ -3,7 +3,13 @@
 //! Exact scoring is a function, so validators of one operator on one machine may share its result: the
 //! work is done once, by one of them, on all cores. Validators on machines of their own share nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use soma_blobs::Blob;
 use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Watch};
@@ -57,6 +63,7 @@ impl NoScore {
 pub struct ScoringDesk {
     scorer: Scorer,
     answers: Arc<Mutex<BTreeMap<Question, Answer>>>,
+    scored_bytes: Arc<AtomicU64>,
 }
 
 /// One contest to be scored.
@@ -79,7 +86,14 @@ impl ScoringDesk {
         Self {
             scorer,
             answers: Arc::default(),
+            scored_bytes: Arc::default(),
         }
+    }
+
+    /// Bytes of documents that were scored so far, a document once for each model.
+    #[must_use]
+    pub fn scored_bytes(&self) -> u64 {
+        self.scored_bytes.load(Ordering::Relaxed)
     }
 
     /// The exact result, computed now or before, with the models that `experts` have. Cases queue: each has
@@ -94,6 +108,8 @@ impl ScoringDesk {
         if let Some(answer) = answers.get(&question) {
             return answer.clone();
         }
+        let bytes = case.data.size_bytes() * case.models.len() as u64;
+        self.scored_bytes.fetch_add(bytes, Ordering::Relaxed);
         let (scorer, experts, runtime) = (self.scorer, experts.clone(), Handle::current());
         let scored = attended(move |watch| score(scorer, &case, &experts, &runtime, watch)).await;
         let answer = scored.unwrap_or_else(|error| Err(NoScore::Panicked(error.to_string())));
@@ -167,6 +183,7 @@ mod tests {
             );
             let scored = desk.contest(case(DATA, &weights), &experts).await.unwrap();
             assert_eq!(scored.transcript(), contest().transcript());
+            assert_eq!(desk.scored_bytes(), (DATA.len() * weights.len()) as u64);
             let empty = desk.contest(case(b"", &weights), &experts).await;
             assert!(
                 matches!(empty, Err(NoScore::Score(ScoreError::Empty))),

@@ -232,7 +232,7 @@ impl Submitter {
         data: &[u8],
     ) -> Result<Scores, SubmitError> {
         let (experts, runtime) = (self.experts.clone(), Handle::current());
-        let (scorer, data) = (self.scorer, data.to_vec());
+        let (scorer, length_bytes, data) = (self.scorer, data.len() as u64, data.to_vec());
         let scoring = move |watch: &Watch<'_>| {
             let (mut scores, mut unusable, mut time) = (Scores::new(), Vec::new(), Duration::ZERO);
             for (id, weights) in models {
@@ -256,6 +256,7 @@ impl Submitter {
         };
         let (scores, unusable, time) = attended(scoring).await??;
         self.effort.scorings += scores.len() as u64;
+        self.effort.scored_bytes += scores.len() as u64 * length_bytes;
         self.effort.scoring += time;
         if let Some(facts) = &mut self.epoch {
             facts.models.extend(unusable.into_iter().map(|id| (id, None)));

@@ -8,26 +8,24 @@ use soma_agents::{
 };
 use soma_client::{Account, Journal, NodeClient};
 use soma_localnet::Localnet;
-use soma_model::Scorer;
 use tokio::task::JoinSet;
 
 use crate::{context::experts, error::CliResult};
 
 /// Starts them; they end with the set. `observe` is told a validator's place and what came of each of its
-/// auditor's steps. What they have sent is journalled below `folder`.
+/// auditor's steps. What they have sent is journalled below `folder`. One machine, one operator: what its
+/// auditors have scored is scored once, at `desk`, with models that are in memory once.
 ///
 /// # Errors
-/// When this machine cannot score exactly.
+/// When a node's client cannot be made.
 pub fn start(
     network: &Localnet,
     nodes: &[NodeClient],
     folder: &Path,
+    desk: &ScoringDesk,
     observe: impl Fn(usize, Result<Progress, AuditError>) + Clone + Send + 'static,
 ) -> CliResult<JoinSet<()>> {
     let params = &network.genesis().params;
-    // One machine, one operator: what its auditors have scored is scored once, with models that are in memory
-    // once.
-    let desk = ScoringDesk::new(Scorer::new()?);
     let mut first: Option<Experts> = None;
     let mut tasks = JoinSet::new();
     for (index, (keys, node)) in network.validator_accounts().iter().zip(nodes).enumerate() {

@@ -6,6 +6,7 @@
 //! Auditors check every winner. When everything is paid, the report is drawn up and its checks decide the
 //! exit code.
 
+mod bandwidth;
 mod cast;
 mod compete;
 mod judge;

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::Serialize;
@@ -19,6 +19,9 @@ use crate::printer::Printer;
 
 /// A transaction that is not in a block so soon is named, in case the person does not want to wait.
 const SILENCE_MAX: Duration = Duration::from_secs(3);
+
+/// For so long it is not told again that the node does not answer.
+const UNANSWERED_AGAIN: Duration = Duration::from_secs(60);
 
 /// How a transaction stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -126,6 +129,8 @@ struct Inner {
     due: Vec<String>,
     /// Submissions that are committed and not over.
     open: BTreeSet<SubmissionId>,
+    /// When it was last told that the node does not answer.
+    unanswered: Option<Instant>,
 }
 
 /// What a command has done, and what it has left to be done. Clones share.
@@ -199,6 +204,13 @@ impl Record {
             Notice::Void(transaction) => self.with(|inner| {
                 inner.deeds.retain(|deed| deed.transaction != transaction.hash());
             }),
+            Notice::Unanswered(_, error) => {
+                let is_news = |last: Instant| last.elapsed() >= UNANSWERED_AGAIN;
+                if self.with(|inner| inner.unanswered.is_none_or(is_news)) {
+                    self.with(|inner| inner.unanswered = Some(Instant::now()));
+                    printer.note(format!("{error}: waiting until the node answers .."));
+                }
+            }
         }
     }
 

@@ -41,6 +41,7 @@ fn e2e_demo_report_holds() {
         "rewards",
         "supply",
         "network_bytes_per_hit",
+        "roles",
         "mixture",
         "checks",
     ];
@@ -72,6 +73,17 @@ fn e2e_demo_report_holds() {
         number("/audits/valid") + number("/audits/invalid")
     );
     assert!(number("/rewards/submitters") > 0.0);
+    // Who trains sends weights, who submits and audits scores and fetches them, who follows fetches all.
+    let did = |role: usize, what: &str| number(&format!("/roles/{role}/{what}")) > 0.0;
+    for (role, does) in [
+        (0, [true, false, false, true]),
+        (1, [false, true, true, true]),
+        (2, [false, true, true, false]),
+        (3, [false, false, true, false]),
+    ] {
+        let done = ["trained", "scored", "downloaded", "uploaded"].map(|what| did(role, what));
+        assert_eq!(done, does, "{:#}", report["roles"]);
+    }
     let models = report["models"].as_array().unwrap();
     assert_eq!(models.len(), 4);
     for model in models {

@@ -244,7 +244,10 @@ impl Account {
 
     /// Waits for the end of a transaction.
     async fn followed(&self, sent: &Sent, heard: Option<ClientError>) -> Result<End, ClientError> {
-        let end = follow_from(&self.node, &sent.transaction, self.wait, heard).await?;
+        let end = follow_from(&self.node, &sent.transaction, self.wait, heard, |error| {
+            self.watchers.tell(Notice::Unanswered(&sent.transaction, error));
+        })
+        .await?;
         match &end {
             End::Included(receipt) => self.watchers.tell(Notice::Included(&sent.transaction, receipt)),
             End::Superseded | End::Expired => {

@@ -53,15 +53,16 @@ pub async fn follow(
     transaction: &SignedTransaction,
     wait: Duration,
 ) -> Result<End, ClientError> {
-    follow_from(node, transaction, wait, None).await
+    follow_from(node, transaction, wait, None, |_| {}).await
 }
 
-/// [`follow`], where `heard` was the answer to handing it in.
+/// [`follow`], where `heard` was the answer to handing it in, and `tell` is told when the node does not answer.
 pub(crate) async fn follow_from(
     node: &NodeClient,
     transaction: &SignedTransaction,
     wait: Duration,
     mut heard: Option<ClientError>,
+    tell: impl Fn(&ClientError),
 ) -> Result<End, ClientError> {
     let start = Instant::now();
     let mut delay = POLL_DELAY_FIRST;
@@ -84,7 +85,10 @@ pub(crate) async fn follow_from(
             }
             Ok(None) => {}
             // The node may be restarting; the time limit decides.
-            Err(error) => heard = Some(error),
+            Err(error) => {
+                tell(&error);
+                heard = Some(error);
+            }
         }
         if start.elapsed() > wait {
             return Err(match heard {

@@ -19,11 +19,12 @@ mod lists;
 mod market;
 mod problem;
 mod request;
+mod traffic;
 mod transactions;
 mod transport;
 mod waiting;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use soma_blobs::http::{self, HttpError};
 use soma_types::secrecy::{repeatable, without_credentials};
@@ -37,6 +38,7 @@ pub use self::{
     filter::{ModelFilter, SubmissionFilter, TargetFilter},
     global::Global,
     lists::LIST_ITEMS_MAX,
+    traffic::Traffic,
 };
 
 /// Where a localnet's first node listens.
@@ -82,6 +84,7 @@ pub struct NodeClient {
     /// The base as people see it: without credentials.
     address: String,
     options: NodeOptions,
+    counters: Arc<traffic::Counters>,
 }
 
 impl fmt::Debug for NodeClient {
@@ -129,12 +132,18 @@ impl NodeClient {
             base,
             address,
             options,
+            counters: Arc::default(),
         })
     }
 
     /// The node's address as it may be shown: without credentials, and without a slash at the end.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// What was moved so far, by this client and its clones.
+    pub fn traffic(&self) -> Traffic {
+        self.counters.now()
     }
 
     /// The limits.

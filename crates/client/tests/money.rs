@@ -6,7 +6,10 @@ mod common;
 use std::{
     collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -154,7 +157,8 @@ async fn a_lost_answer_is_no_failure() {
 async fn a_node_gone_for_good_leaves_the_deed_unknown_and_the_next_try_pays_once() {
     let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
     let gone = Arc::new(Mutex::new(false));
-    let is_gone = gone.clone();
+    let heard = Arc::new(AtomicBool::new(false));
+    let (is_gone, told) = (gone.clone(), heard.clone());
     ledger.with(|inner| {
         inner.hop = Box::new(move |request, answer| {
             let mut gone = is_gone.lock().unwrap();
@@ -165,8 +169,15 @@ async fn a_node_gone_for_good_leaves_the_deed_unknown_and_the_next_try_pays_once
     let account = ledger
         .account(home.path())
         .await
-        .with_wait(Duration::from_millis(300));
+        .with_wait(Duration::from_millis(300))
+        .watched(move |notice| {
+            if let Notice::Unanswered(..) = notice {
+                told.store(true, Ordering::Relaxed);
+            }
+        });
     let error = account.transfer(payment()).await.unwrap_err();
+    // Whoever waits hears why while they wait.
+    assert!(heard.load(Ordering::Relaxed));
     let ClientError::OutcomeUnknown { hash, expires, .. } = &error else {
         panic!("{error}");
     };

@@ -293,6 +293,9 @@ async fn blobs_are_verified() {
         node.blob(Expected::of(b"bytes")).await,
         Err(ClientError::WrongHash { .. })
     ));
+    let traffic = node.clone().traffic();
+    assert_eq!((traffic.content_sent, traffic.content_received), (5, 5));
+    assert!(traffic.talk > 5, "{traffic:?}");
     let other = Expected::of(b"other");
     assert_eq!(&node.blob(other).await.unwrap().bytes().unwrap()[..], b"other");
     for size_bytes in [0, 4, 6] {

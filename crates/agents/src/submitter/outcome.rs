@@ -66,6 +66,8 @@ pub struct Effort {
     pub documents: u64,
     /// Exact scores and looks of the scout.
     pub scorings: u64,
+    /// Bytes of documents in those, a document once for each model.
+    pub scored_bytes: u64,
     /// Time that computing those took; loading and waiting are not in it.
     pub scoring: Duration,
 }

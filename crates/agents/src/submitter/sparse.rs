@@ -67,13 +67,15 @@ impl Submitter {
             scorer: self.scorer,
             chunks: SCOUT_CHUNKS,
         };
-        let (model, data) = (Arc::clone(&scouting.model), data.to_vec());
+        let (model, data, length_bytes) = (Arc::clone(&scouting.model), data.to_vec(), data.len());
         let looking = attended(move |_| {
             let start = Instant::now();
             (sample.estimate(&model, &data), start.elapsed())
         });
         let (estimate, time) = looking.await?;
+        let chunk_bytes = scouting.model.architecture().max_seq_len as usize;
         self.effort.scorings += 1;
+        self.effort.scored_bytes += length_bytes.min(SCOUT_CHUNKS.get() * chunk_bytes) as u64;
         self.effort.scoring += time;
         match estimate {
             Ok(estimate) => Ok(Some(Impression::estimated(&estimate))),

@@ -16,9 +16,10 @@ use std::{
 
 use indicatif::ProgressBar;
 use serde::Serialize;
-use soma_agents::auditor::AuditError;
+use soma_agents::{ScoringDesk, auditor::AuditError};
 use soma_client::NodeClient;
 use soma_localnet::{Blueprint, Config, Existing, Hosting, Localnet, LocalnetError};
+use soma_model::Scorer;
 use soma_node::{health::Health, query::LiveQuery, retention::Retention};
 use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 
@@ -209,7 +210,8 @@ async fn operate(
     genesis::host(printer, &nodes[0], architecture, weights).await?;
     let told = Told::default();
     // They end when this function returns.
-    let _auditors = auditors::start(network, &nodes, directory, move |index, step| {
+    let desk = ScoringDesk::new(Scorer::new()?);
+    let _auditors = auditors::start(network, &nodes, directory, &desk, move |index, step| {
         let troubles = match step {
             Ok(progress) => progress.passed_over,
             Err(error) => vec![error],

@@ -89,6 +89,8 @@ pub struct Trainee {
     pub weights: Vec<u8>,
     /// The same, ready to score.
     pub model: Model,
+    /// What it was trained on, a byte once for each time.
+    pub trained_bytes: u64,
 }
 
 /// The generalist, and one specialist per domain, in the order of the domains.
@@ -215,7 +217,7 @@ fn trainee(
     if cancel.load(Ordering::Relaxed) {
         return Err(CliError::interrupted());
     }
-    if let Some(last) = last {
+    if let Some(last) = &last {
         bars.suspend(|| {
             printer.note(format!(
                 "  trained {name:<12} {:.3} bits/byte after {steps} steps, {:.0} tokens/s",
@@ -228,5 +230,6 @@ fn trainee(
         name: name.to_owned(),
         weights,
         model,
+        trained_bytes: last.map_or(0, |last| last.tokens),
     })
 }

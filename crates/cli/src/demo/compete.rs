@@ -8,12 +8,13 @@ use std::{
 };
 
 use soma_agents::{
-    Submitter,
+    ScoringDesk, Submitter,
     embedding::genesis,
-    submitter::{Attempt, SubmitError},
+    submitter::{Attempt, Effort, SubmitError},
 };
-use soma_client::{Account, ClientError, Journal, NodeClient, SubmissionFilter};
+use soma_client::{Account, ClientError, Journal, NodeClient, SubmissionFilter, Traffic};
 use soma_localnet::{Blueprint, Localnet};
+use soma_model::Scorer;
 use soma_types::{
     Address, Architecture, ContentHash, Epoch, Height, Keypair, ModelId, Shannons, StateRoot, SubmissionId,
     amount::SHANNONS_PER_SOMA,
@@ -30,7 +31,10 @@ use crate::{
     args::DemoArgs,
     auditors,
     context::experts,
-    demo::cast::{Cast, Domain},
+    demo::{
+        bandwidth::{RoleBytes, apart, follow},
+        cast::{Cast, Domain},
+    },
     error::{CliError, CliResult},
     printer::Printer,
 };
@@ -84,6 +88,8 @@ pub struct Record {
     pub rejected: BTreeMap<String, u64>,
     /// How many auditors found each model's weights as committed.
     pub sound: BTreeMap<ModelId, usize>,
+    /// What each role has moved.
+    pub roles: Vec<RoleBytes>,
 }
 
 impl Record {
@@ -192,7 +198,9 @@ impl Competition {
 
         let notes = Shared::default();
         let audits = Arc::clone(&notes);
-        let mut auditors = auditors::start(network, &nodes, &self.journals, move |_, step| {
+        let own = nodes.iter().map(apart).collect::<CliResult<Vec<_>>>()?;
+        let desk = ScoringDesk::new(Scorer::new()?);
+        let mut auditors = auditors::start(network, &own, &self.journals, &desk, move |_, step| {
             note(&audits, |notes| match step {
                 Ok(progress) => {
                     for model in progress.models_sound {
@@ -208,15 +216,16 @@ impl Competition {
         })?;
 
         printer.note("Publishing the specialists: commit, then reveal one epoch later");
-        let (models, first) = self.publish(&nodes).await?;
+        let mut trainers = RoleBytes::new("trainers");
+        let (models, first) = self.publish(&nodes, &mut trainers).await?;
         let last = Epoch(first.0 + self.competing_epochs - 1);
         node.wait_for_epoch(first, self.patience()).await?;
         printer.note(format!("Competing in epochs {first} to {last}"));
         let mut submitters = JoinSet::new();
         for (index, domain) in self.domains.iter().enumerate() {
-            let node = &nodes[index % nodes.len()];
-            let account = self.account(node, &submitter(domain));
-            let agent = Submitter::new(account, self.params.clone(), experts(node, &self.params)?)?;
+            let node = apart(&nodes[index % nodes.len()])?;
+            let account = self.account(&node, &submitter(domain));
+            let agent = Submitter::new(account, self.params.clone(), experts(&node, &self.params)?)?;
             submitters.spawn(submit(
                 agent,
                 Arc::clone(&self.domains),
@@ -228,8 +237,12 @@ impl Competition {
         let account = self.account(node, CHEATER);
         let agent = Submitter::new(account.clone(), self.params.clone(), experts(node, &self.params)?)?;
         submitters.spawn(cheat(agent, Arc::clone(&self.domains), last, Arc::clone(&notes)));
+        let mut role = RoleBytes::new("submitters");
         while let Some(finished) = submitters.join_next().await {
-            finished??;
+            if let Some((effort, traffic)) = finished?? {
+                role.scored += effort.scored_bytes;
+                role += traffic;
+            }
         }
 
         let paid = Epoch(last.0 + 2);
@@ -273,14 +286,27 @@ impl Competition {
         }
         // Let the first validator catch up with the height of the others.
         tokio::time::sleep(PAUSE * 4).await;
-        read_record(&nodes, &models, account.address(), roots, notes).await
+        let mut record = read_record(&nodes, &models, account.address(), roots, notes).await?;
+        let mut audits = RoleBytes::new("auditors");
+        audits.scored = desk.scored_bytes();
+        for node in &own {
+            audits += node.traffic();
+        }
+        let follower = follow(node, &models, &record.submissions).await?;
+        record.roles = vec![trainers, role, audits, follower];
+        Ok(record)
     }
 
     /// Creates, commits and reveals every specialist: their ids, and the epoch in which they compete.
-    async fn publish(&self, nodes: &[NodeClient]) -> CliResult<(Vec<ModelId>, Epoch)> {
+    async fn publish(
+        &self,
+        nodes: &[NodeClient],
+        trainers: &mut RoleBytes,
+    ) -> CliResult<(Vec<ModelId>, Epoch)> {
         let mut tasks = JoinSet::new();
         for (index, (domain, specialist)) in self.domains.iter().zip(&self.cast.specialists).enumerate() {
-            let account = self.account(&nodes[index % nodes.len()], &owner(domain));
+            let account = self.account(&apart(&nodes[index % nodes.len()])?, &owner(domain));
+            trainers.trained += specialist.trained_bytes;
             let embedding = genesis(&specialist.model, &domain.train, self.seed)?;
             let (weights, patience) = (specialist.weights.clone(), self.patience());
             tasks.spawn(async move {
@@ -295,13 +321,15 @@ impl Competition {
                     .wait_for_epoch(committed.reveal_in, patience)
                     .await?;
                 account.reveal_model(model, None).await?;
-                CliResult::Ok((index, model, committed.reveal_in.next()))
+                let traffic = account.node().traffic();
+                CliResult::Ok((index, model, committed.reveal_in.next(), traffic))
             });
         }
         let mut published = BTreeMap::new();
         let mut first = Epoch::ZERO;
         while let Some(finished) = tasks.join_next().await {
-            let (index, model, active) = finished??;
+            let (index, model, active, traffic) = finished??;
+            *trainers += traffic;
             published.insert(index, model);
             first = first.max(active);
         }
@@ -339,14 +367,14 @@ fn submitter(domain: &Domain) -> String {
     format!("submitter-{}", domain.name)
 }
 
-/// An honest submitter: its domain's held-out documents, one after the other.
+/// An honest submitter: its domain's held-out documents, one after the other. What it did and moved.
 async fn submit(
     mut agent: Submitter,
     domains: Arc<Vec<Domain>>,
     index: usize,
     last: Epoch,
     notes: Shared,
-) -> CliResult {
+) -> CliResult<Option<(Effort, Traffic)>> {
     let mut races = JoinSet::new();
     for document in domains[index].held_out.documents.documents() {
         if agent.account().node().status().await?.epoch > last {
@@ -365,12 +393,17 @@ async fn submit(
     while let Some(settled) = races.join_next().await {
         settled??;
     }
-    Ok(())
+    Ok(Some((agent.effort(), agent.account().node().traffic())))
 }
 
 /// The cheater: honest losses, but an embedding that points exactly at the target, until one such
 /// claim has won.
-async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, notes: Shared) -> CliResult {
+async fn cheat(
+    mut agent: Submitter,
+    domains: Arc<Vec<Domain>>,
+    last: Epoch,
+    notes: Shared,
+) -> CliResult<Option<(Effort, Traffic)>> {
     let node = agent.account().node().clone();
     for document in domains[0].train.documents() {
         // Text that is not held out, so that it collides with nobody's; of a usual length.
@@ -393,7 +426,8 @@ async fn cheat(mut agent: Submitter, domains: Arc<Vec<Domain>>, last: Epoch, not
             Some(Attempt::Missed(_) | Attempt::Known(_)) | None => tokio::time::sleep(PAUSE).await,
         }
     }
-    Ok(())
+    // What it takes to cheat is no role's.
+    Ok(None)
 }
 
 /// Submits `data` to an open target with a forged embedding.
@@ -450,5 +484,6 @@ async fn read_record(
         cheater,
         rejected: notes.rejected,
         sound: notes.sound,
+        roles: Vec::new(),
     })
 }

@@ -115,6 +115,8 @@ pub fn report(
             actual: supply.actual,
         },
         network_bytes_per_hit: received / hits.max(1),
+        competing_epochs: record.epochs.iter().filter(|epoch| epoch.state.hits > 0).count() as u64,
+        roles: record.roles.clone(),
         mixture,
         cheater,
         checks: Vec::new(),

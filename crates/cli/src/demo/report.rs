@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use soma_types::{ModelId, Shannons};
 
-use crate::printer::{short, table};
+use crate::{
+    demo::bandwidth::RoleBytes,
+    printer::{short, table},
+};
 
 /// The closing report.
 #[derive(Clone, Debug, Serialize)]
@@ -38,6 +41,10 @@ pub struct Report {
     pub supply: SupplyReport,
     /// Bytes that all validators received from peers and clients, per hit.
     pub network_bytes_per_hit: u64,
+    /// Epochs with hits.
+    pub competing_epochs: u64,
+    /// What each role trained on, scored and moved.
+    pub roles: Vec<RoleBytes>,
     /// The routed whole against its parts.
     pub mixture: MixtureReport,
     /// The attempt at cheating.
@@ -225,6 +232,7 @@ impl Report {
                 )
             })
             .collect();
+        let roles = self.roles_text();
         let rejected: u64 = self.submissions.rejected.values().sum();
         format!(
             "Bits per byte on held-out text, lower is better; stake and reward in SOMA\n\n{models}\n\
@@ -235,6 +243,7 @@ impl Report {
              Rewards        {:.1} SOMA to submitters, {:.1} to models, {:.1} to validators\n\
              Network        {} blocks in {} epochs by {} validators, final in {} ms (p95 {} ms), {:.1} KB per hit\n\
              Time           {:.0} s, of which training {:.0} s\n\n\
+             Kilobytes that each role trained on, scored and moved, for each hit and for each epoch with hits\n\n{roles}\n\
              Checks\n{checks}",
             self.mixture.bits_per_byte,
             self.mixture.best_single_model,
@@ -262,6 +271,42 @@ impl Report {
             self.elapsed_s,
             self.training_s,
         )
+    }
+}
+
+impl Report {
+    /// Each role's bytes by hits and by epochs.
+    fn roles_text(&self) -> String {
+        let header = [
+            "role",
+            "for each",
+            "trained",
+            "scored",
+            "downloaded",
+            "uploaded",
+            "talk",
+        ];
+        let rows = self.roles.iter().flat_map(|role| {
+            [("hit", self.submissions.won), ("epoch", self.competing_epochs)].map(|(each, count)| {
+                let shown = |bytes: u64| format!("{:.1}", bytes as f64 / 1e3 / count.max(1) as f64);
+                let amounts = [
+                    role.trained,
+                    role.scored,
+                    role.downloaded,
+                    role.uploaded,
+                    role.talk,
+                ];
+                let name = match role.participants {
+                    1 => role.role.to_owned(),
+                    participants => format!("{participants} {}", role.role),
+                };
+                [name, each.to_owned()]
+                    .into_iter()
+                    .chain(amounts.map(shown))
+                    .collect()
+            })
+        });
+        table(&header, &header[2..], rows)
     }
 }
 

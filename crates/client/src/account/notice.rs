@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use soma_types::{Receipt, SignedTransaction};
 
+use crate::error::ClientError;
+
 /// What an account does, as it does it.
 #[derive(Clone, Copy, Debug)]
 pub enum Notice<'a> {
@@ -15,6 +17,8 @@ pub enum Notice<'a> {
     Included(&'a SignedTransaction, &'a Receipt),
     /// It never happens.
     Void(&'a SignedTransaction),
+    /// It is waited for, and the node does not answer: told each time.
+    Unanswered(&'a SignedTransaction, &'a ClientError),
 }
 
 type Watcher = Arc<dyn Fn(Notice<'_>) + Send + Sync>;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, header::CONTENT_LENGTH};
 use serde::de::DeserializeOwned;
 use soma_blobs::{Blob, BlobWriter, Expected, Pouring};
 use url::Url;
@@ -111,10 +111,10 @@ impl NodeClient {
             .http
             .request(request.method.clone(), self.url(&request.path, &request.query))
             .timeout(timeout);
-        let response = prepare(builder)
-            .send()
-            .await
-            .map_err(|error| self.failed(&error, timeout))?;
+        let failed = |error: reqwest::Error| self.failed(&error, timeout);
+        let built = prepare(builder).build().map_err(failed)?;
+        self.counters.sent(request.load, body_bytes(&built));
+        let response = self.http.execute(built).await.map_err(failed)?;
         if response.status().is_success() {
             Ok(response)
         } else {
@@ -132,6 +132,7 @@ impl NodeClient {
         let mut answer = Answer::within(limit_bytes, self, request, response)?;
         let mut bytes = Vec::new();
         while let Some(chunk) = answer.next_chunk().await? {
+            self.counters.talk(chunk.len() as u64);
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
@@ -147,6 +148,7 @@ impl NodeClient {
         let mut answer = Answer::within(self.options().blob_bytes_max, self, request, response)?;
         let mut pouring = Pouring::into(BlobWriter::new(expected));
         while let Some(chunk) = answer.next_chunk().await? {
+            self.counters.content(chunk.len() as u64);
             pouring = pouring.push(&chunk).await?;
         }
         pouring
@@ -198,6 +200,14 @@ impl NodeClient {
         }
         url
     }
+}
+
+/// How long a request's body is: by its bytes, or as it says where they are on a disk.
+fn body_bytes(request: &reqwest::Request) -> u64 {
+    let held = request.body().and_then(reqwest::Body::as_bytes);
+    let said = request.headers().get(CONTENT_LENGTH);
+    let said = said.and_then(|length| length.to_str().ok()?.parse().ok());
+    held.map_or(said.unwrap_or_default(), |bytes| bytes.len() as u64)
 }
 
 /// An answer being read, of a bounded length.
