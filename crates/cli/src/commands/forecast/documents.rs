@@ -105,7 +105,7 @@ pub async fn run(
 fn cut(reading: &Reading) -> Vec<Piece> {
     let documents = reading.dataset.documents().iter();
     documents
-        .flat_map(|document| document.pieces())
+        .flat_map(soma_data::Document::pieces)
         .map(|(origin, data)| Piece {
             name: origin.to_string(),
             data: data.to_vec(),
