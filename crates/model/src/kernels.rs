@@ -10,7 +10,9 @@ mod lanes;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
+mod row;
 pub mod scalar;
+mod seen;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -18,6 +20,8 @@ mod x86;
 use std::{fmt, str::FromStr, sync::OnceLock};
 
 use crate::{elementary64, matrix::Matrix};
+
+pub use seen::Seen;
 
 /// Points beyond t = 0 at which SIGReg compares characteristic functions (at 0 all of them are 1).
 pub const POINTS: usize = 16;
@@ -67,6 +71,12 @@ pub trait Kernels: Send + Sync {
     /// Causal attention of `q [R, width]`, the last R of T positions, to `k, v [T, width]`, into
     /// `out [R, width]`.
     fn attention(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize);
+
+    /// [`Self::attention`] of `q [R, width]`, the last R of all tokens `seen`.
+    fn attend(&self, out: &mut [f32], q: &[f32], seen: &Seen) {
+        let (k, v) = seen.rows();
+        self.attention(out, q, &k, &v, seen.heads(), seen.width());
+    }
 
     /// `out[t] = -log softmax(logits[t])[targets[t]]`. May overwrite the logits.
     fn token_losses(&self, out: &mut [f32], logits: &mut [f32], targets: &[u16]);

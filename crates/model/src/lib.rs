@@ -17,7 +17,7 @@
 //! | [`device`] | machines beside the processor that score |
 //! | [`conformance`] | inputs and the bits that every backend must make of them |
 //! | [`mixture`] | experts mixed by Bayes |
-//! | [`sequence`], [`writer`] | reading on, a few tokens at a time, and writing on |
+//! | [`sequence`], [`reading`], [`writer`], [`spoken`] | one model that reads on, experts that read a text together, a text that goes on, and what may be told of it |
 //!
 //! Start at [`Scorer`].
 //!
@@ -51,12 +51,14 @@ pub mod memory;
 pub mod merge;
 pub mod mixture;
 pub mod model;
+pub mod reading;
 mod report;
 pub mod residency;
 pub mod safetensors;
 pub mod score;
 pub mod sequence;
 pub mod sigreg;
+pub mod spoken;
 pub mod tensor;
 pub mod tokenizer;
 pub mod writer;
@@ -67,9 +69,11 @@ pub use kernels::{BackendError, Simd};
 pub use layout::{TensorSpec, layout};
 pub use mixture::{MixtureScore, Posterior};
 pub use model::Model;
+pub use reading::Reading;
 pub use residency::{Loan, Shelf, ShelfError};
 pub use safetensors::WeightsError;
 pub use score::{Contest, LOSS_NONE, ModelError, Score, ScoreError, Scorer, Watch};
 pub use sequence::{Sequence, SequenceFull};
 pub use sigreg::Directions;
+pub use spoken::Spoken;
 pub use writer::{Choice, ChoiceError, Writer};

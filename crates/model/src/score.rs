@@ -27,7 +27,7 @@ use crate::{
 pub(crate) use self::{error::check_length, sums::LOSS_ONE};
 pub use self::{
     error::{DATA_BYTES_MAX, ModelError, ScoreError},
-    passes::{Watch, working_bytes_max},
+    passes::{Watch, splits, working_bytes_max},
     result::{Contest, LOSS_NONE, Score},
 };
 

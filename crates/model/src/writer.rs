@@ -1,27 +1,18 @@
-//! Writing on: what experts make of a text so far, mixed by Bayes, and the next byte drawn from it.
+//! Writing on: a text that experts [read](crate::reading), and the next byte drawn from what may follow, as a
+//! [`Choice`] says.
 //!
-//! Upon bytes of the text: every expert reads them, and how well it predicted each moves the posterior, as in
-//! scoring a [`mixture`](crate::mixture). Upon being asked for the next byte: the experts' distributions over
-//! the bytes and the end mark are summed by their weights, and one is drawn as a [`Choice`] says.
-//!
-//! A sequence that is full begins anew with the last half of what it holds: what is further back is
-//! forgotten. All arithmetic is exact or binary64 `+ - * /` in a fixed order, and what is drawn follows from
-//! the seed: the same weights, text and choice write the same everywhere (docs/scoring-spec.md, section 6).
+//! What is drawn follows from the seed: the same weights, text and choice write the same everywhere
+//! (docs/scoring-spec.md, section 6).
 
 use rayon::prelude::*;
 
 use crate::{
     elementary64::{exp, ln},
-    mixture::Posterior,
     model::Model,
-    score::{ModelError, ScoreError, Scorer},
-    sequence::Sequence,
-    tokenizer::{EOS, VOCAB},
+    reading::{Before, Reading},
+    score::{ScoreError, Scorer},
 };
 
-/// What may follow: the 256 bytes, then the end mark.
-const OUTCOMES: usize = 257;
-const END: usize = 256;
 /// Most that probabilities are flattened by.
 pub const TEMPERATURE_MAX: f64 = 100.0;
 
@@ -107,67 +98,9 @@ impl Choice {
     }
 }
 
-/// An expert and what it has read.
-struct Reader<'a> {
-    sequence: Sequence<'a>,
-    /// What the sequence holds.
-    held: Vec<u8>,
-    /// What it takes to say each outcome, in nats; none before anything is read.
-    next: Option<Vec<f64>>,
-}
-
-impl Reader<'_> {
-    /// Reads `bytes`: what it took to say each; none for what nothing stood before.
-    fn read(&mut self, mut bytes: &[u8], position: usize) -> Result<Vec<Option<f64>>, ModelError> {
-        let mut taken = Vec::with_capacity(bytes.len());
-        while !bytes.is_empty() {
-            if self.sequence.room() == 0 {
-                let kept = self.held.split_off(self.held.len() - self.held.len() / 2);
-                self.held.clear();
-                self.sequence.clear();
-                self.next = None;
-                self.take(&kept, position)?;
-            }
-            let (now, later) = bytes.split_at(bytes.len().min(self.sequence.room()));
-            taken.extend(self.take(now, position)?);
-            bytes = later;
-        }
-        Ok(taken)
-    }
-
-    /// Reads what there is room for.
-    fn take(&mut self, bytes: &[u8], position: usize) -> Result<Vec<Option<f64>>, ModelError> {
-        let tokens: Vec<u16> = bytes.iter().map(|byte| u16::from(*byte)).collect();
-        let logits = self.sequence.read(&tokens).expect("there is room for them");
-        self.held.extend_from_slice(bytes);
-        let mut taken = Vec::with_capacity(bytes.len());
-        for (byte, logits) in bytes.iter().zip(logits.chunks_exact(VOCAB)) {
-            taken.push(self.next.as_ref().map(|next| next[usize::from(*byte)]));
-            self.next = Some(nats(logits, position)?);
-        }
-        Ok(taken)
-    }
-}
-
-/// What it takes to say each outcome, in nats.
-fn nats(logits: &[f32], position: usize) -> Result<Vec<f64>, ModelError> {
-    if !logits.iter().all(|logit| logit.is_finite()) {
-        let what = "logit";
-        return Err(ModelError::NotFinite { what, position });
-    }
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let below = |logit: f32| f64::from(largest) - f64::from(logit);
-    let total: f64 = logits.iter().map(|logit| exp(-below(*logit))).sum();
-    let log_total = ln(total);
-    let outcomes = logits[..END].iter().chain([&logits[usize::from(EOS)]]);
-    Ok(outcomes.map(|logit| log_total + below(*logit)).collect())
-}
-
 /// A text that goes on.
 pub struct Writer<'a> {
-    readers: Vec<Reader<'a>>,
-    posterior: Posterior,
-    length: usize,
+    reading: Reading<'a>,
     draws: u64,
 }
 
@@ -178,24 +111,25 @@ impl<'a> Writer<'a> {
     /// When there are no experts, the prompt is empty (what begins a text no expert knows), or a model's
     /// logits are not finite.
     pub fn new(scorer: &Scorer, experts: &[(&'a Model, u64)], prompt: &[u8]) -> Result<Self, ScoreError> {
-        let stakes: Vec<u64> = experts.iter().map(|(_, stake)| *stake).collect();
-        let posterior = Posterior::new(&stakes).ok_or(ScoreError::NoModels)?;
+        Self::telling(scorer, experts, prompt, |_, _| ())
+    }
+
+    /// The same, telling `each` what stood before every byte of the prompt.
+    ///
+    /// # Errors
+    /// As [`Writer::new`].
+    pub fn telling(
+        scorer: &Scorer,
+        experts: &[(&'a Model, u64)],
+        prompt: &[u8],
+        each: impl FnMut(u8, Before<'_>),
+    ) -> Result<Self, ScoreError> {
+        let mut reading = Reading::new(scorer, experts)?;
         if prompt.is_empty() {
             return Err(ScoreError::Empty);
         }
-        let readers = experts.iter().map(|(model, _)| Reader {
-            sequence: scorer.sequence(model),
-            held: Vec::new(),
-            next: None,
-        });
-        let mut writer = Self {
-            readers: readers.collect(),
-            posterior,
-            length: 0,
-            draws: 0,
-        };
-        writer.read(prompt)?;
-        Ok(writer)
+        reading.read(prompt, each)?;
+        Ok(Self { reading, draws: 0 })
     }
 
     /// Takes bytes as the text's next.
@@ -203,51 +137,62 @@ impl<'a> Writer<'a> {
     /// # Errors
     /// When a model's logits are not finite.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(), ScoreError> {
-        let position = self.length;
-        let taken: Vec<Vec<Option<f64>>> = self
-            .readers
-            .par_iter_mut()
-            .enumerate()
-            .map(|(index, reader)| {
-                let taken = reader.read(bytes, position);
-                taken.map_err(|error| ScoreError::Model { index, error })
-            })
-            .collect::<Result<_, _>>()?;
-        for byte in 0..bytes.len() {
-            let losses: Option<Vec<f64>> = taken.iter().map(|taken| taken[byte]).collect();
-            if let Some(losses) = losses {
-                self.posterior.observe(&losses);
-            }
-        }
-        self.length += bytes.len();
-        Ok(())
+        self.reading.read(bytes, |_, _| ())
     }
 
     /// Writes the next byte, and takes it as read; none where the text ends.
     ///
     /// # Errors
-    /// When a model's logits are not finite, or predicts nothing since it reads one byte at a time.
+    /// When a model's logits are not finite.
     pub fn write(&mut self, choice: &Choice) -> Result<Option<u8>, ScoreError> {
-        let mut probabilities = vec![0.0; OUTCOMES];
-        for (reader, weight) in self.readers.iter().zip(self.posterior.weights()) {
-            let next = reader.next.as_ref().ok_or(ScoreError::NothingPredicted)?;
-            for (probability, nats) in probabilities.iter_mut().zip(next) {
-                *probability += weight * exp(-nats);
-            }
+        let byte = self.choose(choice)?;
+        if let Some(byte) = byte {
+            self.read(&[byte])?;
         }
+        Ok(byte)
+    }
+
+    /// Each of `writers`, all by the same experts, writes its next byte by its choice: one pass of each expert
+    /// for all of them. None where a text ends.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    ///
+    /// # Panics
+    /// When experts differ, or there are more or fewer choices than writers.
+    pub fn write_each(writers: &mut [&mut Self], choices: &[Choice]) -> Result<Vec<Option<u8>>, ScoreError> {
+        assert_eq!(writers.len(), choices.len(), "a choice for each writer");
+        let outcomes: Vec<Option<u8>> = writers
+            .par_iter_mut()
+            .zip(choices)
+            .map(|(writer, choice)| writer.choose(choice))
+            .collect::<Result<_, _>>()?;
+        let each = writers.iter_mut().zip(&outcomes);
+        let (mut readings, bytes): (Vec<&mut Reading<'a>>, Vec<u8>) = each
+            .filter_map(|(writer, byte)| Some((&mut writer.reading, (*byte)?)))
+            .unzip();
+        Reading::read_each(&mut readings, &bytes)?;
+        Ok(outcomes)
+    }
+
+    /// What stands before the next byte.
+    #[must_use]
+    pub fn before(&self) -> Before<'_> {
+        self.reading.before()
+    }
+
+    fn choose(&mut self, choice: &Choice) -> Result<Option<u8>, ScoreError> {
+        let probabilities = self.reading.before().probabilities();
+        let probabilities = probabilities.ok_or(ScoreError::NothingPredicted)?;
         let outcome = choice.choose(&probabilities, self.draws);
         self.draws += 1;
-        let Ok(byte) = u8::try_from(outcome) else {
-            return Ok(None);
-        };
-        self.read(&[byte])?;
-        Ok(Some(byte))
+        Ok(u8::try_from(outcome).ok())
     }
 
     /// What each expert counts for now; together 1.
     #[must_use]
     pub fn weights(&self) -> &[f64] {
-        self.posterior.weights()
+        self.reading.weights()
     }
 }
 
@@ -308,13 +253,34 @@ mod tests {
         let limit = model.architecture().max_seq_len as usize;
         let text: Vec<u8> = (0..=limit).map(|i| (i * 31 % 251) as u8).collect();
         let scorer = Scorer::new().unwrap();
+        let next = |writer: &Writer<'_>| writer.reading.before().probabilities().unwrap();
         let whole = Writer::new(&scorer, &[(&model, 1)], &text).unwrap();
         let half = Writer::new(&scorer, &[(&model, 1)], &text[limit - limit / 2..]).unwrap();
-        assert_eq!(whole.readers[0].next, half.readers[0].next);
+        assert_eq!(next(&whole), next(&half));
         // Cut anywhere it is the same.
         let mut parts = Writer::new(&scorer, &[(&model, 1)], &text[..5]).unwrap();
         text[5..].chunks(100).for_each(|part| parts.read(part).unwrap());
-        assert_eq!(whole.readers[0].next, parts.readers[0].next);
+        assert_eq!(next(&whole), next(&parts));
+    }
+
+    #[test]
+    fn texts_written_together_are_those_written_alone() {
+        let models = [1, 2].map(|seed| Model::random(&Architecture::NANO, seed));
+        let experts = [(&models[0], 1), (&models[1], 3)];
+        let scorer = Scorer::new().unwrap();
+        let prompts = [&b"Once"[..], b"a", b"another text"];
+        let choices = [choice(0.8, 0.9), choice(0.0, 1.0), choice(1.5, 1.0)];
+        let begun = || prompts.map(|prompt| Writer::new(&scorer, &experts, prompt).unwrap());
+        let (mut together, mut alone) = (begun(), begun());
+        for _ in 0..20 {
+            let mut writers: Vec<_> = together.iter_mut().collect();
+            let found = Writer::write_each(&mut writers, &choices).unwrap();
+            let expected = alone.iter_mut().zip(&choices);
+            let expected: Vec<_> = expected
+                .map(|(writer, choice)| writer.write(choice).unwrap())
+                .collect();
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Causal attention in tiles, for all instruction sets.
 //!
-//! Keys (transposed) and values are packed into panels once per head. A task takes a block of queries in
+//! Keys (transposed) and values lie in panels, head by head ([`Seen`]). A task takes a block of queries in
 //! one head: scores against the panels of keys up to the block's last query, softmax row by row, then the
 //! weighted values. Keys that no query of a tile may see are never touched, and the last tile of a row
-//! stops at the row's own position, so that masked keys are absent rather than weighted with 0.
+//! stops at the row's own position, so that masked keys are absent rather than weighted with 0. A single
+//! query takes several panels at once instead of several rows.
 
 use std::{cell::Cell, cell::RefCell};
 
@@ -11,21 +12,14 @@ use rayon::prelude::*;
 
 use super::{
     lanes,
-    tile::{DEPTH, Isa, Operand, Operands, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
+    seen::{Head, Seen},
+    tile::{DEPTH, Isa, Operand, Operands, ROW_PANELS, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
 };
 use crate::matrix::{Lanes, PANEL};
 
 /// Queries per task: 4 tiles pass over a panel of keys or values while it is in the L1 cache.
 const BLOCK: usize = 4 * TILE_ROWS;
 const ZEROS: Lanes = [0.0; PANEL];
-
-/// Keys and values of all heads in panels: `keys[head][token / 32][d][token % 32]`,
-/// `values[head][d / 32][token][d % 32]`.
-#[derive(Default)]
-struct Packed {
-    keys: Vec<Lanes>,
-    values: Vec<Lanes>,
-}
 
 /// Buffers of one task.
 #[derive(Default)]
@@ -36,32 +30,28 @@ struct Scratch {
 
 thread_local! {
     /// Taken while in use: a thread that waits for tasks of one sequence may begin another.
-    static PACKED: Cell<Packed> = Cell::default();
+    static SEEN: Cell<Seen> = Cell::default();
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
 /// As [`super::Kernels::attention`].
 pub fn causal<I: Isa>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize) {
+    let mut seen = SEEN.take();
+    seen.clear(heads, width);
+    seen.extend(k, v);
+    attend::<I>(out, q, &seen);
+    SEEN.set(seen);
+}
+
+/// As [`super::Kernels::attend`].
+pub fn attend<I: Isa>(out: &mut [f32], q: &[f32], seen: &Seen) {
+    let (heads, width, tokens) = (seen.heads(), seen.width(), seen.tokens());
     let d = width / heads;
-    let (rows, tokens) = (q.len() / width, k.len() / width);
+    let rows = q.len() / width;
     let earlier = tokens - rows;
-    let mut packed = PACKED.take();
-    let (key_panels, value_panels) = (tokens.div_ceil(PANEL), d.div_ceil(PANEL));
-    packed.keys.resize(heads * key_panels * d, ZEROS);
-    packed.values.resize(heads * value_panels * tokens, ZEROS);
-    // A head's packing is worth a task when its attention is.
-    let heads_min = TASK_WORK_MIN.div_ceil((rows * tokens * d).max(1));
-    packed
-        .keys
-        .par_chunks_exact_mut(key_panels * d)
-        .zip(packed.values.par_chunks_exact_mut(value_panels * tokens))
-        .enumerate()
-        .with_min_len(heads_min)
-        .for_each(|(head, (keys, values))| {
-            pack_keys(keys, &k[head * d..], width, d, tokens);
-            pack_values(values, &v[head * d..], width, d, tokens);
-        });
-    let tasks_min = TASK_WORK_MIN.div_ceil((BLOCK * tokens * d).max(1));
+    // A single query waits for memory: it is worth more tasks than its arithmetic.
+    let height = if rows == 1 { TILE_ROWS } else { BLOCK };
+    let tasks_min = TASK_WORK_MIN.div_ceil((height * tokens * d).max(1));
     grid(&mut out[..rows * width], width, BLOCK, d)
         .into_par_iter()
         .enumerate()
@@ -73,36 +63,14 @@ pub fn causal<I: Isa>(out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: u
                 d,
                 width,
                 queries: &q[first * width + head * d..],
-                keys: &packed.keys[head * key_panels * d..][..key_panels * d],
-                values: &packed.values[head * value_panels * tokens..][..value_panels * tokens],
+                head: seen.head(head),
                 tokens,
             };
-            SCRATCH.with_borrow_mut(|scratch| task.run::<I>(&mut out, scratch));
+            SCRATCH.with_borrow_mut(|scratch| match &mut out[..] {
+                [out] => task.run_row::<I>(out, &mut scratch.scores),
+                out => task.run::<I>(out, scratch),
+            });
         });
-    PACKED.set(packed);
-}
-
-fn pack_keys(keys: &mut [Lanes], k: &[f32], width: usize, d: usize, tokens: usize) {
-    for (first, panel) in (0..tokens).step_by(PANEL).zip(keys.chunks_exact_mut(d)) {
-        for lane in 0..PANEL.min(tokens - first) {
-            let row = &k[(first + lane) * width..][..d];
-            for (packed, x) in panel.iter_mut().zip(row) {
-                packed[lane] = *x;
-            }
-        }
-    }
-}
-
-fn pack_values(values: &mut [Lanes], v: &[f32], width: usize, d: usize, tokens: usize) {
-    for (first, panel) in (0..d).step_by(PANEL).zip(values.chunks_exact_mut(tokens)) {
-        let columns = PANEL.min(d - first);
-        for (packed, row) in panel.iter_mut().zip(v.chunks(width)) {
-            match row[first..].first_chunk::<PANEL>() {
-                Some(row) if columns == PANEL => *packed = *row,
-                _ => packed[..columns].copy_from_slice(&row[first..first + columns]),
-            }
-        }
-    }
 }
 
 /// Queries of the positions from `first` on, in one head.
@@ -112,12 +80,53 @@ struct Task<'a> {
     /// Between rows of queries.
     width: usize,
     queries: &'a [f32],
-    keys: &'a [Lanes],
-    values: &'a [Lanes],
+    head: &'a Head,
     tokens: usize,
 }
 
 impl Task<'_> {
+    /// A single query.
+    fn run_row<I: Isa>(&self, out: &mut [f32], scores: &mut Vec<Lanes>) {
+        let seen = self.first + 1;
+        let (query, scale) = (&self.queries[..self.d], 1.0 / (self.d as f32).sqrt());
+        scores.resize(scores.len().max(seen.div_ceil(PANEL)), ZEROS);
+        let scores = &mut scores[..seen.div_ceil(PANEL)];
+        scores.fill(ZEROS);
+        let keys: Vec<&[Lanes]> = self.head.keys(seen, self.d).collect();
+        for (scores, keys) in scores.chunks_mut(ROW_PANELS).zip(keys.chunks(ROW_PANELS)) {
+            I::row(scores, query, keys);
+        }
+        let total = I::run(
+            #[inline(always)]
+            || {
+                for scores in &mut *scores {
+                    *scores = lanes::times(*scores, scale);
+                }
+                let largest = lanes::row_max(scores, seen);
+                lanes::softmax_row(scores, largest)
+            },
+        );
+        let total = lanes::fold(&total);
+        let weights = &scores.as_flattened()[..seen];
+        let groups = self.head.values().chunks(ROW_PANELS);
+        for (out, values) in out.chunks_mut(ROW_PANELS * PANEL).zip(groups) {
+            let (mut sums, mut panels) = ([ZEROS; ROW_PANELS], [&[][..]; ROW_PANELS]);
+            let (sums, panels) = (&mut sums[..values.len()], &mut panels[..values.len()]);
+            for (panel, values) in panels.iter_mut().zip(values) {
+                *panel = &values[..seen];
+            }
+            I::row(sums, weights, panels);
+            I::run(
+                #[inline(always)]
+                || {
+                    for (out, sums) in out.chunks_mut(PANEL).zip(sums) {
+                        store(out, &lanes::over(*sums, total));
+                    }
+                },
+            );
+        }
+    }
+
     fn run<I: Isa>(&self, out: &mut [&mut [f32]], scratch: &mut Scratch) {
         let Scratch { queries, scores } = scratch;
         let rows = out.len();
@@ -126,7 +135,7 @@ impl Task<'_> {
         scores.resize(scores.len().max(BLOCK * stride), ZEROS);
         let scale = 1.0 / (self.d as f32).sqrt();
         let queries = Operands::new(self.queries, rows, self.width, self.d, queries);
-        for (index, panel) in self.keys.chunks_exact(self.d).enumerate() {
+        for (index, panel) in self.head.keys(self.tokens, self.d).enumerate() {
             for tile in cut(0..rows, TILE_ROWS) {
                 if index * PANEL >= self.first + tile.end {
                     continue;
@@ -164,7 +173,7 @@ impl Task<'_> {
             },
         );
         let totals = totals.each_ref().map(lanes::fold);
-        for (index, panel) in self.values.chunks_exact(self.tokens).enumerate() {
+        for (index, panel) in self.head.values().iter().enumerate() {
             let mut sums = [ZEROS; BLOCK];
             let columns = index * PANEL..self.d.min((index + 1) * PANEL);
             for keys in cut(0..self.first + rows, DEPTH_KEYS) {

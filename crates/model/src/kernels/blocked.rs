@@ -10,14 +10,17 @@
 //! 3. stretches of [`DEPTH`] steps of k: the task's rows over a stretch (528 KiB) stay in the L2 cache for
 //!    the group, and a panel's stretch (64 KiB) while
 //! 4. tiles of [`TILE_ROWS`] rows pass over it.
+//!
+//! A single row, such as a token that is decoded, is bound by reading the weights: it takes [`ROW_PANELS`]
+//! panels at once, from end to end and as they are stored.
 
-use std::{cell::RefCell, marker::PhantomData, ops::Range};
+use std::{cell::RefCell, marker::PhantomData, ops::Range, slice};
 
 use rayon::prelude::*;
 
 use super::{
-    Kernels, Rope, attention, lanes,
-    tile::{DEPTH, Isa, Operands, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
+    Kernels, Rope, Seen, attention, lanes, row,
+    tile::{DEPTH, Isa, Operands, ROW_PANELS, Reach, TASK_WORK_MIN, TILE_ROWS, cut, grid, store},
 };
 use crate::matrix::{Lanes, Matrix, PANEL};
 
@@ -88,14 +91,35 @@ impl<I: Isa> Blocked<I> {
         } = scratch;
         let inputs = weight.inputs();
         let (rows, columns) = (out.len(), first..first + out[0].len());
+        let own = |panel: usize| panel * PANEL..columns.end.min((panel + 1) * PANEL);
+        let place = |own: &Range<usize>| own.start - first..own.end - first;
+        if rows == 1 {
+            for group in cut(columns.start / PANEL..columns.end.div_ceil(PANEL), ROW_PANELS) {
+                let mut sums = [ZEROS; ROW_PANELS];
+                let sums = &mut sums[..group.len()];
+                for (sums, panel) in sums.iter_mut().zip(group.clone()) {
+                    *sums = start(bias, &own(panel));
+                }
+                row::extend::<I>(sums, x, weight, group.clone(), widened);
+                I::run(
+                    #[inline(always)]
+                    || {
+                        for (sums, panel) in sums.iter_mut().zip(group) {
+                            finish(out, &place(&own(panel)), slice::from_mut(sums), then);
+                        }
+                    },
+                );
+            }
+            return;
+        }
         let operands = Operands::new(x, rows, inputs, inputs, packed);
         sums.resize(sums.len().max(GROUP * rows), ZEROS);
         for group in cut(columns.start / PANEL..columns.end.div_ceil(PANEL), GROUP) {
             for depth in cut(0..inputs, DEPTH) {
                 for (panel, sums) in group.clone().zip(sums.chunks_exact_mut(rows)) {
-                    let own = panel * PANEL..columns.end.min((panel + 1) * PANEL);
+                    let own = own(panel);
                     let start = (depth.start == 0).then(|| start(bias, &own));
-                    let own = own.start - first..own.end - first;
+                    let own = place(&own);
                     let weights = I::run(
                         #[inline(always)]
                         || weight.stretch(panel, depth.clone(), widened),
@@ -230,6 +254,10 @@ impl<I: Isa> Kernels for Blocked<I> {
 
     fn attention(&self, out: &mut [f32], q: &[f32], k: &[f32], v: &[f32], heads: usize, width: usize) {
         attention::causal::<I>(out, q, k, v, heads, width);
+    }
+
+    fn attend(&self, out: &mut [f32], q: &[f32], seen: &Seen) {
+        attention::attend::<I>(out, q, seen);
     }
 
     fn token_losses(&self, out: &mut [f32], logits: &mut [f32], targets: &[u16]) {

@@ -3,7 +3,7 @@
 //! The reference in turn must equal a digest pinned here, so a machine whose arithmetic is not IEEE 754
 //! cannot agree with itself by mistake.
 
-use super::{BackendError, Kernels, POINTS, Rope, Simd, scalar::Scalar};
+use super::{BackendError, Kernels, POINTS, Rope, Seen, Simd, scalar::Scalar};
 use crate::{matrix::Matrix, tensor::Tensor};
 
 /// Reference results of [`operations`] on every machine.
@@ -160,7 +160,7 @@ fn operations(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
 fn variants(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
     let mut values = Values::new(2027);
     let mut results = Vec::new();
-    for (rows, inputs, outputs) in [(14, 40, 65), (3, 1100, 33)] {
+    for (rows, inputs, outputs) in [(14, 40, 65), (3, 1100, 33), (1, 70, 140)] {
         let halves: Vec<u16> = values
             .take(inputs * outputs)
             .iter()
@@ -176,6 +176,15 @@ fn variants(kernels: &dyn Kernels) -> Vec<(&'static str, Vec<u64>)> {
         let f16 = Matrix::from_tensor(inputs, outputs, &Tensor::F16(halves));
         kernels.linear_gelu(&mut active, &x, &f16, &bias);
         results.push(("linear with F16 weights and GELU", bits(&active)));
+    }
+    for (before, rows, heads, d) in [(0, 35, 2, 10), (35, 3, 2, 10), (69, 1, 2, 70)] {
+        let width = heads * d;
+        let mut seen = Seen::new(heads, width);
+        seen.extend(&values.take(before * width), &values.take(before * width));
+        seen.extend(&values.take(rows * width), &values.take(rows * width));
+        let mut out = vec![0.0; rows * width];
+        kernels.attend(&mut out, &values.take(rows * width), &seen);
+        results.push(("attention that reads on", bits(&out)));
     }
     sweeps(kernels, &mut values, &mut results);
     results

@@ -4,12 +4,18 @@
 #[cfg(test)]
 mod tests;
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
-use crate::matrix::{Lanes, PANEL};
+use crate::{
+    matrix::{Lanes, PANEL},
+    tensor::bf16_to_f32,
+};
 
 /// Rows of a full tile: with 32 columns, 24 accumulators of AVX-512; of NEON with 8 of them.
 pub const TILE_ROWS: usize = 12;
+/// Panels that one row takes at once: with 32 columns each, 8 accumulators of AVX-512, whose additions fill
+/// each other's waits.
+pub const ROW_PANELS: usize = 4;
 /// Steps of k per stretch of a panel.
 pub const DEPTH: usize = 512;
 /// Fewest multiply-adds worth a task of their own.
@@ -32,7 +38,51 @@ pub trait Isa: Send + Sync + 'static {
     /// # Panics
     /// When `a` or a causal panel is too short, or there are too many rows.
     fn tile(sums: &mut [Lanes], start: Option<&Lanes>, a: Operand<'_>, panel: &[Lanes], reach: Reach);
+
+    /// One row: `sums[p][c] = fma(x[k], panels[p][k][c], sums[p][c])` for each k ascending, in at most
+    /// [`ROW_PANELS`] panels.
+    ///
+    /// # Panics
+    /// When a panel is not as long as the row, or there are more or fewer than sums, or too many.
+    fn row(sums: &mut [Lanes], x: &[f32], panels: &[&[Lanes]]) {
+        assert_row_in_bounds(sums, x, panels);
+        let a = Operand {
+            values: x,
+            row_stride: x.len(),
+            depth_stride: 1,
+        };
+        for (sums, panel) in sums.iter_mut().zip(panels) {
+            Self::tile(slice::from_mut(sums), None, a, panel, Reach::Even);
+        }
+    }
+
+    /// [`Self::row`] of weights in BF16.
+    ///
+    /// # Panics
+    /// As [`Self::row`].
+    fn row_bf16(sums: &mut [Lanes], x: &[f32], panels: &[&[[u16; PANEL]]]) {
+        assert_row_in_bounds(sums, x, panels);
+        let mut wide = [[0.0; PANEL]; WIDENED];
+        for (sums, panel) in sums.iter_mut().zip(panels) {
+            for (x, panel) in x.chunks(WIDENED).zip(panel.chunks(WIDENED)) {
+                Self::run(
+                    #[inline(always)]
+                    || {
+                        for (wide, narrow) in wide.iter_mut().zip(panel) {
+                            for lane in 0..PANEL {
+                                wide[lane] = bf16_to_f32(narrow[lane]);
+                            }
+                        }
+                    },
+                );
+                Self::row(slice::from_mut(sums), x, &[&wide[..panel.len()]]);
+            }
+        }
+    }
 }
+
+/// Steps of k that a row widens at once (8 KiB).
+const WIDENED: usize = 64;
 
 /// An operand of a tile: element (row, k) is `values[row * row_stride + k * depth_stride]`. Either the k of
 /// a row are side by side (`depth_stride` 1), or the rows of a k and nothing else (`row_stride` 1).
@@ -67,6 +117,21 @@ pub fn assert_tile_in_bounds(rows: usize, a: Operand<'_>, panel: &[Lanes], reach
     assert!(
         reach == Reach::Even || panel.len() >= rows,
         "a causal tile reaches back before its panel"
+    );
+}
+
+/// Panics unless a row's panels are as long as it is, one for each of its sums, and not too many.
+#[inline(always)]
+pub fn assert_row_in_bounds<T>(sums: &[Lanes], x: &[f32], panels: &[&[T]]) {
+    assert!(
+        (1..=ROW_PANELS).contains(&sums.len()) && sums.len() == panels.len(),
+        "a row of {} panels and {} sums",
+        panels.len(),
+        sums.len()
+    );
+    assert!(
+        panels.iter().all(|panel| panel.len() == x.len()),
+        "a row and its panels differ in length"
     );
 }
 

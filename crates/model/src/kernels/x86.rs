@@ -5,6 +5,8 @@
 //! pointer read lies within a slice, which `assert_tile_in_bounds` has checked.
 #![allow(unsafe_code)]
 
+mod row;
+
 use std::{
     arch::x86_64::{
         __m256, __m512, _mm_load_ss, _mm256_broadcastss_ps, _mm256_fmadd_ps, _mm256_setzero_ps,
@@ -13,7 +15,7 @@ use std::{
     mem::transmute,
 };
 
-use super::tile::{Isa, Operand, Reach, assert_tile_in_bounds, with_rows};
+use super::tile::{Isa, Operand, Reach, assert_row_in_bounds, assert_tile_in_bounds, with_rows};
 use crate::matrix::{Lanes, PANEL};
 
 /// x86-64 with AVX2 and FMA.
@@ -79,6 +81,18 @@ impl Isa for Avx2 {
                 }
             }
         }
+    }
+
+    fn row(sums: &mut [Lanes], x: &[f32], panels: &[&[Lanes]]) {
+        assert_row_in_bounds(sums, x, panels);
+        // SAFETY: this backend is handed out only after `detected()`.
+        unsafe { row::avx2(sums, x, panels) }
+    }
+
+    fn row_bf16(sums: &mut [Lanes], x: &[f32], panels: &[&[[u16; PANEL]]]) {
+        assert_row_in_bounds(sums, x, panels);
+        // SAFETY: this backend is handed out only after `detected()`.
+        unsafe { row::avx2_bf16(sums, x, panels) }
     }
 }
 
@@ -178,6 +192,18 @@ impl Isa for Avx512 {
                 }
             }
         }
+    }
+
+    fn row(sums: &mut [Lanes], x: &[f32], panels: &[&[Lanes]]) {
+        assert_row_in_bounds(sums, x, panels);
+        // SAFETY: this backend is handed out only after `detected()`.
+        unsafe { row::avx512(sums, x, panels) }
+    }
+
+    fn row_bf16(sums: &mut [Lanes], x: &[f32], panels: &[&[[u16; PANEL]]]) {
+        assert_row_in_bounds(sums, x, panels);
+        // SAFETY: this backend is handed out only after `detected()`.
+        unsafe { row::avx512_bf16(sums, x, panels) }
     }
 }
 

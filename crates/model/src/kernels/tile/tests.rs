@@ -7,6 +7,7 @@ use super::{Isa, Operand, Reach, TILE_ROWS};
 use crate::{
     kernels::{check::Values, portable::Portable},
     matrix::{Lanes, PANEL},
+    tensor::bf16_to_f32,
 };
 
 /// How an instruction set computes a tile, as [`Isa::tile`].
@@ -103,6 +104,68 @@ fn tiles_equal_their_definition_to_the_bit() {
                     }
                 }
             }
+        }
+    }
+}
+
+/// One row by one panel and more, of both types, against the tile's definition.
+#[test]
+fn rows_equal_their_definition_to_the_bit() {
+    fn check<I: Isa>(values: &mut Values) {
+        for (panels, depth) in [(1, 1), (2, 3), (3, 64), (4, 65), (1, 200), (4, 129)] {
+            let x = take(values, depth);
+            let a = Operand {
+                values: &x,
+                row_stride: depth,
+                depth_stride: 1,
+            };
+            let narrow: Vec<Vec<[u16; PANEL]>> = (0..panels)
+                .map(|_| {
+                    let upper = |x: f32| (x.to_bits() >> 16) as u16;
+                    let rows = rows_of(&take(values, depth * PANEL)).into_iter();
+                    rows.map(|row| row.map(upper)).collect()
+                })
+                .collect();
+            let wide: Vec<Vec<Lanes>> = narrow
+                .iter()
+                .map(|panel| panel.iter().map(|row| row.map(bf16_to_f32)).collect())
+                .collect();
+            let sums = rows_of(&take(values, panels * PANEL));
+            let mut expected = sums.clone();
+            for (sums, panel) in expected.iter_mut().zip(&wide) {
+                defined(std::slice::from_mut(sums), None, a, panel, Reach::Even);
+            }
+            let (mut of_wide, mut of_narrow) = (sums.clone(), sums);
+            let wide: Vec<&[Lanes]> = wide.iter().map(Vec::as_slice).collect();
+            let narrow: Vec<&[[u16; PANEL]]> = narrow.iter().map(Vec::as_slice).collect();
+            I::row(&mut of_wide, &x, &wide);
+            I::row_bf16(&mut of_narrow, &x, &narrow);
+            for found in [of_wide, of_narrow] {
+                assert!(
+                    bits(&found) == bits(&expected),
+                    "{}: {panels} panels, {depth} deep",
+                    I::NAME
+                );
+            }
+            // A panel that is shorter than the row is a panic before anything is read.
+            let run = AssertUnwindSafe(|| I::row(&mut [[0.0; PANEL]], &x, &[&wide[0][1..]]));
+            assert!(catch_unwind(run).is_err(), "{}", I::NAME);
+        }
+    }
+    let mut values = Values::new(8);
+    check::<Portable>(&mut values);
+    #[cfg(target_arch = "aarch64")]
+    if crate::kernels::neon::Neon::detected() {
+        check::<crate::kernels::neon::Neon>(&mut values);
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        use crate::kernels::x86::{Avx2, Avx512};
+        if Avx2::detected() {
+            check::<Avx2>(&mut values);
+        }
+        if Avx512::detected() {
+            check::<Avx512>(&mut values);
         }
     }
 }
