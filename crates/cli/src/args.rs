@@ -1,5 +1,6 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table). Each group of commands has a file.
 
+mod compress;
 mod content;
 mod data;
 mod demo;
@@ -36,6 +37,7 @@ use self::signer::amount;
 use crate::{node_name::NodeName, reference::Reference};
 
 pub use self::{
+    compress::{CompressArgs, DecompressArgs},
     content::{ContentCommand, NetworkFolder},
     data::Selection,
     demo::DemoArgs,
@@ -177,6 +179,10 @@ pub enum Command {
     Generate(GenerateArgs),
     /// How well models predict a text, each alone and as a whole, and which of them speaks where.
     Eval(EvalArgs),
+    /// Compress a file with models: in about as many bits as `soma eval` says they need for it.
+    Compress(CompressArgs),
+    /// Open a file that was compressed with models, with the same models: on every machine, to the bit.
+    Decompress(DecompressArgs),
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),

@@ -2,6 +2,7 @@
 
 pub mod chain;
 pub mod completions;
+pub mod compress;
 pub mod content;
 pub mod data;
 pub mod encryption;

@@ -34,9 +34,9 @@ use clap::Parser as _;
 use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
-        chain, completions, content, data, encryption, eval, forecast, generate, genesis, global, localnet,
-        model, money, node, recheck, scoring, sim, strategy, submit, target, train, trainer, transaction,
-        validator, wallet, why,
+        chain, completions, compress, content, data, encryption, eval, forecast, generate, genesis, global,
+        localnet, model, money, node, recheck, scoring, sim, strategy, submit, target, train, trainer,
+        transaction, validator, wallet, why,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -210,6 +210,12 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
         Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
         Command::Eval(args) => tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?,
+        Command::Compress(args) => {
+            tokio::task::spawn_blocking(move || compress::compress(printer, &args)).await?
+        }
+        Command::Decompress(args) => {
+            tokio::task::spawn_blocking(move || compress::decompress(printer, &args)).await?
+        }
         Command::Target(command) => target::targets(printer, context, &command).await,
         Command::Content(command) => content::run(printer, context, &command).await,
         Command::Data(command) => data::run(printer, context, &command, &interrupt).await,

@@ -23,7 +23,7 @@ pub mod files;
 pub mod score;
 pub mod server;
 pub mod service;
-mod weights_file;
+pub mod weights_file;
 
 pub use files::Files;
 pub use score::{Library, Scoring};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-/// The models of `soma generate` and `soma eval`.
+/// The models of `soma generate`, `eval`, `compress` and `decompress`.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("models").required(true).args(["weights", "folder"]))]
 pub struct WholeArgs {

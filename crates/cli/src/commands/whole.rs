@@ -1,14 +1,20 @@
 //! The models that stand for the whole, from files to memory.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use soma_model::Model;
-use soma_scoring::files::memory_bytes_max_of;
-use soma_types::Architecture;
+use soma_scoring::{
+    files::memory_bytes_max_of,
+    weights_file::{FileTrouble, WeightsFile},
+};
+use soma_types::{Architecture, ContentHash};
 
 use super::{
     global::{TakenHome, taken_home},
-    scoring::{load, require_memory, unreadable},
+    scoring::{self, require_memory, shown, unreadable},
 };
 use crate::{
     architecture,
@@ -37,24 +43,53 @@ pub fn experts(
     chunks: impl Fn(&Architecture) -> u64,
 ) -> CliResult<Vec<Expert>> {
     let (architecture, files) = files(args)?;
-    let each = files
-        .iter()
-        .map(|(path, _)| memory_bytes_max_of(path, &architecture) + kept(&architecture));
-    require_memory(
-        printer,
-        each.sum(),
-        &architecture,
-        files.len() as u64 * chunks(&architecture),
-    )?;
+    require(printer, &architecture, &files, kept, chunks)?;
     let load = |(path, stake): (PathBuf, u64)| {
-        let model = load(&path, &architecture)?;
+        let model = scoring::load(&path, &architecture)?;
         Ok(Expert { path, stake, model })
     };
     files.into_iter().map(load).collect()
 }
 
+/// BLAKE3 of a weights file.
+pub fn hash(path: &Path, architecture: &Architecture) -> CliResult<ContentHash> {
+    let seen = WeightsFile::new(path.to_owned(), *architecture).look();
+    Ok(seen.map_err(|error| unusable(path, &error))?.weights)
+}
+
+/// The very weights that have this hash: what is named by another cannot be computed again.
+pub fn load(path: &Path, weights: ContentHash, architecture: &Architecture) -> CliResult<Model> {
+    let loaded = WeightsFile::new(path.to_owned(), *architecture).load(weights);
+    loaded.map_err(|error| unusable(path, &error))
+}
+
+fn unusable(path: &Path, error: &FileTrouble) -> CliError {
+    CliError::new(format!("{}: {error}", shown(path)))
+        .hint("the file must be safetensors of exactly this architecture; see --arch")
+}
+
+/// Says what memory these models take, each with `kept` bytes beside it and passes of `chunks` chunks, and
+/// refuses where it is short.
+pub fn require(
+    printer: Printer,
+    architecture: &Architecture,
+    files: &[(PathBuf, u64)],
+    kept: impl Fn(&Architecture) -> u64,
+    chunks: impl Fn(&Architecture) -> u64,
+) -> CliResult {
+    let each = files
+        .iter()
+        .map(|(path, _)| memory_bytes_max_of(path, architecture).saturating_add(kept(architecture)));
+    require_memory(
+        printer,
+        each.fold(0, u64::saturating_add),
+        architecture,
+        (files.len() as u64).saturating_mul(chunks(architecture)),
+    )
+}
+
 /// The files of the models, with what each counts for.
-fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)> {
+pub fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)> {
     let (architecture, files) = match &args.folder {
         Some(folder) => {
             let TakenHome { architecture, models } = taken_home(folder)?;

@@ -1,0 +1,121 @@
+//! `soma compress` and `soma decompress`, as a person types them.
+
+mod common;
+
+use common::{Bench, SMALL};
+use serde_json::Value;
+
+const PROSE: &str = "she sells sea shells by the sea shore\n";
+const TABLE: &str = "1021,77,3\n1022,78,4\n1023,79,5\n";
+
+/// A bench with a model of prose and one of tables, and a text of both.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("small.json", SMALL);
+    for (name, text) in [("prose", PROSE), ("table", TABLE)] {
+        let (data, out) = (format!("{name}.txt"), format!("{name}.safetensors"));
+        bench.write(&data, text.repeat(200));
+        let train = ["train", "--arch", "small.json", "--steps", "150"];
+        bench.ok(&[&train[..], &["--data", &data, "--out", &out]].concat());
+    }
+    bench.write("mixed.txt", text());
+    bench
+}
+
+fn text() -> String {
+    PROSE.repeat(60) + &TABLE.repeat(60)
+}
+
+const WEIGHTS: &str = "prose.safetensors,table.safetensors";
+
+#[test]
+fn a_file_goes_there_and_back() {
+    let bench = bench();
+    let models = ["--arch", "small.json", "--weights", WEIGHTS];
+    let said = bench.ok(&[
+        &["compress", "mixed.txt", "-o", "mixed.soma", "--json"],
+        &models[..],
+    ]
+    .concat());
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let packed = std::fs::read(bench.path("mixed.soma")).unwrap();
+    assert_eq!(said["text_bytes"], text().len());
+    assert_eq!(said["packed_bytes"], packed.len());
+    assert!(
+        packed.len() * 2 < text().len(),
+        "{} of {}",
+        packed.len(),
+        text().len()
+    );
+    assert_eq!(said["models"].as_array().unwrap().len(), 2);
+
+    // In any order, with others beside them, on every backend; the file names the architecture.
+    bench.ok(&[
+        "merge",
+        "prose.safetensors",
+        "table.safetensors",
+        "--out",
+        "other.safetensors",
+        "--arch",
+        "small.json",
+    ]);
+    for simd in ["scalar", "portable"] {
+        let swapped = [
+            "--weights",
+            "other.safetensors,table.safetensors,prose.safetensors",
+        ];
+        let args = [&["decompress", "mixed.soma", "--out", "mixed.out"], &swapped[..]].concat();
+        let output = bench.command(&args).env("SOMA_SIMD", simd).output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert_eq!(std::fs::read_to_string(bench.path("mixed.out")).unwrap(), text());
+        std::fs::remove_file(bench.path("mixed.out")).unwrap();
+    }
+    let to_output = [
+        "decompress",
+        "mixed.soma",
+        "-o",
+        "/dev/stdout",
+        "--weights",
+        WEIGHTS,
+    ];
+    assert_eq!(bench.ok(&to_output), text());
+}
+
+#[test]
+fn what_cannot_be_opened_says_why() {
+    let bench = bench();
+    let prose = ["--arch", "small.json", "--weights", "prose.safetensors"];
+    bench.ok(&[&["compress", "mixed.txt", "-o", "mixed.soma"], &prose[..]].concat());
+    let packed = std::fs::read(bench.path("mixed.soma")).unwrap();
+    bench.write("cut.soma", &packed[..packed.len() - 10]);
+    let mut damaged = packed.clone();
+    damaged[100] ^= 1;
+    bench.write("damaged.soma", &damaged);
+    bench.write("kept.txt", "kept");
+    for (file, weights, why) in [
+        ("mixed.soma", "table.safetensors", "which is none of those given"),
+        ("mixed.soma", "gone.safetensors", "gone.safetensors"),
+        ("cut.soma", "prose.safetensors", "cut.soma: the file is cut off"),
+        (
+            "damaged.soma",
+            "prose.safetensors",
+            "damaged.soma: block 0 is damaged",
+        ),
+        ("mixed.txt", "prose.safetensors", "no file of `soma compress`"),
+        ("gone.soma", "prose.safetensors", "cannot read gone.soma"),
+        (".", "prose.safetensors", "is a folder"),
+    ] {
+        let output = bench.run(&["decompress", file, "-o", "kept.txt", "--weights", weights]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{file}: {error}");
+        assert!(error.contains(why), "{file}: {error}");
+        // A file stays as it was, whatever happens.
+        assert_eq!(std::fs::read(bench.path("kept.txt")).unwrap(), b"kept");
+    }
+    let output = bench.run(&[&["compress", "mixed.txt", "-o", "mixed.txt"], &prose[..]].concat());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("it is also an input"));
+}
