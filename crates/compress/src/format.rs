@@ -6,7 +6,8 @@
 //! | each block | bytes of text u32, bytes of code u32, checksum; the code, or the text where both lengths are the same |
 //! | end | 0 u32, bytes of all text u64, BLAKE3 of all text |
 //!
-//! A checksum is the first 4 bytes of a BLAKE3: of the header before it, and of a block's number (u64), text and body.
+//! A checksum is the first 4 bytes of a BLAKE3: of the header before it, and of a block's number (u64), text
+//! and body.
 
 use std::io::{self, Read, Write};
 

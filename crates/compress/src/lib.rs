@@ -8,8 +8,8 @@
 //! | `stream` | from a reader to a writer, some blocks at a time |
 //! | `error` | why not |
 //!
-//! Both directions read the text with the same experts ([`Reading`](soma_model::Reading)), whose probabilities
-//! are the same bits on every machine. So what one machine wrote, every other opens.
+//! Both directions read the text with the same experts ([`Reading`](soma_model::Reading)), whose
+//! probabilities are the same bits on every machine. So what one machine wrote, every other opens.
 //!
 //! ```
 //! use soma_compress::{Expert, Header, compress};

@@ -1,5 +1,5 @@
-//! From probabilities to whole numbers (docs/scoring-spec.md, section 7): binary64 in a fixed order, and floors,
-//! so the same on every machine.
+//! From probabilities to whole numbers (docs/scoring-spec.md, section 7): binary64 in a fixed order, and
+//! floors, so the same on every machine.
 
 use std::{borrow::Borrow, num::NonZeroU32};
 
@@ -30,7 +30,8 @@ impl Shares {
         let bytes = &probabilities[..BYTES];
         let total: f64 = bytes.iter().sum();
         // One for each byte, and of the rest its part rounded down. Rounding cannot give more than there is:
-        // the relative error of a part, and of the total, is below 2^-44, and whole numbers are further apart.
+        // the relative error of a part, and of the total, is below 2^-44, and whole numbers are further
+        // apart.
         let rest = f64::from(ALL - BYTES as u32);
         let mut shares = [0; BYTES];
         for (share, probability) in shares.iter_mut().zip(bytes) {

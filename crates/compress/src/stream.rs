@@ -52,7 +52,8 @@ pub fn blocks_at_once(architecture: &Architecture, experts: usize) -> usize {
 /// Compresses all of `input` into `output`.
 ///
 /// # Errors
-/// When there are no models, or too many, or of different architectures; when reading, writing or a model fails.
+/// When there are no models, or too many, or of different architectures; when reading, writing or a model
+/// fails.
 pub fn compress(
     scorer: &Scorer,
     experts: &[Expert<'_>],
@@ -109,12 +110,12 @@ pub fn compress(
 }
 
 impl Header {
-    /// Opens the rest of a file, whose header this is, with its models in its order. What was written before an
-    /// error is sound as far as its block's checksum says; all of it is, where there is none.
+    /// Opens the rest of a file, whose header this is, with its models in its order. What was written before
+    /// an error is sound as far as its block's checksum says; all of it is, where there is none.
     ///
     /// # Errors
-    /// When the models are not those of the header in number or dimensions, the file is cut off, damaged or goes
-    /// on after its end, or when reading, writing or a model fails.
+    /// When the models are not those of the header in number or dimensions, the file is cut off, damaged or
+    /// goes on after its end, or when reading, writing or a model fails.
     pub fn decompress(
         &self,
         scorer: &Scorer,

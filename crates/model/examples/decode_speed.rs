@@ -1,8 +1,8 @@
 //! Reading on, a token at a time: tokens/s, and the share of the memory bandwidth measured in the same run.
 //!
 //! `cargo run --release -p soma-model --example v1_memory -- write FILE BF16` writes a whole V1 of random
-//! weights; `... --example decode_speed -- FILE [v1|nano] [TOKENS]` reads it. benches/decode sets PyTorch beside
-//! it.
+//! weights; `... --example decode_speed -- FILE [v1|nano] [TOKENS]` reads it. benches/decode sets PyTorch
+//! beside it.
 #![allow(clippy::disallowed_types)] // a benchmark needs a clock
 
 use std::time::Instant;

@@ -1,10 +1,10 @@
 //! Reading on: a sequence that grows by a few tokens at a time, and what follows it.
 //!
-//! Each layer's keys and values of what was read are kept as attention reads them, so a token costs one row of
-//! the forward pass. Sequences of one model read on together ([`Sequence::read_each`]): its weights are read
-//! once for all of them. The operations are those of the whole pass, and each row is a chain of its own: every
-//! logit is the full forward's, bit for bit, however a sequence was cut and whichever others were read beside
-//! it (docs/scoring-spec.md, section 6).
+//! Each layer's keys and values of what was read are kept as attention reads them, so a token costs one row
+//! of the forward pass. Sequences of one model read on together ([`Sequence::read_each`]): its weights are
+//! read once for all of them. The operations are those of the whole pass, and each row is a chain of its own:
+//! every logit is the full forward's, bit for bit, however a sequence was cut and whichever others were read
+//! beside it (docs/scoring-spec.md, section 6).
 
 use rayon::prelude::*;
 use soma_types::Architecture;
@@ -104,8 +104,8 @@ impl Sequence<'_> {
         Self::read_each(&mut [self], &[tokens])
     }
 
-    /// Each of `sequences`, all of one model, reads its part, which may be empty: the logits of all parts, one
-    /// after the other.
+    /// Each of `sequences`, all of one model, reads its part, which may be empty: the logits of all parts,
+    /// one after the other.
     ///
     /// # Errors
     /// When a part does not fit its sequence; then nothing was read.

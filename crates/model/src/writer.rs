@@ -152,8 +152,8 @@ impl<'a> Writer<'a> {
         Ok(byte)
     }
 
-    /// Each of `writers`, all by the same experts, writes its next byte by its choice: one pass of each expert
-    /// for all of them. None where a text ends.
+    /// Each of `writers`, all by the same experts, writes its next byte by its choice: one pass of each
+    /// expert for all of them. None where a text ends.
     ///
     /// # Errors
     /// As [`Writer::write`].

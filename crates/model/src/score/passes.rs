@@ -191,8 +191,8 @@ pub fn working_bytes_max(architecture: &Architecture, chunks: u64) -> u64 {
     size_of::<f32>() as u64 * (rows * row + width * DIRECTIONS as u64) + size_of::<i64>() as u64 * sums
 }
 
-/// Whether one chunk is enough work for all threads. Of smaller models every thread had better run a pass of its
-/// own.
+/// Whether one chunk is enough work for all threads. Of smaller models every thread had better run a pass of
+/// its own.
 #[must_use]
 pub fn splits(architecture: &Architecture) -> bool {
     architecture
