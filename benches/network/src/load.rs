@@ -22,8 +22,10 @@ use tokio::{sync::Mutex, task::JoinSet, time::sleep_until};
 const TICK: Duration = Duration::from_millis(100);
 /// Of so many batches of all senders, one payment's time is taken.
 const BATCHES_PER_SAMPLE: u64 = 64;
-/// Between two questions for it.
+/// Between two questions for it lies so much at least, and a twentieth of what it has waited: asking must not
+/// become the load.
 const PAUSE: Duration = Duration::from_millis(5);
+const PAUSES: u32 = 20;
 /// Far enough ahead for any load.
 const EXPIRY_EPOCHS: u64 = 30;
 /// What the faucet gives, all senders together.
@@ -326,6 +328,6 @@ async fn wait(node: &NodeClient, hash: &TransactionHash, since: Instant) -> u64 
             return since.elapsed().as_millis() as u64;
         }
         assert!(since.elapsed() < PATIENCE, "{hash} was taken up and is not final");
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(PAUSE.max(since.elapsed() / PAUSES)).await;
     }
 }
