@@ -109,6 +109,7 @@ fn publish(file: &str, node: &NodeClient) -> Result<(), Failure> {
             epoch: Epoch(1),
             architecture: Architecture::V1,
             sequence: 0,
+            embedding: None,
         },
         key: (&key).into(),
         active_from: Epoch(2),

@@ -93,7 +93,7 @@ impl Bench {
     /// The exact scores of `data` on it.
     ///
     /// # Errors
-    /// When weights cannot be had or used, or the data has no score.
+    /// When weights cannot be had, or the data has no score.
     pub async fn contest(
         &self,
         data: Blob,
@@ -101,17 +101,20 @@ impl Bench {
         desk: &ScoringDesk,
     ) -> Result<Arc<Contest>, BenchError> {
         for (model, weights) in self.target.target.models.iter().zip(&self.weights) {
-            // It is there: one after the other is taken when it is its turn.
-            experts.fetch(weights, PATIENCE).await.map_err(|error| {
-                let model = *model;
-                BenchError::Expert { model, error }
-            })?;
+            // It is there: one after the other is taken when it is its turn. One that nobody can use has no score.
+            match experts.fetch(weights, PATIENCE).await {
+                Err(error) if !error.is_final() => {
+                    let model = *model;
+                    return Err(BenchError::Expert { model, error });
+                }
+                _ => {}
+            }
         }
         let case = Case {
             seed: self.seed(),
             directions: Arc::clone(&self.directions),
             data,
-            models: self.weights.clone(),
+            models: self.weights.iter().cloned().map(Some).collect(),
         };
         desk.contest(case, experts).await.map_err(|error| match error {
             NoScore::Expert { index, error } => BenchError::Expert {
@@ -166,6 +169,7 @@ pub fn weights_of(generation: &GenerationView, epoch: &EpochState) -> Option<Wei
             epoch: generation.committed,
             architecture: epoch.architecture,
             sequence: 0,
+            embedding: None,
         },
         key: generation.key?,
         active_from: generation.active_from?,

@@ -13,7 +13,7 @@ use std::{
 
 use soma_blobs::Blob;
 use soma_model::{Batch, Contest, Directions, ScoreError, Scorer, Watch};
-use soma_types::{ContentHash, Seed, objects::Weights};
+use soma_types::{ContentHash, DecryptionKey, Seed, objects::Weights};
 use tokio::{runtime::Handle, sync::Mutex};
 
 use crate::{
@@ -24,8 +24,9 @@ use crate::{
 /// Results kept; past that the desk starts afresh, which costs time and nothing else.
 const RESULTS_MAX: usize = 4096;
 
-/// All that a score depends on: the directions' seed, the data, and the weights in their order.
-type Question = (Seed, ContentHash, Vec<ContentHash>);
+/// All that a score depends on: the directions' seed, the data, and the weights in their order. Not their hashes
+/// alone: a stranger can reveal another key for someone's file.
+type Question = (Seed, ContentHash, Vec<Option<(ContentHash, DecryptionKey)>>);
 type Answer = Result<Arc<Contest>, NoScore>;
 
 /// Why there is no result.
@@ -75,8 +76,9 @@ pub struct Case {
     pub directions: Arc<Directions>,
     /// The data.
     pub data: Blob,
-    /// The models in the target's order. One after the other is in memory.
-    pub models: Vec<Weights>,
+    /// The models in the target's order; none for one that the committee found unusable. One after the other is
+    /// in memory.
+    pub models: Vec<Option<Weights>>,
 }
 
 impl ScoringDesk {
@@ -96,13 +98,19 @@ impl ScoringDesk {
         self.scored_bytes.load(Ordering::Relaxed)
     }
 
-    /// The exact result, computed now or before, with the models that `experts` have. Cases queue: each has
-    /// all cores to itself. One that nobody waits for any more is given up.
+    /// The exact result, computed now or before, with the models that `experts` have. One whose weights nobody can
+    /// use has no score, and loses. Cases queue: each has all cores to itself. One that nobody waits for any more
+    /// is given up.
     ///
     /// # Errors
     /// When the data has no score, scoring panicked, or a model or the data could not be had.
     pub async fn contest(&self, case: Case, experts: &Experts) -> Answer {
-        let weights = case.models.iter().map(|weights| weights.committed.hash).collect();
+        let name = |weights: &Weights| (weights.committed.hash, weights.key);
+        let weights = case
+            .models
+            .iter()
+            .map(|weights| weights.as_ref().map(name))
+            .collect();
         let question = (case.seed, case.data.hash(), weights);
         let mut answers = self.answers.lock().await;
         if let Some(answer) = answers.get(&question) {
@@ -135,9 +143,15 @@ fn score(scorer: Scorer, case: &Case, experts: &Experts, runtime: &Handle, watch
     let documents = [&data[..]];
     let mut batch = Batch::new(scorer, &documents, &case.directions).map_err(of_the_one)?;
     for (index, weights) in case.models.iter().enumerate() {
-        let model = experts.lend(weights, runtime, watch);
-        let model = model.map_err(|error| NoScore::Expert { index, error })?;
-        batch.add(&model, watch).map_err(of_the_one)?;
+        let Some(weights) = weights else {
+            batch.add_unusable("the committee found so");
+            continue;
+        };
+        match experts.lend(weights, runtime, watch) {
+            Ok(model) => batch.add(&model, watch).map_err(of_the_one)?,
+            Err(error) if error.is_final() => batch.add_unusable(&error.to_string()),
+            Err(error) => return Err(NoScore::Expert { index, error }),
+        }
     }
     let [contest] = batch.finish()?.try_into().map_err(|_| ScoreError::Empty)?;
     Ok(Arc::new(contest?))
@@ -146,6 +160,8 @@ fn score(scorer: Scorer, case: &Case, experts: &Experts, runtime: &Handle, watch
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use soma_model::LOSS_NONE;
 
     use super::*;
     use crate::test_cast::{ARCHITECTURE, DATA, Store, contest, models, published};
@@ -162,7 +178,7 @@ mod tests {
             seed,
             directions: Arc::new(Directions::draw(&seed, &ARCHITECTURE)),
             data: data.to_vec().into(),
-            models: models.to_vec(),
+            models: models.iter().cloned().map(Some).collect(),
         }
     }
 
@@ -190,6 +206,44 @@ mod tests {
                 "{empty:?}"
             );
         }
+    }
+
+    /// A file that is no weights, someone's file under another key, which the desk has met under its own, and what
+    /// the committee found so: each loses to whoever has a score, and nothing else comes of it.
+    #[tokio::test]
+    async fn weights_that_nobody_can_use_have_no_score() {
+        let (mut containers, mut weights) = (Vec::new(), Vec::new());
+        for file in [
+            &models()[0].to_bytes()[..],
+            &models()[1].to_bytes(),
+            b"no weights",
+        ] {
+            let (named, container) = published(file);
+            containers.push(container);
+            weights.push(named);
+        }
+        let experts = Store::keeping(containers).experts();
+        let desk = ScoringDesk::new(Scorer::new().unwrap());
+        let both = desk.contest(case(DATA, &weights[..2]), &experts).await.unwrap();
+        assert!(both.losses_nano().iter().all(|loss| *loss != LOSS_NONE));
+
+        weights[1].key = weights[0].key;
+        let wrong_key = desk.contest(case(DATA, &weights[..2]), &experts).await.unwrap();
+        assert_eq!(wrong_key.losses_nano(), [both.losses_nano()[0], LOSS_NONE]);
+        let mut all = case(DATA, &weights);
+        all.models.push(None);
+        let all = desk.contest(all, &experts).await.unwrap();
+        assert_eq!(all.losses_nano()[1..], [LOSS_NONE; 3]);
+        assert_eq!(
+            (all.winner(), all.winning()),
+            (0, both.results()[0].as_ref().unwrap())
+        );
+        // Where all are so, there is nothing to claim.
+        let none = desk.contest(case(DATA, &weights[1..]), &experts).await;
+        assert!(
+            matches!(none, Err(NoScore::Score(ScoreError::Model { index: 0, .. }))),
+            "{none:?}"
+        );
     }
 
     /// A model that cannot be had now may be had later.

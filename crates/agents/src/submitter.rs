@@ -11,8 +11,10 @@
 //! - if the target was won or closed meanwhile, try again with what is open then, at most [`ATTEMPTS_MAX`]
 //!   times.
 //!
-//! A target with a model that the node neither keeps nor gets within [`BRINGING_MAX`], or that does not load,
-//! is left to others: auditors could not check a claim on it either. It stops no other target.
+//! A model that nobody can use (its file does not load, or the committee has found so) has no score and loses:
+//! its targets are hit by the others' scores. A target with a model that the node neither keeps nor gets within
+//! [`BRINGING_MAX`] is left to others until then: auditors could not check a claim on it either. It stops no
+//! other target.
 //!
 //! Bounds: one model is in memory at a time besides the scout and what the [`Experts`]' budget lets stay.
 //!
@@ -33,7 +35,7 @@ use std::{
 use soma_client::{Account, ClientError, NodeClient, Scores as Claim, Storage, TargetFilter};
 use soma_model::{BackendError, Directions, Model, ScoreError, Scorer, Watch};
 use soma_types::{
-    ContentHash, ModelId, RejectionCode, Seed, TargetId,
+    ContentHash, Epoch, ModelId, RejectionCode, Seed, TargetId,
     api::TargetView,
     hash::domain_hash,
     objects::{EpochState, TargetStatus, Weights},
@@ -55,16 +57,29 @@ pub const BRINGING_MAX: Duration = Duration::from_secs(10);
 /// Targets that one document is submitted to, one after the other, where each is closed before it gets there.
 pub const ATTEMPTS_MAX: usize = 4;
 
-/// The models that can be used, by the weights that they compete with.
-type Models = BTreeMap<ModelId, Weights>;
+/// The models that claims can be made with, by the weights that they compete with; none for those that have no
+/// score, whoever asks.
+type Models = BTreeMap<ModelId, Option<Weights>>;
+
+/// What a model is good for in an epoch.
+#[derive(Clone, Debug)]
+enum Use {
+    /// It has scores.
+    Scores(Weights),
+    /// Nobody can use its weights: it has none.
+    Nothing,
+    /// Its weights cannot be had here.
+    Absent,
+}
 
 /// What is frozen for an epoch.
 #[derive(Debug)]
 struct EpochFacts {
+    epoch: Epoch,
     seed: Seed,
     directions: Arc<Directions>,
-    /// Those met so far, with the weights they compete with; none where those cannot be had or used.
-    models: BTreeMap<ModelId, Option<Weights>>,
+    /// Those met so far.
+    models: BTreeMap<ModelId, Use>,
 }
 
 /// Submits documents under one key.
@@ -223,8 +238,9 @@ impl Submitter {
         self.score_with(models, directions, data).await
     }
 
-    /// The exact scores of these models; none of one that has no finite loss, which loses. They are in memory
-    /// one after the other. Of those that do not load nothing is said, and they are left out from then on.
+    /// The exact scores of these models; none of one that has no finite loss, or cannot be used by anyone, which
+    /// loses. They are in memory one after the other. Of those that are gone by now nothing is said, and they are
+    /// left out from then on.
     async fn score_with(
         &mut self,
         models: Models,
@@ -234,12 +250,21 @@ impl Submitter {
         let (experts, runtime) = (self.experts.clone(), Handle::current());
         let (scorer, length_bytes, data) = (self.scorer, data.len() as u64, data.to_vec());
         let scoring = move |watch: &Watch<'_>| {
-            let (mut scores, mut unusable, mut time) = (Scores::new(), Vec::new(), Duration::ZERO);
+            let (mut scores, mut met, mut time) = (Scores::new(), Vec::new(), Duration::ZERO);
             for (id, weights) in models {
+                let Some(weights) = weights else {
+                    scores.insert(id, None);
+                    continue;
+                };
                 let model = match experts.lend(&weights, &runtime, watch) {
                     Ok(model) => model,
+                    Err(error) if error.is_final() => {
+                        scores.insert(id, None);
+                        met.push((id, Use::Nothing));
+                        continue;
+                    }
                     Err(error) => {
-                        unusable.extend(error.fault().map(|_| id));
+                        met.extend(error.fault().map(|_| (id, Use::Absent)));
                         continue;
                     }
                 };
@@ -252,19 +277,19 @@ impl Submitter {
                     Err(error) => return Err(SubmitError::from(error)),
                 };
             }
-            Ok((scores, unusable, time))
+            Ok((scores, met, time))
         };
-        let (scores, unusable, time) = attended(scoring).await??;
+        let (scores, met, time) = attended(scoring).await??;
         self.effort.scorings += scores.len() as u64;
         self.effort.scored_bytes += scores.len() as u64 * length_bytes;
         self.effort.scoring += time;
         if let Some(facts) = &mut self.epoch {
-            facts.models.extend(unusable.into_iter().map(|id| (id, None)));
+            facts.models.extend(met);
         }
         Ok(scores)
     }
 
-    /// The models of `targets` that can be used, and the epoch's directions.
+    /// The models of `targets` that claims can be made with, and the epoch's directions.
     async fn models(&mut self, targets: &[TargetView]) -> Result<(Models, Arc<Directions>), SubmitError> {
         let mut facts = self.facts().await?;
         let epoch = Duration::from_millis(self.params.epoch_blocks.saturating_mul(self.params.block_time_ms));
@@ -275,11 +300,19 @@ impl Submitter {
             .collect();
         let mut fetches = tokio::task::JoinSet::new();
         for id in named.iter().copied() {
-            if facts.models.contains_key(&id) {
+            let met = facts.models.get(&id);
+            if matches!(met, Some(Use::Scores(_) | Use::Nothing)) {
                 continue;
             }
-            let Some(weights) = self.node().model(&id).await?.model.weights else {
-                facts.models.insert(id, None);
+            // Whether the committee has found so since is asked again, the model's host is not.
+            let is_absent = met.is_some();
+            let model = self.node().model(&id).await?.model;
+            if model.is_faulted_in(facts.epoch) {
+                facts.models.insert(id, Use::Nothing);
+                continue;
+            }
+            let Some(weights) = model.weights.filter(|_| !is_absent) else {
+                facts.models.insert(id, Use::Absent);
                 continue;
             };
             let experts = self.experts.clone();
@@ -290,15 +323,20 @@ impl Submitter {
         }
         while let Some(fetched) = fetches.join_next().await {
             match fetched? {
-                (id, weights, Ok(())) => facts.models.insert(id, Some(weights)),
+                (id, weights, Ok(())) => facts.models.insert(id, Use::Scores(weights)),
                 // It is the node or this machine that failed: the next document asks again.
                 (_, _, Err(error)) if error.fault().is_none() => None,
-                (id, ..) => facts.models.insert(id, None),
+                (id, _, Err(error)) if error.is_final() => facts.models.insert(id, Use::Nothing),
+                (id, ..) => facts.models.insert(id, Use::Absent),
             };
         }
         let models = named
             .into_iter()
-            .filter_map(|id| Some((id, facts.models.get(&id)?.clone()?)))
+            .filter_map(|id| match facts.models.get(&id)? {
+                Use::Scores(weights) => Some((id, Some(weights.clone()))),
+                Use::Nothing => Some((id, None)),
+                Use::Absent => None,
+            })
             .collect();
         let directions = Arc::clone(&facts.directions);
         self.epoch = Some(facts);
@@ -336,11 +374,15 @@ impl Submitter {
     /// Takes what is known of the current epoch; drawn afresh when a new one has begun.
     async fn facts(&mut self) -> Result<EpochFacts, ClientError> {
         let EpochState {
-            seed, architecture, ..
+            epoch,
+            seed,
+            architecture,
+            ..
         } = self.node().epoch(None).await?.state;
         Ok(match self.epoch.take() {
             Some(facts) if facts.seed == seed => facts,
             _ => EpochFacts {
+                epoch,
                 seed,
                 directions: Arc::new(Directions::draw(&seed, &architecture)),
                 models: BTreeMap::new(),

@@ -129,6 +129,7 @@ pub fn published(file: &[u8]) -> (Weights, Vec<u8>) {
             epoch: Epoch(1),
             architecture: ARCHITECTURE,
             sequence: 0,
+            embedding: None,
         },
         key: (&key).into(),
         active_from: Epoch(2),

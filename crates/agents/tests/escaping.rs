@@ -129,6 +129,7 @@ fn claiming_where_nobody_can_look() {
                 url,
                 size_bytes,
                 hash,
+                embedding: None,
             };
             cheat.execute(kind).await.unwrap();
             others.push(model);

@@ -231,7 +231,7 @@ enum Named {
 /// Downloads models within the network's limits; from private addresses only on localnets.
 pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs::FetchError> {
     let policy = FetchPolicy {
-        size_bytes_max: params.weights_size_max_bytes.max(params.data_size_max_bytes),
+        size_bytes_max: params.weights_size_max_bytes.max(params.data_size_max_bytes()),
         timeout: FETCH_TIMEOUT,
         private_addresses: params.preset == Preset::Local,
         ..FetchPolicy::default()

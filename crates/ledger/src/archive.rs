@@ -3,7 +3,7 @@
 //! Targets, submissions, winners, challenges and outcomes of audits of an epoch matter until its last reward
 //! is paid, in the second epoch after it. From then on they are history: receipts and events tell it. What
 //! outlives an epoch stays: accounts, pools and their prices, models, validators, claims on data that won
-//! (data may win only once, ever), committees, duties, and the epoch's record. What is large goes earlier: a
+//! (data may win only once, ever), committees, and the epoch's record. What is large goes earlier: a
 //! submission's embedding and the votes on it when it is settled.
 
 use soma_types::{

@@ -78,6 +78,7 @@ mod hints;
 mod ledger;
 mod market;
 mod money;
+mod queue;
 mod sandbox;
 mod stake;
 pub mod state;

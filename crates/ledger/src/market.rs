@@ -4,6 +4,7 @@
 pub(crate) mod difficulty;
 pub(crate) mod models;
 mod races;
+mod reports;
 pub(crate) mod routing;
 pub(crate) mod submissions;
 pub(crate) mod targets;

@@ -21,7 +21,8 @@ use soma_types::{
 #[cfg(any(test, feature = "test-support"))]
 use crate::state::MemoryState;
 use crate::{
-    error::{Broken, OrBroken, Stop},
+    error::{Broken, Stop},
+    queue::Queue,
     state::State,
 };
 
@@ -36,7 +37,7 @@ pub(crate) struct Table<K, V> {
 }
 
 impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
-    const fn new(prefix: u8, name: &'static str) -> Self {
+    pub(crate) const fn new(prefix: u8, name: &'static str) -> Self {
         Self {
             prefix,
             name,
@@ -123,96 +124,6 @@ impl<K: BorshSerialize, V: BorshSerialize + BorshDeserialize> Table<K, V> {
         let prefix = self.prefix;
         let mine = state.iter().filter(move |(key, _)| key[0] == prefix);
         mine.map(|(_, value)| borsh::from_slice(value).expect("the ledger wrote it"))
-    }
-}
-
-/// An index of a queue. Both kinds are on the disk already.
-pub(crate) trait Index: Copy + Ord + Default + BorshSerialize + BorshDeserialize {
-    /// The one after it.
-    fn next(self) -> Option<Self>;
-}
-
-impl Index for u32 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-}
-
-impl Index for u64 {
-    fn next(self) -> Option<Self> {
-        self.checked_add(1)
-    }
-}
-
-/// For each key a list that grows at its end: how long it is, and what lies at each index.
-pub(crate) struct Queue<K, I, V> {
-    lengths: Table<K, I>,
-    entries: Table<(K, I), V>,
-}
-
-impl<K, I, V> Queue<K, I, V>
-where
-    K: Clone + BorshSerialize,
-    I: Index,
-    V: BorshSerialize + BorshDeserialize,
-{
-    /// The key of the length of `key`'s list.
-    pub(crate) fn length_key(&self, key: &K) -> Vec<u8> {
-        self.lengths.key(key)
-    }
-
-    /// All entries in a state.
-    #[cfg(any(test, feature = "test-support"))]
-    pub(crate) fn all<'s>(&self, state: &'s MemoryState) -> impl Iterator<Item = V> + use<'s, K, I, V> {
-        self.entries.all(state)
-    }
-
-    /// The key of an entry.
-    pub(crate) fn entry_key(&self, key: &K, index: I) -> Vec<u8> {
-        self.entries.key(&(key.clone(), index))
-    }
-
-    pub(crate) fn len(&self, state: &mut dyn State, key: &K) -> Result<I, Stop> {
-        Ok(self.lengths.get(state, key)?.unwrap_or_default())
-    }
-
-    pub(crate) fn push(&self, state: &mut dyn State, key: &K, value: &V) -> Result<(), Stop> {
-        let end = self.len(state, key)?;
-        let length = end.next().or_broken("a queue is full")?;
-        self.entries.set(state, &(key.clone(), end), value);
-        self.lengths.set(state, key, &length);
-        Ok(())
-    }
-
-    /// What lies at `index`, which must be there.
-    pub(crate) fn at(&self, state: &mut dyn State, key: &K, index: I) -> Result<V, Stop> {
-        self.entries.expect(state, &(key.clone(), index))
-    }
-
-    /// What lies at `indices`, all of which must be there, loaded together.
-    pub(crate) fn at_all(
-        &self,
-        state: &mut dyn State,
-        key: &K,
-        indices: impl IntoIterator<Item = I>,
-    ) -> Result<Vec<V>, Stop> {
-        let keys = indices.into_iter().map(|index| (key.clone(), index));
-        self.entries.expect_all(state, keys)
-    }
-
-    /// Takes what lies at `index`. Past the end there is nothing more, and the list is forgotten: so
-    /// whoever walks a list from its beginning leaves nothing behind.
-    pub(crate) fn take(&self, state: &mut dyn State, key: &K, index: I) -> Result<Option<V>, Stop> {
-        let length = self.len(state, key)?;
-        if index >= length {
-            if length > I::default() {
-                self.lengths.remove(state, key);
-            }
-            return Ok(None);
-        }
-        let value = self.at(state, key, index)?;
-        self.entries.remove(state, &(key.clone(), index));
-        Ok(Some(value))
     }
 }
 
@@ -321,8 +232,6 @@ tables! {
     20 LIVE_MODEL_AT: u64 => ModelId, "live model by index";
     21 EMBEDDINGS: ModelId => Embedding, "embedding";
     22 REVEALED_EMBEDDINGS: ModelId => Embedding, "revealed embedding";
-    23 REPORTS: (ModelId, u64, Epoch, Address) => (), "report";
-    24 REPORTED_STAKE: (ModelId, u64, Epoch) => Shannons, "reported stake";
     25 ROUTING: () => RoutingRecord, "routing";
     26 TARGETS: TargetId => Target, "target";
     27 TARGET_AT: (Epoch, u64) => TargetId, "target by index";
@@ -352,24 +261,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-
-    #[test]
-    fn a_queue_that_was_walked_leaves_nothing() {
-        let (mut state, at) = (MemoryState::new(), Height(7));
-        let ids = [1, 2, 3].map(|byte| TargetId([byte; 32]));
-        for id in &ids {
-            SETTLEMENTS.push(&mut state, &at, id).unwrap();
-        }
-        SETTLEMENTS.push(&mut state, &Height(8), &ids[0]).unwrap();
-        assert_eq!(SETTLEMENTS.len(&mut state, &at), Ok(3));
-        assert_eq!(SETTLEMENTS.at(&mut state, &at, 1), Ok(ids[1]));
-        for (index, id) in (0..).zip(&ids) {
-            assert_eq!(SETTLEMENTS.take(&mut state, &at, index), Ok(Some(*id)));
-        }
-        assert_eq!(SETTLEMENTS.take(&mut state, &at, 3), Ok(None));
-        assert_eq!(state.iter().count(), 2, "the other height's length and entry");
-        assert_eq!(SETTLEMENTS.take(&mut state, &at, 0), Ok(None));
-    }
 
     #[test]
     fn tables_do_not_overlap() {

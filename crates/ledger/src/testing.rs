@@ -19,8 +19,8 @@ mod world;
 
 pub use find::{Find, created_submission};
 pub use kinds::{
-    address, audit_kinds, basis, challenge, commit_model, evidence, keys, propose, register, report,
-    reveal_model, upgrade, verdict, vote,
+    address, audit_kinds, basis, challenge, commit_model, commit_model_fixed, evidence, keys, propose,
+    register, report, reveal_model, upgrade, verdict, vote,
 };
 pub use lazy::{LazyState, execute_lazily};
 pub use naive::Economy;

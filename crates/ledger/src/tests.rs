@@ -7,6 +7,7 @@ mod challenges;
 mod claims;
 mod competition;
 mod equivocation;
+mod fees;
 mod golden;
 mod histories;
 mod missing;

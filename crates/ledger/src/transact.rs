@@ -158,8 +158,9 @@ fn execute(ledger: &mut Ledger<'_>, transaction: &VerifiedTransaction) -> Result
             url,
             size_bytes,
             hash,
+            embedding,
         } => {
-            ledger.commit_model(&sender, model, url, *size_bytes, *hash)?;
+            ledger.commit_model(&sender, model, url, *size_bytes, *hash, *embedding)?;
         }
         Kind::RevealModel {
             model,

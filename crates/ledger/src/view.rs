@@ -210,8 +210,8 @@ pub fn challenges(state: &mut dyn State, epoch: Epoch) -> Read<u64> {
     read(tables::CHALLENGES.len(state, &epoch))
 }
 
-/// Up to `limit` of an account's stakes, from position `start` of its list, and the list's length.
-/// Stakes that were withdrawn in full are listed with zeros.
+/// Up to `limit` of an account's stakes, from position `start` of its list, and the list's length. What was
+/// withdrawn in full is not in it, and the last takes its place.
 ///
 /// # Errors
 /// [`Error::Missing`] or [`Error::Broken`].

@@ -75,6 +75,13 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// The batch's next model has no usable weights, as `reason` says: it has no score on any document, so it loses.
+    pub fn add_unusable(&mut self, reason: &str) {
+        for results in &mut self.results {
+            results.push(Err(ModelError::Unusable(reason.to_owned())));
+        }
+    }
+
     /// One contest for each document, among the models in the order they were added. A document on which
     /// no model has a score has none: [`ScoreError::Model`] names the first one's reason.
     ///

@@ -43,6 +43,7 @@ pub fn params() -> Params {
         preset: Preset::Custom,
         architecture: Architecture {
             embedding_dim: DIM as u32,
+            max_seq_len: Architecture::V1.max_seq_len,
             ..Architecture::NANO
         },
         epoch_blocks: EPOCH_BLOCKS,
@@ -56,6 +57,10 @@ pub fn params() -> Params {
         // Blocks are rarer, so races are shorter.
         reveal_blocks: 4,
         settlement_blocks: 1,
+        // A block here lasts as long as hundreds there: what opens a target is over within it.
+        opening_blocks: 0,
+        // Weights are what their commit's receipt makes them, embedding and all.
+        bound_embeddings: 0,
         fee_base: times(std.fee_base),
         fee_per_byte: times(std.fee_per_byte),
         submission_deposit: times(std.submission_deposit),

@@ -13,7 +13,7 @@ mod validator;
 pub use audit::{AuditFinding, AuditOutcome, AuditStage, AuditVote, VoteCount};
 pub use commission::Commission;
 pub use epoch::{Difficulty, EpochRecord, EpochState};
-pub use model::{CommittedWeights, Inactivity, Model, ModelStatus, Weights};
+pub use model::{CommittedWeights, Inactivity, Model, ModelStatus, Report, Weights, embedding_commitment};
 pub use money::{Account, SupplyBreakdown};
 pub use stake::{AddedStake, Pool, PoolPrice, PoolSlash, Position, Shares, Unbonding};
 pub use submission::{Challenge, ChallengeEnd, DataClaim, Found, Submission, SubmissionStatus};

@@ -73,6 +73,11 @@ pub struct Params {
     pub fault_slash: BasisPoints,
     /// Rent at genesis, in shannons per MiB and epoch.
     pub rent_per_mib_epoch: Shannons,
+    /// The first part of an epoch, in which weights committed in the one before can be revealed. The committee
+    /// has the rest to see whether they can be used.
+    pub weights_reveal_share: BasisPoints,
+    /// 1: a commit of weights fixes their embedding. 0: it may.
+    pub bound_embeddings: u32,
     /// Epochs after which weights are too old to compete.
     pub refresh_epochs: u64,
     /// Most bytes of encrypted weights.
@@ -101,12 +106,17 @@ pub struct Params {
     pub reveal_blocks: u64,
     /// Blocks from a target's first valid reveal to its settlement.
     pub settlement_blocks: u64,
+    /// Blocks from a target's opening in which commits count as made at once: the closest of them wins. 0: the
+    /// earliest always does.
+    pub opening_blocks: u64,
     /// Least winning cross entropy, in nano-nats.
     pub cross_entropy_min_nano: u64,
     /// Greatest winning cross entropy, in nano-nats.
     pub cross_entropy_max_nano: u64,
-    /// Most bytes of data.
-    pub data_size_max_bytes: u64,
+    /// Fewest full chunks of data: see [`Params::data_size_min_bytes`].
+    pub data_chunks_min: u64,
+    /// Most full chunks of data.
+    pub data_chunks_max: u64,
 
     // Section 8: audit.
     /// Share of winners audited.
@@ -125,6 +135,8 @@ pub struct Params {
     pub challenge_bond_min: Shannons,
 
     // Section 9: rewards.
+    /// Most that fees are meant to take of what an epoch's hits pay their submitters; 0: no such bound.
+    pub fee_share_max: BasisPoints,
     /// The validators' share of an epoch's rewards.
     pub validator_share: BasisPoints,
     /// Most winners settled and paid in one block.
@@ -144,6 +156,24 @@ pub enum Preset {
 }
 
 impl Params {
+    /// Blocks at an epoch's start in which weights committed in the one before can be revealed: at least one.
+    #[must_use]
+    pub fn weights_reveal_blocks(&self) -> u64 {
+        self.weights_reveal_share.of(Shannons(self.epoch_blocks)).0.max(1)
+    }
+
+    /// Fewest bytes of data: full chunks of what a model reads at once, and never none.
+    #[must_use]
+    pub fn data_size_min_bytes(&self) -> u64 {
+        (self.data_chunks_min * u64::from(self.architecture.max_seq_len)).max(1)
+    }
+
+    /// Most bytes of data.
+    #[must_use]
+    pub fn data_size_max_bytes(&self) -> u64 {
+        self.data_chunks_max * u64::from(self.architecture.max_seq_len)
+    }
+
     /// Blocks at an epoch's start in which the last epoch's winners can still be challenged.
     #[must_use]
     pub const fn challenge_blocks(&self) -> u64 {

@@ -294,6 +294,15 @@ rejections! {
     309 NothingToReport {} "the model has no revealed weights to report";
     /// Reported already.
     310 AlreadyReported {} "this validator has reported these weights in this epoch already";
+    /// The network wants to know at the commit that the embedding is fixed.
+    311 EmbeddingNotCommitted {} "the commit does not fix the embedding, and this network wants it to: commit with the embedding";
+    /// The time for it is over: the commitment lapses.
+    312 RevealTooLate {
+        /// The last height.
+        until: Height,
+    } "weights were to be revealed until block {until}: what was committed lapses, commit anew";
+    /// Key and embedding are not those that were committed to.
+    313 EmbeddingMismatch {} "key and embedding do not open the commitment: reveal exactly what was committed";
 
     // 4xx: submissions.
     /// The target does not exist.
@@ -329,13 +338,15 @@ rejections! {
         /// How many models the target has.
         expected: u32,
     } "{given} losses were given, the target has {expected} models";
-    /// Empty or too large data.
+    /// Too little or too much data.
     408 DataSize {
         /// Its length.
         size_bytes: u64,
+        /// The least allowed.
+        minimum_bytes: u64,
         /// The most allowed.
         limit_bytes: u64,
-    } "data of {size_bytes} bytes: must be 1 to {limit_bytes}";
+    } "data of {size_bytes} bytes: must be {minimum_bytes} to {limit_bytes}";
     /// The embedding has another dimension than the network's.
     409 EmbeddingDimension {
         /// Its dimension.

@@ -74,6 +74,7 @@ pub fn one_of_each(matter: &Matter) -> Vec<Kind> {
             url,
             size_bytes: 5,
             hash: ContentHash(bytes),
+            embedding: Some(commitment),
         },
         Kind::RevealModel {
             model,

@@ -103,7 +103,7 @@ changes! {
     SettlementBlocks settlement_blocks: u64;
     CrossEntropyMinNano cross_entropy_min_nano: u64;
     CrossEntropyMaxNano cross_entropy_max_nano: u64;
-    DataSizeMaxBytes data_size_max_bytes: u64;
+    DataChunksMax data_chunks_max: u64;
     AuditRate audit_rate: BasisPoints;
     Auditors auditors: u32;
     AuditCommitBlocks audit_commit_blocks: u64;
@@ -114,6 +114,11 @@ changes! {
     AccountPrice account_price: Shannons;
     AuditRevealBlocks audit_reveal_blocks: u64;
     HearingCommitBlocks hearing_commit_blocks: u64;
+    DataChunksMin data_chunks_min: u64;
+    WeightsRevealShare weights_reveal_share: BasisPoints;
+    BoundEmbeddings bound_embeddings: u32;
+    OpeningBlocks opening_blocks: u64;
+    FeeShareMax fee_share_max: BasisPoints;
 }
 
 /// The parameters that no vote changes, and why.

@@ -40,6 +40,7 @@ struct Given {
     url: Option<Url>,
     container: PyBackedBytes,
     key: Option<soma_blobs::DecryptionKey>,
+    embedding: Option<Embedding>,
 }
 
 /// A container as the chain names it.
@@ -61,7 +62,8 @@ impl Named {
 
 /// Commits to a container: of `model`, or of one that is created with `commission`. The model's id.
 #[pyfunction]
-#[pyo3(signature = (client, signer, container, url=None, commission=None, model=None, key=None))]
+#[pyo3(signature = (client, signer, container, url=None, commission=None, model=None, key=None, embedding=None))]
+#[allow(clippy::too_many_arguments, reason = "Python's own")]
 pub fn commit_model(
     client: &Client,
     signer: &Keypair,
@@ -70,6 +72,7 @@ pub fn commit_model(
     commission: Option<u16>,
     model: Option<&str>,
     key: Option<&DecryptionKey>,
+    embedding: Option<Vec<f32>>,
 ) -> Result<Operation, Failure> {
     let keys = keys_of(signer);
     let model: Option<ModelId> = model.map(parse).transpose()?;
@@ -78,6 +81,10 @@ pub fn commit_model(
         url: url.map(parse).transpose()?,
         container,
         key: key.map(|key| key.key().clone()),
+        embedding: embedding
+            .map(|embedding| Embedding::from_f32(&embedding))
+            .transpose()
+            .map_err(Failure::argument)?,
     };
     client.operation(move |connection| commit(connection, keys, model, commission, given))
 }
@@ -128,6 +135,9 @@ async fn commit(
 ) -> Outcome {
     let known = connection.account(&keys).await?;
     let account = &known.account;
+    if let Some(embedding) = &given.embedding {
+        check_dim(account, embedding).await?;
+    }
     let (given, hash) = hashed(given).await?;
     let named = Named::of(given.url.clone(), hash)?;
     let _turn = known.publishing.lock().await;
@@ -238,8 +248,21 @@ async fn send(
         account.node().put_blob(&given.container.to_vec().into()).await?;
     }
     Ok(account
-        .commit_encrypted(model, named.url, encrypted, None)
+        .commit_encrypted(model, named.url, encrypted, given.embedding)
         .await?)
+}
+
+/// An embedding has as many numbers as the network's models.
+async fn check_dim(account: &Account, embedding: &Embedding) -> Result<(), Failure> {
+    let expected = account.params().await?.architecture.embedding_dim as usize;
+    if embedding.dim() == expected {
+        return Ok(());
+    }
+    Err(Failure::argument(format!(
+        "the embedding has {} numbers, the network's models have {expected}: give the one of compute_loss with this \
+         model",
+        embedding.dim()
+    )))
 }
 
 /// What a reveal is given; what is left out is in the journal.
@@ -257,14 +280,7 @@ async fn reveal(
     given: Revealed,
 ) -> Outcome {
     let account = connection.account(&keys).await?.account;
-    let expected = account.params().await?.architecture.embedding_dim as usize;
-    if embedding.dim() != expected {
-        return Err(Failure::argument(format!(
-            "the embedding has {} numbers, the network's models have {expected}: give the one of compute_loss with this \
-             model",
-            embedding.dim()
-        )));
-    }
+    check_dim(&account, &embedding).await?;
     let (url, key) = (given.url, given.key);
     let named = match given.container {
         Some(container) => Some(opened(container, key.clone()).await?),

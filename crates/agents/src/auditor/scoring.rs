@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use soma_blobs::Blob;
 use soma_client::NodeClient;
-use soma_model::{Directions, ScoreError};
+use soma_model::{Directions, LOSS_NONE, ScoreError};
 use soma_types::{
     Epoch, ModelId, Seed,
     api::SubmissionView,
@@ -60,7 +60,7 @@ pub(super) async fn score(
         Err(error) => return Scored::Failed(error.into()),
     };
     let (mut models, mut missing) = (Vec::with_capacity(target.models.len()), None);
-    for id in &target.models {
+    for (place, id) in target.models.iter().enumerate() {
         let model = match tools.node.model(id).await {
             Ok(view) => view.model,
             Err(error) => return Scored::Failed(error.into()),
@@ -69,19 +69,23 @@ pub(super) async fn score(
             let epoch = epochal.epoch;
             return Scored::Failed(AuditError::NoWeights { model: *id, epoch });
         };
+        // By the committee's word nobody could score with it, and nobody is said to have.
+        if model.is_faulted_in(epochal.epoch) && claim.losses_nano.get(place) == Some(&LOSS_NONE) {
+            models.push(None);
+            continue;
+        }
         match tools.experts.load(weights).await {
             // It is there, and let go: one model after the other is taken when it is its turn to be scored
             // with.
-            Ok(_) => models.push(weights.clone()),
+            Ok(_) => models.push(Some(weights.clone())),
+            // Nobody can use it, so it has no score.
+            Err(error) if error.is_final() => models.push(Some(weights.clone())),
             Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
-            // Nobody has ever scored with them, so the claim is made up. What the chain says of them
-            // contradicts itself, or the file that the node keeps under their hash: so it does for everyone.
+            // What the chain says of it contradicts itself, or the file that the node keeps under its hash: so it
+            // does for everyone, nobody has ever had it, and the claim is made up.
             Err(ExpertError::Download(
                 DownloadError::Unavailable { .. } | DownloadError::Mismatch { .. },
             )) => {
-                return Scored::Found(audit::without_score(Verdict::FalseScore));
-            }
-            Err(error) if error.is_final() => {
                 return Scored::Found(audit::without_score(Verdict::FalseScore));
             }
             Err(error) => return Scored::Failed(AuditError::Expert { model: *id, error }),

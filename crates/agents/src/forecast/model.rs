@@ -146,6 +146,7 @@ mod tests {
                     epoch: Epoch(1),
                     architecture: soma_types::Architecture::NANO,
                     sequence: 0,
+                    embedding: None,
                 },
                 key: DecryptionKey([1; 32]),
                 active_from: Epoch(3),

@@ -1,7 +1,10 @@
 //! The first step: committing to encrypted weights.
 
 use soma_blobs::{Blob, Location, container};
-use soma_types::{ContentHash, DecryptionKey, Embedding, ModelId, RejectionCode, TransactionKind, Url};
+use soma_types::{
+    ContentHash, DecryptionKey, Embedding, ModelId, RejectionCode, TransactionKind, Url,
+    objects::embedding_commitment,
+};
 
 use super::publication::{CommittedModel, Publication};
 use crate::{
@@ -27,8 +30,9 @@ pub struct Encrypted {
 
 impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
-    /// node, commits. The embedding may be given now or at the reveal. Weights that are committed already, or
-    /// are by another process meanwhile, are not committed again.
+    /// node, commits. The embedding is fixed if it is given now; a network may want that, and else it may be given
+    /// at the reveal. Weights that are committed already, or are by another process meanwhile, are not committed
+    /// again.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known
@@ -109,6 +113,10 @@ impl Account {
             key,
             weights,
         } = encrypted;
+        // Fixed where it is known: what is revealed has to be it.
+        let fixed = key
+            .zip(embedding.as_ref())
+            .map(|(key, embedding)| embedding_commitment(&self.address(), &key, embedding));
         if let Some(key) = key {
             let pending = PendingModel {
                 chain,
@@ -131,6 +139,7 @@ impl Account {
                 url: url.clone(),
                 size_bytes,
                 hash,
+                embedding: fixed,
             })
             .await
         };

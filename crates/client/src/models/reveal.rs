@@ -6,8 +6,8 @@ use super::{CommittedModel, progress::competes_from};
 use crate::{account::Account, error::ClientError};
 
 impl Account {
-    /// Reveals the weights that `model` has committed, with the key from the journal. The embedding given
-    /// here, if any, takes precedence over the one given at the commit.
+    /// Reveals the weights that `model` has committed, with the key from the journal. Where the
+    /// commit fixed an embedding, it is that one; else the one given here comes before one that was given then.
     ///
     /// # Errors
     /// When nothing is committed, or its key or embedding is not here; when the ledger says no
@@ -27,7 +27,11 @@ impl Account {
             .journaled(move |journal| journal.model(&chain, &hash))
             .await?
             .ok_or(ClientError::SecretMissing { model, hash })?;
-        let embedding = embedding.or(pending.embedding).ok_or(ClientError::ModelLacks {
+        let embedding = match committed.embedding {
+            Some(_) => pending.embedding.or(embedding),
+            None => embedding.or(pending.embedding),
+        };
+        let embedding = embedding.ok_or(ClientError::ModelLacks {
             model,
             what: "embedding: give the reveal the text that it is good at, and its weights",
         })?;

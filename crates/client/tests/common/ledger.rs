@@ -359,6 +359,7 @@ impl Inner {
                 url,
                 size_bytes,
                 hash,
+                embedding,
                 ..
             } => {
                 let epoch = self.epoch;
@@ -369,6 +370,7 @@ impl Inner {
                     epoch,
                     architecture: Architecture::NANO,
                     sequence: 0,
+                    embedding,
                 });
                 None
             }
@@ -400,6 +402,8 @@ impl Inner {
                 previous: None,
                 revealed: self.revealed.clone(),
                 committed: self.committed.clone(),
+                reports: Vec::new(),
+                faulted: None,
                 hits: 0,
                 hits_total: 0,
                 rewards_total: Shannons(0),

@@ -3,8 +3,8 @@
 //! Upon a *challenge*, from a win in epoch E until half of E + 1's audit commit phase is over: a bond as
 //! large as the winner's, and at least `challenge_bond_min`, is locked. One challenge is enough for one
 //! winner. When no more can come, the block's seed draws the auditors of all challenged winners, who then
-//! have the other half of the phase. Upon *settlement*: a winner found false pays the challenger like one of
-//! its auditors; found valid, it gets the challenger's bond; without a majority the bond goes back.
+//! have the other half of the phase. Upon *settlement*: a winner found false pays the challenger a quarter of
+//! its bond; found valid, it gets the challenger's bond; without a majority the bond goes back.
 //!
 //! **Why a later seed.** With the epoch's own, a challenger in E + 1 would know whom they call. A cartel with
 //! a third of the stake holds the majority of about one in six draws of seven: whoever wants auditors to
@@ -22,7 +22,7 @@ use crate::{
     error::Stop,
     ledger::Ledger,
     money::bank::Bucket,
-    money::bonds::finders_share,
+    money::bonds::Finders,
     tables::{CHALLENGES, SUBMISSIONS, TARGETS},
 };
 
@@ -91,7 +91,7 @@ impl Ledger<'_> {
         let decided = outcome.is_some_and(|outcome| outcome.decisive().majority.is_some());
         let (end, payee) = match outcome.and_then(AuditOutcome::conviction) {
             Some((_, finders)) => {
-                let share = finders_share(winner, finders);
+                let share = Finders::of(winner, finders.len()).challenger;
                 (ChallengeEnd::Upheld { share }, challenge.challenger)
             }
             None if decided => (ChallengeEnd::Failed { bond }, winner.submitter),

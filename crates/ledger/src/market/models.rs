@@ -1,21 +1,25 @@
 //! Models (docs/protocol.md, section 5): create, commit in epoch N, reveal in N + 1, compete from N + 2.
 //!
 //! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all commits,
-//! which later breaks ties between equal models. Upon *reveal* in the next epoch: key and embedding wait for
-//! the boundary. Upon a *boundary*: revealed weights take over, a commitment that was due lapses and costs a
-//! share of the owner's stake, weights past their refresh time stop competing, so do weights of another shape
-//! than the network's, retiring models leave. What a deactivated model has committed or revealed by then
-//! lapses, too: nobody can report it any more. Within an epoch, what a model competes with never changes.
+//! which later breaks ties between equal models. Upon *reveal* in the first part of the next epoch: key and
+//! embedding, which have to be what the commit fixed, wait for the boundary. Upon a *boundary*: revealed weights
+//! take over, a commitment that was due lapses and costs a share of the owner's stake, weights past their refresh
+//! time stop competing, so do weights of another shape than the network's, retiring models leave. What a
+//! deactivated model has committed or revealed by then lapses, too: nobody can report it any more. Within an
+//! epoch, what a model competes with never changes.
 
 use std::ops::Range;
 
 use soma_types::{
-    Address, Architecture, ContentHash, DecryptionKey, Embedding, ModelId, Rejection, Shannons,
+    Address, Architecture, Commitment, ContentHash, DecryptionKey, Embedding, ModelId, Rejection, Shannons,
     TransactionHash, Url,
     event::Event,
-    objects::{Commission, CommittedWeights, EpochState, Inactivity, Model, ModelStatus, Pool, Weights},
+    objects::{
+        Commission, CommittedWeights, EpochState, Inactivity, Model, ModelStatus, Pool, Weights,
+        embedding_commitment,
+    },
     params::Params,
-    transaction::{BasisPoints, ModelFault, PoolId},
+    transaction::{BasisPoints, PoolId},
 };
 
 use crate::{
@@ -23,10 +27,7 @@ use crate::{
     ledger::Ledger,
     money::bank::Bucket,
     stake::pool::{counting, is_mature},
-    tables::{
-        COMMITTEES, EMBEDDINGS, LIVE_MODEL_AT, MODEL_AT, MODELS, POOLS, REPORTED_STAKE, REPORTS,
-        REVEALED_EMBEDDINGS,
-    },
+    tables::{EMBEDDINGS, LIVE_MODEL_AT, MODEL_AT, MODELS, POOLS, REVEALED_EMBEDDINGS},
 };
 
 /// Bytes in one MiB, the unit of rent.
@@ -81,6 +82,8 @@ impl Ledger<'_> {
             previous: None,
             revealed: None,
             committed: None,
+            reports: Vec::new(),
+            faulted: None,
             hits: 0,
             hits_total: 0,
             rewards_total: Shannons::ZERO,
@@ -118,6 +121,7 @@ impl Ledger<'_> {
         url: &Url,
         size_bytes: u64,
         hash: ContentHash,
+        embedding: Option<Commitment>,
     ) -> Result<(), Stop> {
         let mut model = self.own_model(sender, id)?;
         if let Some(committed) = &model.committed {
@@ -133,6 +137,9 @@ impl Ledger<'_> {
                 limit_bytes,
             }
             .into());
+        }
+        if embedding.is_none() && self.hot.params.bound_embeddings != 0 {
+            return Err(Rejection::EmbeddingNotCommitted {}.into());
         }
         let minimum = self.hot.params.model_stake_min;
         let stake = self.staked(PoolId::Model(*id), sender)?;
@@ -162,6 +169,7 @@ impl Ledger<'_> {
             epoch: self.epoch(),
             architecture: model.architecture,
             sequence,
+            embedding,
         });
         self.set(&MODELS, id, &model);
         self.emit(Event::ModelCommitted { model: *id, rent });
@@ -190,6 +198,15 @@ impl Ledger<'_> {
                 expected,
             }
             .into());
+        }
+        let blocks = self.hot.params.weights_reveal_blocks();
+        if self.hot.epoch_offset(self.block) >= blocks {
+            let until = self.hot.now.first_height.plus(blocks - 1);
+            return Err(Rejection::RevealTooLate { until }.into());
+        }
+        let opens = |commitment| commitment == embedding_commitment(sender, &key, embedding);
+        if !committed.embedding.is_none_or(opens) {
+            return Err(Rejection::EmbeddingMismatch {}.into());
         }
 
         // From here on nothing is rejected.
@@ -223,66 +240,6 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// A committee member reports the newest revealed weights. Past two thirds of the committee's
-    /// stake in one epoch, the owner is slashed and the model retires at the next boundary.
-    pub(crate) fn report_model(
-        &mut self,
-        sender: &Address,
-        id: &ModelId,
-        fault: ModelFault,
-    ) -> Result<(), Stop> {
-        let epoch = self.epoch();
-        let committee = self.expect(&COMMITTEES, &epoch)?;
-        let Some(seat) = committee.seats.iter().find(|seat| seat.validator == *sender) else {
-            return Err(Rejection::NotInCommittee {}.into());
-        };
-        let mut model = self
-            .get(&MODELS, id)?
-            .ok_or(Rejection::NoSuchModel { model: *id })?;
-        if !model.is_live() {
-            return Err(Rejection::ModelRetired {}.into());
-        }
-        // Weights of a shape that the network has left cannot fit it, which is no fault.
-        let network = self.hot.params.architecture;
-        let newest = model.revealed.as_ref().or(model.weights.as_ref());
-        let Some(weights) = newest.filter(|weights| weights.committed.architecture == network) else {
-            return Err(Rejection::NothingToReport {}.into());
-        };
-        let sequence = weights.committed.sequence;
-        let key = (*id, sequence, epoch, *sender);
-        if self.get(&REPORTS, &key)?.is_some() {
-            return Err(Rejection::AlreadyReported {}.into());
-        }
-
-        // From here on nothing is rejected.
-        self.set(&REPORTS, &key, &());
-        let tally_key = (*id, sequence, epoch);
-        let tally = self.get(&REPORTED_STAKE, &tally_key)?.unwrap_or_default();
-        let tally = tally
-            .checked_add(seat.stake)
-            .or_broken("reported stake overflowed")?;
-        self.set(&REPORTED_STAKE, &tally_key, &tally);
-        self.emit(Event::ModelReported {
-            model: *id,
-            validator: *sender,
-            fault,
-        });
-        let total: u128 = committee.seats.iter().map(|seat| u128::from(seat.stake.0)).sum();
-        if 3 * u128::from(tally.0) > 2 * total {
-            let pool_id = PoolId::Model(*id);
-            let mut pool = self.expect(&POOLS, &pool_id)?;
-            let share = self.hot.params.fault_slash;
-            let slashed = self.slash_position(pool_id, &mut pool, &model.owner, share)?;
-            self.set(&POOLS, &pool_id, &pool);
-            model.retiring = Some(Inactivity::Faulted);
-            model.revealed = None;
-            self.remove(&REVEALED_EMBEDDINGS, id);
-            self.set(&MODELS, id, &model);
-            self.emit(Event::ModelFaulted { model: *id, slashed });
-        }
-        Ok(())
-    }
-
     /// Asks for what [`Ledger::roll_model`] reads of the live models at `indices`.
     pub(crate) fn read_models(&mut self, indices: Range<u64>) -> Result<(), Stop> {
         let ids = self.expect_all(&LIVE_MODEL_AT, indices)?;
@@ -306,6 +263,7 @@ impl Ledger<'_> {
         let epoch = self.epoch();
         let closed = epoch.minus(1).or_broken("a boundary before the first epoch")?;
         model.hits = 0;
+        model.reports.retain(|report| report.epoch >= closed);
         self.roll_pool(pool_id, &mut pool)?;
         let retiring = model.retiring.filter(|_| model.status != ModelStatus::Retired);
         self.outgrow(&mut model);

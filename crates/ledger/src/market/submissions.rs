@@ -9,7 +9,7 @@
 //! takes the claim over, also across targets. Whoever does not hold the claim when its target settles
 //! has copied, and does not win. A claim that has won stands for ever.
 //!
-//! **Bounds.** A race has at most [`CANDIDATES_MAX`] candidates, the earliest commits. The queues of a
+//! **Bounds.** A race has at most [`CANDIDATES_MAX`] candidates, the first by rank. The queues of a
 //! height hold what one block put there.
 
 use soma_types::{
@@ -43,7 +43,8 @@ impl Ledger<'_> {
         let target = self
             .get(&TARGETS, target_id)?
             .ok_or(Rejection::NoSuchTarget { target: *target_id })?;
-        if target.epoch != self.epoch() || target.status != TargetStatus::Open {
+        let (height, opening_blocks) = (self.block.height, self.hot.params.opening_blocks);
+        if target.epoch != self.epoch() || !target.takes_commits(height, opening_blocks) {
             return Err(Rejection::TargetClosed {}.into());
         }
         let deposit = self.hot.params.submission_deposit;
@@ -135,13 +136,15 @@ impl Ledger<'_> {
         self.set(&SUBMISSION_EMBEDDINGS, id, &reveal.embedding);
         self.hot.now.submissions_revealed += 1;
         let settles_at = self.start_race(&mut target)?;
+        let is_opening = target.is_opening(submission.committed, self.hot.params.opening_blocks);
         let candidate = Candidate {
+            opening_dot_q30: is_opening.then_some(found.dot_q30),
             sequence: submission.sequence,
             submission: *id,
         };
         let place = target
             .candidates
-            .partition_point(|other| other.sequence < candidate.sequence);
+            .partition_point(|other| other.rank() < candidate.rank());
         target.candidates.insert(place, candidate);
         submission.bond = bond;
         submission.found = Some(found);
@@ -188,10 +191,12 @@ impl Ledger<'_> {
         if given != expected {
             return Err(Rejection::WrongLossCount { given, expected }.into());
         }
-        let (size_bytes, limit_bytes) = (reveal.data_size_bytes, params.data_size_max_bytes);
-        if size_bytes == 0 || size_bytes > limit_bytes {
+        let size_bytes = reveal.data_size_bytes;
+        let (minimum_bytes, limit_bytes) = (params.data_size_min_bytes(), params.data_size_max_bytes());
+        if size_bytes < minimum_bytes || size_bytes > limit_bytes {
             return Err(Rejection::DataSize {
                 size_bytes,
+                minimum_bytes,
                 limit_bytes,
             }
             .into());

@@ -31,22 +31,48 @@ pub(crate) fn bond_floor(params: &Params, fresh: Shannons, reserve: Shannons) ->
     Shannons(u64::try_from(reward.max(fair * u128::from(params.bond_margin))).unwrap_or(u64::MAX))
 }
 
-/// What each of those gets who found `winner` false.
-pub(crate) fn finders_share(winner: &Submission, auditors: &[Address]) -> Shannons {
-    let finders = auditors.len() + usize::from(winner.challenge.is_some());
-    Shannons(winner.bond.0 / 2 / (finders as u64).max(1))
+/// Who gets what of a false winner's bond: half of it is theirs who found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Finders {
+    /// The challenger's half of that half, where somebody challenged. Whoever looks for false winners outside
+    /// the sample scores many that are true, and shares with nobody what the one is worth.
+    pub challenger: Shannons,
+    /// An even part of the rest, for each auditor.
+    pub each: Shannons,
+}
+
+impl Finders {
+    /// Of the bond of `winner`, which so many `auditors` found false.
+    pub(crate) fn of(winner: &Submission, auditors: usize) -> Self {
+        let half = winner.bond.0 / 2;
+        let challenger = winner.challenge.map_or(0, |_| half / 2);
+        Self::new(half, challenger, auditors)
+    }
+
+    fn new(half: u64, challenger: u64, auditors: usize) -> Self {
+        Self {
+            challenger: Shannons(challenger),
+            each: Shannons((half - challenger) / (auditors as u64).max(1)),
+        }
+    }
 }
 
 impl Ledger<'_> {
-    /// Half of a false winner's bond goes to those who found it out, its `auditors` and its challenger, in
-    /// equal parts; the rest to the reward pool.
+    /// Half of a false winner's bond goes to those who found it out, its `auditors` and its challenger (see
+    /// [`Finders`]); the rest to the reward pool.
     pub(crate) fn split_bond(&mut self, winner: &Submission, auditors: &[Address]) -> Result<(), Stop> {
-        let each = finders_share(winner, auditors);
+        let finders = Finders::of(winner, auditors.len());
         let mut left = winner.bond;
-        let challenger = winner.challenge.map(|challenge| challenge.challenger);
-        for finder in auditors.iter().chain(&challenger) {
-            self.credit(finder, each, Bucket::Bonds)?;
-            left = left.checked_sub(each).or_broken("a bond went below zero")?;
+        let challenger = winner
+            .challenge
+            .map(|challenge| (challenge.challenger, finders.challenger));
+        for (finder, share) in auditors
+            .iter()
+            .map(|auditor| (*auditor, finders.each))
+            .chain(challenger)
+        {
+            self.credit(&finder, share, Bucket::Bonds)?;
+            left = left.checked_sub(share).or_broken("a bond went below zero")?;
         }
         Ok(self.forfeit(left, Bucket::Bonds)?)
     }
@@ -75,6 +101,22 @@ mod tests {
             ..params
         };
         assert_eq!(floor(&params), 0);
+    }
+
+    /// At std: scoring a winner costs a finder a small part of what a hit earns its submitter, who scores it too.
+    #[test]
+    fn a_challenger_earns_several_hits() {
+        let params = Params::std();
+        let fresh = Shannons(2_500_000_000_000);
+        let reward = Split::new(&params, fresh, Shannons::ZERO, 0).per_hit.0;
+        let bond = bond_floor(&params, fresh, Shannons::ZERO);
+        for auditors in [4, 7, 100] {
+            let half = bond.0 / 2;
+            let finders = Finders::new(half, half / 2, auditors);
+            assert!(finders.challenger.0 >= 4 * reward);
+            let all = finders.challenger.0 + finders.each.0 * auditors as u64;
+            assert!(all <= bond.0 / 2 && all + 100 > bond.0 / 2);
+        }
     }
 
     proptest! {

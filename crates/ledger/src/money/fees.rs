@@ -4,6 +4,9 @@
 //! fees collected are burned up to the epoch's burn target and the rest recycled; m moves by at most an
 //! eighth toward collecting the target. The price of an account is collected and burned like a fee.
 //!
+//! The target is a share of what circulates, but no more than `fee_share_max` of what the epoch's hits pay their
+//! submitters: however few those are, a hit's fees stay a small part of it.
+//!
 //! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
 //! rises while they are more than half full, and else goes back to one. So what a transaction costs on a
 //! quiet localnet does not depend on how long it has been running.
@@ -14,7 +17,7 @@ use crate::{
     block::RELEASES_PER_BLOCK,
     error::{OrBroken, Stop},
     ledger::Ledger,
-    money::bank::Bucket,
+    money::{bank::Bucket, split::Split},
 };
 
 /// m = 1.
@@ -57,7 +60,14 @@ impl Ledger<'_> {
         let params = self.hot.params.clone();
         let yearly = params.burn_per_year.of(self.hot.supply.circulating());
         debug_assert!(params.burn_per_year.get() <= BASIS_POINTS_ONE);
-        let target = Shannons(yearly.0 / params.epochs_per_year);
+        let mut target = Shannons(yearly.0 / params.epochs_per_year);
+        if params.fee_share_max.get() > 0 {
+            // What recycled fees add to rewards comes on top.
+            let emission = self.hot.network.emission.emission(closed.epoch);
+            let split = Split::new(&params, emission, self.hot.supply.reward_pool, closed.hits);
+            let earned = Shannons(split.per_hit.0 / 2 * closed.hits);
+            target = target.min(params.fee_share_max.of(earned));
+        }
         let burned = closed.fees.min(target);
         let recycled = closed
             .fees

@@ -215,9 +215,9 @@ impl Ledger<'_> {
     }
 
     fn pay_seat(&mut self, record: &mut EpochRecord, seat: &Seat, stake: u128) -> Result<(), Stop> {
-        let duty = self
-            .get(&DUTIES, &(record.state.epoch, seat.validator))?
-            .unwrap_or_default();
+        let key = (record.state.epoch, seat.validator);
+        let duty = self.get(&DUTIES, &key)?.unwrap_or_default();
+        self.remove(&DUTIES, &key);
         let full = seat_reward(record, seat, stake, duty.blocks_proposed)?;
         let amount = match duty.audits_assigned {
             0 => full,

@@ -6,9 +6,8 @@
 //! face value. So nobody can buy into rewards that others earned. Who withdraws leaves what is not yet paid
 //! to those who stay.
 //!
-//! Shares are bought and given back rounded against the caller. A virtual shannon with
-//! [`VIRTUAL_SHARES`] shares, owned by nobody, keeps the price of an empty pool sane, whatever its
-//! history.
+//! Shares are bought and given back rounded against the caller. A virtual shannon with [`VIRTUAL_SHARES`]
+//! shares, owned by nobody, keeps the price of an empty pool sane, whatever its history.
 
 use soma_routing::fixed::mul_div_up;
 use soma_types::{
@@ -45,11 +44,8 @@ impl Ledger<'_> {
         {
             let price = self.expect(&PRICES, &(pool, first.epoch.plus(MATURING_EPOCHS)))?;
             let shares = bought(&price, first.amount)?;
-            position.shares.0 = position
-                .shares
-                .0
-                .checked_add(shares.0)
-                .or_broken("shares overflowed")?;
+            let sum = position.shares.0.checked_add(shares.0);
+            position.shares.0 = sum.or_broken("shares overflowed")?;
             position.added.remove(0);
         }
         Ok(position)
@@ -74,10 +70,11 @@ impl Ledger<'_> {
             .checked_add(amount)
             .or_broken("pending stake overflowed")?;
         self.set(&POOLS, &id, &pool);
-        if self.get(&POSITIONS, &(id, *owner))?.is_none() {
-            self.index_position(id, owner)?;
-        }
+        let is_new = self.get(&POSITIONS, &(id, *owner))?.is_none();
         let mut position = self.position(id, owner)?;
+        if is_new {
+            position.place = self.list_position(id, owner)?;
+        }
         let epoch = self.epoch();
         match position.added.last_mut().filter(|last| last.epoch == epoch) {
             Some(last) => {
@@ -97,9 +94,28 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Lists a new position among its owner's.
-    pub(crate) fn index_position(&mut self, id: PoolId, owner: &Address) -> Result<(), Stop> {
-        STAKES.push(self.state, owner, &id)
+    /// Lists a new position among its owner's: its place.
+    fn list_position(&mut self, id: PoolId, owner: &Address) -> Result<u64, Stop> {
+        let place = STAKES.len(self.state, owner)?;
+        STAKES.push(self.state, owner, &id).map(|()| place)
+    }
+
+    /// Keeps a position that has changed. Where nothing is left of it, nothing stays in the state.
+    fn keep_position(&mut self, id: PoolId, owner: &Address, position: &Position) -> Result<(), Stop> {
+        if position.shares.0 > 0 || !position.added.is_empty() {
+            self.set(&POSITIONS, &(id, *owner), position);
+            return Ok(());
+        }
+        if self.get(&POSITIONS, &(id, *owner))?.is_none() {
+            return Ok(());
+        }
+        self.remove(&POSITIONS, &(id, *owner));
+        if let Some(moved) = STAKES.swap_remove(self.state, owner, position.place)? {
+            let mut other = self.expect(&POSITIONS, &(moved, *owner))?;
+            other.place = position.place;
+            self.set(&POSITIONS, &(moved, *owner), &other);
+        }
+        Ok(())
     }
 
     pub(crate) fn add_stake(&mut self, sender: &Address, id: PoolId, amount: Shannons) -> Result<(), Stop> {
@@ -191,7 +207,7 @@ impl Ledger<'_> {
             .or_broken("shares went below zero")?;
         pool.stake = pool.stake.checked_sub(left).or_broken("a pool went below zero")?;
         self.set(&POOLS, &id, &pool);
-        self.set(&POSITIONS, &(id, *sender), &position);
+        self.keep_position(id, sender, &position)?;
         self.credit(sender, returned, Bucket::Pending)?;
         // It stops counting at the next boundary, and waits from there.
         let release = self.epoch().plus(1).plus(self.hot.now.unbonding_epochs);
@@ -351,7 +367,7 @@ impl Ledger<'_> {
         }
         // A pool in which nothing matures records no price: nothing may be left that needs one.
         position.added.retain(|entry| !entry.amount.is_zero());
-        self.set(&POSITIONS, &(id, *owner), &position);
+        self.keep_position(id, owner, &position)?;
         self.forfeit(slashed, Bucket::Pools)?;
         Ok(slashed)
     }
@@ -373,9 +389,10 @@ impl Ledger<'_> {
         self.set(&POOLS, &id, &pool);
         let position = Position {
             shares,
+            place: self.list_position(id, owner)?,
             ..Position::default()
         };
         self.set(&POSITIONS, &(id, *owner), &position);
-        self.index_position(id, owner)
+        Ok(())
     }
 }

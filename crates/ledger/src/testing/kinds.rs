@@ -6,6 +6,7 @@ use soma_types::{
     equivocation::{Equivocation, SignedDigest},
     genesis::Genesis,
     list::List,
+    objects::embedding_commitment,
     transaction::{BasisPoints, VALIDATOR_KEY_NAMESPACE, Verdict, validator_key_message},
     upgrade::{Ballot, PROTOCOL_VERSION, ParamChange, Upgrade},
 };
@@ -43,16 +44,35 @@ pub fn commit_model(model: ModelId, content: u8) -> Kind {
         url: "soma:weights".parse().unwrap(),
         size_bytes: 1 << 20,
         hash: ContentHash([content; 32]),
+        embedding: None,
     }
+}
+
+/// Commits as [`commit_model`] does, and to what [`reveal_model`] of `who` shows for this direction.
+#[must_use]
+pub fn commit_model_fixed(who: u8, model: ModelId, content: u8, direction: u8) -> Kind {
+    let (key, embedding) = shown(direction);
+    let mut kind = commit_model(model, content);
+    if let Kind::CommitModel { embedding: fixed, .. } = &mut kind {
+        *fixed = Some(embedding_commitment(&address(who), &key, &embedding));
+    }
+    kind
+}
+
+/// The key and embedding of a direction.
+fn shown(direction: u8) -> (DecryptionKey, Embedding) {
+    let embedding = Embedding::draw(&Seed([direction; 32]), DIM as usize);
+    (DecryptionKey([direction; 32]), embedding)
 }
 
 /// Reveals a model's weights, which point in this direction.
 #[must_use]
 pub fn reveal_model(model: ModelId, direction: u8) -> Kind {
+    let (key, embedding) = shown(direction);
     Kind::RevealModel {
         model,
-        key: DecryptionKey([direction; 32]),
-        embedding: Embedding::draw(&Seed([direction; 32]), DIM as usize),
+        key,
+        embedding,
     }
 }
 

@@ -208,6 +208,8 @@ struct Model {
     previous: Option<Weights>,
     revealed: Option<(Weights, Embedding)>,
     committed: Option<CommittedWeights>,
+    /// Which weights the committee found unusable.
+    faulted: Option<u64>,
     hits: u64,
     hits_total: u64,
     rewards_total: u128,

@@ -12,6 +12,7 @@ use soma_types::{
     SubmissionId, TargetId, TransactionKind as Kind,
     amount::MAX_SUPPLY,
     list::List,
+    objects::embedding_commitment,
     params::Params,
     transaction::{ModelFault, Payment, PoolId, Withdrawal},
     upgrade::Ballot,
@@ -163,6 +164,14 @@ impl<'a> Player<'a> {
                     3 => 1,
                     size => u64::from(size) << 18,
                 };
+                // Bound to one of the two that reveals mostly show; hardly ever not where that is asked for.
+                let place = Embedding::draw(&Seed([e % 2; 32]), DIM as usize);
+                let fixed = embedding_commitment(&address(owner), &DecryptionKey([e % 2; 32]), &place);
+                let binds = if params.bound_embeddings == 0 {
+                    d % 3 == 0
+                } else {
+                    d % 16 != 0
+                };
                 self.push(
                     owner,
                     Kind::CommitModel {
@@ -170,6 +179,7 @@ impl<'a> Player<'a> {
                         url: "soma:weights".parse().unwrap(),
                         size_bytes,
                         hash: ContentHash([e % 8; 32]),
+                        embedding: binds.then_some(fixed),
                     },
                 );
             }
@@ -180,8 +190,8 @@ impl<'a> Player<'a> {
                     owner,
                     Kind::RevealModel {
                         model,
-                        key: DecryptionKey([c; 32]),
-                        embedding: Embedding::draw(&Seed([e; 32]), dim as usize),
+                        key: DecryptionKey([if c % 8 == 0 { c } else { e % 2 }; 32]),
+                        embedding: Embedding::draw(&Seed([e % 2; 32]), dim as usize),
                     },
                 );
             }

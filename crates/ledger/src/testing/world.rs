@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use soma_types::{
-    Epoch, ModelId, PublicKey, Receipt, Rejection, Seed, Shannons, SubmissionId, TransactionKind,
+    Address, Epoch, ModelId, PublicKey, Receipt, Rejection, Seed, Shannons, SubmissionId, TransactionKind,
     VerifiedTransaction,
     genesis::{Genesis, GenesisAccount, GenesisValidator},
-    objects::{Submission, SubmissionStatus, SupplyBreakdown, Target},
+    objects::{Duty, Submission, SubmissionStatus, SupplyBreakdown, Target},
     params::Params,
     receipt::{Created, Outcome},
     transaction::Verdict,
 };
 
 use super::{
-    kinds::{address, audit_kinds, basis, commit_model, keys, reveal_model},
+    kinds::{address, audit_kinds, basis, commit_model_fixed, keys, reveal_model},
     lazy::execute_lazily,
     naive::Economy,
     rules::SOMA,
@@ -33,6 +33,8 @@ pub struct World {
     pub lazily: bool,
     /// The economy a second time, compared after each block.
     pub naive: Option<Economy>,
+    /// What each seat's duty of an epoch last was: the ledger forgets it when it is paid.
+    duties: BTreeMap<(Epoch, Address), Duty>,
     nonces: BTreeMap<u8, u64>,
 }
 
@@ -67,6 +69,7 @@ impl World {
             history: Vec::new(),
             lazily: false,
             naive: None,
+            duties: BTreeMap::new(),
             nonces: BTreeMap::new(),
         };
         world.check_money();
@@ -131,6 +134,7 @@ impl World {
         let results: Vec<_> = transactions.iter().map(apply).collect();
         self.history.push(block.end().unwrap());
         self.check_money();
+        self.note_duties();
         if let Some(naive) = &mut self.naive {
             naive.begin(&next);
             for (transaction, result) in transactions.iter().zip(&results) {
@@ -142,6 +146,24 @@ impl World {
             naive.agrees(&mut self.chain.state);
         }
         results
+    }
+
+    /// Notes what the ledger knows of the duties of the last three epochs.
+    fn note_duties(&mut self) {
+        let now = self.epoch();
+        for epoch in (0..3).filter_map(|age| now.minus(age)) {
+            for who in 0..4 {
+                let duty = view::duty(&mut self.chain.state, epoch, address(who)).unwrap();
+                self.duties.extend(duty.map(|duty| ((epoch, address(who)), duty)));
+            }
+        }
+    }
+
+    /// Audits assigned to seat `who` in an epoch, and done.
+    #[must_use]
+    pub fn audits_of(&self, who: u8, epoch: u64) -> (u64, u64) {
+        let duty = &self.duties[&(Epoch(epoch), address(who))];
+        (duty.audits_assigned, duty.audits_done)
     }
 
     /// One transaction in a block of its own.
@@ -265,7 +287,7 @@ impl World {
         let commits = models
             .iter()
             .zip(0..)
-            .map(|(id, index)| (4 + index, commit_model(*id, index)));
+            .map(|(id, index)| (4 + index, commit_model_fixed(4 + index, *id, index, index)));
         let receipts = world.block(commits.collect());
         assert!(receipts.iter().all(Receipt::applied), "{receipts:?}");
         world.until_epoch(1);

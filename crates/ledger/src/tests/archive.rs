@@ -10,7 +10,7 @@ use soma_types::{
 use super::challenges::unsampled;
 use crate::{
     State as _, history,
-    tables::{AUDIT_OUTCOMES, AUDIT_VOTES, CLAIMS, SUBMISSION_EMBEDDINGS},
+    tables::{AUDIT_OUTCOMES, AUDIT_VOTES, CLAIMS, DUTIES, SUBMISSION_EMBEDDINGS},
     testing::{World, audit_kinds, tiny},
     view,
 };
@@ -114,6 +114,18 @@ fn embeddings_and_votes_go_when_they_are_settled() {
     world.skip(1);
     assert!(matches!(world.status(first), SubmissionStatus::FoundFalse { .. }));
     assert_eq!((embeddings(&world), votes(&world)), (0, 0));
+}
+
+/// Who proposed and audited is read when seats are paid, and not again.
+#[test]
+fn duties_go_when_they_are_paid() {
+    let (mut world, _) = World::with_models(tiny(), 3);
+    for epoch in 3..9 {
+        world.until_epoch(epoch);
+        world.skip(5);
+        // Four seats' of this epoch and of the one before, whose turn comes with the next.
+        assert_eq!(DUTIES.all(&world.chain.state).count(), 8, "epoch {epoch}");
+    }
 }
 
 /// Bytes in the state of what is there under these keys.

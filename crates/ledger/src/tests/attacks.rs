@@ -15,6 +15,7 @@ mod proposals;
 mod racing;
 mod stakes;
 mod table;
+mod weights;
 
 use crate::testing::World;
 

@@ -97,8 +97,8 @@ fn end(world: &mut World, winner: SubmissionId) -> ChallengeEnd {
 fn a_false_winner_pays_its_challenger() {
     let finding = Some((Verdict::FalseScore, 7));
     let (mut world, winner, gain) = challenged([finding; 4]);
-    // Half of the bond of 1000 bytes, shared by four auditors and the challenger.
-    let share = Shannons(1_000_000 / 2 / 5);
+    // A quarter of the bond of 1000 bytes; the auditors share another.
+    let share = Shannons(1_000_000 / 4);
     assert_eq!(gain, share.0 as i64);
     assert_eq!(end(&mut world, winner), ChallengeEnd::Upheld { share });
     assert!(matches!(
@@ -109,10 +109,7 @@ fn a_false_winner_pays_its_challenger() {
         .unwrap()
         .unwrap();
     assert_eq!((record.audited, record.found_false), (1, 1));
-    let duty = view::duty(&mut world.chain.state, Epoch(3), address(0))
-        .unwrap()
-        .unwrap();
-    assert_eq!((duty.audits_assigned, duty.audits_done), (1, 1));
+    assert_eq!(world.audits_of(0, 3), (1, 1));
 }
 
 #[test]
@@ -192,11 +189,11 @@ fn heard(then: (Verdict, u8)) -> (World, SubmissionId) {
 #[test]
 fn a_challenged_winner_is_heard_too() {
     let (mut world, winner) = heard((Verdict::FalseScore, 7));
-    // Shared by all who found it false in the hearing, and the challenger.
+    // Half of what all have who found it.
     let SubmissionStatus::FoundFalse { bond, .. } = world.status(winner) else {
         panic!("the committee convicts");
     };
-    let share = Shannons(bond.0 / 2 / 5);
+    let share = Shannons(bond.0 / 2 / 2);
     assert_eq!(end(&mut world, winner), ChallengeEnd::Upheld { share });
     let (mut world, winner) = heard((Verdict::Valid, 7));
     assert!(matches!(world.status(winner), SubmissionStatus::Paid { .. }));

@@ -41,6 +41,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "fd03c479f7a0d7a67116033f3f840fb050a6b7135d41e2bf599c0fcc72f48973"
+        "3aff72eec88289331ab41e40408d56a9abdec41b37ea1bc18a615624515e9279"
     );
 }

@@ -23,7 +23,8 @@ fn play(params: Params, tape: &[Step], coverage: &mut Coverage) {
     player.finish();
 }
 
-/// The tests' rules, and the same with a sampled audit, few auditors and slow payouts.
+/// The tests' rules, and the same with a sampled audit, few auditors, slow payouts, and what the public network
+/// asks for beyond the documents.
 fn rules(sampled: bool) -> Params {
     if !sampled {
         return tiny();
@@ -36,6 +37,11 @@ fn rules(sampled: bool) -> Params {
         hits_goal: 1 << 20,
         payouts_per_block: 3,
         unbonding_epochs: 3,
+        weights_reveal_share: BasisPoints::new(5_000).unwrap(),
+        bound_embeddings: 1,
+        opening_blocks: 2,
+        data_chunks_min: 1,
+        fee_share_max: BasisPoints::new(1_500).unwrap(),
         ..tiny()
     }
 }

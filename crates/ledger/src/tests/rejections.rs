@@ -17,8 +17,8 @@ use crate::{
     simulate,
     tables::{PENDING_PROPOSALS, PendingProposal},
     testing::{
-        DIM, Find, SOMA, World, address, audit_kinds, basis, challenge, commit_model, created_submission,
-        evidence, keys, propose, register, report, reveal_model, tiny, upgrade, vote,
+        DIM, Find, SOMA, World, address, audit_kinds, basis, challenge, commit_model, commit_model_fixed,
+        created_submission, evidence, keys, propose, register, report, reveal_model, tiny, upgrade, vote,
     },
 };
 
@@ -220,6 +220,7 @@ fn models(seen: &mut Seen) {
         url: "soma:w".parse().unwrap(),
         size_bytes,
         hash: ContentHash([1; 32]),
+        embedding: None,
     };
     seen.fail(&mut world, 4, commit(0), "WeightsSize");
     seen.fail(&mut world, 4, commit(u64::MAX), "WeightsSize");
@@ -243,6 +244,19 @@ fn models(seen: &mut Seen) {
     world.apply(4, reveal_model(model, 1));
     world.apply(0, report.clone());
     seen.fail(&mut world, 0, report, "AlreadyReported");
+    // Where a commit fixes the embedding, and half of an epoch is for reveals.
+    let mut strict = World::new(Params {
+        bound_embeddings: 1,
+        weights_reveal_share: basis(5_000),
+        ..tiny()
+    });
+    let model = strict.create_model(4);
+    seen.fail(&mut strict, 4, commit_model(model, 1), "EmbeddingNotCommitted");
+    strict.apply(4, commit_model_fixed(4, model, 1, 1));
+    strict.until_epoch(1);
+    seen.fail(&mut strict, 4, reveal_model(model, 2), "EmbeddingMismatch");
+    strict.until_offset(8);
+    seen.fail(&mut strict, 4, reveal_model(model, 1), "RevealTooLate");
     // Slashed below the least stake, it may not commit.
     let mut poor = World::new(soma_types::params::Params {
         model_stake_min: Shannons(20 * SOMA),

@@ -87,7 +87,42 @@ fn pending_stake_comes_back_at_once() {
         Rejection::InsufficientStake { .. }
     ));
     let (list, count) = view::stakes(&mut world.chain.state, address(8), 0, 10).unwrap();
-    assert_eq!((list.len(), count), (1, 1));
+    assert_eq!((list.len(), count), (0, 0));
+}
+
+#[test]
+fn a_stake_that_comes_and_goes_leaves_nothing() {
+    let mut world = World::in_lockstep(tiny());
+    let pools = [0, 1, 2].map(|who| PoolId::Validator(address(who)));
+    let listed = |world: &mut World| -> Vec<PoolId> {
+        let (list, count) = view::stakes(&mut world.chain.state, address(8), 0, 10).unwrap();
+        assert_eq!(list.len() as u64, count);
+        list.iter().map(|stake| stake.pool).collect()
+    };
+    // An account stays for ever, and it has one.
+    let before = world.chain.state.iter().count();
+    for pool in pools {
+        world.apply(8, add(pool, SOMA));
+    }
+    world.apply(8, withdraw_all(pools[0]));
+    assert_eq!(listed(&mut world), [pools[2], pools[1]]);
+    world.apply(8, add(pools[0], SOMA));
+    world.apply(8, withdraw_all(pools[2]));
+    assert_eq!(listed(&mut world), [pools[0], pools[1]]);
+    // In part it stays, and what is left goes with the rest.
+    world.until_epoch(1);
+    world.apply(8, withdraw(pools[1], SOMA / 2));
+    assert_eq!(listed(&mut world), [pools[0], pools[1]]);
+    world.apply(8, withdraw_all(pools[1]));
+    world.apply(8, withdraw_all(pools[0]));
+    assert!(listed(&mut world).is_empty());
+    let fresh = {
+        let mut world = World::new(tiny());
+        world.until_epoch(4);
+        world.chain.state.iter().count()
+    };
+    world.until_epoch(4);
+    assert_eq!(world.chain.state.iter().count(), fresh, "of {before} at first");
 }
 
 #[test]

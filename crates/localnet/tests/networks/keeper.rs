@@ -68,6 +68,7 @@ fn content_is_kept_while_it_is_needed_and_no_longer() {
             url: serve_once(hosted.clone()).parse().unwrap(),
             size_bytes: hosted.len() as u64,
             hash,
+            embedding: None,
         };
         let receipt = account.execute(commit).await.unwrap();
         assert!(receipt.applied(), "{receipt:?}");
@@ -129,6 +130,7 @@ fn what_is_needed_is_fetched_at_the_start() {
             url: url.parse().unwrap(),
             size_bytes: expected.size_bytes,
             hash: expected.hash,
+            embedding: None,
         };
         account.execute(commit).await.unwrap();
         wait("the keeper", async || node.blob(expected).await.ok()).await;
@@ -157,6 +159,7 @@ async fn commit(account: &Account, model: ModelId, content: &[u8]) -> Epoch {
         url: format!("soma:{hash}").parse().unwrap(),
         size_bytes: content.size_bytes(),
         hash,
+        embedding: None,
     };
     account.execute(commit).await.unwrap();
     let committed = node.model(&model).await.unwrap().model.committed.unwrap();

@@ -18,6 +18,9 @@ pub enum ModelError {
         /// First byte of the chunk it happened in.
         position: usize,
     },
+    /// It has no weights that anyone could score with.
+    #[error("the model has no usable weights: {0}")]
+    Unusable(String),
     /// The mean representation has no direction.
     #[error("the model's mean representation is no embedding: {0}")]
     Embedding(#[from] EmbeddingError),

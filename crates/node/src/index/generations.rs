@@ -193,6 +193,7 @@ mod tests {
             url: "soma:weights".parse().unwrap(),
             size_bytes: 1,
             hash: ContentHash([byte; 32]),
+            embedding: None,
         }
     }
 

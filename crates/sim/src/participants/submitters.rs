@@ -150,11 +150,11 @@ pub fn data_hash(number: u64) -> ContentHash {
 }
 
 /// The length of the longest document.
-pub const SIZE_BYTES_MAX: u64 = 2_000 + (1 << 14);
+pub const SIZE_BYTES_MAX: u64 = 16 << 10;
 
-/// The length of a document: 2 to 18 kB, 10 kB in the mean.
+/// The length of a document: 1 to 16 KiB, one to sixteen full chunks.
 const fn size_bytes(number: u64) -> u64 {
-    2_000 + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50)
+    (1 << 10) + (number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 50) % (15 << 10)
 }
 
 /// Kinds of documents that a submitter has.

@@ -121,5 +121,6 @@ pub fn trainer_move(trainer: &Trainer, standing: Standing<'_>) -> Option<Transac
             "soma 2026 sim weights",
             &[&model.id.0, &epoch.0.to_le_bytes()],
         )),
+        embedding: None,
     })
 }

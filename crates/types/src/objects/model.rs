@@ -4,7 +4,10 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
 use super::commission::Commission;
-use crate::{Address, Architecture, ContentHash, DecryptionKey, Epoch, ModelId, Shannons, Url};
+use crate::{
+    Address, Architecture, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Shannons, Url,
+    hash::domain_hash,
+};
 
 /// Where a model stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
@@ -50,6 +53,23 @@ pub struct CommittedWeights {
     /// The ledger's count of commits then: of two equal models the lower is the earlier. Kept when
     /// the same file is committed again.
     pub sequence: u64,
+    /// [`embedding_commitment`]: what is revealed has to open it. None where the network lets the reveal choose.
+    pub embedding: Option<Commitment>,
+}
+
+/// What a commit of weights by `owner` says of their embedding: nobody learns it before the key is shown, and
+/// nobody but the owner can show it.
+#[must_use]
+pub fn embedding_commitment(owner: &Address, key: &DecryptionKey, embedding: &Embedding) -> Commitment {
+    let coordinates: Vec<u8> = embedding
+        .as_slice()
+        .iter()
+        .flat_map(|c| c.to_le_bytes())
+        .collect();
+    Commitment(domain_hash(
+        "soma 2026 embedding commitment",
+        &[&owner.0, &key.0, &coordinates],
+    ))
 }
 
 /// Weights with the key that decrypts them. The embedding is stored beside the model.
@@ -61,6 +81,17 @@ pub struct Weights {
     pub key: DecryptionKey,
     /// The epoch from which they compete.
     pub active_from: Epoch,
+}
+
+/// A seat's word that a model's weights are unusable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
+pub struct Report {
+    /// The weights, by their commit's place in the order of all commits.
+    pub sequence: u64,
+    /// Whose seat.
+    pub validator: Address,
+    /// When: it counts in this epoch and in the next.
+    pub epoch: Epoch,
 }
 
 /// A model.
@@ -90,6 +121,10 @@ pub struct Model {
     pub revealed: Option<Weights>,
     /// Committed weights that wait for their reveal.
     pub committed: Option<CommittedWeights>,
+    /// Who reported its newest weights, for as long as that counts: at most one for each seat.
+    pub reports: Vec<Report>,
+    /// The weights that the committee found unusable, by their commit's place in the order of all commits.
+    pub faulted: Option<u64>,
     /// Hits in the current epoch.
     pub hits: u64,
     /// Hits ever.
@@ -112,5 +147,13 @@ impl Model {
             .into_iter()
             .flatten()
             .find(|weights| weights.active_from <= epoch)
+    }
+
+    /// Whether the committee found the weights unusable with which it competed in `epoch`, where that is this
+    /// epoch or the one before: they have no score from then on, for anyone.
+    #[must_use]
+    pub fn is_faulted_in(&self, epoch: Epoch) -> bool {
+        let competing = self.weights_in(epoch).map(|weights| weights.committed.sequence);
+        self.faulted.is_some() && self.faulted == competing
     }
 }

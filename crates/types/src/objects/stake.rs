@@ -83,6 +83,8 @@ pub struct Position {
     pub added: Vec<AddedStake>,
     /// Whether the pool's slash is taken out of `added`.
     pub slashed: bool,
+    /// Its place among its owner's positions.
+    pub place: u64,
 }
 
 /// Stake on its way to become shares.

@@ -1,5 +1,7 @@
 //! Targets and their races (docs/protocol.md, section 6).
 
+use std::cmp::Reverse;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +30,22 @@ pub enum TargetStatus {
 /// A valid reveal in its target's race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The commit's place among all commits: the earliest wins.
+    /// How close it is, in Q30, if its commit was made while the target was opening.
+    pub opening_dot_q30: Option<i32>,
+    /// The commit's place among all commits.
     pub sequence: u64,
     /// The submission.
     pub submission: SubmissionId,
+}
+
+impl Candidate {
+    /// The order in which candidates win: of commits made while the target was opening the closest, then the
+    /// earliest.
+    #[must_use]
+    pub fn rank(&self) -> impl Ord + use<> {
+        let closeness = self.opening_dot_q30.map(Reverse);
+        (closeness.is_none(), closeness, self.sequence)
+    }
 }
 
 /// A target. Its embedding is `Embedding::draw(&seed, dim)`.
@@ -57,6 +71,24 @@ pub struct Target {
     pub opened: Height,
     /// How it stands.
     pub status: TargetStatus,
-    /// The valid reveals so far, earliest commit first.
+    /// The valid reveals so far, by rank.
     pub candidates: Vec<Candidate>,
+}
+
+impl Target {
+    /// Whether a commit at `height` counts as made when it opened, where that takes so many blocks.
+    #[must_use]
+    pub const fn is_opening(&self, height: Height, opening_blocks: u64) -> bool {
+        height.0 < self.opened.0 + opening_blocks
+    }
+
+    /// Whether it takes commits at `height`, in its epoch: until it has a valid reveal, and while it opens.
+    #[must_use]
+    pub const fn takes_commits(&self, height: Height, opening_blocks: u64) -> bool {
+        match self.status {
+            TargetStatus::Open => true,
+            TargetStatus::Settling { .. } => self.is_opening(height, opening_blocks),
+            TargetStatus::Filled { .. } => false,
+        }
+    }
 }

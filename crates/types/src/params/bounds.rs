@@ -6,6 +6,9 @@ use crate::{amount::SHANNONS_PER_SOMA, architecture::ArchitectureError, basis_po
 /// The most epochs a stretch of epochs can be: keeps products of parameters in range.
 const EPOCHS_MAX: u64 = 1 << 24;
 
+/// The most chunks of data: with the longest chunks, a gibibyte.
+const DATA_CHUNKS_MAX: u64 = 1 << 14;
+
 /// Why parameters are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParamsError {
@@ -79,6 +82,13 @@ impl Params {
                 soma(1_000_000),
             ),
             ("rent_per_mib_epoch", self.rent_per_mib_epoch.0, 0, soma(1)),
+            (
+                "weights_reveal_share",
+                u64::from(self.weights_reveal_share.get()),
+                1,
+                u64::from(BASIS_POINTS_ONE),
+            ),
+            ("bound_embeddings", u64::from(self.bound_embeddings), 0, 1),
             ("refresh_epochs", self.refresh_epochs, 2, EPOCHS_MAX),
             ("weights_size_max_bytes", self.weights_size_max_bytes, 1, 1 << 40),
             // Each is routed in one block, at a boundary: more would take longer than a leader has.
@@ -112,13 +122,20 @@ impl Params {
                 1,
                 self.epoch_blocks.saturating_sub(1),
             ),
+            // What is committed later cannot have been revealed when a race settles that began at once.
+            ("opening_blocks", self.opening_blocks, 0, self.settlement_blocks),
             (
                 "cross_entropy_max_nano",
                 self.cross_entropy_max_nano,
                 self.cross_entropy_min_nano,
                 1 << 40,
             ),
-            ("data_size_max_bytes", self.data_size_max_bytes, 1, 1 << 30),
+            (
+                "data_chunks_max",
+                self.data_chunks_max,
+                self.data_chunks_min.max(1),
+                DATA_CHUNKS_MAX,
+            ),
             // Without audits no bond could make a false claim a loss.
             (
                 "audit_rate",

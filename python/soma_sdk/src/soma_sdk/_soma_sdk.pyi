@@ -152,6 +152,7 @@ def commit_model(
     commission: int | None = None,
     model: str | None = None,
     key: DecryptionKey | None = None,
+    embedding: list[float] | None = None,
 ) -> Operation: ...
 def reveal_model(
     client: Client,

@@ -352,12 +352,16 @@ class SomaClient:
         *,
         model_id: Named | None = None,
         decryption_key: DecryptionKey | None = None,
+        embedding: Iterable[float] | None = None,
     ) -> str:
         """Create a model with the least stake and commit to its weights; return its id.
 
         `weights_url` is where validators find the encrypted weights; with None the node hosts them.
         `commission_rate` is the owner's share in basis points (1000 are 10%). With `model_id`, a model
         of one's own, nothing is created: that is `commit_model_update`.
+
+        `embedding` fixes what the reveal will show: a public network asks for it here, and for the
+        same again there.
 
         Repeated after whatever stopped it, the same call goes on: it makes no second model, stakes
         once and sends once. A model that was created with this rate and never had weights is used.
@@ -370,6 +374,7 @@ class SomaClient:
             _basis_points(commission_rate),
             None if model_id is None else _id(model_id),
             decryption_key,
+            None if embedding is None else _floats(embedding),
         )
         return cast("str", await self._ask(native))
 
@@ -381,6 +386,7 @@ class SomaClient:
         encrypted_weights: bytes,
         *,
         decryption_key: DecryptionKey | None = None,
+        embedding: Iterable[float] | None = None,
     ) -> str:
         """Commit to new weights of a model; return its id. To be revealed in the next epoch."""
         return await self.commit_model(
@@ -389,6 +395,7 @@ class SomaClient:
             encrypted_weights,
             model_id=model_id,
             decryption_key=decryption_key,
+            embedding=embedding,
         )
 
     async def reveal_model(

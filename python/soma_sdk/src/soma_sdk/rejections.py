@@ -408,6 +408,36 @@ class AlreadyReported(RejectedError):
     name = "AlreadyReported"
 
 
+class EmbeddingNotCommitted(RejectedError):
+    """The network wants to know at the commit that the embedding is fixed.
+
+    "the commit does not fix the embedding, and this network wants it to: commit with the embedding"
+    """
+
+    code = 311
+    name = "EmbeddingNotCommitted"
+
+
+class RevealTooLate(RejectedError):
+    """The time for it is over: the commitment lapses.
+
+    "weights were to be revealed until block {until}: what was committed lapses, commit anew"
+    """
+
+    code = 312
+    name = "RevealTooLate"
+
+
+class EmbeddingMismatch(RejectedError):
+    """Key and embedding are not those that were committed to.
+
+    "key and embedding do not open the commitment: reveal exactly what was committed"
+    """
+
+    code = 313
+    name = "EmbeddingMismatch"
+
+
 class NoSuchTarget(RejectedError):
     """The target does not exist.
 
@@ -489,9 +519,9 @@ class WrongLossCount(RejectedError):
 
 
 class DataSize(RejectedError):
-    """Empty or too large data.
+    """Too little or too much data.
 
-    "data of {size_bytes} bytes: must be 1 to {limit_bytes}"
+    "data of {size_bytes} bytes: must be {minimum_bytes} to {limit_bytes}"
     """
 
     code = 408

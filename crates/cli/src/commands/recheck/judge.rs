@@ -121,7 +121,7 @@ pub async fn judge(printer: Printer, context: &Context, args: &JudgeArgs) -> Cli
 /// One document, its bytes as they are.
 fn document(path: &Path, params: &Params) -> CliResult<Vec<u8>> {
     let shown = printable(&path.to_string_lossy()).into_owned();
-    let limit_bytes = params.data_size_max_bytes;
+    let limit_bytes = params.data_size_max_bytes();
     let size_bytes = fs::metadata(path).map_or(0, |found| found.len());
     if size_bytes > limit_bytes {
         return Err(CliError::new(format!(

@@ -106,7 +106,8 @@ impl Economy {
                 url,
                 size_bytes,
                 hash,
-            } => self.commit_model(sender, *model, url, *size_bytes, *hash)?,
+                embedding,
+            } => self.commit_model(sender, *model, url, *size_bytes, *hash, *embedding)?,
             Kind::RevealModel {
                 model,
                 key,

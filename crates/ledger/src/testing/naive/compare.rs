@@ -148,6 +148,7 @@ impl Economy {
                 (model.owner, model.status, model.retiring, model.committed.clone()),
                 "{id}"
             );
+            assert_eq!(theirs.faulted, model.faulted, "{id}");
             let weights = model.weights.as_ref().map(|(weights, _)| weights.clone());
             let revealed = model.revealed.as_ref().map(|(weights, _)| weights.clone());
             assert_eq!(

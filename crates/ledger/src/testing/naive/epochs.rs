@@ -1,5 +1,6 @@
 //! The boundary, the rewards and the fees (docs/protocol.md, sections 1 and 9).
 
+use soma_routing::fixed::{LN_FRACTION_BITS, ln_q46};
 use soma_types::{
     Epoch, Height, Shannons,
     objects::{
@@ -10,7 +11,7 @@ use soma_types::{
     upgrade::ProtocolVersion,
 };
 
-use super::{Economy, Now, money, part, shannons};
+use super::{Economy, Now, goal_q16, money, part, shannons};
 use crate::BlockInfo;
 
 impl Economy {
@@ -127,6 +128,20 @@ impl Economy {
         floor.min(u128::from(u64::MAX))
     }
 
+    /// z moves by half the logarithm of hits to goal, by at most a half, within [-4, 8].
+    pub(super) fn end_window(&mut self) {
+        let now = &mut self.now;
+        // Choice: a window without models says nothing. The mean's new part is a quarter.
+        if now.models > 0 {
+            now.mean_hits_q16 = now.mean_hits_q16 - now.mean_hits_q16 / 4 + (now.window_hits << 16) / 4;
+            let half = 1_u64 << 15;
+            let ratio = ln_q46(now.mean_hits_q16 + half) - ln_q46(goal_q16(&self.params) + half);
+            let step = (ratio >> (LN_FRACTION_BITS - 15)).clamp(-(1 << 15), 1 << 15);
+            now.z_q16 = (now.z_q16 + step).clamp(-4 << 16, 8 << 16);
+        }
+        now.window_hits = 0;
+    }
+
     /// Closes the epoch and opens the next with this block.
     pub(super) fn close_epoch(&mut self, block: &BlockInfo) {
         self.end_window();
@@ -134,7 +149,14 @@ impl Economy {
 
         // Fees: burned up to the target, the rest recycled, and the multiplier follows.
         let circulating: u128 = 10_000_000 * 1_000_000_000 - self.emission_left - self.burned;
-        let target = part(circulating, self.params.burn_per_year) / u128::from(self.params.epochs_per_year);
+        let yearly = part(circulating, self.params.burn_per_year) / u128::from(self.params.epochs_per_year);
+        // Of what its hits' submitters earn, recycled fees aside, no more than a share, if the rules name one.
+        let hits = u128::from(self.now.hits);
+        let earned = self.per_hit(self.emission(self.now.epoch), self.reward_pool, hits) / 2 * hits;
+        let target = match self.params.fee_share_max.get() {
+            0 => yearly,
+            _ => yearly.min(part(earned, self.params.fee_share_max)),
+        };
         let burned = self.now.fees.min(target);
         let recycled = self.now.fees - burned;
         self.burned += burned;
@@ -246,19 +268,24 @@ impl Economy {
         record.heard += u64::from(outcome.as_ref().is_some_and(heard));
         let count = outcome.map(|outcome| outcome.hearing.unwrap_or(outcome.drawn));
         let finding = count.as_ref().and_then(|count| count.majority);
-        let mut each = 0;
+        let mut share = 0;
         let status = match finding.filter(|finding| finding.verdict != Verdict::Valid) {
             Some(finding) => {
-                let mut finders = count.expect("it has a majority").agreed;
-                finders.extend(submission.challenge.map(|challenge| challenge.challenger));
+                let finders = count.expect("it has a majority").agreed;
                 let (bond, reward) = (submission.bond, record.reward_per_hit);
-                // Half to the auditors and the challenger in equal parts, the rest to the pool, rounding
-                // included.
-                each = money(bond) / 2 / finders.len() as u128;
+                // Half to those who found it: of that half to the challenger, if there is one, the rest to the
+                // auditors in equal parts. The other half to the pool, rounding included.
+                let mut half = money(bond) / 2;
+                if let Some(challenge) = submission.challenge {
+                    share = half / 2;
+                    half -= share;
+                    self.credit(challenge.challenger, share);
+                }
+                let each = half / finders.len() as u128;
                 for finder in &finders {
                     self.credit(*finder, each);
                 }
-                self.forfeit(money(bond) - each * finders.len() as u128);
+                self.forfeit(money(bond) - share - each * finders.len() as u128);
                 self.forfeit(money(reward));
                 record.found_false += 1;
                 record.returned = shannons(money(record.returned) + money(reward));
@@ -272,7 +299,7 @@ impl Economy {
         };
         let challenge = submission
             .challenge
-            .map(|challenge| self.end_challenge(challenge, &submission, finding, each));
+            .map(|challenge| self.end_challenge(challenge, &submission, finding, share));
         self.submissions.insert(
             submission.id,
             Submission {
@@ -284,7 +311,8 @@ impl Economy {
         );
     }
 
-    /// A challenge of a winner with this finding; `share` is what each gets who found it false.
+    /// A challenge of a winner with this finding; `share` is what it gets if
+    /// that was false.
     fn end_challenge(
         &mut self,
         challenge: Challenge,

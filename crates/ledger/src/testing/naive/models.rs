@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 
 use soma_routing::fixed::ln_q46;
 use soma_types::{
-    Address, Architecture, ContentHash, DecryptionKey, Embedding, Epoch, ModelId, Rejection, TransactionHash,
-    Url,
-    objects::{CommittedWeights, Inactivity, ModelStatus, Weights},
+    Address, Architecture, Commitment, ContentHash, DecryptionKey, Embedding, Epoch, Height, ModelId,
+    Rejection, TransactionHash, Url,
+    objects::{CommittedWeights, Inactivity, ModelStatus, Seat, Weights, embedding_commitment},
     transaction::{BasisPoints, PoolId},
 };
 
-use super::{Economy, Model, money, root_q16, set_rate, shannons};
+use super::{Economy, Model, money, part, root_q16, set_rate, shannons};
 
 impl Economy {
     pub(super) fn create_model(
@@ -41,6 +41,7 @@ impl Economy {
             previous: None,
             revealed: None,
             committed: None,
+            faulted: None,
             hits: 0,
             hits_total: 0,
             rewards_total: 0,
@@ -70,6 +71,7 @@ impl Economy {
         url: &Url,
         size_bytes: u64,
         hash: ContentHash,
+        embedding: Option<Commitment>,
     ) -> Result<(), Rejection> {
         let model = self.own_model(&sender, id)?.clone();
         if let Some(waiting) = &model.committed {
@@ -81,6 +83,9 @@ impl Economy {
                 size_bytes,
                 limit_bytes,
             });
+        }
+        if self.params.bound_embeddings == 1 && embedding.is_none() {
+            return Err(Rejection::EmbeddingNotCommitted {});
         }
         // Choice: the least own stake is asked for at each commit; stake added in this epoch is in it.
         let (_, stake) = self.pools[&PoolId::Model(id)].stake_of(&sender, self.now.epoch);
@@ -112,6 +117,7 @@ impl Economy {
             epoch,
             architecture,
             sequence,
+            embedding,
         });
         Ok(())
     }
@@ -124,6 +130,13 @@ impl Economy {
         embedding: &Embedding,
     ) -> Result<(), Rejection> {
         let (epoch, expected) = (self.now.epoch, self.params.architecture.embedding_dim);
+        // The first part of the epoch's blocks, and the first block whatever the part.
+        let taken = part(
+            u128::from(self.params.epoch_blocks),
+            self.params.weights_reveal_share,
+        );
+        let until = self.now.first_height + (taken as u64).saturating_sub(1);
+        let is_late = self.height > until;
         let model = self.own_model(&sender, id)?;
         let committed = model.committed.clone().ok_or(Rejection::NothingCommitted {})?;
         let due = committed.epoch.0 + 1;
@@ -133,6 +146,13 @@ impl Economy {
         if embedding.dim() != expected as usize {
             let given = embedding.dim() as u32;
             return Err(Rejection::WrongDimension { given, expected });
+        }
+        if is_late {
+            return Err(Rejection::RevealTooLate { until: Height(until) });
+        }
+        let shown = embedding_commitment(&sender, &key, embedding);
+        if committed.embedding.is_some_and(|fixed| fixed != shown) {
+            return Err(Rejection::EmbeddingMismatch {});
         }
         let weights = Weights {
             committed,
@@ -179,16 +199,18 @@ impl Economy {
             return Err(Rejection::AlreadyReported {});
         }
         let total: u128 = seats.iter().map(|seat| money(seat.stake)).sum();
-        let reported: u128 = seats
-            .iter()
-            .filter(|seat| self.reports.contains(&(id, sequence, epoch, seat.validator)))
-            .map(|seat| money(seat.stake))
-            .sum();
+        // Those of this epoch and of the one before count.
+        let counts = |seat: &&Seat| {
+            let since = epoch.saturating_sub(1);
+            (since..=epoch).any(|at| self.reports.contains(&(id, sequence, at, seat.validator)))
+        };
+        let reported: u128 = seats.iter().filter(counts).map(|seat| money(seat.stake)).sum();
         if 3 * reported > 2 * total {
             let share = self.params.fault_slash;
             self.slash_owner(id, share);
             if let Some(model) = self.models.get_mut(&id) {
                 model.retiring = Some(Inactivity::Faulted);
+                model.faulted = Some(sequence);
                 model.revealed = None;
             }
         }

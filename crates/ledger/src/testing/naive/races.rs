@@ -1,6 +1,5 @@
 //! Targets and the races for them (docs/protocol.md, sections 6 and 7).
 
-use soma_routing::fixed::{LN_FRACTION_BITS, ln_q46};
 use soma_types::{
     Address, Commitment, Embedding, Epoch, Height, Rejection, Salt, Shannons, SubmissionId, TargetId,
     TransactionHash,
@@ -9,10 +8,10 @@ use soma_types::{
     transaction::SubmissionReveal,
 };
 
-use super::{Economy, goal_q16, money, rate_at, root_q16, shannons};
+use super::{Economy, money, rate_at, root_q16, shannons};
 use crate::BlockInfo;
 
-/// Choice: a race has at most this many candidates, those with the earliest commits.
+/// Choice: a race has at most this many candidates, the first by rank.
 const CANDIDATES_MAX: usize = 32;
 
 /// z / sqrt(dim), in Q30 and rounded down.
@@ -79,7 +78,7 @@ impl Economy {
         }
     }
 
-    /// The earliest commit whose data is its own wins. Returns the slot that became free.
+    /// The first whose data is its own wins. Returns the slot that became free.
     fn settle(&mut self, id: TargetId) -> Option<u32> {
         let mut target = self.targets[&id].clone();
         let mut winner: Option<SubmissionId> = None;
@@ -165,7 +164,11 @@ impl Economy {
             .targets
             .get(&target)
             .ok_or(Rejection::NoSuchTarget { target })?;
-        if aim.epoch.0 != self.now.epoch || aim.status != TargetStatus::Open {
+        // While it opens, a reveal does not keep others out.
+        let opens = self.height < aim.opened.0 + self.params.opening_blocks;
+        let takes =
+            aim.status == TargetStatus::Open || opens && matches!(aim.status, TargetStatus::Settling { .. });
+        if aim.epoch.0 != self.now.epoch || !takes {
             return Err(Rejection::TargetClosed {});
         }
         // A target never gets harder than it was, and what is asked is fixed with the commit.
@@ -248,11 +251,19 @@ impl Economy {
             target.status = TargetStatus::Settling { at };
             self.races.push(target.id);
         }
+        let is_opening = submission.committed.0 < target.opened.0 + self.params.opening_blocks;
         target.candidates.push(Candidate {
+            opening_dot_q30: is_opening.then_some(found.dot_q30),
             sequence: submission.sequence,
             submission: id,
         });
-        target.candidates.sort_by_key(|candidate| candidate.sequence);
+        // First those that were committed while it opened, the closest first; then the others, as they came.
+        let early = |one: &Candidate| one.opening_dot_q30;
+        target.candidates.sort_by(|a, b| match (early(a), early(b)) {
+            (Some(a_dot), Some(b_dot)) => b_dot.cmp(&a_dot).then(a.sequence.cmp(&b.sequence)),
+            (None, None) => a.sequence.cmp(&b.sequence),
+            (a, b) => b.is_some().cmp(&a.is_some()),
+        });
         self.submissions.insert(
             id,
             Submission {
@@ -282,10 +293,15 @@ impl Economy {
         if given != expected {
             return Err(Rejection::WrongLossCount { given, expected });
         }
-        let (size_bytes, limit_bytes) = (reveal.data_size_bytes, self.params.data_size_max_bytes);
-        if size_bytes == 0 || size_bytes > limit_bytes {
+        let size_bytes = reveal.data_size_bytes;
+        let chunk_bytes = u64::from(self.params.architecture.max_seq_len);
+        // Choice: nothing at all is no data, even where no full chunk is asked for.
+        let minimum_bytes = 1.max(chunk_bytes * self.params.data_chunks_min);
+        let limit_bytes = chunk_bytes * self.params.data_chunks_max;
+        if !(minimum_bytes..=limit_bytes).contains(&size_bytes) {
             return Err(Rejection::DataSize {
                 size_bytes,
+                minimum_bytes,
                 limit_bytes,
             });
         }
@@ -378,19 +394,5 @@ impl Economy {
                 );
             }
         }
-    }
-
-    /// z moves by half the logarithm of hits to goal, by at most a half, within [-4, 8].
-    pub(super) fn end_window(&mut self) {
-        let now = &mut self.now;
-        // Choice: a window without models says nothing. The mean's new part is a quarter.
-        if now.models > 0 {
-            now.mean_hits_q16 = now.mean_hits_q16 - now.mean_hits_q16 / 4 + (now.window_hits << 16) / 4;
-            let half = 1_u64 << 15;
-            let ratio = ln_q46(now.mean_hits_q16 + half) - ln_q46(goal_q16(&self.params) + half);
-            let step = (ratio >> (LN_FRACTION_BITS - 15)).clamp(-(1 << 15), 1 << 15);
-            now.z_q16 = (now.z_q16 + step).clamp(-4 << 16, 8 << 16);
-        }
-        now.window_hits = 0;
     }
 }

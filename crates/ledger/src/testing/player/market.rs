@@ -6,7 +6,7 @@ use soma_types::{
 };
 
 use super::{ACCOUNTS, Pending};
-use crate::testing::{DIM, Player, address, basis, commit_model, reveal_model};
+use crate::testing::{DIM, Player, address, basis, commit_model_fixed, reveal_model};
 
 impl Player<'_> {
     /// Few contents in an epoch, so that several submissions want the same; some are old.
@@ -30,13 +30,13 @@ impl Player<'_> {
         let (low, high, limit) = (
             params.cross_entropy_min_nano,
             params.cross_entropy_max_nano,
-            params.data_size_max_bytes,
+            params.data_size_max_bytes(),
         );
         let reveal = &mut find.reveal;
         let models = reveal.losses_nano.len();
         match fault {
             0 => reveal.losses_nano = List::new(vec![1; models + 1]).unwrap(),
-            1 => reveal.data_size_bytes = 0,
+            1 => reveal.data_size_bytes = params.data_size_min_bytes() - 1,
             2 => reveal.data_size_bytes = limit + 1,
             3 => reveal.data_size_bytes = limit,
             4 => reveal.embedding = Embedding::draw(&target.seed, DIM as usize + 1),
@@ -124,7 +124,7 @@ impl Player<'_> {
         );
         self.flush();
         let (owner, model) = *self.models.last().expect("there are always some");
-        self.push(owner, commit_model(model, who));
+        self.push(owner, commit_model_fixed(owner, model, who, who));
         self.until(0);
         self.push(owner, reveal_model(model, who));
         self.flush();

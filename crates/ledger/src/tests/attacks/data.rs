@@ -184,6 +184,53 @@ fn outside_the_loss_band() {
     }
 }
 
+/// Attack: a claim too large to audit
+/// Does: claims falsely, with as many bytes as may be claimed, so that auditors who take the shortest first never
+/// come to it: silence lets it stand, and the larger the claim the likelier.
+/// Outcome: data has one to sixteen full chunks at std, anything else is refused. At the goal, all of it as large
+/// as may be, a seat then scores fewer than 30 000 chunks in the twelve hours that it has, 0.7 a second: whoever
+/// manages that leaves nothing unjudged, and each false claim is a loss. (With a megabyte it was 43 a second.)
+#[test]
+fn a_claim_too_large_to_audit() {
+    let params = Params {
+        data_chunks_min: 1,
+        data_chunks_max: 16,
+        ..tiny()
+    };
+    let (world, _) = World::with_models(params, 3);
+    let chunk_bytes = u64::from(world.genesis.params.architecture.max_seq_len);
+    for (size_bytes, taken) in [
+        (0, false),
+        (1, false),
+        (chunk_bytes - 1, false),
+        (chunk_bytes, true),
+        (16 * chunk_bytes, true),
+        (16 * chunk_bytes + 1, false),
+        (1 << 20, false),
+    ] {
+        let mut world = world.clone();
+        let target = world.open_targets().remove(0);
+        let mut find = world.find(ATTACKER, &target, 1, 0);
+        find.reveal.data_size_bytes = size_bytes;
+        let id = world.commit(&find);
+        let receipt = world.one(ATTACKER, find.reveal(id));
+        assert_eq!(
+            receipt.applied(),
+            taken,
+            "{size_bytes} bytes: {:?}",
+            receipt.outcome
+        );
+    }
+
+    // What a seat scores in an epoch at the goal, if every claim is as large as may be.
+    let std = Params::std();
+    let audits = std.audit_rate.of(Shannons(std.hits_goal)).0;
+    let each = (audits * u64::from(std.auditors)).div_ceil(u64::from(std.committee_size));
+    let chunks = each * u64::from(std.models_per_target) * std.data_chunks_max;
+    let seconds = std.audit_commit_blocks * std.block_time_ms / 1_000;
+    assert_eq!((each, chunks, seconds), (605, 29_040, 43_200));
+}
+
 /// Attack: burning someone's data
 /// Does: claims a hash that they do not have data for, so that its owner cannot win with it any more.
 /// Outcome: they have to know the hash before its owner commits, and lose bond and reward once audited. The

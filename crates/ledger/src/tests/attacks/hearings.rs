@@ -1,9 +1,9 @@
 //! Auditors who accuse falsely or protect, and committees that are called upon for nothing.
 
 use soma_types::{
-    Address, Commitment, Epoch, PublicKey, Receipt, Rejection, Seed, Shannons, SubmissionId,
+    Address, Commitment, PublicKey, Receipt, Rejection, Seed, Shannons, SubmissionId,
     TransactionKind as Kind,
-    objects::{Committee, Duty, EpochState, Found, Seat, Submission, SubmissionStatus},
+    objects::{Committee, EpochState, Found, Seat, Submission, SubmissionStatus},
     params::Params,
     transaction::Verdict,
 };
@@ -64,18 +64,6 @@ fn more_than_honest(world: &mut World, auditor: u8) -> i64 {
     let (mut honest, _, _) = heard(VALID, |_, _| None);
     let before = honest.wealth(auditor);
     gain(world, auditor, before)
-}
-
-/// Audits assigned and done in epoch 3.
-fn duty(world: &mut World, who: u8) -> (u64, u64) {
-    let Duty {
-        audits_assigned,
-        audits_done,
-        ..
-    } = view::duty(&mut world.chain.state, Epoch(3), address(who))
-        .unwrap()
-        .unwrap();
-    (audits_assigned, audits_done)
 }
 
 /// In how many of 10 000 draws of `drawn` out of 100 equal seats `cartel` of them are the majority, and how
@@ -169,7 +157,7 @@ fn a_cartel_in_a_hearing() {
         })
     });
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
-    assert_eq!(duty(&mut world, auditor).0, 1);
+    assert_eq!(world.audits_of(auditor, 3).0, 1);
 }
 
 /// Attack: making work by accusing
@@ -183,12 +171,12 @@ fn making_work_by_accusing() {
     let (mut world, id, auditor) = heard(FALSE, |_, _| Some(VALID));
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
     // Four seats' audits, and its own in the hearing, which it did.
-    assert_eq!(duty(&mut world, auditor), (5, 1));
-    assert_eq!(duty(&mut world, (auditor + 1) % 4), (1, 1));
+    assert_eq!(world.audits_of(auditor, 3), (5, 1));
+    assert_eq!(world.audits_of((auditor + 1) % 4, 3), (1, 1));
     assert!(more_than_honest(&mut world, auditor) < 0);
     // Right accusers have done both.
-    let (mut world, _, auditor) = heard(FALSE, |_, _| Some(FALSE));
-    assert_eq!(duty(&mut world, auditor), (2, 2));
+    let (world, _, auditor) = heard(FALSE, |_, _| Some(FALSE));
+    assert_eq!(world.audits_of(auditor, 3), (2, 2));
     let std = Params::std();
     let winners = std.hits_goal * u64::from(std.audit_rate.get()) / 10_000;
     let assigned = winners * u64::from(std.auditors) / u64::from(std.committee_size);
@@ -208,7 +196,7 @@ fn making_work_by_accusing() {
 fn making_work_by_not_finding_data() {
     let (mut world, id, auditor) = heard(UNAVAILABLE, |_, _| Some(VALID));
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
-    assert_eq!(duty(&mut world, auditor), (2, 1));
+    assert_eq!(world.audits_of(auditor, 3), (2, 1));
     assert!(more_than_honest(&mut world, auditor) < 0);
     // Audits of one seat of a hundred at std: its share of the draws, and all hearings.
     let (held, accusers) = draws_held(33, 7);
@@ -229,11 +217,11 @@ fn making_work_by_not_finding_data() {
 fn data_shown_only_to_the_hearing() {
     let (mut world, id, auditor) = heard(UNAVAILABLE, |_, _| Some(VALID));
     assert!(matches!(world.status(id), SubmissionStatus::Paid { .. }));
-    assert_eq!(duty(&mut world, auditor), (2, 1));
+    assert_eq!(world.audits_of(auditor, 3), (2, 1));
     // Who shows data that was false after all is convicted, and the auditors were right.
     let (mut world, id, auditor) = heard(UNAVAILABLE, |_, _| Some(FALSE));
     assert!(matches!(world.status(id), SubmissionStatus::FoundFalse { .. }));
-    assert_eq!(duty(&mut world, auditor), (2, 2));
+    assert_eq!(world.audits_of(auditor, 3), (2, 2));
 }
 
 /// Attack: copying accusers in a hearing
@@ -249,8 +237,8 @@ fn copying_accusers_in_a_hearing() {
         Some(if who == (auditor + 1) % 4 { copied } else { FALSE })
     });
     assert!(matches!(world.status(id), SubmissionStatus::FoundFalse { .. }));
-    assert_eq!(duty(&mut world, (auditor + 1) % 4), (1, 0));
-    assert_eq!(duty(&mut world, (auditor + 2) % 4), (1, 1));
+    assert_eq!(world.audits_of((auditor + 1) % 4, 3), (1, 0));
+    assert_eq!(world.audits_of((auditor + 2) % 4, 3), (1, 1));
 
     let (mut world, id, auditor) = drawn();
     world.audit(id, [(auditor, Verdict::FalseScore, 1)]);

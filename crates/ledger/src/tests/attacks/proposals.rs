@@ -453,7 +453,9 @@ fn extremes() -> Vec<Vec<Change>> {
         (Change::RevealBlocks, 1, 1_000),
         (Change::CrossEntropyMinNano, 0, 3_500_000_000),
         (Change::CrossEntropyMaxNano, 50_000_000, 1 << 40),
-        (Change::DataSizeMaxBytes, 1, 1 << 30),
+        (Change::DataChunksMin, 0, 4_096),
+        (Change::DataChunksMax, 1, 1 << 14),
+        (Change::OpeningBlocks, 0, 2),
         (Change::AuditCommitBlocks, 1, 10),
         (Change::AuditRevealBlocks, 1, 5),
         (Change::HearingCommitBlocks, 1, 4),
@@ -465,6 +467,7 @@ fn extremes() -> Vec<Vec<Change>> {
         (Change::DifficultyWindows, 1, 16),
         (Change::Auditors, 0, 100),
         (Change::PayoutsPerBlock, 3, 10_000),
+        (Change::BoundEmbeddings, 0, 1),
     ];
     let shares = [
         (Change::BurnPerYear as fn(_) -> Change, 0, 10_000),
@@ -473,6 +476,8 @@ fn extremes() -> Vec<Vec<Change>> {
         (Change::AuditRate, 1, 10_000),
         (Change::ValidatorShare, 0, 10_000),
         (Change::EquivocationSlash, 0, 5_000),
+        (Change::WeightsRevealShare, 1, 10_000),
+        (Change::FeeShareMax, 0, 10_000),
     ];
     let mut all = vec![
         vec![

@@ -1,7 +1,7 @@
 //! Being first without having been: copies, leaders who withhold, crowded races, claims to data.
 
 use soma_types::{
-    ContentHash, Receipt, Rejection, Salt, SubmissionId, TransactionKind as Kind,
+    ContentHash, Embedding, Receipt, Rejection, Salt, SubmissionId, TransactionKind as Kind,
     objects::{SubmissionStatus, Target},
     params::Params,
 };
@@ -254,4 +254,55 @@ fn unrevealed_commits_on_every_target() {
     let deposits = commits * tiny().submission_deposit.0;
     // Those on the target that was filled come back, a quarter.
     assert!(gain(&mut world, ATTACKER, before) < -((deposits * 3 / 4) as i64));
+}
+
+/// A target that opens because another was filled. Its leader, who makes that block, commits in it to data that
+/// they scored beforehand, and somebody else one block later to data that is closer. Whether the leader wins.
+fn first_look(opening_blocks: u64) -> bool {
+    let params = Params {
+        settlement_blocks: 4,
+        opening_blocks,
+        ..tiny()
+    };
+    let (mut world, targets, find, id) = committed(params);
+    world.apply(VICTIM, find.reveal(id));
+    world.skip(3);
+    let mut ahead = world.clone();
+    ahead.skip(1);
+    let mut opened = ahead.open_targets().into_iter();
+    let target = opened.find(|target| target.slot == targets[0].slot).unwrap();
+    assert_eq!(target.opened, ahead.chain.height());
+
+    let mut library = world.find(ATTACKER, &target, 2, 0);
+    let mut coordinates = library.reveal.embedding.as_slice().to_vec();
+    if let Some(least) = coordinates.iter_mut().min_by_key(|one| one.unsigned_abs()) {
+        *least = -*least;
+    }
+    library.reveal.embedding = Embedding::from_q15(coordinates).unwrap();
+    let closer = world.find(VICTIM, &target, 3, 0);
+    let first = created_submission(&world.block(vec![(ATTACKER, library.commit())])[0]);
+    let receipts = world.block(vec![(ATTACKER, library.reveal(first)), (VICTIM, closer.commit())]);
+    assert!(receipts.iter().all(Receipt::applied));
+    let second = created_submission(&receipts[1]);
+    world.apply(VICTIM, closer.reveal(second));
+    world.skip(4);
+    let won = |world: &mut World, id| world.status(id) == SubmissionStatus::Won;
+    assert_ne!(won(&mut world, first), won(&mut world, second));
+    won(&mut world, first)
+}
+
+/// Attack: a proposer's first look
+/// Does: as leader of the block in which a target opens, commits to it in that very block, from a library scored
+/// beforehand, so that nobody can have been earlier.
+/// Outcome: commits of the blocks in which a target opens (at std four, a second) count as made at once: the
+/// closest wins, and being first is worth nothing. Later ones come after them, the earliest first. (Where the
+/// earliest always wins, a leader takes every target that opens in its block and that its library hits.)
+#[test]
+fn a_proposers_first_look() {
+    assert!(first_look(0));
+    for opening_blocks in [2, 4] {
+        assert!(!first_look(opening_blocks));
+    }
+    // Who comes when it is open comes later than all who came while it opened.
+    assert!(first_look(1));
 }

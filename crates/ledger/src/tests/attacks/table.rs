@@ -14,6 +14,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/agents/tests/withholding.rs", "soma-agents"),
     ("crates/agents/tests/taking_down.rs", "soma-agents"),
     ("crates/ledger/src/tests/attacks/models.rs", "soma-ledger"),
+    ("crates/ledger/src/tests/attacks/weights.rs", "soma-ledger"),
     ("crates/blobs/tests/attacks.rs", "soma-blobs"),
     ("crates/blobs/tests/flooding.rs", "soma-blobs"),
     ("crates/localnet/tests/networks/hosting.rs", "soma-localnet"),

@@ -290,6 +290,7 @@ class _Loop:
             self.commission_rate,
             model_id=self.journal.model_id,
             decryption_key=self._key(),
+            embedding=self.journal.embedding,
         )
 
     async def _add_what_is_lacking(self) -> bool:
