@@ -22,6 +22,9 @@ pub enum Failure {
     /// What is given is not what was committed.
     #[error("{0}")]
     Mismatch(String),
+    /// A commit that no caller was told of stands in the way.
+    #[error("{0}")]
+    Unheard(String),
     /// Weights are no weights of the architecture.
     #[error("{name}: {error}")]
     Weights {
@@ -75,6 +78,7 @@ impl Failure {
             Self::Client(error) => class_of(error),
             Self::Argument(_) => "InvalidArgument",
             Self::Mismatch(_) => "CommitMismatch",
+            Self::Unheard(_) => "UnheardCommit",
             Self::Weights { .. } => "BadWeights",
             Self::Score(_) => "ScoreFailed",
             Self::Unreadable { .. } => "FileProblem",

@@ -4,7 +4,8 @@
 //!   process.
 //! - [`failure`]: what can go wrong, as the package's exceptions.
 //! - [`keys`], [`weights`]: keys, and the encrypted containers of weights.
-//! - [`connection`]: one network: what is read from it. [`deeds`], [`publishing`]: what is signed for it.
+//! - [`connection`]: one network: what is read from it. [`deeds`], [`publishing`], [`revealing`]: what is
+//!   signed for it.
 //! - [`scoring`]: exact scores on this machine.
 //!
 //! Values cross as JSON, in the form that the HTTP interface documents; bytes cross as bytes.
@@ -17,6 +18,7 @@ mod failure;
 mod keys;
 mod operation;
 mod publishing;
+mod revealing;
 mod scoring;
 mod weights;
 
@@ -46,8 +48,8 @@ fn _soma_sdk(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(deeds::submit_data, module)?)?;
     module.add_function(wrap_pyfunction!(deeds::reveal_submissions, module)?)?;
     module.add_function(wrap_pyfunction!(publishing::commit_model, module)?)?;
-    module.add_function(wrap_pyfunction!(publishing::reveal_model, module)?)?;
-    module.add_function(wrap_pyfunction!(publishing::pending_models, module)?)?;
+    module.add_function(wrap_pyfunction!(revealing::reveal_model, module)?)?;
+    module.add_function(wrap_pyfunction!(revealing::pending_models, module)?)?;
     module.add_function(wrap_pyfunction!(scoring::score, module)?)?;
     module.add_function(wrap_pyfunction!(scoring::embedding_q15, module)?)?;
     module.add_function(wrap_pyfunction!(scoring::architecture, module)?)?;

@@ -1,27 +1,37 @@
-//! A model's way to the network: create, commit in one epoch, reveal in the next.
+//! A model's way to the network, the first half: create, and commit in the epoch before the reveal
+//! ([`crate::revealing`]).
+//!
+//! Upon anything: what earlier calls have handed in, and whose end they did not learn, is waited for first.
+//! What the ledger says of models may be over once it is included.
+//!
+//! Upon a commit of a container that is committed or revealed already: nothing is sent.
+//!
+//! Upon a commit of weights that are, in another container: nothing is sent either, as long as the node hosts
+//! both. A script that begins anew encrypts anew, and the journal knows the weights in a container. Its
+//! reveal reveals what was committed.
 //!
 //! Upon a commit without a model:
 //! - a creation that an earlier call has handed in, and whose end it did not learn: that model;
 //! - a model of the signer, created with the same commission, that never had weights: that model;
+//! - where a commit to a first model stands of which no caller was told: an error. It may be this one's, and
+//!   a second model would stake a second time;
 //! - otherwise one is created with the least stake.
 //!
 //! So a call that is repeated after a crash, a lost answer or a cancellation makes no second model and stakes
 //! nothing twice. Two calls at once by one client are two models: each looks for its model and commits to it
 //! before the next looks.
 //!
-//! Upon a commit of a container that is committed or revealed already: nothing is sent.
-//!
 //! Where this process encrypted the weights, the key is in the journal before the commit is sent.
 
 use std::sync::Arc;
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
-use soma_blobs::{Decrypting, Location};
-use soma_client::{Account, ClientError, CommittedModel, Encrypted, ModelFilter};
+use soma_blobs::Location;
+use soma_client::{Account, CommittedModel, Encrypted, ModelFilter, UnheardCommit};
 use soma_types::{
     ContentHash, Embedding, Epoch, Keypair as Keys, ModelId, TransactionKind, Url,
     api::ModelView,
-    objects::{Model, ModelStatus},
+    objects::{CommittedWeights, Model, ModelStatus},
     receipt::{Created, Outcome as Ended},
     transaction::BasisPoints,
 };
@@ -89,43 +99,6 @@ pub fn commit_model(
     client.operation(move |connection| commit(connection, keys, model, commission, given))
 }
 
-/// Reveals what `model` has committed; the epoch from which it competes.
-#[pyfunction]
-#[pyo3(signature = (client, signer, model, embedding, container=None, url=None, key=None))]
-pub fn reveal_model(
-    client: &Client,
-    signer: &Keypair,
-    model: &str,
-    embedding: Vec<f32>,
-    container: Option<PyBackedBytes>,
-    url: Option<&str>,
-    key: Option<&DecryptionKey>,
-) -> Result<Operation, Failure> {
-    let keys = keys_of(signer);
-    let model: ModelId = parse(model)?;
-    let embedding = Embedding::from_f32(&embedding).map_err(Failure::argument)?;
-    let given = Revealed {
-        url: url.map(parse).transpose()?,
-        container,
-        key: key.map(|key| key.key().clone()),
-    };
-    client.operation(move |connection| reveal(connection, keys, model, embedding, given))
-}
-
-/// This machine's commits of `signer` that wait for their reveal: model, container, epoch of the reveal.
-#[pyfunction]
-pub fn pending_models(client: &Client, signer: &Keypair) -> Result<Operation, Failure> {
-    let keys = keys_of(signer);
-    client.operation(move |connection| async move {
-        let account = connection.account(&keys).await?.account;
-        let due = account.pending_models().await?;
-        let due: Vec<(ModelId, ContentHash, Epoch)> = due
-            .iter()
-            .map(|due| (due.pending.model, due.pending.hash, due.reveal_in))
-            .collect();
-        Answer::json(&due)
-    })
-}
 async fn commit(
     connection: Arc<Connection>,
     keys: Keys,
@@ -141,6 +114,7 @@ async fn commit(
     let (given, hash) = hashed(given).await?;
     let named = Named::of(given.url.clone(), hash)?;
     let _turn = known.publishing.lock().await;
+    let unheard = account.unheard_commits().await?;
     let own = account
         .node()
         .models(&ModelFilter {
@@ -148,16 +122,23 @@ async fn commit(
             ..ModelFilter::default()
         })
         .await?;
-    if let Some((model, epoch)) = own.iter().find_map(|view| waiting(&view.model, &named)) {
-        connection.note_commit(model, epoch);
+    let names = same_weights(account, &named, &given, model).await?;
+    if let Some((model, committed)) = own.iter().find_map(|view| waiting(&view.model, &names)) {
+        connection.note_commit(model, committed.epoch);
+        for commit in unheard.iter().filter(|commit| commit.hash == committed.hash) {
+            commit.heard().await?;
+        }
         return Answer::json(&model);
     }
-    if let Some(view) = own.iter().find(|view| is_revealed(&view.model, &named)) {
+    if let Some(view) = own.iter().find(|view| is_revealed(&view.model, &names)) {
         return Answer::json(&view.model.id);
     }
     let model = match model {
         Some(model) => model,
-        None => created(account, own, commission).await?,
+        None => {
+            none_unheard(&unheard, &own)?;
+            created(account, own, commission).await?
+        }
     };
     let committed = send(account, model, named, given).await?;
     connection.note_commit(model, Epoch(committed.reveal_in.0.saturating_sub(1)));
@@ -173,18 +154,67 @@ async fn hashed(given: Given) -> Result<(Given, ContentHash), Failure> {
     blocking(work).await
 }
 
-/// Whether the model waits for the reveal of this container; the epoch of the commit.
-fn waiting(model: &Model, named: &Named) -> Option<(ModelId, Epoch)> {
-    let committed = model.committed.as_ref()?;
-    (committed.hash == named.hash).then_some((model.id, committed.epoch))
+/// The containers that hold the same weights as far as this machine knows, this one first: those of `model`,
+/// or of any of the account's.
+async fn same_weights(
+    account: &Account,
+    named: &Named,
+    given: &Given,
+    model: Option<ModelId>,
+) -> Result<Vec<ContentHash>, Failure> {
+    let mut same = vec![named.hash];
+    // At an address of one's own lies this container by now, and not another that was committed.
+    if given.url.is_none()
+        && let Some(made) = sealed(&named.hash)
+    {
+        let others = account.containers_of(made.weights).await?.into_iter();
+        same.extend(
+            others
+                .filter(|entry| model.is_none_or(|model| model == entry.model))
+                .map(|entry| entry.hash),
+        );
+    }
+    Ok(same)
 }
 
-/// Whether the model has revealed this container.
-fn is_revealed(model: &Model, named: &Named) -> bool {
+/// Whether a container is one of these: the first wherever it lies, others on the node.
+fn is_one_of(committed: &CommittedWeights, names: &[ContentHash]) -> bool {
+    names.first() == Some(&committed.hash) || names.contains(&committed.hash) && is_hosted(committed)
+}
+
+/// Whether the node hosts what was committed.
+pub fn is_hosted(committed: &CommittedWeights) -> bool {
+    committed.url.as_str() == Location::Soma(committed.hash).to_string()
+}
+
+/// Whether the model waits for the reveal of one of these containers.
+fn waiting<'a>(model: &'a Model, names: &[ContentHash]) -> Option<(ModelId, &'a CommittedWeights)> {
+    let committed = model.committed.as_ref()?;
+    is_one_of(committed, names).then_some((model.id, committed))
+}
+
+/// Whether the model has revealed one of these containers.
+fn is_revealed(model: &Model, names: &[ContentHash]) -> bool {
     [&model.revealed, &model.weights]
         .into_iter()
         .flatten()
-        .any(|weights| weights.committed.hash == named.hash)
+        .any(|weights| is_one_of(&weights.committed, names))
+}
+
+/// Refuses where a model waits for the reveal of its first weights and no caller was told.
+fn none_unheard(unheard: &[UnheardCommit], own: &[ModelView]) -> Result<(), Failure> {
+    let first = unheard.iter().find_map(|commit| {
+        let mut models = own.iter().map(|view| &view.model);
+        let model = models.find(|model| model.id == commit.model)?;
+        (model.revealed.is_none() && model.weights.is_none()).then_some(commit)
+    });
+    match first {
+        Some(commit) => Err(Failure::Unheard(format!(
+            "model {} has committed its first weights, the container {}, in an earlier run that was not told of it: nothing              was sent, so that there is no second model",
+            commit.model, commit.hash
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The model that a first commit is for.
@@ -253,7 +283,7 @@ async fn send(
 }
 
 /// An embedding has as many numbers as the network's models.
-async fn check_dim(account: &Account, embedding: &Embedding) -> Result<(), Failure> {
+pub(crate) async fn check_dim(account: &Account, embedding: &Embedding) -> Result<(), Failure> {
     let expected = account.params().await?.architecture.embedding_dim as usize;
     if embedding.dim() == expected {
         return Ok(());
@@ -263,83 +293,4 @@ async fn check_dim(account: &Account, embedding: &Embedding) -> Result<(), Failu
          model",
         embedding.dim()
     )))
-}
-
-/// What a reveal is given; what is left out is in the journal.
-struct Revealed {
-    url: Option<Url>,
-    container: Option<PyBackedBytes>,
-    key: Option<soma_blobs::DecryptionKey>,
-}
-
-async fn reveal(
-    connection: Arc<Connection>,
-    keys: Keys,
-    model: ModelId,
-    embedding: Embedding,
-    given: Revealed,
-) -> Outcome {
-    let account = connection.account(&keys).await?.account;
-    check_dim(&account, &embedding).await?;
-    let (url, key) = (given.url, given.key);
-    let named = match given.container {
-        Some(container) => Some(opened(container, key.clone()).await?),
-        None => None,
-    };
-    let view = account.node().model(&model).await?.model;
-    let Some(committed) = &view.committed else {
-        let done = [&view.revealed, &view.weights].into_iter().flatten();
-        let same = named.and_then(|hash| done.into_iter().find(|weights| weights.committed.hash == hash));
-        if let Some(weights) = same {
-            connection.note_reveal(model);
-            return Answer::json(&weights.active_from);
-        }
-        let what = "committed weights to reveal";
-        return Err(ClientError::ModelLacks { model, what }.into());
-    };
-    if let Some(hash) = named
-        && hash != committed.hash
-    {
-        return Err(Failure::Mismatch(format!(
-            "model {model} has committed the container {}, not {hash}: reveal the very bytes that were committed",
-            committed.hash
-        )));
-    }
-    if let Some(url) = url
-        && url != committed.url
-    {
-        return Err(Failure::Mismatch(format!(
-            "model {model} has committed the address {}, not {}: reveal where it was committed",
-            committed.url.as_str(),
-            url.as_str()
-        )));
-    }
-    let receipt = match key {
-        Some(key) => {
-            let hash = committed.hash;
-            account
-                .reveal_model_with(model, hash, (&key).into(), embedding)
-                .await
-        }
-        None => account.reveal_model(model, Some(embedding)).await,
-    };
-    receipt?;
-    connection.note_reveal(model);
-    let view = account.node().model(&model).await?.model;
-    let weights = view.revealed.or(view.weights);
-    Answer::json(&weights.map(|weights| weights.active_from))
-}
-
-/// A container's hash, once it is sure that the key opens it.
-async fn opened(
-    container: PyBackedBytes,
-    key: Option<soma_blobs::DecryptionKey>,
-) -> Result<ContentHash, Failure> {
-    let work = move || {
-        if let Some(key) = &key {
-            Decrypting::new(&container[..], container.len() as u64, key).map_err(ClientError::from)?;
-        }
-        Ok(ContentHash::of(&container))
-    };
-    blocking(work).await?
 }

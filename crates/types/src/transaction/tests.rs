@@ -144,7 +144,7 @@ fn verdicts_together_are_those_of_one_by_one() {
     let mut batches = vec![Vec::new(), good.clone(), bad.clone()];
     batches.extend(
         bad.iter()
-            .map(|bad| [&good[..2], &[bad.clone()], &good[2..]].concat()),
+            .map(|bad| [&good[..2], std::slice::from_ref(bad), &good[2..]].concat()),
     );
     batches.push([&good[..], &bad[5..7]].concat());
     for batch in batches {

@@ -365,6 +365,9 @@ class SomaClient:
 
         Repeated after whatever stopped it, the same call goes on: it makes no second model, stakes
         once and sends once. A model that was created with this rate and never had weights is used.
+        A script that begins anew may encrypt the same weights anew: where the node hosts them, commit and
+        reveal go on with the container that was committed. Where an earlier run's commit of other
+        weights took effect and that run was not told of it, this raises `UnheardCommit`.
         """
         native = _soma_sdk.commit_model(
             self._native,

@@ -154,6 +154,15 @@ class OutcomeUnknown(SomaError):
     hint = "the same call again hands in the same bytes, which cannot happen twice"
 
 
+class UnheardCommit(SomaError):
+    """An earlier run has committed other weights to a new model, and was not told: nothing was sent."""
+
+    hint = (
+        "get_pending_models names it: reveal it in its epoch with reveal_pending_model; "
+        "left alone, its commit lapses, and the same call then goes on with that model"
+    )
+
+
 class DataKnown(SomaError):
     """The data is someone's already: a commit to it would cost its deposit."""
 
