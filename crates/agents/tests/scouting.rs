@@ -90,7 +90,10 @@ fn e2e_a_scouted_search_takes_few_scorings_and_little_memory() {
             };
             let target = node.target(&find.target).await.unwrap().target;
             if let Some(place) = target.models.iter().position(|model| *model == broken) {
-                assert_eq!(find.claim.losses_nano[place], LOSS_NONE, "nobody can score with it");
+                assert_eq!(
+                    find.claim.losses_nano[place], LOSS_NONE,
+                    "nobody can score with it"
+                );
             }
             let scorings = submitter.effort().scorings - before.scorings;
             assert!(
