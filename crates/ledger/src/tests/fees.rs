@@ -33,11 +33,13 @@ fn settled(params: Params, hits: usize) -> (u64, u64) {
     (fees, submitter.0)
 }
 
-/// A network with a burn that hits alone have to pay: of a tenth of the supply a year, with twenty epochs in it.
+/// A network with a burn that hits alone have to pay: of a tenth of the supply in a year of twenty epochs, and
+/// hits that earn little.
 fn dear(fee_share_max: u16) -> Params {
     Params {
         burn_per_year: basis(1_000),
-        epochs_per_year: 2_000,
+        epochs_per_year: 20,
+        emission_epochs: 1 << 24,
         hits_goal: 100,
         refresh_epochs: 100,
         audit_rate: basis(1),

@@ -41,6 +41,6 @@ fn the_state_is_pinned() {
         .collect();
     assert_eq!(
         digest,
-        "3aff72eec88289331ab41e40408d56a9abdec41b37ea1bc18a615624515e9279"
+        "52a7009a9fe914a786b8422efd3922a933bc076c3c83247d8e002c1183b8d83c"
     );
 }

@@ -281,9 +281,9 @@ fn first_look(opening_blocks: u64) -> bool {
     library.reveal.embedding = Embedding::from_q15(coordinates).unwrap();
     let closer = world.find(VICTIM, &target, 3, 0);
     let first = created_submission(&world.block(vec![(ATTACKER, library.commit())])[0]);
-    let receipts = world.block(vec![(ATTACKER, library.reveal(first)), (VICTIM, closer.commit())]);
+    let receipts = world.block(vec![(VICTIM, closer.commit()), (ATTACKER, library.reveal(first))]);
     assert!(receipts.iter().all(Receipt::applied));
-    let second = created_submission(&receipts[1]);
+    let second = created_submission(&receipts[0]);
     world.apply(VICTIM, closer.reveal(second));
     world.skip(4);
     let won = |world: &mut World, id| world.status(id) == SubmissionStatus::Won;
