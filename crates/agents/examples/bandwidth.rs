@@ -1,5 +1,5 @@
-//! What V1 takes at the public preset, role by role, beside exchanging gradients (docs/bandwidth.md): computed
-//! from the parameters, not measured. `cargo run -p soma-agents --example bandwidth`
+//! What V1 takes at the public preset, role by role, beside exchanging gradients (docs/bandwidth.md):
+//! computed from the parameters, not measured. `cargo run -p soma-agents --example bandwidth`
 
 use bytesize::ByteSize;
 use soma_types::params::Params;

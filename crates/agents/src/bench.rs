@@ -101,7 +101,8 @@ impl Bench {
         desk: &ScoringDesk,
     ) -> Result<Arc<Contest>, BenchError> {
         for (model, weights) in self.target.target.models.iter().zip(&self.weights) {
-            // It is there: one after the other is taken when it is its turn. One that nobody can use has no score.
+            // It is there: one after the other is taken when it is its turn. One that nobody can use has no
+            // score.
             match experts.fetch(weights, PATIENCE).await {
                 Err(error) if !error.is_final() => {
                     let model = *model;

@@ -24,8 +24,8 @@ use crate::{
 /// Results kept; past that the desk starts afresh, which costs time and nothing else.
 const RESULTS_MAX: usize = 4096;
 
-/// All that a score depends on: the directions' seed, the data, and the weights in their order. Not their hashes
-/// alone: a stranger can reveal another key for someone's file.
+/// All that a score depends on: the directions' seed, the data, and the weights in their order. Not their
+/// hashes alone: a stranger can reveal another key for someone's file.
 type Question = (Seed, ContentHash, Vec<Option<(ContentHash, DecryptionKey)>>);
 type Answer = Result<Arc<Contest>, NoScore>;
 
@@ -76,8 +76,8 @@ pub struct Case {
     pub directions: Arc<Directions>,
     /// The data.
     pub data: Blob,
-    /// The models in the target's order; none for one that the committee found unusable. One after the other is
-    /// in memory.
+    /// The models in the target's order; none for one that the committee found unusable. One after the other
+    /// is in memory.
     pub models: Vec<Option<Weights>>,
 }
 
@@ -98,9 +98,9 @@ impl ScoringDesk {
         self.scored_bytes.load(Ordering::Relaxed)
     }
 
-    /// The exact result, computed now or before, with the models that `experts` have. One whose weights nobody can
-    /// use has no score, and loses. Cases queue: each has all cores to itself. One that nobody waits for any more
-    /// is given up.
+    /// The exact result, computed now or before, with the models that `experts` have. One whose weights
+    /// nobody can use has no score, and loses. Cases queue: each has all cores to itself. One that nobody
+    /// waits for any more is given up.
     ///
     /// # Errors
     /// When the data has no score, scoring panicked, or a model or the data could not be had.
@@ -208,8 +208,8 @@ mod tests {
         }
     }
 
-    /// A file that is no weights, someone's file under another key, which the desk has met under its own, and what
-    /// the committee found so: each loses to whoever has a score, and nothing else comes of it.
+    /// A file that is no weights, someone's file under another key, which the desk has met under its own, and
+    /// what the committee found so: each loses to whoever has a score, and nothing else comes of it.
     #[tokio::test]
     async fn weights_that_nobody_can_use_have_no_score() {
         let (mut containers, mut weights) = (Vec::new(), Vec::new());

@@ -11,10 +11,10 @@
 //! - if the target was won or closed meanwhile, try again with what is open then, at most [`ATTEMPTS_MAX`]
 //!   times.
 //!
-//! A model that nobody can use (its file does not load, or the committee has found so) has no score and loses:
-//! its targets are hit by the others' scores. A target with a model that the node neither keeps nor gets within
-//! [`BRINGING_MAX`] is left to others until then: auditors could not check a claim on it either. It stops no
-//! other target.
+//! A model that nobody can use (its file does not load, or the committee has found so) has no score and
+//! loses: its targets are hit by the others' scores. A target with a model that the node neither keeps nor
+//! gets within [`BRINGING_MAX`] is left to others until then: auditors could not check a claim on it either.
+//! It stops no other target.
 //!
 //! Bounds: one model is in memory at a time besides the scout and what the [`Experts`]' budget lets stay.
 //!
@@ -57,8 +57,8 @@ pub const BRINGING_MAX: Duration = Duration::from_secs(10);
 /// Targets that one document is submitted to, one after the other, where each is closed before it gets there.
 pub const ATTEMPTS_MAX: usize = 4;
 
-/// The models that claims can be made with, by the weights that they compete with; none for those that have no
-/// score, whoever asks.
+/// The models that claims can be made with, by the weights that they compete with; none for those that have
+/// no score, whoever asks.
 type Models = BTreeMap<ModelId, Option<Weights>>;
 
 /// What a model is good for in an epoch.
@@ -238,9 +238,9 @@ impl Submitter {
         self.score_with(models, directions, data).await
     }
 
-    /// The exact scores of these models; none of one that has no finite loss, or cannot be used by anyone, which
-    /// loses. They are in memory one after the other. Of those that are gone by now nothing is said, and they are
-    /// left out from then on.
+    /// The exact scores of these models; none of one that has no finite loss, or cannot be used by anyone,
+    /// which loses. They are in memory one after the other. Of those that are gone by now nothing is said,
+    /// and they are left out from then on.
     async fn score_with(
         &mut self,
         models: Models,

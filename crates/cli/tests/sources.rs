@@ -14,8 +14,8 @@ use common::Bench;
 
 const SHA: &str = "9bb295ddab0e05d785b879661af7260fed5140fc";
 
-/// A hub with one data set, `a/b`, of ten lines; and a file of the same at `/file.jsonl`, and at `/busy.jsonl`,
-/// which is answered upon the second request. Its address.
+/// A hub with one data set, `a/b`, of ten lines; and a file of the same at `/file.jsonl`, and at
+/// `/busy.jsonl`, which is answered upon the second request. Its address.
 fn serve() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -56,7 +56,8 @@ pub async fn follow(
     follow_from(node, transaction, wait, None, |_| {}).await
 }
 
-/// [`follow`], where `heard` was the answer to handing it in, and `tell` is told when the node does not answer.
+/// [`follow`], where `heard` was the answer to handing it in, and `tell` is told when the node does not
+/// answer.
 pub(crate) async fn follow_from(
     node: &NodeClient,
     transaction: &SignedTransaction,

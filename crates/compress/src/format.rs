@@ -169,7 +169,7 @@ fn within(what: &'static str, value: u64, limit: u64) -> Result<(), DecompressEr
 /// Where in the text a file was read to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Blocks.
+    /// How many blocks lie before it.
     pub block: u64,
     /// Bytes of the text.
     pub bytes: u64,

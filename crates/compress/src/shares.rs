@@ -6,7 +6,7 @@ use std::{borrow::Borrow, num::NonZeroU32};
 use constriction::stream::model::{DecoderModel, EncoderModel, EntropyModel};
 use soma_model::reading::OUTCOMES;
 
-/// Bytes.
+/// What a byte can be.
 const BYTES: usize = 256;
 /// Shares are of 2^24.
 pub const PRECISION: usize = 24;

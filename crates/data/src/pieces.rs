@@ -1,8 +1,8 @@
 //! Texts in pieces: what is submitted, and what is held out of training.
 //!
 //! A text is cut, from its start on, at the first line end at or after [`PIECE_BYTES_MIN`] bytes, or, if the
-//! line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Where a piece ends depends on
-//! nothing behind it, so a text's pieces are the same however much of it is in memory.
+//! line goes on beyond [`PIECE_BYTES_MAX`], there (at the last whole character). Where a piece ends depends
+//! on nothing behind it, so a text's pieces are the same however much of it is in memory.
 
 /// A piece is at least this long, but for the last of a text.
 pub const PIECE_BYTES_MIN: usize = 1024;

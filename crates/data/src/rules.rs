@@ -34,8 +34,8 @@ pub enum Plain {
     /// As one, in memory whole.
     #[default]
     Whole,
-    /// In parts of about a mebibyte, each of them whole [`pieces`]: however long it is, one part is in memory.
-    /// Standard input, which cannot be taken up again within, comes whole.
+    /// In parts of about a mebibyte, each of them whole [`pieces`]: however long it is, one part is in
+    /// memory. Standard input, which cannot be taken up again within, comes whole.
     ///
     /// [`pieces`]: crate::pieces()
     Parts,

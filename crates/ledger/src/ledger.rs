@@ -18,7 +18,8 @@ use crate::{
     block::BlockInfo,
     error::{Broken, OrBroken, Stop},
     state::State,
-    tables::{COUNTERS, Counters, EPOCH, NETWORK, NetworkRecord, PARAMS, SUPPLY, Table},
+    table::Table,
+    tables::{COUNTERS, Counters, EPOCH, NETWORK, NetworkRecord, PARAMS, SUPPLY},
 };
 
 /// The records that almost every step reads: loaded once a block, written back at its end.

@@ -82,6 +82,7 @@ mod queue;
 mod sandbox;
 mod stake;
 pub mod state;
+mod table;
 mod tables;
 mod terms;
 #[cfg(any(test, feature = "test-support"))]

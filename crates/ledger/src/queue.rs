@@ -7,7 +7,7 @@ use crate::state::MemoryState;
 use crate::{
     error::{OrBroken, Stop},
     state::State,
-    tables::Table,
+    table::Table,
 };
 
 /// An index of a queue. Both kinds are on the disk already.

@@ -75,7 +75,8 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// The batch's next model has no usable weights, as `reason` says: it has no score on any document, so it loses.
+    /// The batch's next model has no usable weights, as `reason` says: it has no score on any document, so it
+    /// loses.
     pub fn add_unusable(&mut self, reason: &str) {
         for results in &mut self.results {
             results.push(Err(ModelError::Unusable(reason.to_owned())));

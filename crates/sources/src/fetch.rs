@@ -1,7 +1,7 @@
 //! The seam between what asks for bytes and what has them: one request for a part of a file.
 //!
-//! What is tried again is told as a warning (`tracing`), for whoever runs this to show: a server that hangs is
-//! waited for in minutes.
+//! What is tried again is told as a warning (`tracing`), for whoever runs this to show: a server that hangs
+//! is waited for in minutes.
 
 use std::{fmt, sync::Arc, time::Duration};
 

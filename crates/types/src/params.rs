@@ -73,8 +73,8 @@ pub struct Params {
     pub fault_slash: BasisPoints,
     /// Rent at genesis, in shannons per MiB and epoch.
     pub rent_per_mib_epoch: Shannons,
-    /// The first part of an epoch, in which weights committed in the one before can be revealed. The committee
-    /// has the rest to see whether they can be used.
+    /// The first part of an epoch, in which weights committed in the one before can be revealed. The
+    /// committee has the rest to see whether they can be used.
     pub weights_reveal_share: BasisPoints,
     /// 1: a commit of weights fixes their embedding. 0: it may.
     pub bound_embeddings: u32,
@@ -106,8 +106,8 @@ pub struct Params {
     pub reveal_blocks: u64,
     /// Blocks from a target's first valid reveal to its settlement.
     pub settlement_blocks: u64,
-    /// Blocks from a target's opening in which commits count as made at once: the closest of them wins. 0: the
-    /// earliest always does.
+    /// Blocks from a target's opening in which commits count as made at once: the closest of them wins. 0:
+    /// the earliest always does.
     pub opening_blocks: u64,
     /// Least winning cross entropy, in nano-nats.
     pub cross_entropy_min_nano: u64,

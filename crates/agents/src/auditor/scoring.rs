@@ -81,8 +81,8 @@ pub(super) async fn score(
             // Nobody can use it, so it has no score.
             Err(error) if error.is_final() => models.push(Some(weights.clone())),
             Err(ExpertError::NotKept(_)) => missing = Some((*id, weights.clone())),
-            // What the chain says of it contradicts itself, or the file that the node keeps under its hash: so it
-            // does for everyone, nobody has ever had it, and the claim is made up.
+            // What the chain says of it contradicts itself, or the file that the node keeps under its hash:
+            // so it does for everyone, nobody has ever had it, and the claim is made up.
             Err(ExpertError::Download(
                 DownloadError::Unavailable { .. } | DownloadError::Mismatch { .. },
             )) => {

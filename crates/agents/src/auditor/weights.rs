@@ -2,8 +2,8 @@
 //!
 //! Examined are the newest weights of each model that competes or is about to. One file at a time, the
 //! shortest first, and none twice. What is not as promised is reported while the model is there to be
-//! reported: once in each epoch, since a report counts in its own and the next. What could not be had is looked
-//! for again then.
+//! reported: once in each epoch, since a report counts in its own and the next. What could not be had is
+//! looked for again then.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

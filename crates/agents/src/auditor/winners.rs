@@ -15,8 +15,9 @@
 //! with all its models, and an honest submitter scores only with what a node keeps; otherwise an owner who
 //! withholds weights could claim unseen. It takes that their owner was asked and did not give them: a node
 //! that is full, or had no turn to ask, knows nothing. Weights that were sound before and have gone since
-//! accuse nobody: the network lost them. Bytes that are as committed and no usable weights lack nothing: they have
-//! no score, and a claim that says so is right. And where this validator's own node fails, it says nothing.
+//! accuse nobody: the network lost them. Bytes that are as committed and no usable weights lack nothing: they
+//! have no score, and a claim that says so is right. And where this validator's own node fails, it says
+//! nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

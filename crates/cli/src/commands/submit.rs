@@ -153,8 +153,8 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     session.close(&mut service, ended)
 }
 
-/// One's own storage, found fit before anything is paid: a base that makes addresses, then a folder that takes
-/// files.
+/// One's own storage, found fit before anything is paid: a base that makes addresses, then a folder that
+/// takes files.
 fn storage(base: &str, folder: &Path) -> CliResult<Storage> {
     let storage = Storage::new(base, absolute(folder)?).map_err(CliError::usage)?;
     std::fs::create_dir_all(folder)

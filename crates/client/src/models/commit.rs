@@ -30,9 +30,9 @@ pub struct Encrypted {
 
 impl Account {
     /// Commits to `weights` (a safetensors file), the first or an update: encrypts them, hands them to the
-    /// node, commits. The embedding is fixed if it is given now; a network may want that, and else it may be given
-    /// at the reveal. Weights that are committed already, or are by another process meanwhile, are not committed
-    /// again.
+    /// node, commits. The embedding is fixed if it is given now; a network may want that, and else it may be
+    /// given at the reveal. Weights that are committed already, or are by another process meanwhile, are not
+    /// committed again.
     ///
     /// # Errors
     /// When the ledger says no ([`ClientError::rejection_code`]), or how it ended did not become known

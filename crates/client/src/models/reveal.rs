@@ -6,8 +6,8 @@ use super::{CommittedModel, progress::competes_from};
 use crate::{account::Account, error::ClientError};
 
 impl Account {
-    /// Reveals the weights that `model` has committed, with the key from the journal. Where the
-    /// commit fixed an embedding, it is that one; else the one given here comes before one that was given then.
+    /// Reveals the weights that `model` has committed, with the key from the journal. Where the commit fixed
+    /// an embedding, it is that one; else the one given here comes before one that was given then.
     ///
     /// # Errors
     /// When nothing is committed, or its key or embedding is not here; when the ledger says no

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::request::Load;
 
-/// Bytes of bodies that a client and its clones have moved. What frames them on the wire is not in it, nor are
-/// streams of events.
+/// Bytes of bodies that a client and its clones have moved. What frames them on the wire is not in it, nor
+/// are streams of events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Weights and data that came from the node.

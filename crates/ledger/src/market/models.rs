@@ -2,11 +2,11 @@
 //!
 //! Upon *commit*: rent is paid for the refresh time; the commit takes its place in the order of all commits,
 //! which later breaks ties between equal models. Upon *reveal* in the first part of the next epoch: key and
-//! embedding, which have to be what the commit fixed, wait for the boundary. Upon a *boundary*: revealed weights
-//! take over, a commitment that was due lapses and costs a share of the owner's stake, weights past their refresh
-//! time stop competing, so do weights of another shape than the network's, retiring models leave. What a
-//! deactivated model has committed or revealed by then lapses, too: nobody can report it any more. Within an
-//! epoch, what a model competes with never changes.
+//! embedding, which have to be what the commit fixed, wait for the boundary. Upon a *boundary*: revealed
+//! weights take over, a commitment that was due lapses and costs a share of the owner's stake, weights past
+//! their refresh time stop competing, so do weights of another shape than the network's, retiring models
+//! leave. What a deactivated model has committed or revealed by then lapses, too: nobody can report it any
+//! more. Within an epoch, what a model competes with never changes.
 
 use std::ops::Range;
 

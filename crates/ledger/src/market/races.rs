@@ -1,8 +1,9 @@
-//! How races end (docs/protocol.md, sections 6 and 7): the first by rank wins, the others get bond and deposit
-//! back. The earlier commit ranks first; of those made while the target was opening, the closer.
+//! How races end (docs/protocol.md, sections 6 and 7): the first by rank wins, the others get bond and
+//! deposit back. The earlier commit ranks first; of those made while the target was opening, the closer.
 //!
 //! **Why the closer.** Whoever makes the block in which a target opens sees it before anyone else, and puts a
-//! commit into that very block, from a library scored beforehand. While it opens, being first is worth nothing.
+//! commit into that very block, from a library scored beforehand. While it opens, being first is worth
+//! nothing.
 //!
 //! A race begins with its target's first valid reveal (see `submissions`) and settles `settlement_blocks`
 //! later; at a boundary, whatever is under way settles at once.

@@ -1,9 +1,9 @@
 //! Reports of weights that cannot be used (docs/protocol.md, section 5).
 //!
-//! Reports of this epoch and the last are counted together: weights may be seen to be unusable on both sides of a
-//! boundary. Older ones are dropped at a boundary, so that a host's bad days do not add up. From the report on
-//! that carries, the weights have no score: whoever claims on a target of theirs says so, so it is not they who
-//! keep it closed.
+//! Reports of this epoch and the last are counted together: weights may be seen to be unusable on both sides
+//! of a boundary. Older ones are dropped at a boundary, so that a host's bad days do not add up. From the
+//! report on that carries, the weights have no score: whoever claims on a target of theirs says so, so it is
+//! not they who keep it closed.
 
 use soma_types::{
     Address, ModelId, Rejection,
@@ -19,9 +19,9 @@ use crate::{
 };
 
 impl Ledger<'_> {
-    /// A committee member reports the newest revealed weights. Past two thirds of the committee's stake in this
-    /// epoch and the last, the owner is slashed, the weights have no score any more, and the model retires at
-    /// the next boundary.
+    /// A committee member reports the newest revealed weights. Past two thirds of the committee's stake in
+    /// this epoch and the last, the owner is slashed, the weights have no score any more, and the model
+    /// retires at the next boundary.
     pub(crate) fn report_model(
         &mut self,
         sender: &Address,

@@ -103,7 +103,8 @@ mod tests {
         assert_eq!(floor(&params), 0);
     }
 
-    /// At std: scoring a winner costs a finder a small part of what a hit earns its submitter, who scores it too.
+    /// At std: scoring a winner costs a finder a small part of what a hit earns its submitter, who scores it
+    /// too.
     #[test]
     fn a_challenger_earns_several_hits() {
         let params = Params::std();

@@ -4,8 +4,8 @@
 //! fees collected are burned up to the epoch's burn target and the rest recycled; m moves by at most an
 //! eighth toward collecting the target. The price of an account is collected and burned like a fee.
 //!
-//! The target is a share of what circulates, but no more than `fee_share_max` of what the epoch's hits pay their
-//! submitters: however few those are, a hit's fees stay a small part of it.
+//! The target is a share of what circulates, but no more than `fee_share_max` of what the epoch's hits pay
+//! their submitters: however few those are, a hit's fees stay a small part of it.
 //!
 //! A network that burns nothing has no target, and fees only keep its blocks from being filled for nothing: m
 //! rises while they are more than half full, and else goes back to one. So what a transaction costs on a

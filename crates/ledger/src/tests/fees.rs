@@ -7,8 +7,8 @@ use crate::{
     view,
 };
 
-/// A network's hits of an epoch once fees have settled: what the last one paid in fees, and what it earned its
-/// submitter.
+/// A network's hits of an epoch once fees have settled: what the last one paid in fees, and what it earned
+/// its submitter.
 fn settled(params: Params, hits: usize) -> (u64, u64) {
     let (mut world, _) = World::with_models(params, 3);
     let mut data = 0;
@@ -33,8 +33,8 @@ fn settled(params: Params, hits: usize) -> (u64, u64) {
     (fees, submitter.0)
 }
 
-/// A network with a burn that hits alone have to pay: of a tenth of the supply in a year of twenty epochs, and
-/// hits that earn little.
+/// A network with a burn that hits alone have to pay: of a tenth of the supply in a year of twenty epochs,
+/// and hits that earn little.
 fn dear(fee_share_max: u16) -> Params {
     Params {
         burn_per_year: basis(1_000),
@@ -49,8 +49,9 @@ fn dear(fee_share_max: u16) -> Params {
     }
 }
 
-/// Whoever hits pays a small part of what it earns, from one hit in a hundred wanted on. (Where the burn alone is
-/// the target, few hits pay all of it: more than they earn, so that they stay away, and the rest pay more.)
+/// Whoever hits pays a small part of what it earns, from one hit in a hundred wanted on. (Where the burn
+/// alone is the target, few hits pay all of it: more than they earn, so that they stay away, and the rest pay
+/// more.)
 #[test]
 fn a_hits_fees_are_a_small_part_of_what_it_earns() {
     for hits in [1, 3] {

@@ -23,8 +23,8 @@ fn play(params: Params, tape: &[Step], coverage: &mut Coverage) {
     player.finish();
 }
 
-/// The tests' rules, and the same with a sampled audit, few auditors, slow payouts, and what the public network
-/// asks for beyond the documents.
+/// The tests' rules, and the same with a sampled audit, few auditors, slow payouts, and what the public
+/// network asks for beyond the documents.
 fn rules(sampled: bool) -> Params {
     if !sampled {
         return tiny();

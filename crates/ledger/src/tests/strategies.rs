@@ -135,7 +135,7 @@ pub fn extremes() -> impl Strategy<Value = Params> {
                 reveal_blocks: targets.4,
                 settlement_blocks,
                 opening_blocks: targets.4.min(settlement_blocks) / 2,
-                weights_reveal_share: shares.2.max(BasisPoints::new(1).unwrap()),
+                weights_reveal_share: shares.2.max(BasisPoints::new(5_000).unwrap()),
                 fee_share_max: shares.4,
                 fee_base: Shannons(money.0),
                 bond_per_byte: Shannons(money.1),

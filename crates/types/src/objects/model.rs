@@ -53,7 +53,8 @@ pub struct CommittedWeights {
     /// The ledger's count of commits then: of two equal models the lower is the earlier. Kept when
     /// the same file is committed again.
     pub sequence: u64,
-    /// [`embedding_commitment`]: what is revealed has to open it. None where the network lets the reveal choose.
+    /// [`embedding_commitment`]: what is revealed has to open it. None where the network lets the reveal
+    /// choose.
     pub embedding: Option<Commitment>,
 }
 

@@ -60,8 +60,8 @@ pub enum TransactionKind {
         size_bytes: u64,
         /// Their BLAKE3.
         hash: ContentHash,
-        /// [`embedding_commitment`](crate::objects::embedding_commitment) of where they specialise; none where
-        /// the network lets the reveal choose.
+        /// [`embedding_commitment`](crate::objects::embedding_commitment) of where they specialise; none
+        /// where the network lets the reveal choose.
         embedding: Option<Commitment>,
     },
     /// Opens the commitment of the epoch before, in the part of the epoch in which that is taken.

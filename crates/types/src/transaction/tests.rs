@@ -86,8 +86,8 @@ fn what_is_signed_cannot_be_changed() {
     }
 }
 
-/// Together or one by one, the verdicts are the same: a bad one takes none of its neighbours with it, and none
-/// of them lets it in.
+/// Together or one by one, the verdicts are the same: a bad one takes none of its neighbours with it, and
+/// none of them lets it in.
 #[test]
 fn verdicts_together_are_those_of_one_by_one() {
     let good: Vec<Bytes> = (0..9)

@@ -150,7 +150,8 @@ impl Economy {
         // Fees: burned up to the target, the rest recycled, and the multiplier follows.
         let circulating: u128 = 10_000_000 * 1_000_000_000 - self.emission_left - self.burned;
         let yearly = part(circulating, self.params.burn_per_year) / u128::from(self.params.epochs_per_year);
-        // Of what its hits' submitters earn, recycled fees aside, no more than a share, if the rules name one.
+        // Of what its hits' submitters earn, recycled fees aside, no more than a share, if the rules name
+        // one.
         let hits = u128::from(self.now.hits);
         let earned = self.per_hit(self.emission(self.now.epoch), self.reward_pool, hits) / 2 * hits;
         let target = match self.params.fee_share_max.get() {
@@ -273,8 +274,8 @@ impl Economy {
             Some(finding) => {
                 let finders = count.expect("it has a majority").agreed;
                 let (bond, reward) = (submission.bond, record.reward_per_hit);
-                // Half to those who found it: of that half to the challenger, if there is one, the rest to the
-                // auditors in equal parts. The other half to the pool, rounding included.
+                // Half to those who found it: of that half to the challenger, if there is one, the rest to
+                // the auditors in equal parts. The other half to the pool, rounding included.
                 let mut half = money(bond) / 2;
                 if let Some(challenge) = submission.challenge {
                     share = half / 2;

@@ -185,11 +185,12 @@ fn outside_the_loss_band() {
 }
 
 /// Attack: a claim too large to audit
-/// Does: claims falsely, with as many bytes as may be claimed, so that auditors who take the shortest first never
-/// come to it: silence lets it stand, and the larger the claim the likelier.
-/// Outcome: data has one to sixteen full chunks at std, anything else is refused. At the goal, all of it as large
-/// as may be, a seat then scores fewer than 30 000 chunks in the twelve hours that it has, 0.7 a second: whoever
-/// manages that leaves nothing unjudged, and each false claim is a loss. (With a megabyte it was 43 a second.)
+/// Does: claims falsely, with as many bytes as may be claimed, so that auditors who take the shortest first
+/// never come to it: silence lets it stand, and the larger the claim the likelier.
+/// Outcome: data has one to sixteen full chunks at std, anything else is refused. At the goal, all of it as
+/// large as may be, a seat then scores fewer than 30 000 chunks in the twelve hours that it has, 0.7 a
+/// second: whoever manages that leaves nothing unjudged, and each false claim is a loss. (With a megabyte it
+/// was 43 a second.)
 #[test]
 fn a_claim_too_large_to_audit() {
     let params = Params {

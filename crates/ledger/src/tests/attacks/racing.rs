@@ -256,8 +256,9 @@ fn unrevealed_commits_on_every_target() {
     assert!(gain(&mut world, ATTACKER, before) < -((deposits * 3 / 4) as i64));
 }
 
-/// A target that opens because another was filled. Its leader, who makes that block, commits in it to data that
-/// they scored beforehand, and somebody else one block later to data that is closer. Whether the leader wins.
+/// A target that opens because another was filled. Its leader, who makes that block, commits in it to data
+/// that they scored beforehand, and somebody else one block later to data that is closer. Whether the leader
+/// wins.
 fn first_look(opening_blocks: u64) -> bool {
     let params = Params {
         settlement_blocks: 4,
@@ -292,8 +293,8 @@ fn first_look(opening_blocks: u64) -> bool {
 }
 
 /// Attack: a proposer's first look
-/// Does: as leader of the block in which a target opens, commits to it in that very block, from a library scored
-/// beforehand, so that nobody can have been earlier.
+/// Does: as leader of the block in which a target opens, commits to it in that very block, from a library
+/// scored beforehand, so that nobody can have been earlier.
 /// Outcome: commits of the blocks in which a target opens (at std four, a second) count as made at once: the
 /// closest wins, and being first is worth nothing. Later ones come after them, the earliest first. (Where the
 /// earliest always wins, a leader takes every target that opens in its block and that its library hits.)

@@ -19,7 +19,8 @@ fn record(world: &mut World, model: ModelId) -> Model {
     view::model(&mut world.chain.state, model).unwrap().unwrap()
 }
 
-/// A world at an epoch's last block, in which the attacker has just revealed weights, and what they had before.
+/// A world at an epoch's last block, in which the attacker has just revealed weights, and what they had
+/// before.
 fn revealed_last(params: Params) -> (World, ModelId, u64) {
     let (mut world, _) = World::with_models(params, 3);
     let before = world.wealth(ATTACKER);
@@ -36,12 +37,12 @@ fn report(world: &mut World, who: u8, model: ModelId) {
 }
 
 /// Attack: showing unusable weights at the last moment
-/// Does: reveals a file that is no weights in the last block in which it may be revealed, so that the reports of
-/// it fall on both sides of a boundary, and it competes for an epoch.
-/// Outcome: reports of two epochs count together: past two thirds it is slashed as at any time, and has no score
-/// from that block on, so that others fill its targets. Where weights are revealed in an epoch's first half, the
-/// committee has the other half before they compete. (Reports of each epoch counted alone: it was never
-/// retired.)
+/// Does: reveals a file that is no weights in the last block in which it may be revealed, so that the reports
+/// of it fall on both sides of a boundary, and it competes for an epoch.
+/// Outcome: reports of two epochs count together: past two thirds it is slashed as at any time, and has no
+/// score from that block on, so that others fill its targets. Where weights are revealed in an epoch's first
+/// half, the committee has the other half before they compete. (Reports of each epoch counted alone: it was
+/// never retired.)
 #[test]
 fn showing_unusable_weights_at_the_last_moment() {
     let (mut world, model, before) = revealed_last(tiny());
@@ -84,9 +85,10 @@ fn showing_unusable_weights_at_the_last_moment() {
 }
 
 /// Attack: adding up a host's bad days
-/// Does: reports a good model in each epoch from another seat, or when its host was away for a moment, until all
-/// reports together are past two thirds.
-/// Outcome: a report counts in its epoch and the next, a seat once: what two epochs do not carry is forgotten.
+/// Does: reports a good model in each epoch from another seat, or when its host was away for a moment, until
+/// all reports together are past two thirds.
+/// Outcome: a report counts in its epoch and the next, a seat once: what two epochs do not carry is
+/// forgotten.
 #[test]
 fn adding_up_a_hosts_bad_days() {
     let (mut world, models) = World::with_models(
@@ -109,8 +111,8 @@ fn adding_up_a_hosts_bad_days() {
 }
 
 /// Attack: placing an embedding last
-/// Does: commits to weights, waits until all others have shown where they compete, and reveals an embedding where
-/// few of them do.
+/// Does: commits to weights, waits until all others have shown where they compete, and reveals an embedding
+/// where few of them do.
 /// Outcome: a commit fixes the embedding under the key: another one, or another key, opens nothing. Where a
 /// network wants it (std), a commit that fixes none is refused.
 #[test]
@@ -139,10 +141,10 @@ fn placing_an_embedding_last() {
 }
 
 /// Attack: copying a commit of weights
-/// Does: commits to the bytes that someone else has just committed to, hash, embedding and all, before their key
-/// is public, to reveal what they reveal.
-/// Outcome: what fixes an embedding names its owner: what they reveal opens nothing of the copier's, whose commit
-/// lapses.
+/// Does: commits to the bytes that someone else has just committed to, hash, embedding and all, before their
+/// key is public, to reveal what they reveal.
+/// Outcome: what fixes an embedding names its owner: what they reveal opens nothing of the copier's, whose
+/// commit lapses.
 #[test]
 fn copying_a_commit_of_weights() {
     let mut world = World::new(Params {
