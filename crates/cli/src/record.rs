@@ -158,7 +158,8 @@ impl Record {
                     others => format!(" and {others} more"),
                 };
                 format!(
-                    "finish submission {first}{others}: `soma submission finish` does, as does `soma submit`. Not revealed in                      time, its deposit is lost; won, and its data not handed over before its audit, its bond"
+                    "finish submission {first}{others}: `soma submission finish` does, as does `soma submit`. Not revealed in \
+                     time, its deposit is lost; won, and its data not handed over before its audit, its bond"
                 )
             });
             inner.due.iter().cloned().chain(open).collect()

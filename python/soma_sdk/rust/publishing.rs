@@ -6,11 +6,11 @@
 //!
 //! Upon a commit of a container that is committed or revealed already: nothing is sent.
 //!
-//! Upon a commit of weights that are, in another container: nothing is sent either, as long as the node hosts
-//! both. A script that begins anew encrypts anew, and the journal knows the weights in a container. Its
-//! reveal reveals what was committed.
-//!
 //! Upon a commit without a model:
+//! - of weights that are committed or revealed in another container: nothing is sent either, as long as the
+//!   node hosts both. A script that begins anew encrypts anew, and the journal knows the weights in a
+//!   container. Its reveal reveals what was committed. (Where the model is named no second one can come of
+//!   it, and the ledger says what is committed already);
 //! - a creation that an earlier call has handed in, and whose end it did not learn: that model;
 //! - a model of the signer, created with the same commission, that never had weights: that model;
 //! - where a commit to a first model stands of which no caller was told: an error. It may be this one's, and
@@ -122,7 +122,10 @@ async fn commit(
             ..ModelFilter::default()
         })
         .await?;
-    let names = same_weights(account, &named, &given, model).await?;
+    let names = match model {
+        Some(_) => vec![named.hash],
+        None => same_weights(account, &named, &given).await?,
+    };
     if let Some((model, committed)) = own.iter().find_map(|view| waiting(&view.model, &names)) {
         connection.note_commit(model, committed.epoch);
         for commit in unheard.iter().filter(|commit| commit.hash == committed.hash) {
@@ -154,25 +157,15 @@ async fn hashed(given: Given) -> Result<(Given, ContentHash), Failure> {
     blocking(work).await
 }
 
-/// The containers that hold the same weights as far as this machine knows, this one first: those of `model`,
-/// or of any of the account's.
-async fn same_weights(
-    account: &Account,
-    named: &Named,
-    given: &Given,
-    model: Option<ModelId>,
-) -> Result<Vec<ContentHash>, Failure> {
+/// The account's containers that hold the same weights as far as this machine knows, this one first.
+async fn same_weights(account: &Account, named: &Named, given: &Given) -> Result<Vec<ContentHash>, Failure> {
     let mut same = vec![named.hash];
     // At an address of one's own lies this container by now, and not another that was committed.
     if given.url.is_none()
         && let Some(made) = sealed(&named.hash)
     {
-        let others = account.containers_of(made.weights).await?.into_iter();
-        same.extend(
-            others
-                .filter(|entry| model.is_none_or(|model| model == entry.model))
-                .map(|entry| entry.hash),
-        );
+        let others = account.containers_of(made.weights).await?;
+        same.extend(others.into_iter().map(|entry| entry.hash));
     }
     Ok(same)
 }
@@ -210,7 +203,8 @@ fn none_unheard(unheard: &[UnheardCommit], own: &[ModelView]) -> Result<(), Fail
     });
     match first {
         Some(commit) => Err(Failure::Unheard(format!(
-            "model {} has committed its first weights, the container {}, in an earlier run that was not told of it: nothing              was sent, so that there is no second model",
+            "model {} has committed its first weights, the container {}, in an earlier run that was not told of it: nothing \
+             was sent, so that there is no second model",
             commit.model, commit.hash
         ))),
         None => Ok(()),

@@ -105,7 +105,7 @@ async def test_a_commit_that_is_repeated_happens_once(client: SomaClient, rich: 
     balance = await client.get_balance(rich)
     assert await client.commit_model(rich, None, encrypted, 1000) == first
     assert await client.get_balance(rich) == balance
-    other, _ = SomaClient.encrypt_weights(random_weights(33))
+    other, _ = SomaClient.encrypt_weights(random_weights(3))
     with pytest.raises(rejections.AlreadyCommitted) as caught:
         await client.commit_model_update(rich, first, None, other)
     assert (caught.value.code, caught.value.name) == (304, "AlreadyCommitted")
