@@ -100,8 +100,8 @@ impl Connection {
         *lock(&self.committed) = Some((model, epoch));
     }
 
-    /// Notes that a model's weights are revealed.
-    pub fn note_reveal(&self, model: ModelId) {
+    /// Notes that no reveal of a model is due: it was made, or the model is given up.
+    pub fn settle_commit(&self, model: ModelId) {
         let mut committed = lock(&self.committed);
         if committed.is_some_and(|(waiting, _)| waiting == model) {
             *committed = None;

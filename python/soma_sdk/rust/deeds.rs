@@ -80,10 +80,16 @@ pub fn set_model_commission(
     client.execute(signer, TransactionKind::SetModelCommission { model, commission })
 }
 
+/// Retires a model; what it has committed is then due no more.
 #[pyfunction]
 pub fn deactivate_model(client: &Client, signer: &Keypair, model: &str) -> Result<Operation, Failure> {
-    let model: ModelId = parse(model)?;
-    client.execute(signer, TransactionKind::DeactivateModel { model })
+    let (keys, model): (_, ModelId) = (keys_of(signer), parse(model)?);
+    client.operation(move |connection| async move {
+        let account = connection.account(&keys).await?.account;
+        let receipt = account.execute(TransactionKind::DeactivateModel { model }).await?;
+        connection.settle_commit(model);
+        Answer::json(&receipt)
+    })
 }
 
 /// Commits data to a target, reveals it, and hands it over if it wins; the submission's id. Goes on where an

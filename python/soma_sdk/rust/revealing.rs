@@ -98,7 +98,7 @@ async fn reveal(
             from = Some(epoch);
         }
         if let Some(from) = from {
-            connection.note_reveal(model);
+            connection.settle_commit(model);
             return Answer::json(&from);
         }
         let what = "committed weights to reveal";
@@ -134,7 +134,7 @@ async fn reveal(
         _ => account.reveal_model(model, Some(embedding)).await,
     };
     receipt?;
-    connection.note_reveal(model);
+    connection.settle_commit(model);
     let view = account.node().model(&model).await?.model;
     let weights = view.revealed.or(view.weights);
     Answer::json(&weights.map(|weights| weights.active_from))

@@ -14,7 +14,6 @@ import textwrap
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -321,9 +320,12 @@ async def a_folder_of_one_model(scene: Scene, client: SomaClient) -> None:
         await auto_update(client, rich, trained, folder=tmp_path / "other", model_id=outcome.model_id)
     assert caught.value.name == "AlreadyCommitted"
     await client.deactivate_model(rich, outcome.model_id)
-    await client.wait_for_next_epoch()
-    with suppress(FileNotFoundError):
-        file.write_text(json.dumps(written))
+    file.write_text(json.dumps(written))
+    with pytest.raises(errors.InvalidArgument, match="retired for good"):
+        await auto_update(client, rich, trained, folder=folder)
+    # Nothing is due any more, so the next epoch is the one after this.
+    begun = await client.wait_for_epoch(0)
+    assert await client.wait_for_next_epoch() > begun
     with pytest.raises(errors.InvalidArgument, match="retired for good"):
         await auto_update(client, rich, trained, folder=folder)
 

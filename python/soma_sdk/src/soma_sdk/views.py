@@ -93,6 +93,8 @@ class Model(_Embedded):
     owner: str
     status: str
     """`created`, `active`, `stale` or `retired`."""
+    retiring: str | None
+    """Why it retires at the next boundary, for good: `deactivated`, or `faulted`."""
     commission_rate: int
     """The owner's share of its rewards, in basis points (100 are 1%)."""
     next_commission_rate: int
@@ -115,6 +117,11 @@ class Model(_Embedded):
     """In SOMA."""
     architecture: Mapping[str, int] = field(repr=False)
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it takes stake and weights: not retired, nor about to be."""
+        return self.status != "retired" and self.retiring is None
+
     @classmethod
     def read(cls, view: Json, epoch: int) -> Model:
         """Read what the node answers in an epoch."""
@@ -125,6 +132,7 @@ class Model(_Embedded):
             id=view["id"],
             owner=view["owner"],
             status=view["status"],
+            retiring=view["retiring"],
             commission_rate=int(commission["next" if settled else "current"]),
             next_commission_rate=int(commission["next"]),
             stake=sum((soma(view["pool"][part]) for part in _POOL_PARTS), Decimal(0)),

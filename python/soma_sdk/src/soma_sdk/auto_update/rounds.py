@@ -120,7 +120,7 @@ class _Loop:
             raise InvalidArgument(f"{self.folder} is about a model of {journal.owner}, the key is of {owner}")
         if model_id is not None and journal.model_id not in {None, model_id}:
             raise InvalidArgument(f"{self.folder} is about the model {journal.model_id}, not {model_id}")
-        if journal.model_id is not None and (await self._model(journal.model_id)).status == "retired":
+        if journal.model_id is not None and not (await self._model(journal.model_id)).is_live:
             raise InvalidArgument(
                 f"the model {journal.model_id} is retired for good: use another folder for another model"
             )
@@ -131,7 +131,7 @@ class _Loop:
 
     async def _refuse_second_model(self, owner: str, own: str | None = None) -> None:
         """Where a model would be created, one that is there must be meant, unless it committed `own`."""
-        live = [model for model in await self.client.get_models(owner=owner) if model.status != "retired"]
+        live = [model for model in await self.client.get_models(owner=owner) if model.is_live]
         named = ", ".join(model.id for model in live if not _is_new(model) and model.committed_hash != own)
         if named:
             raise InvalidArgument(
