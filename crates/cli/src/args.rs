@@ -14,6 +14,7 @@ mod model;
 mod node;
 mod positive;
 mod score;
+mod serve;
 mod signer;
 mod sim;
 mod stake;
@@ -50,6 +51,7 @@ pub use self::{
     model::ModelCommand,
     node::{GenesisCommand, NodeCommand, NodeInitArgs},
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
+    serve::{RecomputeArgs, ServeModelsArgs},
     signer::Signer,
     sim::{EconomyArgs, SimCommand},
     stake::StakeCommand,
@@ -183,6 +185,10 @@ pub enum Command {
     Compress(CompressArgs),
     /// Open a file that was compressed with models, with the same models: on every machine, to the bit.
     Decompress(DecompressArgs),
+    /// Serve models after OpenAI's interface: completions and embeddings that anyone can compute again.
+    Serve(ServeModelsArgs),
+    /// Compute an answer of `soma serve` again, and say whether its models wrote it.
+    Recompute(RecomputeArgs),
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),

@@ -35,8 +35,8 @@ use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
         chain, completions, compress, content, data, encryption, eval, forecast, generate, genesis, global,
-        localnet, model, money, node, recheck, scoring, sim, strategy, submit, target, train, trainer,
-        transaction, validator, wallet, why,
+        localnet, model, money, node, recheck, recompute, scoring, serve, sim, strategy, submit, target,
+        train, trainer, transaction, validator, wallet, why,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -215,6 +215,13 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         }
         Command::Decompress(args) => {
             tokio::task::spawn_blocking(move || compress::decompress(printer, &args)).await?
+        }
+        Command::Serve(args) => {
+            interrupt.hold();
+            serve::run(printer, &args, &interrupt).await
+        }
+        Command::Recompute(args) => {
+            tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?
         }
         Command::Target(command) => target::targets(printer, context, &command).await,
         Command::Content(command) => content::run(printer, context, &command).await,

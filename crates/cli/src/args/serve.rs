@@ -1,0 +1,29 @@
+//! `soma serve` and `soma recompute`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::WholeArgs;
+
+/// `soma serve`.
+#[derive(Debug, Args)]
+pub struct ServeModelsArgs {
+    /// The models.
+    #[command(flatten)]
+    pub models: WholeArgs,
+    /// Where to listen. Whoever reaches it may use it.
+    #[arg(long, default_value = "127.0.0.1:9200", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+}
+
+/// `soma recompute`.
+#[derive(Debug, Args)]
+pub struct RecomputeArgs {
+    /// An answer of `POST /v1/completions`, as JSON; `-` for standard input.
+    #[arg(value_name = "ANSWER")]
+    pub answer: PathBuf,
+    /// The models, in any order, and others beside them.
+    #[command(flatten)]
+    pub models: WholeArgs,
+}
