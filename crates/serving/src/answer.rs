@@ -1,5 +1,5 @@
-//! What `POST /v1/completions` answers: OpenAI's fields, and beside them all that it takes to compute the answer
-//! again ([`Receipt`]).
+//! What `POST /v1/completions` answers: OpenAI's fields, and beside them all that it takes to compute the
+//! answer again ([`Receipt`]).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};

@@ -89,7 +89,8 @@ pub enum Coordinates {
 /// Where a model's representations of texts point: what scoring calls their embedding, exact.
 ///
 /// # Errors
-/// 404 for what is no single model, 400 for a request that makes no sense, 422 for a model without an embedding.
+/// 404 for what is no single model, 400 for a request that makes no sense, 422 for a model without an
+/// embedding.
 #[utoipa::path(post, path = "/v1/embeddings", request_body = EmbeddingRequest,
     responses((status = 200, body = Embeddings), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Result<Json<Embeddings>, Error> {

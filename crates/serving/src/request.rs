@@ -48,7 +48,8 @@ pub struct CompletionRequest {
     /// End where one of these would be written.
     #[schema(value_type = Vec<String>)]
     pub stop: Option<OneOrMany>,
-    /// Draws the bytes. Text k of a prompt is drawn by seed + k. Some seed where nothing is said; the answer tells it.
+    /// Draws the bytes. Text k of a prompt is drawn by seed + k. Some seed where nothing is said; the answer
+    /// tells it.
     pub seed: Option<u64>,
     /// Whoever asks; it changes nothing.
     pub user: Option<String>,
