@@ -218,7 +218,7 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         }
         Command::Serve(args) => {
             interrupt.hold();
-            serve::run(printer, &args, &interrupt).await
+            serve::run(printer, context, &args, &interrupt).await
         }
         Command::Recompute(args) => {
             tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?

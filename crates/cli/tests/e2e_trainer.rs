@@ -4,14 +4,17 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs::OpenOptions,
     os::unix::process::ExitStatusExt as _,
+    path::Path,
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
 
-use common::Bench;
-use serde_json::Value;
+use common::{Bench, serving::Server};
+use serde_json::{Value, json};
 use soma_client::NodeClient;
 use soma_localnet::{Config, Localnet};
 use soma_types::{
@@ -171,6 +174,7 @@ fn e2e_a_trainer_killed_at_random_keeps_one_model_published() {
 
     let first = epoch();
     let (mut kills, mut submitted) = (0, 0);
+    let (mut served, mut receipts) = (None, Vec::new());
     let mut child = trainer(&bench, &api);
     while epoch() < first + WEEK {
         // Every other start lives long enough to do what is due.
@@ -214,6 +218,13 @@ fn e2e_a_trainer_killed_at_random_keeps_one_model_published() {
             assert!(output.status.code().is_some(), "{output:?}");
             submitted += 1;
         }
+        // And ask it: whatever changes, they are answered.
+        if active {
+            let follow = ["--global", "served", "--follow", "--network", &api];
+            let server = served.get_or_insert_with(|| Server::start(&bench, &follow));
+            let ask = json!({"model": "whole", "prompt": "she sells", "max_tokens": 8, "seed": 1});
+            receipts.push(server.complete(&ask)["soma"].clone());
+        }
     }
     // Asked to stop, it ends soon and says how it stands. Before it has begun a signal just ends it.
     std::thread::sleep(Duration::from_secs(5));
@@ -252,6 +263,34 @@ fn e2e_a_trainer_killed_at_random_keeps_one_model_published() {
         );
         all[0].model.id
     };
+
+    // Models of every epoch have answered, and only the last one's are kept.
+    let epochs: BTreeSet<u64> = receipts
+        .iter()
+        .map(|receipt| receipt["epoch"].as_u64().unwrap())
+        .collect();
+    assert!(epochs.len() >= 2, "{epochs:?}");
+    assert!(
+        receipts
+            .iter()
+            .all(|receipt| receipt["models"][0]["name"] == model.to_string())
+    );
+    let kept = || {
+        let files = std::fs::read_dir(bench.path("served")).unwrap();
+        let is_weights = |name: &OsStr| Path::new(name).extension() == Some("safetensors".as_ref());
+        files
+            .filter(|file| is_weights(&file.as_ref().unwrap().file_name()))
+            .count()
+    };
+    let begun = Instant::now();
+    while kept() > 2 {
+        assert!(
+            begun.elapsed() < Duration::from_secs(30),
+            "more than a model and the genesis weights"
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(served);
 
     // As cron starts it: what is due is done, and a second start in the same epoch finds nothing.
     let once = ["trainer", "run", "trainer", "--once", "--wallet", "alice"];

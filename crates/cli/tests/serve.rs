@@ -3,12 +3,12 @@
 mod common;
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    process::{Child, Stdio},
+    io::Read as _,
+    time::{Duration, Instant},
 };
 
-use common::{Bench, SMALL};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use common::{Bench, SMALL, serving::Server};
 use serde_json::{Value, json};
 
 const MODELS: [&str; 4] = [
@@ -34,86 +34,17 @@ fn bench() -> Bench {
     bench
 }
 
-/// A server, which ends with the test.
-struct Server {
-    process: Child,
-    address: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Server {
-    fn start(bench: &Bench) -> Self {
-        let args = [&["serve", "--listen", "127.0.0.1:0", "--json"], &MODELS[..]].concat();
-        let mut process = bench.command(&args).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap());
-        let (mut text, mut line) = (String::new(), String::new());
-        while serde_json::from_str::<Value>(&text).is_err() {
-            line.clear();
-            assert!(lines.read_line(&mut line).unwrap() > 0, "it ended: {text}");
-            text += &line;
-        }
-        let output: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(output["models"], json!(["whole", "prose", "table"]));
-        let url = output["url"].as_str().unwrap();
-        let address = url
-            .trim_start_matches("http://")
-            .trim_end_matches("/v1")
-            .to_owned();
-        Self { process, address }
-    }
-
-    /// Status and body.
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        (status, if chunked { joined(body) } else { body.to_owned() })
-    }
-
-    fn complete(&self, body: &Value) -> Value {
-        let (status, answer) = self.ask("POST", "/v1/completions", body);
-        assert_eq!(status, 200, "{answer}");
-        serde_json::from_str(&answer).unwrap()
-    }
-}
-
-/// A body that came in chunks.
-fn joined(mut chunks: &str) -> String {
-    let mut body = String::new();
-    while let Some((length, rest)) = chunks.split_once("\r\n") {
-        let length = usize::from_str_radix(length, 16).unwrap();
-        body += &rest[..length];
-        chunks = rest[length..].trim_start_matches("\r\n");
-    }
-    body
+/// A server of both.
+fn start(bench: &Bench) -> Server {
+    let server = Server::start(bench, &MODELS);
+    assert_eq!(server.output["models"], json!(["whole", "prose", "table"]));
+    server
 }
 
 #[test]
 fn answers_are_those_of_generate_and_can_be_computed_again() {
     let bench = bench();
-    let server = Server::start(&bench);
+    let server = start(&bench);
     let (status, models) = server.ask("GET", "/v1/models", &Value::Null);
     let models: Value = serde_json::from_str(&models).unwrap();
     assert_eq!((status, models["data"].as_array().unwrap().len()), (200, 3));
@@ -131,8 +62,11 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
             "--temperature",
             "0.7",
         ];
-        let text = bench.ok(&[&args[..], &MODELS].concat());
-        assert_eq!(answer["choices"][index]["text"], text);
+        let written = bench.run(&[&args[..], &MODELS].concat()).stdout;
+        assert_eq!(answer["soma"]["bytes"][index], BASE64_STANDARD.encode(&written));
+        // Text that is none says so, as it does there.
+        let text = String::from_utf8_lossy(&written);
+        assert_eq!(answer["choices"][index]["text"], *text);
     }
     bench.write("answer.json", answer.to_string());
     let recompute = |file: &str, weights: &str| {
@@ -192,7 +126,7 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
 #[test]
 fn what_else_the_interface_offers() {
     let bench = bench();
-    let server = Server::start(&bench);
+    let server = start(&bench);
     let scored = server.complete(
         &json!({"model": "prose", "prompt": "she sells", "max_tokens": 0, "echo": true, "logprobs": 2}),
     );
@@ -258,4 +192,60 @@ fn what_else_the_interface_offers() {
         let (found, answer) = server.ask("POST", path, &body);
         assert_eq!(found, status, "{path} {body}: {answer}");
     }
+}
+
+/// A number of `GET /metrics`.
+fn metric(server: &Server, name: &str) -> u64 {
+    let (status, text) = server.ask("GET", "/metrics", &Value::Null);
+    assert_eq!(status, 200);
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    let (_, value) = lines.find(|(found, _)| *found == name).unwrap();
+    value.parse().unwrap()
+}
+
+fn until(happens: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !happens() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_long_prompt_and_who_hangs_up_hold_nobody_up() {
+    let bench = bench();
+    let server = start(&bench);
+    let long = "she sells sea shells ".repeat(30_000);
+    let asked = json!({"model": "whole", "prompt": long, "max_tokens": 1, "stream": true}).to_string();
+    let reading = server.send("POST", "/v1/completions", &asked);
+    until(|| metric(&server, "soma_serving_read_bytes_total") > 0);
+    server.complete(&json!({"model": "whole", "prompt": "she", "max_tokens": 5, "seed": 1}));
+    assert!(metric(&server, "soma_serving_read_bytes_total") < long.len() as u64);
+    drop(reading);
+    until(|| metric(&server, "soma_serving_texts_in_hand") == 0);
+    assert_eq!(metric(&server, "soma_serving_texts_dropped_total"), 1);
+
+    // As many as may be in hand and wait; then more are refused, and told when to come again.
+    let ask = json!({"model": "whole", "prompt": "she", "max_tokens": 65_536, "n": 16, "stream": true});
+    let many: Vec<_> = (0..4)
+        .map(|asked| {
+            until(|| metric(&server, "soma_serving_texts_in_hand") == 16 * asked.min(2));
+            let mut stream = server.send("POST", "/v1/completions", &ask.to_string());
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).unwrap();
+            assert_eq!(&status, b"HTTP/1.1 200");
+            stream
+        })
+        .collect();
+    let mut refused = String::new();
+    let mut stream = server.send("POST", "/v1/completions", &ask.to_string());
+    stream.read_to_string(&mut refused).unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503"), "{refused}");
+    assert!(
+        refused.to_ascii_lowercase().contains("retry-after: 2"),
+        "{refused}"
+    );
+    drop(many);
+    until(|| metric(&server, "soma_serving_texts_in_hand") == 0);
+    server.complete(&json!({"model": "whole", "prompt": "she", "max_tokens": 5, "seed": 1}));
 }

@@ -105,39 +105,37 @@ pub struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Experts, each with its stake, that have read `prompt`.
+    /// Experts, each with its stake, that have read nothing yet. What begins a text no expert knows, so
+    /// something is to be [read](Self::read) before they write.
     ///
     /// # Errors
-    /// When there are no experts, the prompt is empty (what begins a text no expert knows), or a model's
-    /// logits are not finite.
-    pub fn new(scorer: &Scorer, experts: &[(&'a Model, u64)], prompt: &[u8]) -> Result<Self, ScoreError> {
-        Self::telling(scorer, experts, prompt, |_, _| ())
+    /// When there are no experts.
+    pub fn unread(scorer: &Scorer, experts: &[(&'a Model, u64)]) -> Result<Self, ScoreError> {
+        Ok(Self {
+            reading: Reading::new(scorer, experts)?,
+            draws: 0,
+        })
     }
 
-    /// The same, telling `each` what stood before every byte of the prompt.
+    /// The same, that have read `prompt`.
     ///
     /// # Errors
-    /// As [`Writer::new`].
-    pub fn telling(
-        scorer: &Scorer,
-        experts: &[(&'a Model, u64)],
-        prompt: &[u8],
-        each: impl FnMut(u8, Before<'_>),
-    ) -> Result<Self, ScoreError> {
-        let mut reading = Reading::new(scorer, experts)?;
+    /// When there are no experts, the prompt is empty, or a model's logits are not finite.
+    pub fn new(scorer: &Scorer, experts: &[(&'a Model, u64)], prompt: &[u8]) -> Result<Self, ScoreError> {
+        let mut writer = Self::unread(scorer, experts)?;
         if prompt.is_empty() {
             return Err(ScoreError::Empty);
         }
-        reading.read(prompt, each)?;
-        Ok(Self { reading, draws: 0 })
+        writer.read(prompt, |_, _| ())?;
+        Ok(writer)
     }
 
-    /// Takes bytes as the text's next.
+    /// Takes bytes as the text's next, telling `each` what stood before every one of them.
     ///
     /// # Errors
     /// When a model's logits are not finite.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), ScoreError> {
-        self.reading.read(bytes, |_, _| ())
+    pub fn read(&mut self, bytes: &[u8], each: impl FnMut(u8, Before<'_>)) -> Result<(), ScoreError> {
+        self.reading.read(bytes, each)
     }
 
     /// Writes the next byte, and takes it as read; none where the text ends.
@@ -147,7 +145,7 @@ impl<'a> Writer<'a> {
     pub fn write(&mut self, choice: &Choice) -> Result<Option<u8>, ScoreError> {
         let byte = self.choose(choice)?;
         if let Some(byte) = byte {
-            self.read(&[byte])?;
+            self.read(&[byte], |_, _| ())?;
         }
         Ok(byte)
     }
@@ -259,7 +257,9 @@ mod tests {
         assert_eq!(next(&whole), next(&half));
         // Cut anywhere it is the same.
         let mut parts = Writer::new(&scorer, &[(&model, 1)], &text[..5]).unwrap();
-        text[5..].chunks(100).for_each(|part| parts.read(part).unwrap());
+        text[5..]
+            .chunks(100)
+            .for_each(|part| parts.read(part, |_, _| ()).unwrap());
         assert_eq!(next(&whole), next(&parts));
     }
 

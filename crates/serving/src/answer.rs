@@ -3,7 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
-use soma_types::ContentHash;
+use soma_types::{ContentHash, Epoch};
 
 use crate::{
     engine::Byte,
@@ -66,7 +66,7 @@ pub struct Usage {
     pub prompt_tokens: u64,
     /// Bytes of the texts.
     pub completion_tokens: u64,
-    /// Both.
+    /// Both together.
     pub total_tokens: u64,
 }
 
@@ -77,7 +77,8 @@ pub struct Receipt {
     /// Who answered, in the order of mixing.
     pub models: Vec<ModelReceipt>,
     /// The epoch of the network whose models these are; null for files.
-    pub epoch: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    pub epoch: Option<Epoch>,
     /// The texts gone on from.
     pub prompts: Vec<String>,
     /// What was drawn.
@@ -121,7 +122,7 @@ impl Receipt {
                         .collect(),
                 })
                 .collect(),
-            epoch: None,
+            epoch: models.epoch(),
             prompts: asked.prompts.clone(),
             drawn: asked.drawn.clone(),
             bytes: texts.iter().map(|text| STANDARD.encode(text)).collect(),
@@ -148,7 +149,7 @@ impl Receipt {
         }
         add(&self.epoch.map_or([0; 9], |epoch| {
             let mut some = [1; 9];
-            some[1..].copy_from_slice(&epoch.to_le_bytes());
+            some[1..].copy_from_slice(&epoch.0.to_le_bytes());
             some
         }));
         let Drawn {
@@ -229,7 +230,7 @@ mod tests {
         let changes: [fn(&mut Receipt); 9] = [
             |receipt| receipt.models[0].weights.0[0] = 2,
             |receipt| receipt.models[0].stake = 2,
-            |receipt| receipt.epoch = Some(0),
+            |receipt| receipt.epoch = Some(Epoch(0)),
             |receipt| receipt.prompts.push(String::new()),
             |receipt| receipt.drawn.seed = 8,
             |receipt| receipt.drawn.temperature = 0.5,

@@ -27,7 +27,7 @@ use crate::{
     answer::{Completion, Logprobs, Receipt, Usage, Written},
     engine::{Byte, Ended, Task, Told},
     request::{Asked, CompletionRequest},
-    state::Serving,
+    state::{Current, Serving},
 };
 
 /// The longest body of a request.
@@ -41,13 +41,15 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub async fn completions(State(serving): State<Serving>, request: Request) -> Response {
     let begun = async {
         let bytes = body(request, Media::Json, BODY_BYTES_MAX).await?;
+        // From here on by the same models, whatever changes.
+        let serving = serving.current();
         let asked = json::<CompletionRequest>(&bytes)?.check(&serving.models)?;
         let told = begin(&serving, &asked)?;
-        Ok::<_, Error>((asked, told))
+        Ok::<_, Error>((serving, asked, told))
     };
     match begun.await {
-        Ok((asked, told)) if asked.streams => streamed(serving, asked, told).into_response(),
-        Ok((asked, told)) => match whole(&serving, &asked, told).await {
+        Ok((serving, asked, told)) if asked.streams => streamed(serving, asked, told).into_response(),
+        Ok((serving, asked, told)) => match whole(&serving, &asked, told).await {
             Ok(answer) => Json(answer).into_response(),
             Err(error) => error.into_response(),
         },
@@ -59,7 +61,7 @@ pub async fn completions(State(serving): State<Serving>, request: Request) -> Re
 }
 
 /// What is told of each text, in order.
-fn begin(serving: &Serving, asked: &Asked) -> Result<Vec<UnboundedReceiver<Told>>, Error> {
+fn begin(serving: &Current, asked: &Asked) -> Result<Vec<UnboundedReceiver<Told>>, Error> {
     let mut all = Vec::new();
     for prompt in &asked.prompts {
         for index in 0..asked.drawn.n {
@@ -147,7 +149,7 @@ impl Making {
     }
 
     /// What is told at the end.
-    fn close(&self, serving: &Serving) -> (Usage, Receipt) {
+    fn close(&self, serving: &Current) -> (Usage, Receipt) {
         let prompts = self
             .asked
             .prompts
@@ -187,7 +189,7 @@ fn failed(reason: &str) -> Error {
 }
 
 async fn whole(
-    serving: &Serving,
+    serving: &Current,
     asked: &Asked,
     told: Vec<UnboundedReceiver<Told>>,
 ) -> Result<Completion, Error> {
@@ -219,7 +221,7 @@ async fn whole(
 }
 
 fn streamed(
-    serving: Serving,
+    serving: Current,
     asked: Asked,
     told: Vec<UnboundedReceiver<Told>>,
 ) -> Sse<impl futures::Stream<Item = Result<Event, Infallible>>> {

@@ -72,7 +72,7 @@ pub struct Embedded {
     pub object: &'static str,
     /// The text's place.
     pub index: usize,
-    /// Coordinates: each a whole number of 2^-15, so binary32 holds it exactly.
+    /// Coordinates: each a whole number of 2^-15, told exactly.
     pub embedding: Coordinates,
 }
 
@@ -80,8 +80,8 @@ pub struct Embedded {
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum Coordinates {
-    /// As numbers.
-    Float(Vec<f32>),
+    /// As numbers: of binary64, since who reads JSON takes its numbers for that.
+    Float(Vec<f64>),
     /// As binary32, little-endian.
     Base64(String),
 }
@@ -106,7 +106,7 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
         let detail = format!("give 1 to {CHOICES_MAX} texts, none of them empty");
         return Err(Error::bad_request(detail));
     }
-    let models = serving.models;
+    let models = serving.current().models;
     let places = models.chosen(&model).map(|chosen| chosen.places);
     let Some(&[place]) = places.as_deref() else {
         let known = models.experts().iter().map(|expert| expert.name.as_str());
@@ -128,14 +128,14 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
         computed.map_err(|error| Error::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let encoding = encoding_format.unwrap_or_default();
     let data = computed.iter().enumerate().map(|(index, embedding)| {
-        let coordinates = embedding.as_slice().iter().map(|x| f32::from(*x) / 32_768.0);
+        let coordinates = embedding.as_slice().iter().map(|x| f64::from(*x) / 32_768.0);
         Embedded {
             object: "embedding",
             index,
             embedding: match encoding {
                 Encoding::Float => Coordinates::Float(coordinates.collect()),
                 Encoding::Base64 => {
-                    let bytes: Vec<u8> = coordinates.flat_map(f32::to_le_bytes).collect();
+                    let bytes: Vec<u8> = coordinates.flat_map(|x| (x as f32).to_le_bytes()).collect();
                     Coordinates::Base64(STANDARD.encode(bytes))
                 }
             },

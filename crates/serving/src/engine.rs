@@ -1,10 +1,13 @@
 //! Writes many texts at once: what is asked for joins those in hand between two bytes, and leaves when it is
 //! done or nobody listens any more.
 //!
-//! One thread takes a byte of every text in hand, those of the same models by one pass of each, on all cores.
-//! Which others are in hand does not show in a text. Bounds: [`AT_ONCE`] texts in hand, and as many as wait.
+//! One thread takes a byte of every text in hand, those of the same models by one pass of each, on all
+//! cores; of the prompts that are not read yet it reads a part of one between two bytes, each in its turn, so
+//! that a long prompt holds nobody up. Which others are in hand does not show in a text. Bounds: [`AT_ONCE`]
+//! texts in hand, and as many as wait.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
@@ -13,15 +16,20 @@ use std::{
 };
 
 use soma_model::{
-    Choice, Scorer, Spoken, Writer,
+    Choice, ScoreError, Spoken, Writer,
     reading::{Before, OUTCOMES},
 };
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::models::{Chosen, Models};
+use crate::{
+    counts::Counts,
+    models::{Chosen, Models},
+};
 
 /// Texts in hand at once.
 pub const AT_ONCE: usize = 32;
+/// Bytes of a prompt that are read before the others go on.
+const PART_BYTES: usize = 256;
 
 /// A text to write.
 #[derive(Debug)]
@@ -58,7 +66,7 @@ pub enum Told {
 /// A byte, and what was thought of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Byte {
-    /// It.
+    /// What was written.
     pub byte: u8,
     /// The natural logarithm of its probability; none for the first of a text, or where nobody asked.
     pub logprob: Option<f64>,
@@ -82,15 +90,23 @@ pub struct Full;
 
 /// Takes tasks to the thread that writes.
 #[derive(Clone, Debug)]
-pub struct Engine(SyncSender<Task>);
+pub struct Engine {
+    tasks: SyncSender<Task>,
+    counts: Counts,
+}
 
 impl Engine {
-    /// Begins to write for whoever asks. It ends with the last who may ask.
+    /// Begins to write for whoever asks, and counts it. It ends with the last who may ask, once all is
+    /// written.
     #[must_use]
-    pub fn start(models: Arc<Models>) -> Self {
+    pub fn start(models: Arc<Models>, counts: Counts) -> Self {
         let (sender, tasks) = sync_channel(AT_ONCE);
-        thread::spawn(move || write(&models, &tasks));
-        Self(sender)
+        let counted = counts.clone();
+        thread::spawn(move || write(&models, &tasks, &counted));
+        Self {
+            tasks: sender,
+            counts,
+        }
     }
 
     /// Has a text written.
@@ -98,11 +114,13 @@ impl Engine {
     /// # Errors
     /// When too many wait.
     pub fn begin(&self, task: Task) -> Result<(), Full> {
-        match self.0.try_send(task) {
-            Ok(()) => Ok(()),
+        self.tasks.try_send(task).map_err(|refused| match refused {
             // The thread lives as long as there are senders.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Full),
-        }
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => {
+                self.counts.add(|counted| counted.refused += 1);
+                Full
+            }
+        })
     }
 }
 
@@ -111,28 +129,54 @@ struct Text<'m> {
     task: Task,
     writer: Writer<'m>,
     spoken: Spoken,
+    /// Bytes of the prompt that are read.
+    read: usize,
     /// Written, and not told yet.
     held: Vec<Byte>,
     left: u64,
 }
 
-fn write(models: &Models, tasks: &Receiver<Task>) {
-    let mut texts: Vec<Text<'_>> = Vec::new();
+/// Where a text stands after its turn.
+#[allow(clippy::large_enum_variant, reason = "nearly all go on")]
+enum Turn<'m> {
+    /// It goes on.
+    On(Text<'m>),
+    /// It was written to its end.
+    Ended,
+    /// Nobody listens any more.
+    Dropped,
+    /// It cannot go on.
+    Failed,
+}
+
+fn write(models: &Models, tasks: &Receiver<Task>, counts: &Counts) {
+    let (mut unread, mut texts) = (VecDeque::new(), Vec::new());
     loop {
         // With nothing in hand there is time to wait.
-        if texts.is_empty() {
+        if unread.is_empty() && texts.is_empty() {
             match tasks.recv() {
-                Ok(task) => texts.extend(begin(models, task)),
+                Ok(task) => unread.extend(begin(models, task, counts)),
                 Err(_) => return,
             }
         }
-        while texts.len() < AT_ONCE {
+        while unread.len() + texts.len() < AT_ONCE {
             match tasks.try_recv() {
-                Ok(task) => texts.extend(begin(models, task)),
+                Ok(task) => unread.extend(begin(models, task, counts)),
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
             }
         }
-        texts.sort_by(|a, b| a.task.chosen.places.cmp(&b.task.chosen.places));
+        if let Some(text) = unread.pop_front() {
+            let (part, turn) = Text::reads_on(text);
+            counts.add(|counted| counted.read_bytes += part as u64);
+            if let Some(text) = goes_on(turn, counts) {
+                if text.is_read() {
+                    texts.push(text);
+                } else {
+                    unread.push_back(text);
+                }
+            }
+        }
+        texts.sort_by(|a: &Text<'_>, b| a.task.chosen.places.cmp(&b.task.chosen.places));
         let mut kept = Vec::with_capacity(texts.len());
         let mut rest = texts.into_iter().peekable();
         while let Some(first) = rest.next() {
@@ -140,48 +184,49 @@ fn write(models: &Models, tasks: &Receiver<Task>) {
             while let Some(next) = rest.next_if(|next| next.task.chosen == group[0].task.chosen) {
                 group.push(next);
             }
-            kept.extend(step(group));
+            counts.add(|counted| counted.written_bytes += group.len() as u64);
+            kept.extend(step(group).into_iter().filter_map(|turn| goes_on(turn, counts)));
         }
         texts = kept;
     }
 }
 
-/// A text whose prompt is read; none where it is done already, or cannot be.
-fn begin(models: &Models, task: Task) -> Option<Text<'_>> {
-    let scorer: &Scorer = models.scorer();
-    let mut prompt = Vec::new();
-    let tell = |byte: u8, before: Before<'_>| {
-        if task.echoes {
-            prompt.push(judged(byte, task.top, &before));
-        }
-    };
-    let writer = match Writer::telling(scorer, &models.mixed(&task.chosen), task.prompt.as_bytes(), tell) {
-        Ok(writer) => writer,
-        Err(error) => {
-            // Whoever asked may be gone.
-            let _ = task.told.send(Told::Failed(error.to_string()));
-            return None;
-        }
-    };
-    if task.echoes && task.told.send(Told::Bytes(prompt)).is_err() {
-        return None;
+/// The text where it goes on; counted where it does not.
+fn goes_on<'m>(turn: Turn<'m>, counts: &Counts) -> Option<Text<'m>> {
+    match turn {
+        Turn::On(text) => return Some(text),
+        Turn::Ended => counts.add(|counted| counted.ended += 1),
+        Turn::Dropped => counts.add(|counted| counted.dropped += 1),
+        Turn::Failed => counts.add(|counted| counted.failed += 1),
     }
-    let text = Text {
-        spoken: Spoken::new(task.stops.iter().map(|stop| stop.as_bytes().to_vec())),
-        held: Vec::new(),
-        left: task.bytes,
-        writer,
-        task,
-    };
-    if text.left == 0 {
-        text.end(true);
-        return None;
-    }
-    Some(text)
+    None
 }
 
-/// One byte more of each text, all by the same models; those that go on.
-fn step(mut group: Vec<Text<'_>>) -> Vec<Text<'_>> {
+/// A text whose prompt is to be read; none where it cannot be.
+fn begin<'m>(models: &'m Models, task: Task, counts: &Counts) -> Option<Text<'m>> {
+    counts.add(|counted| counted.begun += 1);
+    match Writer::unread(models.scorer(), &models.mixed(&task.chosen)) {
+        Ok(writer) => Some(Text {
+            spoken: Spoken::new(task.stops.iter().map(|stop| stop.as_bytes().to_vec())),
+            read: 0,
+            held: Vec::new(),
+            left: task.bytes,
+            writer,
+            task,
+        }),
+        Err(error) => goes_on(failed(&task, &error), counts),
+    }
+}
+
+/// Says why a text cannot go on.
+fn failed<'m>(task: &Task, error: &ScoreError) -> Turn<'m> {
+    // Whoever asked may be gone.
+    let _ = task.told.send(Told::Failed(error.to_string()));
+    Turn::Failed
+}
+
+/// One byte more of each text, all by the same models.
+fn step(mut group: Vec<Text<'_>>) -> Vec<Turn<'_>> {
     let befores: Vec<Option<[f64; OUTCOMES]>> = group
         .iter()
         .map(|text| text.task.top.and_then(|_| text.writer.before().probabilities()))
@@ -190,50 +235,81 @@ fn step(mut group: Vec<Text<'_>>) -> Vec<Text<'_>> {
     let mut writers: Vec<&mut Writer<'_>> = group.iter_mut().map(|text| &mut text.writer).collect();
     let outcomes = match Writer::write_each(&mut writers, &choices) {
         Ok(outcomes) => outcomes,
-        Err(error) => {
-            for text in group {
-                // Whoever asked may be gone.
-                let _ = text.task.told.send(Told::Failed(error.to_string()));
-            }
-            return Vec::new();
-        }
+        Err(error) => return group.iter().map(|text| failed(&text.task, &error)).collect(),
     };
     let each = group.into_iter().zip(outcomes).zip(befores);
-    each.filter_map(|((text, outcome), before)| text.takes(outcome, before.as_ref()))
+    each.map(|((text, outcome), before)| text.takes(outcome, before.as_ref()))
         .collect()
 }
 
-impl Text<'_> {
-    /// Takes what was written, and tells what cannot change any more; none where the text ends.
-    fn takes(mut self, outcome: Option<u8>, before: Option<&[f64; OUTCOMES]>) -> Option<Self> {
+impl<'m> Text<'m> {
+    /// Whether its prompt is read.
+    fn is_read(&self) -> bool {
+        self.read == self.task.prompt.len()
+    }
+
+    /// Reads a part of the prompt; how many bytes, and where the text stands then.
+    fn reads_on(mut self) -> (usize, Turn<'m>) {
+        if self.task.told.is_closed() {
+            return (0, Turn::Dropped);
+        }
+        let prompt = &self.task.prompt;
+        let mut end = prompt.len().min(self.read + PART_BYTES);
+        // Characters are told whole.
+        while !prompt.is_char_boundary(end) {
+            end -= 1;
+        }
+        let part = &prompt.as_bytes()[self.read..end];
+        let mut told = Vec::new();
+        let tell = |byte: u8, before: Before<'_>| {
+            if self.task.echoes {
+                told.push(judged(byte, self.task.top, &before));
+            }
+        };
+        if let Err(error) = self.writer.read(part, tell) {
+            return (0, failed(&self.task, &error));
+        }
+        let length = part.len();
+        self.read = end;
+        if !told.is_empty() && self.task.told.send(Told::Bytes(told)).is_err() {
+            return (length, Turn::Dropped);
+        }
+        let is_whole = self.is_read() && self.left == 0;
+        (length, if is_whole { self.end(true) } else { Turn::On(self) })
+    }
+
+    /// Takes what was written, and tells what cannot change any more.
+    fn takes(mut self, outcome: Option<u8>, before: Option<&[f64; OUTCOMES]>) -> Turn<'m> {
         let Some(byte) = outcome else {
-            self.end(false);
-            return None;
+            return self.end(false);
         };
         self.held.push(of_probabilities(byte, self.task.top, before));
         if self.spoken.push(byte).is_break() {
-            self.end(false);
-            return None;
+            return self.end(false);
         }
-        let ready = self.spoken.take_ready().len();
         self.left -= 1;
         if self.left == 0 {
-            self.end(true);
-            return None;
+            return self.end(true);
         }
+        let ready = self.spoken.take_ready().len();
         let ready: Vec<Byte> = self.held.drain(..ready).collect();
         let heard = ready.is_empty() || self.task.told.send(Told::Bytes(ready)).is_ok();
-        (heard && !self.task.told.is_closed()).then_some(self)
+        if heard && !self.task.told.is_closed() {
+            Turn::On(self)
+        } else {
+            Turn::Dropped
+        }
     }
 
     /// Tells the rest.
-    fn end(mut self, by_length: bool) {
+    fn end(mut self, by_length: bool) -> Turn<'m> {
         let rest = self.spoken.take_rest().len();
         self.held.truncate(rest);
         let weights = self.writer.weights().to_vec();
         // Whoever asked may be gone.
         let _ = self.task.told.send(Told::Bytes(self.held));
         let _ = self.task.told.send(Told::End(Ended { by_length, weights }));
+        Turn::Ended
     }
 }
 

@@ -11,12 +11,14 @@
 //! | [`models`] | who answers: each model by its name, and all together |
 //! | [`request`], [`answer`] | OpenAI's fields, checked; the receipt and its hash |
 //! | [`engine`] | many texts written at once |
-//! | [`state`] | what every request finds |
+//! | [`state`] | what every request finds: the models of now |
+//! | [`counts`] | what was done, for operators |
 //! | [`completions`], [`embeddings`], [`server`] | the routes |
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod completions;
+pub mod counts;
 pub mod embeddings;
 pub mod engine;
 pub mod models;
@@ -26,3 +28,4 @@ pub mod state;
 
 pub use answer::Receipt;
 pub use models::{Expert, Models, ModelsError};
+pub use state::Serving;

@@ -1,13 +1,15 @@
 //! The models that are served: each by its name, and all of them together as the whole.
 
+use std::sync::Arc;
+
 use soma_model::{Model, Scorer};
-use soma_types::ContentHash;
+use soma_types::{ContentHash, Epoch};
 
 /// What all models together are called.
 pub const WHOLE: &str = "whole";
 
 /// A model in memory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Expert {
     /// What it is called.
     pub name: String,
@@ -15,8 +17,8 @@ pub struct Expert {
     pub weights: ContentHash,
     /// What it counts for in the whole, before anything is known.
     pub stake: u64,
-    /// Its weights.
-    pub model: Model,
+    /// Its weights; shared with those who served it before.
+    pub model: Arc<Model>,
 }
 
 /// Models of one architecture, and what reads with them.
@@ -24,6 +26,7 @@ pub struct Expert {
 pub struct Models {
     scorer: Scorer,
     experts: Vec<Expert>,
+    epoch: Option<Epoch>,
 }
 
 /// Why models are not served.
@@ -45,11 +48,11 @@ pub struct Chosen {
 }
 
 impl Models {
-    /// These.
+    /// These; of a network's `epoch`, or files.
     ///
     /// # Errors
     /// When there is none, or names are not distinct.
-    pub fn new(scorer: Scorer, experts: Vec<Expert>) -> Result<Self, ModelsError> {
+    pub fn new(scorer: Scorer, experts: Vec<Expert>, epoch: Option<Epoch>) -> Result<Self, ModelsError> {
         if experts.is_empty() {
             return Err(ModelsError::None);
         }
@@ -57,7 +60,11 @@ impl Models {
         if let Some(expert) = experts.iter().find(|expert| !names.insert(&expert.name)) {
             return Err(ModelsError::Name(expert.name.clone()));
         }
-        Ok(Self { scorer, experts })
+        Ok(Self {
+            scorer,
+            experts,
+            epoch,
+        })
     }
 
     /// What reads with them.
@@ -70,6 +77,12 @@ impl Models {
     #[must_use]
     pub fn experts(&self) -> &[Expert] {
         &self.experts
+    }
+
+    /// The epoch of the network whose models these are; none of files.
+    #[must_use]
+    pub const fn epoch(&self) -> Option<Epoch> {
+        self.epoch
     }
 
     /// What may be asked for: the whole first.
@@ -99,7 +112,7 @@ impl Models {
     pub fn mixed<'m>(&'m self, chosen: &Chosen) -> Vec<(&'m Model, u64)> {
         let places = chosen.places.iter();
         places
-            .map(|place| (&self.experts[*place].model, self.experts[*place].stake))
+            .map(|place| (&*self.experts[*place].model, self.experts[*place].stake))
             .collect()
     }
 }

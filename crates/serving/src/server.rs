@@ -5,7 +5,9 @@ use std::{future::Future, io, net::TcpListener, sync::Arc};
 use axum::{
     Json, Router,
     extract::State,
+    http::header,
     middleware,
+    response::IntoResponse,
     routing::{get, post},
 };
 use serde::Serialize;
@@ -21,8 +23,6 @@ use utoipa::OpenApi;
 use crate::{
     completions::{__path_completions, completions},
     embeddings::{__path_embeddings, embeddings},
-    engine::Engine,
-    models::Models,
     state::Serving,
 };
 
@@ -53,7 +53,8 @@ pub struct Served {
 
 /// What may be asked for.
 #[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
-pub async fn list(State(Serving { models, .. }): State<Serving>) -> Json<ModelList> {
+pub async fn list(State(serving): State<Serving>) -> Json<ModelList> {
+    let models = serving.current().models;
     let served = |name: &str| {
         let chosen = models.chosen(name)?;
         Some(Served {
@@ -70,6 +71,13 @@ pub async fn list(State(Serving { models, .. }): State<Serving>) -> Json<ModelLi
     })
 }
 
+/// What was done, in Prometheus's text format.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", body = String)))]
+pub async fn metrics(State(serving): State<Serving>) -> impl IntoResponse {
+    let text = serving.counts().counted().exposition();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -77,7 +85,7 @@ pub async fn list(State(Serving { models, .. }): State<Serving>) -> Json<ModelLi
         description = "Completions and embeddings after OpenAI's interface; a token is a byte. Errors are RFC 9457 problem details.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(list, completions, embeddings),
+    paths(list, completions, embeddings, metrics),
     modifiers(&Border)
 )]
 struct Document;
@@ -88,6 +96,7 @@ pub fn router(serving: Serving) -> Router {
         .route("/v1/models", get(list))
         .route("/v1/completions", post(completions))
         .route("/v1/embeddings", post(embeddings))
+        .route("/metrics", get(metrics))
         .route(DOCUMENT_PATH, get(async || Json(Document::openapi())))
         .with_state(serving)
         .fallback(no_such_path)
@@ -103,11 +112,10 @@ pub fn router(serving: Serving) -> Router {
 /// If the listener fails.
 pub async fn serve(
     listener: TcpListener,
-    models: Arc<Models>,
+    serving: Serving,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let engine = Engine::start(Arc::clone(&models));
-    let routes = router(Serving { models, engine });
+    let routes = router(serving);
     let clients = descriptors::connections_alone(descriptors::raise_limit());
     connections::serve(listener, routes, Bounds::of(clients), stopped).await
 }

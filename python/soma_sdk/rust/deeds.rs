@@ -86,7 +86,9 @@ pub fn deactivate_model(client: &Client, signer: &Keypair, model: &str) -> Resul
     let (keys, model): (_, ModelId) = (keys_of(signer), parse(model)?);
     client.operation(move |connection| async move {
         let account = connection.account(&keys).await?.account;
-        let receipt = account.execute(TransactionKind::DeactivateModel { model }).await?;
+        let receipt = account
+            .execute(TransactionKind::DeactivateModel { model })
+            .await?;
         connection.settle_commit(model);
         Answer::json(&receipt)
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 /// The models of `soma generate`, `eval`, `compress` and `decompress`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(group = ArgGroup::new("models").required(true).args(["weights", "folder"]))]
 pub struct WholeArgs {
     /// Weights (safetensors), one or several that count the same.

@@ -78,8 +78,9 @@ struct Fetched {
     hash: ContentHash,
 }
 
+/// What was brought home.
 #[derive(Serialize)]
-struct FetchOutput {
+pub struct Brought {
     #[serde(flatten)]
     manifest: Manifest,
     folder: String,
@@ -89,20 +90,37 @@ struct FetchOutput {
     others: Vec<String>,
 }
 
+impl Brought {
+    /// Removes weights of an earlier view, which have a hash for a name. Files of others stay.
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn forget_outgrown(&self, folder: &Path) -> CliResult {
+        let is_ours = |name: &&String| {
+            let stem = name.strip_suffix(".safetensors").unwrap_or_default();
+            stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        for name in self.others.iter().filter(is_ours) {
+            let path = folder.join(name);
+            fs::remove_file(&path).at("remove", &path)?;
+        }
+        Ok(())
+    }
+}
+
 /// `soma global`.
 pub async fn run(printer: Printer, context: &Context, command: &GlobalCommand) -> CliResult {
     let node = context.patient_node()?;
-    let global = node.global().await?;
     match command {
         GlobalCommand::Show => {
-            let manifest = Manifest::of(global, None);
+            let manifest = Manifest::of(node.global().await?, None);
             printer.show(&manifest, text)?;
             if manifest.experts.is_empty() {
                 printer.note("No model competes in this epoch.");
             }
             Ok(())
         }
-        GlobalCommand::Fetch { out } => fetch(printer, &node, global, out).await,
+        GlobalCommand::Fetch { out } => fetch(printer, &node, out).await,
     }
 }
 
@@ -110,8 +128,20 @@ pub async fn run(printer: Printer, context: &Context, command: &GlobalCommand) -
 pub struct TakenHome {
     /// Of all its models.
     pub architecture: Architecture,
-    /// The files of those that can be used, and what they count for.
-    pub models: Vec<(PathBuf, Shannons)>,
+    /// When it stood so.
+    pub epoch: Epoch,
+    /// The models that can be used.
+    pub models: Vec<ModelAtHome>,
+}
+
+/// A model that was taken home.
+pub struct ModelAtHome {
+    /// Which model.
+    pub model: ModelId,
+    /// Its weights, decrypted.
+    pub path: PathBuf,
+    /// What it counts for.
+    pub stake: Shannons,
 }
 
 /// What `soma global fetch` has brought into `folder`.
@@ -132,10 +162,15 @@ pub fn taken_home(folder: &Path) -> CliResult<TakenHome> {
     }
     let models = manifest.experts.iter().filter_map(|expert| {
         let file = expert.file.as_ref()?;
-        Some((folder.join(&file.name), expert.stake))
+        Some(ModelAtHome {
+            model: expert.model,
+            path: folder.join(&file.name),
+            stake: expert.stake,
+        })
     });
     Ok(TakenHome {
         architecture: manifest.architecture,
+        epoch: manifest.epoch,
         models: models.collect(),
     })
 }
@@ -214,8 +249,13 @@ impl Manifest {
     }
 }
 
-async fn fetch(printer: Printer, node: &NodeClient, global: Global, folder: &Path) -> CliResult {
+/// Brings the global model of the epoch in progress into `folder`, what of it is not there yet.
+///
+/// # Errors
+/// When the folder is another network's or in use, its disk is too full, or the network does not answer.
+pub async fn bring(printer: Printer, node: &NodeClient, folder: &Path) -> CliResult<Brought> {
     let _lock = Lock::acquire(folder)?;
+    let global = node.global().await?;
     sweep(folder);
     let earlier = Manifest::read(folder)?;
     if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.chain != global.chain) {
@@ -274,14 +314,17 @@ async fn fetch(printer: Printer, node: &NodeClient, global: Global, folder: &Pat
     }
     manifest.complete = true;
     manifest.write(folder)?;
-    let others = others(folder, &manifest)?;
-    let output = FetchOutput {
+    Ok(Brought {
+        others: others(folder, &manifest)?,
         manifest,
         folder: folder.display().to_string(),
         fetched,
         kept,
-        others,
-    };
+    })
+}
+
+async fn fetch(printer: Printer, node: &NodeClient, folder: &Path) -> CliResult {
+    let output = bring(printer, node, folder).await?;
     printer.show(&output, |output| {
         let lines = [
             ("folder", output.folder.clone()),

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     args::RecomputeArgs,
     error::{CliError, CliResult},
-    printer::Printer,
+    printer::{Printer, count},
 };
 
 /// The longest answer that is read.
@@ -100,8 +100,10 @@ pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
     };
     printer.show(&output, |output| {
         format!(
-            "these models write all of it: {} texts, {} bytes, answer {}",
-            output.texts, output.bytes, output.hash
+            "these models write all of it: {}, {}, answer {}",
+            count(output.texts as u64, "text"),
+            count(output.bytes as u64, "byte"),
+            output.hash
         )
     })
 }

@@ -13,7 +13,7 @@ use soma_scoring::{
 use soma_types::{Architecture, ContentHash};
 
 use super::{
-    global::{TakenHome, taken_home},
+    global::taken_home,
     scoring::{self, require_memory, shown, unreadable},
 };
 use crate::{
@@ -92,9 +92,10 @@ pub fn require(
 pub fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)> {
     let (architecture, files) = match &args.folder {
         Some(folder) => {
-            let TakenHome { architecture, models } = taken_home(folder)?;
-            let models = models.into_iter().map(|(path, stake)| (path, stake.0));
-            (architecture, models.collect())
+            let home = taken_home(folder)?;
+            let models = home.models.into_iter();
+            let files = models.map(|model| (model.path, model.stake.0));
+            (home.architecture, files.collect())
         }
         None => {
             let files = weights::files(&args.weights);

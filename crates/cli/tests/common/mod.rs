@@ -3,6 +3,7 @@
 
 pub mod host;
 pub mod localnet;
+pub mod serving;
 
 use std::{
     io::Write as _,

@@ -1,0 +1,89 @@
+//! What was asked for and done, as operators count it: `GET /metrics`.
+
+use std::{
+    fmt::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// What was done since the start. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Counts(Arc<Mutex<Counted>>);
+
+/// Numbers since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Texts that were begun.
+    pub begun: u64,
+    /// Texts that were written to their end.
+    pub ended: u64,
+    /// Texts that nobody listened to any more.
+    pub dropped: u64,
+    /// Texts that could not go on.
+    pub failed: u64,
+    /// Texts that were refused, because too many waited.
+    pub refused: u64,
+    /// Bytes of prompts that were read.
+    pub read_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+    /// Times that the models changed.
+    pub changes: u64,
+}
+
+impl Counts {
+    /// Counts something.
+    pub fn add(&self, change: impl FnOnce(&mut Counted)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The numbers.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counted {
+    /// Texts in hand.
+    #[must_use]
+    pub const fn in_hand(&self) -> u64 {
+        self.begun
+            .saturating_sub(self.ended)
+            .saturating_sub(self.dropped)
+            .saturating_sub(self.failed)
+    }
+
+    /// In Prometheus's text format.
+    #[must_use]
+    pub fn exposition(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, kind: &str, help: &str, value: u64| {
+            let name = format!("soma_serving_{name}");
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+        };
+        line(
+            "texts_in_hand",
+            "gauge",
+            "Texts that are read or written.",
+            self.in_hand(),
+        );
+        for (name, help, value) in [
+            ("texts_begun", "Texts that were begun.", self.begun),
+            ("texts_ended", "Texts that were written to their end.", self.ended),
+            ("texts_dropped", "Texts whose asker hung up.", self.dropped),
+            ("texts_failed", "Texts that could not go on.", self.failed),
+            (
+                "texts_refused",
+                "Texts that were refused, because too many waited.",
+                self.refused,
+            ),
+            ("read_bytes", "Bytes of prompts that were read.", self.read_bytes),
+            ("written_bytes", "Bytes that were written.", self.written_bytes),
+            ("model_changes", "Times that the models changed.", self.changes),
+        ] {
+            line(&format!("{name}_total"), "counter", help, value);
+        }
+        text
+    }
+}
