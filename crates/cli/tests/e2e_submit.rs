@@ -281,7 +281,18 @@ fn killed_at_any_step_it_goes_on(bench: &Bench, net: &Localnet) {
         Value::Array(Vec::new())
     );
 
-    let all = submissions(bench, net, "bob");
+    // A commit whose target closed before it could be revealed is given up; it expires when its time to be
+    // revealed is over.
+    let start = Instant::now();
+    let all = loop {
+        let all = submissions(bench, net, "bob");
+        let open = |view: &Value| view["status"]["status"] == "committed";
+        if !all.iter().any(open) {
+            break all;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "{all:#?}");
+        std::thread::sleep(Duration::from_millis(200));
+    };
     let mut winners = BTreeSet::new();
     for view in &all {
         let status = view["status"]["status"].as_str().unwrap();
