@@ -36,7 +36,7 @@ use crate::{
     commands::{
         chain, completions, compress, content, data, encryption, eval, forecast, generate, genesis, global,
         localnet, model, money, node, recheck, recompute, scoring, serve, sim, strategy, submit, target,
-        train, trainer, transaction, validator, wallet, why,
+        train, trainer, transaction, validator, wallet, whole::from_network, why,
     },
     context::Context,
     error::{CliError, CliResult},
@@ -208,19 +208,28 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
-        Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
-        Command::Eval(args) => tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?,
-        Command::Compress(args) => {
+        Command::Generate(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
+            tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?
+        }
+        Command::Eval(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
+            tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?
+        }
+        Command::Compress(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
             tokio::task::spawn_blocking(move || compress::compress(printer, &args)).await?
         }
-        Command::Decompress(args) => {
+        Command::Decompress(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
             tokio::task::spawn_blocking(move || compress::decompress(printer, &args)).await?
         }
-        Command::Serve(args) => {
-            interrupt.hold();
+        Command::Serve(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
             serve::run(printer, context, &args, &interrupt).await
         }
-        Command::Recompute(args) => {
+        Command::Recompute(mut args) => {
+            from_network(printer, context, &mut args.models).await?;
             tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?
         }
         Command::Target(command) => target::targets(printer, context, &command).await,

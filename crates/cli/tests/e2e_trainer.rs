@@ -344,6 +344,9 @@ fn strategies(bench: &Bench, json: &dyn Fn(&[&str]) -> Value, model: ModelId) {
     } else {
         std::fs::write(&weights, &bytes).unwrap();
     }
+    // Without a word of which models, it is the network's.
+    let written = json(&["generate", "she sells", "--bytes", "8"]);
+    assert_eq!(written["experts"].as_array().unwrap().len(), 1, "{written}");
     let shown = json(&["global", "show"]);
     assert_eq!(shown["experts"][0]["model"], Value::String(model.to_string()));
 

@@ -67,7 +67,10 @@ fn what_cannot_be_evaluated_says_why() {
     let bench = bench();
     bench.write("empty.txt", "");
     for (args, why) in [
-        (&["eval", "mixed.txt"][..], "--weights"),
+        (
+            &["eval", "mixed.txt", "--network", "http://127.0.0.1:1"][..],
+            "no models are named",
+        ),
         (&["eval", "--weights", "prose.safetensors"], "SRC"),
         (
             &[

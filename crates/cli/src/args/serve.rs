@@ -12,8 +12,8 @@ pub struct ServeModelsArgs {
     /// The models.
     #[command(flatten)]
     pub models: WholeArgs,
-    /// Bring the global model of each epoch into the folder of --global, and serve it from then on.
-    #[arg(long, requires = "folder")]
+    /// Follow the network: bring the global model of each epoch into the folder, and serve it from then on.
+    #[arg(long, conflicts_with = "weights")]
     pub follow: bool,
     /// Where to listen. Whoever reaches it may use it.
     #[arg(long, default_value = "127.0.0.1:9200", value_name = "ADDRESS")]

@@ -91,6 +91,11 @@ pub struct Brought {
 }
 
 impl Brought {
+    /// Whether no model can be used.
+    pub fn is_empty(&self) -> bool {
+        self.manifest.experts.iter().all(|expert| expert.file.is_none())
+    }
+
     /// Removes weights of an earlier view, which have a hash for a name. Files of others stay.
     ///
     /// # Errors

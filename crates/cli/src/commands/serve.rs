@@ -78,6 +78,7 @@ pub async fn run(
             output.url
         )
     })?;
+    interrupt.hold();
     let interrupt = interrupt.clone();
     let served = server::serve(listener, serving.clone(), async move { interrupt.wait().await });
     match (node, followed) {

@@ -13,12 +13,13 @@ use soma_scoring::{
 use soma_types::{Architecture, ContentHash};
 
 use super::{
-    global::taken_home,
+    global::{bring, taken_home},
     scoring::{self, require_memory, shown, unreadable},
 };
 use crate::{
     architecture,
     args::WholeArgs,
+    context::Context,
     error::{CliError, CliResult},
     printer::Printer,
     weights,
@@ -49,6 +50,31 @@ pub fn experts(
         Ok(Expert { path, stake, model })
     };
     files.into_iter().map(load).collect()
+}
+
+/// Where neither files nor a folder are named, brings the network's models into the folder of wallets.
+pub async fn from_network(printer: Printer, context: &Context, args: &mut WholeArgs) -> CliResult {
+    if args.folder.is_none() && args.weights.is_empty() {
+        let node = context.node().map_err(unnamed)?;
+        let chain = node.status().await.map_err(|error| unnamed(error.into()))?.chain;
+        let folder = context
+            .home()?
+            .join("global")
+            .join(chain.to_string().trim_start_matches("0x"));
+        if bring(printer, &node, &folder).await?.is_empty() {
+            return Err(
+                CliError::new("no models are named, and none competes in the network's epoch")
+                    .hint("name files with --weights FILE[,FILE..]"),
+            );
+        }
+        args.folder = Some(folder);
+    }
+    Ok(())
+}
+
+/// Whoever wanted files should read that they can be named.
+fn unnamed(error: CliError) -> CliError {
+    error.while_doing("no models are named, so the network's are wanted")
 }
 
 /// BLAKE3 of a weights file.
