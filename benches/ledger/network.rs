@@ -1,6 +1,6 @@
 //! A network to measure: accounts, a full committee, models that compete.
 
-use soma_ledger::{BlockOutcome, Sandbox, view};
+use soma_ledger::{BlockOutcome, Progress, Sandbox, view};
 use soma_types::{
     Address, ContentHash, DecryptionKey, Embedding, ModelId, PublicKey, Seed, Shannons,
     TransactionKind as Kind, VerifiedTransaction,
@@ -25,6 +25,9 @@ const AUDIT_REVEAL_BLOCKS: u64 = 90;
 /// Seconds of a block's three parts.
 #[derive(Clone, Copy, Default)]
 pub struct Times {
+    /// What is done before the block is known, and the longest part of that.
+    pub prepare: f64,
+    pub longest_part: f64,
     pub begin: f64,
     pub apply: f64,
     pub end: f64,
@@ -32,7 +35,7 @@ pub struct Times {
 
 impl Times {
     pub fn total(&self) -> f64 {
-        self.begin + self.apply + self.end
+        self.prepare + self.begin + self.apply + self.end
     }
 }
 
@@ -67,8 +70,8 @@ fn params() -> Params {
 
 impl Network {
     /// `accounts` accounts and `models` models, all competing since the epoch that has just begun.
-    /// Returns the boundary's seconds as well.
-    pub fn new(models: u64, accounts: u64) -> (Self, f64) {
+    /// Returns the boundary's times as well.
+    pub fn new(models: u64, accounts: u64) -> (Self, Times) {
         assert!(
             models + VALIDATORS <= accounts,
             "every model has an owner of its own"
@@ -105,7 +108,7 @@ impl Network {
         (network, boundary)
     }
 
-    fn populate(&mut self, models: u64) -> f64 {
+    fn populate(&mut self, models: u64) -> Times {
         let architecture = self.params.architecture;
         let receipts = self.all((0..models).map(|index| {
             let kind = Kind::CreateModel {
@@ -178,6 +181,12 @@ impl Network {
     pub fn block(&mut self, transactions: &[VerifiedTransaction]) -> (Times, BlockOutcome) {
         let proposer = self.addresses[(self.sandbox.height().next().0 % VALIDATORS) as usize];
         let next = self.sandbox.next_block(Some(proposer));
+        let (mut prepare, mut longest_part, mut progress) = (0.0, 0.0_f64, Progress::More);
+        while progress == Progress::More {
+            let (part, done) = timed(|| self.sandbox.prepare());
+            (prepare, longest_part) = (prepare + part, longest_part.max(part));
+            progress = done.expect("a block begins");
+        }
         let (begin, block) = timed(|| self.sandbox.begin(next));
         let mut block = block.expect("a block begins");
         let (apply, ()) = timed(|| {
@@ -192,15 +201,22 @@ impl Network {
         let outcome = outcome.expect("a block ends");
         let failed = outcome.receipts.iter().find(|receipt| !receipt.applied());
         assert!(failed.is_none(), "{failed:?}");
-        (Times { begin, apply, end }, outcome)
+        let times = Times {
+            prepare,
+            longest_part,
+            begin,
+            apply,
+            end,
+        };
+        (times, outcome)
     }
 
-    /// Empty blocks up to and including the first of `epoch`; returns that one's seconds.
-    pub fn until_epoch(&mut self, epoch: u64) -> f64 {
+    /// Empty blocks up to and including the first of `epoch`; returns that one's times.
+    pub fn until_epoch(&mut self, epoch: u64) -> Times {
         loop {
-            let seconds = self.block(&[]).0.total();
+            let times = self.block(&[]).0;
             if self.epoch_offset() == (epoch, 0) {
-                return seconds;
+                return times;
             }
         }
     }

@@ -10,7 +10,7 @@ use soma_types::{
 };
 
 use crate::{
-    network::{AUDIT_COMMIT_BLOCKS, BLOCK_TRANSACTIONS, Network},
+    network::{AUDIT_COMMIT_BLOCKS, BLOCK_TRANSACTIONS, Network, Times},
     timed,
 };
 
@@ -34,8 +34,8 @@ struct Rates {
     seconds: [f64; 5],
     empty_block: f64,
     refill_block: f64,
-    first_boundary: f64,
-    boundary: f64,
+    first_boundary: Times,
+    boundary: Times,
 }
 
 pub fn run(models: &[u64], accounts: u64, rounds: u64) {
@@ -76,18 +76,25 @@ pub fn run(models: &[u64], accounts: u64, rounds: u64) {
         |rates| rates.refill_block,
         ms,
     );
-    row(
-        "boundary at which all models become active",
-        &rates,
-        |rates| rates.first_boundary,
-        ms,
-    );
-    row(
-        "boundary at which none changes",
-        &rates,
-        |rates| rates.boundary,
-        ms,
-    );
+    let boundaries: [(&str, fn(&Rates) -> Times); 2] = [
+        ("boundary at which all models become active", |rates| rates.first_boundary),
+        ("boundary at which none changes", |rates| rates.boundary),
+    ];
+    for (name, times) in boundaries {
+        row(name, &rates, |rates| times(rates).total(), ms);
+        row(
+            &format!("{name}: what is left once it is prepared"),
+            &rates,
+            |rates| times(rates).total() - times(rates).prepare,
+            ms,
+        );
+        row(
+            &format!("{name}: longest part of preparing it"),
+            &rates,
+            |rates| times(rates).longest_part,
+            ms,
+        );
+    }
     println!();
 }
 
@@ -142,7 +149,7 @@ fn measure(models: u64, accounts: u64, rounds: u64, samples: &mut Vec<Vec<Verifi
         keep(samples, 1, &commit);
         keep(samples, 2, &reveal);
         for _ in 0..network.params.settlement_blocks {
-            rates.refill_block = rates.refill_block.max(network.block(&[]).0.begin);
+            rates.refill_block = rates.refill_block.max(network.block(&[]).0.total());
         }
     }
     rates.boundary = network.until_epoch(3);
@@ -159,7 +166,10 @@ fn measure(models: u64, accounts: u64, rounds: u64, samples: &mut Vec<Vec<Verifi
     }
     keep(samples, 3, &commit);
     keep(samples, 4, &reveal);
-    rates.boundary = rates.boundary.min(network.until_epoch(4));
+    let again = network.until_epoch(4);
+    if again.total() < rates.boundary.total() {
+        rates.boundary = again;
+    }
     rates.seconds = [transfers, commits, reveals, audit_commits, audit_reveals].map(|clock| clock.each());
     rates
 }

@@ -26,6 +26,8 @@ pub struct BlockOutcome {
     pub epoch: Epoch,
     /// Whether it is its epoch's first.
     pub boundary: bool,
+    /// Whether it is its epoch's last, so that the next is a boundary.
+    pub last: bool,
     /// One for each transaction.
     pub receipts: Vec<Receipt>,
     /// What changed before the transactions.

@@ -12,14 +12,15 @@ use crate::{
 };
 
 impl Ledger<'_> {
-    /// The first block of all starts epoch 0 with its seed.
-    pub(crate) fn start_first_epoch(&mut self) {
+    /// An epoch has its seed and its date from its first block.
+    pub(crate) fn start_epoch(&mut self) {
         self.hot.now.seed = self.block.seed;
         self.hot.now.started_ms = self.block.timestamp_ms;
         self.announce();
     }
 
-    /// Closes the epoch and starts the next with this block's seed.
+    /// Closes the epoch and opens the next, which [`Ledger::start_epoch`] starts. Nothing in between knows
+    /// the seed.
     pub(crate) fn close_epoch(&mut self) -> Result<(), Stop> {
         self.end_window()?;
         let closed = self.hot.now;
@@ -47,8 +48,8 @@ impl Ledger<'_> {
             length_blocks: params.epoch_blocks,
             protocol_version: self.hot.now.protocol_version,
             architecture: params.architecture,
-            seed: self.block.seed,
-            started_ms: self.block.timestamp_ms,
+            seed: closed.seed,
+            started_ms: closed.started_ms,
             fee_multiplier_q16,
             rent_per_mib_epoch: closed.rent_per_mib_epoch,
             audit_rate: params.audit_rate,
@@ -83,7 +84,7 @@ impl Ledger<'_> {
     }
 
     /// Tells those who follow that an epoch began.
-    pub(crate) fn announce(&mut self) {
+    fn announce(&mut self) {
         let now = self.hot.now;
         self.emit(Event::EpochStarted {
             epoch: now.epoch,

@@ -48,6 +48,7 @@ enum Step {
     },
     Committee,
     Table,
+    Start,
     Duties,
     Pay {
         left: u32,
@@ -56,7 +57,7 @@ enum Step {
 }
 
 /// One block in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Executor {
     block: BlockInfo,
     step: Step,
@@ -83,13 +84,37 @@ impl Executor {
         }
     }
 
+    /// Whether what comes next depends on the block itself, and not only on those before it.
+    pub(crate) const fn needs_its_block(&self) -> bool {
+        matches!(self.step, Step::Open { .. } | Step::Start | Step::Ready)
+    }
+
+    /// Does one step. Call it again after [`Error::Missing`].
+    pub(crate) fn step(&mut self, state: &mut dyn State, cache: &mut RoutingCache) -> Result<(), Error> {
+        self.step = self.advance(state, cache)?;
+        Ok(())
+    }
+
+    /// Sees to it that `cache` has the table that the next targets are routed by, if any are to be opened.
+    pub(crate) fn warm(&mut self, state: &mut dyn State, cache: &mut RoutingCache) -> Result<(), Error> {
+        if !self.vacant.is_empty() {
+            self.run(state, |ledger| ledger.table(cache).map(drop))?;
+        }
+        Ok(())
+    }
+
+    /// What was begun is the beginning of `block`, which has its height.
+    pub(crate) const fn settle_on(&mut self, block: BlockInfo) {
+        self.block = block;
+    }
+
     /// Does what earlier blocks decided. Call it again after [`Error::Missing`].
     ///
     /// # Errors
     /// [`Error::Missing`], [`Error::OutOfOrder`], or [`Error::Broken`].
     pub fn begin(&mut self, state: &mut dyn State, cache: &mut RoutingCache) -> Result<(), Error> {
         while self.step != Step::Ready {
-            self.step = self.advance(state, cache)?;
+            self.step(state, cache)?;
         }
         Ok(())
     }
@@ -134,9 +159,11 @@ impl Executor {
         hot.counters.timestamp_ms = self.block.timestamp_ms;
         hot.check_supply()?;
         hot.store(state);
+        let past = hot.epoch_offset(&self.block) + 1;
         Ok(BlockOutcome {
             epoch: hot.now.epoch,
             boundary: self.boundary,
+            last: past >= hot.now.length_blocks,
             receipts: self.receipts,
             events: self.events,
         })
@@ -197,7 +224,7 @@ impl Executor {
             Step::Window => {
                 self.run(state, |ledger| {
                     if height == Height(1) {
-                        ledger.start_first_epoch();
+                        ledger.start_epoch();
                     }
                     ledger.roll_difficulty()
                 })?;
@@ -223,9 +250,12 @@ impl Executor {
                 Step::Table
             }
             Step::Table => {
+                self.run(state, |ledger| ledger.renew_table(cache))?;
+                Step::Start
+            }
+            Step::Start => {
                 self.run(state, |ledger| {
-                    ledger.renew_table(cache)?;
-                    ledger.announce();
+                    ledger.start_epoch();
                     Ok(())
                 })?;
                 self.vacant = (0..self.hot.as_ref().map_or(0, |hot| hot.params.open_targets)).collect();

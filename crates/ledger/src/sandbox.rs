@@ -12,6 +12,7 @@ use crate::{
     execute::Executor,
     genesis::initialize,
     market::routing::RoutingCache,
+    preparation::{Preparation, Progress},
     state::MemoryState,
 };
 
@@ -29,6 +30,8 @@ pub struct Sandbox {
     genesis_ms: u64,
     height: Height,
     seed: Seed,
+    /// What is done of the next block's beginning.
+    ahead: Option<Preparation>,
 }
 
 impl Sandbox {
@@ -47,6 +50,7 @@ impl Sandbox {
             genesis_ms: genesis.timestamp_ms,
             height: Height::ZERO,
             seed,
+            ahead: None,
         })
     }
 
@@ -91,13 +95,26 @@ impl Sandbox {
         })
     }
 
+    /// Does the next part of what is to be done before the next block is known. Without that block the state
+    /// is of no use any more.
+    ///
+    /// # Errors
+    /// [`Error::Broken`].
+    pub fn prepare(&mut self) -> Result<Progress, Error> {
+        let next = self.height.next();
+        let preparation = self.ahead.get_or_insert_with(|| Preparation::new(next));
+        preparation.advance(&mut self.state, &mut self.cache)
+    }
+
     /// Begins `block`, the next. A block that is begun must be ended: without that the state is of no use
     /// any more.
     ///
     /// # Errors
     /// [`Error::OutOfOrder`] when it is not the next, and [`Error::Broken`].
     pub fn begin(&mut self, block: BlockInfo) -> Result<OpenBlock<'_>, Error> {
-        let mut executor = Executor::new(block);
+        while self.prepare()? == Progress::More {}
+        let preparation = self.ahead.take().unwrap_or_else(|| Preparation::new(block.height));
+        let mut executor = preparation.executor(block)?;
         executor.begin(&mut self.state, &mut self.cache)?;
         Ok(OpenBlock {
             executor,

@@ -148,6 +148,7 @@ fn payments(genesis: &Genesis, block: u64) -> Vec<Bytes> {
 
 fn context(identity: &ed25519::PrivateKey, height: u64) -> BlockContext {
     BlockContext {
+        parent: Digest::from(blake3::hash(&height.to_le_bytes())),
         height,
         timestamp_ms: height * BLOCK_TIME_MS,
         seed: [3; 32],

@@ -19,7 +19,7 @@
 
 mod pending;
 
-use std::{marker::PhantomData, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use commonware_consensus::{Heightable as _, marshal::ancestry::Ancestry};
 use commonware_cryptography::Digestible as _;
@@ -36,9 +36,10 @@ use tracing::{debug, warn};
 use self::pending::Pending;
 use crate::{
     block::{Block, Header, SeedSignature},
-    consensus::{Context, Scheme},
+    consensus::{Context, Digest, Scheme},
     execution::{
-        Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, StateValue, state_key,
+        Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, SpeculativeSource, StateValue,
+        state_key,
     },
     machine::{BlockContext, Executed, Inadmissible, Invalid, Machine, Observer, Pool},
     runtime::Runtime,
@@ -56,7 +57,7 @@ pub struct App<E, M: Machine, P, O> {
     observer: O,
     time: Time,
     pending: Pending<M::Outcome>,
-    marker: PhantomData<fn() -> E>,
+    tasks: Arc<E>,
 }
 
 impl<E, M: Machine, P: Clone, O: Clone> Clone for App<E, M, P, O> {
@@ -70,14 +71,14 @@ impl<E, M: Machine, P: Clone, O: Clone> Clone for App<E, M, P, O> {
             observer: self.observer.clone(),
             time: self.time.clone(),
             pending: self.pending.clone(),
-            marker: PhantomData,
+            tasks: Arc::clone(&self.tasks),
         }
     }
 }
 
 impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
     /// An application that starts from `genesis`, takes what it proposes from `pool`, and dates blocks by
-    /// `time`.
+    /// `time`. What it does besides runs in `context`.
     pub fn new(
         genesis: Block,
         machine: M,
@@ -85,7 +86,7 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
         scheme: Scheme,
         seeds: Seeds,
         observer: O,
-        time: Time,
+        (context, time): (E, Time),
     ) -> Self {
         Self {
             genesis,
@@ -96,19 +97,21 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
             observer,
             time,
             pending: Pending::default(),
-            marker: PhantomData,
+            tasks: Arc::new(context),
         }
     }
 
-    /// What execution knows about a block.
+    /// What execution knows about a block on `parent`.
     fn context(
         &self,
         consensus: &Context,
+        parent: Digest,
         height: u64,
         timestamp_ms: u64,
         seed: Option<&SeedSignature>,
     ) -> BlockContext {
         BlockContext {
+            parent,
             height,
             timestamp_ms,
             seed: execution_seed(seed, self.genesis.digest().as_ref()),
@@ -120,12 +123,13 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
     fn context_of(&self, header: &Header) -> BlockContext {
         let Header {
             context,
+            parent,
             height,
             timestamp_ms,
             seed,
             ..
         } = header;
-        self.context(context, height.get(), *timestamp_ms, seed.as_ref())
+        self.context(context, *parent, height.get(), *timestamp_ms, seed.as_ref())
     }
 
     /// Executes and seals: the one function behind proposing and verifying.
@@ -153,6 +157,21 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
             .await
             .unwrap_or_else(|error| panic!("cannot seal the state: {error}"));
         Ok((executed, sealed))
+    }
+
+    /// Begins what follows `block` at once, where that takes long: nobody asks for it yet.
+    fn get_ahead(&self, block: &Block, executed: &Executed<M::Outcome>, sealed: &Sealed<E>) {
+        if !self.machine.is_worth_preparing(&executed.outcome) {
+            return;
+        }
+        let (machine, parent, height) = (self.machine.clone(), block.digest(), block.height().next());
+        let source = SpeculativeSource::<E>::new(sealed.new_batch());
+        // Not on a thread that consensus waits for.
+        let task = self.tasks.child("boundary").shared(true);
+        task.spawn(move |_| async move {
+            let work = machine.prepare(height.get(), parent, &source);
+            source.unless_lost(work).await;
+        });
     }
 
     /// Executes and seals a block that someone else may have made.
@@ -239,7 +258,13 @@ where
         let timestamp_ms = time::date_ms(parent.timestamp_ms, self.time.now_ms(&clock));
 
         let height = parent.height.next();
-        let context = self.context(&consensus, height.get(), timestamp_ms, seed.as_ref());
+        let context = self.context(
+            &consensus,
+            parent_digest,
+            height.get(),
+            timestamp_ms,
+            seed.as_ref(),
+        );
         let ahead = self.pending.ahead(parent.height.get(), parent_digest);
         let candidates = self.pool.candidates(&ahead);
         let (executed, merkleized) = self
@@ -259,6 +284,7 @@ where
         let encoded = executed.transactions.iter().map(VerifiedTransaction::encoded);
         let block = Block::new(header, encoded.cloned().collect());
         debug!(%height, transactions = executed.transactions.len(), "proposing");
+        self.get_ahead(&block, &executed, &merkleized);
         self.pending
             .insert(height.get(), block.digest(), parent_digest, executed);
         self.observer.seen(&block, self.time.now_ms(&clock));
@@ -295,6 +321,7 @@ where
             .await
             .inspect_err(|invalid| warn!(height = %header.height, %invalid, "rejected a block"))
             .ok()?;
+        self.get_ahead(&block, &executed, &sealed);
         self.pending
             .insert(header.height.get(), digest, header.parent, executed);
         self.observer.seen(&block, self.time.now_ms(&clock));

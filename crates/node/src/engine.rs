@@ -242,7 +242,7 @@ where
         scheme.clone(),
         seeds.clone(),
         config.observer,
-        config.time,
+        (context.child("application"), config.time),
     );
     let (stateful_actor, stateful) = StatefulActor::new(
         context.child("stateful"),

@@ -8,16 +8,24 @@
 //! loaded. Therefore every key that was set is written, even with the value it had.
 
 use std::{
+    borrow::BorrowMut,
     collections::{BTreeMap, HashMap},
     future::Future,
+    pin::pin,
+    sync::Arc,
 };
 
 use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, Write};
 use commonware_glue::stateful::db::{DatabaseSet, Shared};
 use commonware_parallel::Sequential;
 use commonware_runtime::BufMut;
-use commonware_storage::{mmr, qmdb::any::unordered::variable, translator::EightCap};
-
+use commonware_storage::{
+    mmr,
+    qmdb::{Error as StorageError, any::unordered::variable},
+    translator::EightCap,
+};
+use commonware_utils::sync::Notify;
+use futures::future::{pending, select};
 use soma_ledger::{Error, Missing, State};
 
 use crate::{
@@ -81,6 +89,12 @@ pub trait Source: Sync {
     fn load(&self, keys: &[Digest]) -> impl Future<Output = Vec<Option<Vec<u8>>>> + Send;
 }
 
+impl<S: Source> Source for &S {
+    async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
+        S::load(self, keys).await
+    }
+}
+
 /// A state held in memory (tests, genesis tools).
 impl Source for BTreeMap<Digest, Vec<u8>> {
     async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
@@ -95,6 +109,40 @@ impl<E: Runtime> Source for BatchSource<'_, E> {
     async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
         let keys: Vec<&Digest> = keys.iter().collect();
         read(self.0.get_many(&keys).await)
+    }
+}
+
+/// Reads on top of a block that may lose to another. Then nobody wants what was read, and it is never answered.
+pub struct SpeculativeSource<E: Runtime> {
+    batch: Batch<E>,
+    lost: Notify,
+}
+
+impl<E: Runtime> SpeculativeSource<E> {
+    /// On top of the block that `batch` begins from.
+    pub fn new(batch: Batch<E>) -> Self {
+        Self {
+            batch,
+            lost: Notify::new(),
+        }
+    }
+
+    /// Does `work`, which reads from here, unless the block loses.
+    pub async fn unless_lost(&self, work: impl Future<Output = ()> + Send) {
+        select(pin!(work), pin!(self.lost.notified())).await;
+    }
+}
+
+impl<E: Runtime> Source for SpeculativeSource<E> {
+    async fn load(&self, keys: &[Digest]) -> Vec<Option<Vec<u8>>> {
+        let keys: Vec<&Digest> = keys.iter().collect();
+        match self.batch.get_many(&keys).await {
+            Err(StorageError::StaleRead) => {
+                self.lost.notify_one();
+                pending().await
+            }
+            answer => read(answer),
+        }
     }
 }
 
@@ -120,20 +168,42 @@ fn read<E: std::fmt::Display>(answer: Result<Vec<Option<StateValue>>, E>) -> Vec
 /// State in memory: what is loaded, and what the block changed.
 #[derive(Debug, Default)]
 pub struct WorkingSet {
+    /// What was loaded and changed before, by the beginning that several blocks share.
+    below: Option<Arc<Self>>,
     loaded: HashMap<Vec<u8>, Option<Vec<u8>>>,
     changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
     missing: Vec<Vec<u8>>,
 }
 
 impl WorkingSet {
-    fn knows(&self, key: &[u8]) -> bool {
-        self.changes.contains_key(key) || self.loaded.contains_key(key)
+    /// Goes on from `below`, which stays as it is.
+    #[must_use]
+    pub fn on(below: Arc<Self>) -> Self {
+        Self {
+            below: Some(below),
+            ..Self::default()
+        }
+    }
+
+    fn find(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        let here = self.changes.get(key).or_else(|| self.loaded.get(key));
+        here.or_else(|| self.below.as_ref()?.find(key))
+    }
+
+    /// Every change, that below included.
+    fn into_changes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        let Some(below) = self.below else {
+            return self.changes;
+        };
+        let mut changes = below.changes.clone();
+        changes.extend(self.changes);
+        changes
     }
 }
 
 impl State for WorkingSet {
     fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Missing> {
-        match self.changes.get(key).or_else(|| self.loaded.get(key)) {
+        match self.find(key) {
             Some(value) => Ok(value.clone()),
             None => {
                 self.missing.push(key.to_vec());
@@ -148,7 +218,11 @@ impl State for WorkingSet {
 
     fn prefetch(&mut self, keys: &[Vec<u8>]) -> Result<(), Missing> {
         let before = self.missing.len();
-        let missing: Vec<Vec<u8>> = keys.iter().filter(|key| !self.knows(key)).cloned().collect();
+        let missing: Vec<Vec<u8>> = keys
+            .iter()
+            .filter(|key| self.find(key).is_none())
+            .cloned()
+            .collect();
         self.missing.extend(missing);
         if self.missing.len() > before {
             Err(Missing)
@@ -169,10 +243,10 @@ pub fn retry<T>(result: Result<T, Error>) -> Result<Result<T, Error>, Missing> {
     }
 }
 
-/// Runs a synchronous machine over a [`Source`].
-pub struct Bridge<S> {
+/// Runs a synchronous machine over a [`Source`], in a working set of its own or in a lent one.
+pub struct Bridge<S, W = WorkingSet> {
     source: S,
-    working_set: WorkingSet,
+    working_set: W,
 }
 
 impl<S: Source> Bridge<S> {
@@ -181,23 +255,54 @@ impl<S: Source> Bridge<S> {
         Self::resume(source, WorkingSet::default())
     }
 
+    /// Goes on from `below` instead of from nothing.
+    ///
+    /// # Panics
+    /// If something was changed already: that would be lost.
+    pub fn stand_on(&mut self, below: Arc<WorkingSet>) {
+        assert!(
+            self.working_set.changes.is_empty(),
+            "a block stands on its beginning first"
+        );
+        self.working_set = WorkingSet::on(below);
+    }
+
+    /// Every change, in key order.
+    ///
+    /// # Panics
+    /// If a value is longer than [`STATE_VALUE_BYTES_MAX`]: the ledger bounds what it stores.
+    pub fn into_changes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
+        let changes = self.working_set.into_changes();
+        for (key, value) in &changes {
+            let length = value.as_ref().map_or(0, Vec::len);
+            assert!(
+                length <= STATE_VALUE_BYTES_MAX,
+                "the value of state key 0x{} has {length} bytes, more than {STATE_VALUE_BYTES_MAX}",
+                hex::encode(key)
+            );
+        }
+        changes
+    }
+}
+
+impl<S: Source, W: BorrowMut<WorkingSet>> Bridge<S, W> {
     /// A bridge that knows what `working_set` holds.
-    pub fn resume(source: S, working_set: WorkingSet) -> Self {
+    pub fn resume(source: S, working_set: W) -> Self {
         Self { source, working_set }
     }
 
-    /// What the bridge has loaded and changed.
-    pub fn into_working_set(self) -> WorkingSet {
-        self.working_set
+    /// Where it reads what it does not know.
+    pub const fn source(&self) -> &S {
+        &self.source
     }
 
     /// Calls `step` until it misses nothing. After [`Missing`] its writes stay, so it must have written only
     /// what it will not do again.
     pub async fn run<T>(&mut self, mut step: impl FnMut(&mut WorkingSet) -> Result<T, Missing>) -> T {
         loop {
-            match step(&mut self.working_set) {
+            match step(self.working_set.borrow_mut()) {
                 Ok(value) => {
-                    self.working_set.missing.clear();
+                    self.working_set.borrow_mut().missing.clear();
                     return value;
                 }
                 Err(Missing) => self.load().await,
@@ -206,30 +311,15 @@ impl<S: Source> Bridge<S> {
     }
 
     async fn load(&mut self) {
-        let mut keys = std::mem::take(&mut self.working_set.missing);
+        let mut keys = std::mem::take(&mut self.working_set.borrow_mut().missing);
         keys.sort_unstable();
         keys.dedup();
         assert!(!keys.is_empty(), "a step that misses a key has asked for it");
         let hashed: Vec<Digest> = keys.iter().map(|key| state_key(key)).collect();
         let values = self.source.load(&hashed).await;
         assert_eq!(values.len(), keys.len(), "a source answers every key");
-        self.working_set.loaded.extend(keys.into_iter().zip(values));
-    }
-
-    /// Every change, in key order.
-    ///
-    /// # Panics
-    /// If a value is longer than [`STATE_VALUE_BYTES_MAX`]: the ledger bounds what it stores.
-    pub fn into_changes(self) -> BTreeMap<Vec<u8>, Option<Vec<u8>>> {
-        for (key, value) in &self.working_set.changes {
-            let length = value.as_ref().map_or(0, Vec::len);
-            assert!(
-                length <= STATE_VALUE_BYTES_MAX,
-                "the value of state key 0x{} has {length} bytes, more than {STATE_VALUE_BYTES_MAX}",
-                hex::encode(key)
-            );
-        }
-        self.working_set.changes
+        let loaded = &mut self.working_set.borrow_mut().loaded;
+        loaded.extend(keys.into_iter().zip(values));
     }
 }
 

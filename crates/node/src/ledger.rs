@@ -1,17 +1,23 @@
 //! The ledger as the machine that consensus replicates.
 
+mod beginnings;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
 use soma_ledger::{
-    BlockInfo, BlockOutcome, Error, Executor, MemoryState, Missing, RoutingCache, State as _, block_keys,
+    BlockInfo, BlockOutcome, Error, MemoryState, Preparation, RoutingCache, State as _, block_keys,
     initialize, transaction_keys, view,
 };
 use soma_types::{Address, Epoch, Height, PublicKey, Seed, VerifiedTransaction, genesis::Genesis};
 
+use self::beginnings::{Beginning, Beginnings, Making};
 use crate::{
+    consensus::Digest,
     execution::{Bridge, Source, WorkingSet, retry},
     machine::{BlockContext, Executed, Inadmissible, Invalid, Machine},
     mempool::Mempool,
@@ -23,6 +29,7 @@ pub struct LedgerMachine {
     genesis: Arc<Genesis>,
     proposers: Arc<HashMap<PublicKey, Address>>,
     routing: Arc<Mutex<RoutingCache>>,
+    beginnings: Beginnings,
     mempool: Mempool,
 }
 
@@ -39,19 +46,37 @@ impl LedgerMachine {
             genesis,
             proposers: Arc::new(proposers),
             routing: Arc::default(),
+            beginnings: Beginnings::default(),
             mempool,
         }
     }
 
+    /// What all blocks at `height` on `parent` begin with, on the state behind `source`.
+    async fn beginning<S: Source>(&self, height: u64, parent: Digest, source: &S) -> Beginning {
+        let make = || {
+            let mut known = WorkingSet::default();
+            if height == 1 {
+                self.install(&mut known);
+            }
+            Making::new(
+                Preparation::new(Height(height)),
+                known,
+                self.routing.lock().clone(),
+            )
+        };
+        let making = self.beginnings.of(height, parent, make);
+        let mut making = making.lock().await;
+        sound(making.finish(source).await)
+    }
+
     /// The state of block 0, written by block 1.
-    fn install(&self, state: &mut WorkingSet) -> Result<(), Missing> {
+    fn install(&self, state: &mut WorkingSet) {
         let mut first = MemoryState::new();
         initialize(&mut first, &self.genesis)
             .unwrap_or_else(|error| panic!("cannot make the first state: {error}"));
         for (key, value) in first.iter() {
             state.set(key, Some(value.to_vec()));
         }
-        Ok(())
     }
 }
 
@@ -82,22 +107,24 @@ impl Machine for LedgerMachine {
         transactions: Vec<VerifiedTransaction>,
         inadmissible: Inadmissible,
     ) -> Result<Executed<BlockOutcome>, Invalid> {
-        if block.height == 1 {
-            bridge.run(|state| self.install(state)).await;
-        }
+        let Beginning {
+            preparation,
+            known,
+            mut routing,
+        } = self.beginning(block.height, block.parent, bridge.source()).await;
+        bridge.stand_on(known);
         let proposer = block.proposer.encode();
         let proposer = proposer.as_ref().try_into().ok().map(PublicKey);
-        let mut executor = Executor::new(BlockInfo {
+        let mut executor = sound(preparation.executor(BlockInfo {
             height: Height(block.height),
             seed: Seed(block.seed),
             timestamp_ms: block.timestamp_ms,
             proposer: proposer.and_then(|key| self.proposers.get(&key).copied()),
-        });
+        }));
 
         // What is read for certain comes in two reads; the rest as it is found missing.
         let keys = block_keys();
         bridge.run(|state| state.prefetch(&keys)).await;
-        let mut routing = self.routing.lock().clone();
         sound(
             bridge
                 .run(|state| retry(executor.begin(state, &mut routing)))
@@ -146,5 +173,13 @@ impl Machine for LedgerMachine {
             transactions: included,
             outcome: sound(outcome),
         })
+    }
+
+    fn is_worth_preparing(&self, outcome: &BlockOutcome) -> bool {
+        outcome.last
+    }
+
+    async fn prepare<S: Source + Send>(&self, height: u64, parent: Digest, source: S) {
+        self.beginning(height, parent, &source).await;
     }
 }

@@ -7,13 +7,15 @@ use soma_types::{Address, VerifiedTransaction};
 
 use crate::{
     block::Block,
-    consensus::Identity,
+    consensus::{Digest, Identity},
     execution::{Bridge, Source},
 };
 
 /// What execution may know about the block it executes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockContext {
+    /// The block that it is executed on. Blocks on one parent are executed on one state.
+    pub parent: Digest,
     /// Number of ancestors; the first executed block has 1 and installs the genesis state.
     pub height: u64,
     /// Milliseconds since 1970, by the proposer's clock. Information only: rules count blocks.
@@ -76,6 +78,18 @@ pub trait Machine: Clone + Send + Sync + 'static {
         transactions: Vec<VerifiedTransaction>,
         inadmissible: Inadmissible,
     ) -> impl Future<Output = Result<Executed<Self::Outcome>, Invalid>> + Send;
+
+    /// Whether the block after the one that led to `outcome` takes so long that it is best begun at once.
+    fn is_worth_preparing(&self, outcome: &Self::Outcome) -> bool;
+
+    /// Begins the block at `height` on `parent`, whatever it will be, on the state behind `source`. What is
+    /// done stays done for [`Self::execute`], also if this is given up.
+    fn prepare<S: Source + Send>(
+        &self,
+        height: u64,
+        parent: Digest,
+        source: S,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// Where senders will stand once blocks are final that are not yet: the next nonce of each of whom they hold

@@ -1,11 +1,12 @@
 //! Reads of finalized state and history, for the API and for whoever shares the process.
 
+mod reader;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use commonware_consensus::{marshal::Identifier, types::Height as ConsensusHeight};
 use commonware_cryptography::Digestible as _;
-use commonware_glue::stateful::db::ReadGuard;
 use commonware_runtime::utils::reschedule;
 use soma_ledger::{Error, State, view};
 use soma_types::{
@@ -17,10 +18,10 @@ use crate::{
     block::Block,
     consensus::{Digest, Finalization, Identity},
     engine::Marshal,
-    execution::{Bridge, Database, DatabaseSource, Databases, WorkingSet, retry},
+    execution::Databases,
     gossip::Gossip,
     health::Health,
-    index::{Index, Tip},
+    index::{Index, Record, Tip},
     intake::SLICE,
     mempool::{Mempool, PoolError},
     runtime::{Runtime, now_ms},
@@ -28,15 +29,10 @@ use crate::{
     time::Time,
 };
 
+pub use self::reader::{LiveReader, ReadError, Reader, Since};
+
 /// Reads of a validator on sockets.
 pub type LiveQuery = Query<Live>;
-/// A view of its finalized state.
-pub type LiveReader<'a> = Reader<'a, Live>;
-
-/// The node cannot read its state, which is unsound. What is not loaded yet is no error: a query loads it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(transparent)]
-pub struct ReadError(#[from] Error);
 
 /// Why a transaction was not taken up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,30 +48,6 @@ pub enum SubmitError {
 impl From<Rejection> for SubmitError {
     fn from(rejection: Rejection) -> Self {
         Self::Pool(PoolError::Rejected(rejection))
-    }
-}
-
-/// The finalized state as of one block.
-pub struct Reader<'a, E: Runtime> {
-    database: ReadGuard<'a, Database<E>>,
-    known: WorkingSet,
-}
-
-impl<E: Runtime> Reader<'_, E> {
-    /// Runs a ledger view. It is called again for every value that must be loaded first, so read a list
-    /// item by item.
-    ///
-    /// # Errors
-    /// [`ReadError`] if the state is unsound.
-    pub async fn read<T>(
-        &mut self,
-        mut view: impl FnMut(&mut dyn State) -> Result<T, Error>,
-    ) -> Result<T, ReadError> {
-        let known = std::mem::take(&mut self.known);
-        let mut bridge = Bridge::resume(DatabaseSource::<E>(&self.database), known);
-        let result = bridge.run(|state| retry(view(state))).await;
-        self.known = bridge.into_working_set();
-        result.map_err(ReadError)
     }
 }
 
@@ -130,19 +102,16 @@ impl<E: Runtime> Query<E> {
     /// If the state is unsound.
     pub async fn state_root(&self) -> Result<(Height, StateRoot), ReadError> {
         let mut reader = self.reader().await;
-        let root = reader.database.root();
+        let root = reader.database().root();
         let counters = reader.read(view::counters).await?;
         let root = StateRoot(root.as_ref().try_into().expect("a digest has 32 bytes"));
         Ok((counters.map_or(Height::ZERO, |counters| counters.height), root))
     }
 
     /// A view of the finalized state as of one block, for several reads. Blocks wait to be applied while it
-    /// is held, so hold it briefly.
+    /// is held: see [`Reader::let_others_go_first`].
     pub async fn reader(&self) -> Reader<'_, E> {
-        Reader {
-            database: self.databases.read().await,
-            known: WorkingSet::default(),
-        }
+        Reader::new(&self.databases).await
     }
 
     /// The genesis.
@@ -203,15 +172,7 @@ impl<E: Runtime> Query<E> {
         // What leaves the mempool for a block is in the index by then.
         let waiting = self.mempool.get(hash);
         if let Some((height, index)) = self.index.transaction(hash) {
-            let record = self.index.record(height).await?;
-            let encoded = record.transactions.get(index as usize)?;
-            let signed: SignedTransaction = borsh::from_slice(encoded).ok()?;
-            return Some(TransactionView {
-                hash: *hash,
-                transaction: signed.transaction,
-                receipt: record.receipts.into_iter().nth(index as usize),
-                timestamp_ms: Some(record.timestamp_ms),
-            });
+            return transaction_in(&self.index.record(height).await?, index);
         }
         let transaction = waiting?.transaction().clone();
         Some(TransactionView {
@@ -220,6 +181,32 @@ impl<E: Runtime> Query<E> {
             receipt: None,
             timestamp_ms: None,
         })
+    }
+
+    /// Included transactions, in the order of `hashes`, as far as `records` blocks' records go; and how many
+    /// of `hashes` that are. One record after another is read, once for all that lie next to each other.
+    pub async fn transactions(
+        &self,
+        hashes: impl Iterator<Item = TransactionHash>,
+        records: usize,
+    ) -> (Vec<TransactionView>, usize) {
+        let (mut views, mut looked, mut read) = (Vec::new(), 0, 0);
+        let mut current: Option<(u64, Option<Record>)> = None;
+        for hash in hashes {
+            if let Some((height, index)) = self.index.transaction(&hash) {
+                if current.as_ref().is_none_or(|(at, _)| *at != height) {
+                    if read == records {
+                        break;
+                    }
+                    read += 1;
+                    current = Some((height, self.index.record(height).await));
+                }
+                let record = current.as_ref().and_then(|(_, record)| record.as_ref());
+                views.extend(record.and_then(|record| transaction_in(record, index)));
+            }
+            looked += 1;
+        }
+        (views, looked)
     }
 
     /// Checks encoded transactions against the finalized state and what waits, takes up those that are good,
@@ -335,6 +322,19 @@ impl<E: Runtime> Query<E> {
     pub(crate) fn is_voting(&self) -> bool {
         value(&self.metrics(), "validator_voter_state_current_view").is_some_and(|view| view > 0)
     }
+}
+
+/// The transaction at a place of a block.
+fn transaction_in(record: &Record, index: u32) -> Option<TransactionView> {
+    let encoded = record.transactions.get(index as usize)?;
+    let signed: SignedTransaction = borsh::from_slice(encoded).ok()?;
+    let receipt = record.receipts.get(index as usize)?;
+    Some(TransactionView {
+        hash: receipt.transaction,
+        transaction: signed.transaction,
+        receipt: Some(receipt.clone()),
+        timestamp_ms: Some(record.timestamp_ms),
+    })
 }
 
 /// The first value in `metrics` of one whose name begins so.

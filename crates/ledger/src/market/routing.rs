@@ -14,6 +14,10 @@ use crate::{
     tables::{EMBEDDINGS, LIVE_MODEL_AT, MODELS, POOLS, ROUTING, RoutingRecord},
 };
 
+/// Rows whose records are asked for together: so many that asking again for what is there costs little, and
+/// so few that whoever has little time gets on.
+const ROWS_PER_READ: usize = 16_384;
+
 /// What the state records of a table.
 pub(crate) fn record_of(table: &RoutingTable) -> RoutingRecord {
     RoutingRecord {
@@ -55,7 +59,9 @@ impl Ledger<'_> {
     fn build_table(&mut self, before: Option<&RoutingTable>) -> Result<RoutingTable, Stop> {
         let ids = self.expect_all(&LIVE_MODEL_AT, 0..self.hot.counters.live_models)?;
         let records = |id: &ModelId| [MODELS.key(id), POOLS.key(&PoolId::Model(*id))];
-        self.prefetch(ids.iter().flat_map(records))?;
+        for some in ids.chunks(ROWS_PER_READ) {
+            self.prefetch(some.iter().flat_map(records))?;
+        }
         let mut known = BTreeMap::new();
         if let Some(before) = before {
             known.extend(before.ids().zip(0..));
@@ -72,7 +78,10 @@ impl Ledger<'_> {
             competing.push((*id, weights.committed.sequence, place.copied()));
         }
         let new = competing.iter().filter(|(_, _, place)| place.is_none());
-        self.prefetch(new.map(|(id, _, _)| EMBEDDINGS.key(id)))?;
+        let new: Vec<ModelId> = new.map(|(id, _, _)| *id).collect();
+        for some in new.chunks(ROWS_PER_READ) {
+            self.prefetch(some.iter().map(|id| EMBEDDINGS.key(id)))?;
+        }
         let mut table = RoutingTable::new(self.hot.params.architecture.embedding_dim);
         table.reserve(competing.len());
         for (id, sequence, place) in competing {
