@@ -19,6 +19,7 @@ mod openapi;
 mod problem;
 mod request;
 mod transactions;
+mod turns;
 
 use std::{io, net::TcpListener, sync::Arc};
 
@@ -36,7 +37,10 @@ use soma_scoring::{Scoring, Service, score};
 use soma_types::{Keypair, api::PAGE_ITEMS_DEFAULT};
 use tokio::sync::{Mutex, Semaphore, watch};
 
-use self::request::{Limit, Number};
+use self::{
+    request::{Limit, Number},
+    turns::{Turns, in_turn},
+};
 use crate::query::LiveQuery;
 
 pub use openapi::document;
@@ -101,40 +105,24 @@ fn router(shared: Arc<Shared>) -> Router {
         None => Router::new().route("/v1/score", post(score::off)),
     };
     Router::new()
+        .merge(pages().route_layer(middleware::from_fn_with_state(Turns::new(), in_turn)))
         .route("/health", get(chain::health))
         .route("/metrics", get(chain::metrics))
         .route(DOCUMENT_PATH, get(openapi::openapi))
         .route("/v1/status", get(chain::status))
         .route("/v1/params", get(chain::params))
-        .route("/v1/proposals", get(chain::proposals))
         .route("/v1/genesis", get(chain::genesis))
         .route("/v1/supply", get(chain::supply))
         .route("/v1/epochs/{epoch}", get(chain::epoch))
-        .route("/v1/blocks/{height}", get(chain::block))
-        .route("/v1/finality/{height}", get(chain::finality))
         .route("/v1/events", get(events::events))
-        .route("/v1/accounts/{address}", get(accounts::account))
-        .route(
-            "/v1/accounts/{address}/transactions",
-            get(accounts::account_transactions),
-        )
-        .route("/v1/validators", get(accounts::validators))
-        .route("/v1/global", get(global::global))
-        .route("/v1/models", get(market::models))
         .route("/v1/models/{id}", get(market::model))
         .route("/v1/models/{id}/weights", get(blobs::weights))
-        .route("/v1/models/{id}/generations", get(generations::generations))
-        .route("/v1/targets", get(market::targets))
         .route("/v1/targets/{id}", get(market::target))
         .route("/v1/targets/{id}/data", get(blobs::target_data))
-        .route("/v1/submissions", get(market::submissions))
-        .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/submissions/{id}/data", get(blobs::submission_data))
-        .route("/v1/audits", get(market::audits))
         .route("/v1/data/{hash}", get(market::data))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/simulate", post(transactions::simulate))
-        .route("/v1/transactions/{hash}", get(transactions::transaction))
         .route("/v1/faucet", post(transactions::faucet))
         .route("/v1/blobs/{hash}", get(blobs::blob).put(blobs::put_blob))
         .merge(scoring)
@@ -144,6 +132,28 @@ fn router(shared: Arc<Shared>) -> Router {
             contract::admit,
         ))
         .with_state(shared)
+}
+
+/// What reads many values, or whole blocks.
+fn pages() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/proposals", get(chain::proposals))
+        .route("/v1/blocks/{height}", get(chain::block))
+        .route("/v1/finality/{height}", get(chain::finality))
+        .route("/v1/accounts/{address}", get(accounts::account))
+        .route(
+            "/v1/accounts/{address}/transactions",
+            get(accounts::account_transactions),
+        )
+        .route("/v1/validators", get(accounts::validators))
+        .route("/v1/global", get(global::global))
+        .route("/v1/models", get(market::models))
+        .route("/v1/models/{id}/generations", get(generations::generations))
+        .route("/v1/targets", get(market::targets))
+        .route("/v1/submissions", get(market::submissions))
+        .route("/v1/submissions/{id}", get(market::submission))
+        .route("/v1/audits", get(market::audits))
+        .route("/v1/transactions/{hash}", get(transactions::transaction))
 }
 
 /// Which part of a list.

@@ -20,7 +20,7 @@ use commonware_storage::{
 };
 use commonware_utils::{
     NZU16, NZU64, NZUsize,
-    sync::{AsyncMutex, RwLock},
+    sync::{AsyncRwLock, RwLock},
 };
 use soma_ledger::BlockOutcome;
 use soma_types::{
@@ -59,7 +59,8 @@ type Archive<E> = prunable::Archive<EightCap, E, Digest, Vec<u8>>;
 pub struct Index<E: Runtime> {
     clock: Arc<E>,
     gauges: Arc<Gauges>,
-    archive: Arc<AsyncMutex<Option<Archive<E>>>>,
+    /// Readers do not wait for each other, and whoever writes waits for those alone who are reading.
+    archive: Arc<AsyncRwLock<Option<Archive<E>>>>,
     memory: Arc<RwLock<Memory>>,
     news: broadcast::Sender<Arc<News>>,
 }
@@ -114,7 +115,7 @@ impl<E: Runtime> Index<E> {
         Self {
             clock,
             gauges,
-            archive: Arc::new(AsyncMutex::new(Some(archive))),
+            archive: Arc::new(AsyncRwLock::new(Some(archive))),
             memory: Arc::new(RwLock::new(memory)),
             news: broadcast::Sender::new(EVENTS_BEHIND_MAX),
         }
@@ -122,13 +123,13 @@ impl<E: Runtime> Index<E> {
 
     /// What became of block `height`; `None` if it is unknown or held nothing.
     pub async fn record(&self, height: u64) -> Option<Record> {
-        let archive = self.archive.lock().await;
+        let archive = self.archive.read().await;
         read(archive.as_ref()?, height).await
     }
 
     /// The heights from `from` on that have records, at most `limit`.
     pub async fn recorded_from(&self, from: u64, limit: usize) -> Vec<u64> {
-        let archive = self.archive.lock().await;
+        let archive = self.archive.read().await;
         let Some(archive) = archive.as_ref() else {
             return Vec::new();
         };
@@ -286,7 +287,7 @@ impl<E: Runtime> Observer<BlockOutcome> for Index<E> {
         let empty = record.receipts.is_empty() && record.events.is_empty();
         if !empty {
             let bytes = borsh::to_vec(&record).expect("encoding to memory does not fail");
-            let mut slot = self.archive.lock().await;
+            let mut slot = self.archive.write().await;
             let archive = slot.take().expect("a failed index stops the node");
             let archive = archive
                 .put_sync(height, digest, &bytes)

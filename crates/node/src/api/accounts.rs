@@ -11,10 +11,13 @@ use soma_types::{
 
 use super::{
     Api, Part,
+    market::scan,
     problem::not_started,
     request::{InPath, Query},
 };
 
+/// Blocks whose records are read for a page. Each is read and decoded whole.
+const RECORDS_READ_MAX: usize = 64;
 /// Stakes shown with an account.
 const STAKES_MAX: u64 = 1_000;
 
@@ -63,13 +66,12 @@ pub async fn account_transactions(
         .cursor()
         .map(|end| usize::try_from(end).unwrap_or(usize::MAX));
     let (start, hashes) = api.query.index().account(&address, end, part.limit());
-    let mut items = Vec::with_capacity(hashes.len());
-    for hash in hashes.iter().rev() {
-        items.extend(api.query.transaction(hash).await);
-    }
+    let latest = hashes.iter().rev().copied();
+    let (items, looked) = api.query.transactions(latest, RECORDS_READ_MAX).await;
+    let next = start + hashes.len() - looked;
     Ok(Json(Page {
         items,
-        next: (start > 0).then(|| start.to_string()),
+        next: (next > 0).then(|| next.to_string()),
     }))
 }
 
@@ -81,7 +83,7 @@ pub async fn validators(
     Query(part): Query<Part>,
 ) -> Result<Json<Page<ValidatorView>>, Error> {
     let start = part.cursor().unwrap_or(0);
-    let limit = part.limit() as u64;
+    let limit = part.limit();
     let mut reader = api.query.reader().await;
     let (Some(counters), Some(epoch)) = (
         reader.read(view::counters).await?,
@@ -94,31 +96,28 @@ pub async fn validators(
         .read(|state| view::committee(state, epoch))
         .await?
         .unwrap_or_default();
-    let end = start.saturating_add(limit).min(counters.validators);
-    let mut items = Vec::new();
-    for index in start..end {
-        let item = reader.read(|state| {
-            let Some(address) = view::validator_at(state, index)? else {
-                return Ok(None);
-            };
-            let Some(validator) = view::validator(state, address)? else {
-                return Ok(None);
-            };
-            Ok(Some(ValidatorView {
-                validator,
-                pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
-                seat: committee
-                    .seats
-                    .iter()
-                    .find(|seat| seat.validator == address)
-                    .copied(),
-                duty: view::duty(state, epoch, address)?,
-            }))
-        });
-        items.extend(item.await?);
-    }
+    let found = scan(&mut reader, start..counters.validators, limit, |state, index| {
+        let Some(address) = view::validator_at(state, index)? else {
+            return Ok(None);
+        };
+        let Some(validator) = view::validator(state, address)? else {
+            return Ok(None);
+        };
+        Ok(Some(ValidatorView {
+            validator,
+            pool: view::pool(state, PoolId::Validator(address))?.unwrap_or_default(),
+            seat: committee
+                .seats
+                .iter()
+                .find(|seat| seat.validator == address)
+                .copied(),
+            duty: view::duty(state, epoch, address)?,
+        }))
+    });
+    let (items, looked) = found.await?;
+    let next = start + looked;
     Ok(Json(Page {
         items,
-        next: (end < counters.validators).then(|| end.to_string()),
+        next: (next < counters.validators).then(|| next.to_string()),
     }))
 }

@@ -24,6 +24,7 @@ use soma_types::{
 
 use super::{
     Api, Part,
+    market::scan,
     problem::not_started,
     request::{InPath, Query, Which},
 };
@@ -126,10 +127,11 @@ pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json
     let start = part.cursor().unwrap_or(0);
     let mut reader = api.query.reader().await;
     let counters = reader.read(view::counters).await?.ok_or_else(not_started)?;
-    let end = start.saturating_add(part.limit() as u64).min(counters.proposals);
-    let mut items = Vec::new();
-    for index in start..end {
-        let item = reader.read(|state| {
+    let found = scan(
+        &mut reader,
+        start..counters.proposals,
+        part.limit(),
+        |state, index| {
             let Some(proposal) = view::proposal(state, index)? else {
                 return Ok(None);
             };
@@ -142,12 +144,13 @@ pub async fn proposals(State(api): Api, Query(part): Query<Part>) -> Result<Json
                 stake,
                 stake_total,
             }))
-        });
-        items.extend(item.await?);
-    }
+        },
+    );
+    let (items, looked) = found.await?;
+    let next = start + looked;
     Ok(Json(Page {
         items,
-        next: (end < counters.proposals).then(|| end.to_string()),
+        next: (next < counters.proposals).then(|| next.to_string()),
     }))
 }
 

@@ -9,7 +9,7 @@ use soma_types::{
     objects::EpochState,
 };
 
-use super::looked::{SCANNED_MAX, target_view};
+use super::looked::{SCANNED_MAX, is_over, target_view};
 use crate::query::LiveReader;
 
 /// Winners before this many of an epoch, and all of the epochs before.
@@ -63,6 +63,9 @@ pub(super) async fn page(
     let (mut items, mut looked) = (Vec::new(), 0);
     let more = |items: &Vec<_>, looked| items.len() < limit && looked < SCANNED_MAX;
     while more(&items, looked) {
+        if is_over(reader, looked).await {
+            break;
+        }
         let at = Epoch(u64::from(place.epoch));
         let hits = if at == current.epoch {
             current.hits
@@ -74,6 +77,10 @@ pub(super) async fn page(
         // An epoch without hits is looked at, too.
         looked += 1;
         while place.end > 0 && more(&items, looked) {
+            if is_over(reader, looked).await {
+                let next = Some(place.cursor());
+                return Ok(Page { items, next });
+            }
             place.end -= 1;
             looked += 1;
             let index = u64::from(place.end);

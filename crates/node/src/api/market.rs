@@ -14,7 +14,7 @@ use soma_types::{
 
 use super::{
     Api, Part, filled,
-    looked::{SCANNED_MAX, target_view},
+    looked::{SCANNED_MAX, is_over, target_view},
     problem::not_started,
     request::{InPath, Named, Number, Query},
 };
@@ -61,7 +61,8 @@ pub struct SubmissionFilter {
 }
 
 /// The items that `read` finds at `indices`: at most `limit`, from at most [`SCANNED_MAX`] places; and how
-/// many places were looked at.
+/// many places were looked at. All are as of one block: a page ends early where the next one waits to be
+/// applied.
 pub(super) async fn scan<T>(
     reader: &mut LiveReader<'_>,
     indices: impl Iterator<Item = u64>,
@@ -70,7 +71,7 @@ pub(super) async fn scan<T>(
 ) -> Result<(Vec<T>, u64), Error> {
     let (mut items, mut looked) = (Vec::new(), 0);
     for index in indices.take(SCANNED_MAX) {
-        if items.len() == limit {
+        if items.len() == limit || is_over(reader, looked as usize).await {
             break;
         }
         items.extend(reader.read(|state| read(state, index)).await?);
