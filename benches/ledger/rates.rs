@@ -77,7 +77,9 @@ pub fn run(models: &[u64], accounts: u64, rounds: u64) {
         ms,
     );
     let boundaries: [(&str, fn(&Rates) -> Times); 2] = [
-        ("boundary at which all models become active", |rates| rates.first_boundary),
+        ("boundary at which all models become active", |rates| {
+            rates.first_boundary
+        }),
         ("boundary at which none changes", |rates| rates.boundary),
     ];
     for (name, times) in boundaries {

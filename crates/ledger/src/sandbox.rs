@@ -113,7 +113,10 @@ impl Sandbox {
     /// [`Error::OutOfOrder`] when it is not the next, and [`Error::Broken`].
     pub fn begin(&mut self, block: BlockInfo) -> Result<OpenBlock<'_>, Error> {
         while self.prepare()? == Progress::More {}
-        let preparation = self.ahead.take().unwrap_or_else(|| Preparation::new(block.height));
+        let preparation = self
+            .ahead
+            .take()
+            .unwrap_or_else(|| Preparation::new(block.height));
         let mut executor = preparation.executor(block)?;
         executor.begin(&mut self.state, &mut self.cache)?;
         Ok(OpenBlock {

@@ -105,7 +105,8 @@ fn router(shared: Arc<Shared>) -> Router {
         None => Router::new().route("/v1/score", post(score::off)),
     };
     Router::new()
-        .merge(pages().route_layer(middleware::from_fn_with_state(Turns::new(), in_turn)))
+        .merge(taking_turns(pages()))
+        .merge(taking_turns(single_things()))
         .route("/health", get(chain::health))
         .route("/metrics", get(chain::metrics))
         .route(DOCUMENT_PATH, get(openapi::openapi))
@@ -134,13 +135,15 @@ fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-/// What reads many values, or whole blocks.
+/// Few of `routes`' requests at once, however many come.
+fn taking_turns(routes: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
+    routes.route_layer(middleware::from_fn_with_state(Turns::new(), in_turn))
+}
+
+/// What reads many values.
 fn pages() -> Router<Arc<Shared>> {
     Router::new()
         .route("/v1/proposals", get(chain::proposals))
-        .route("/v1/blocks/{height}", get(chain::block))
-        .route("/v1/finality/{height}", get(chain::finality))
-        .route("/v1/accounts/{address}", get(accounts::account))
         .route(
             "/v1/accounts/{address}/transactions",
             get(accounts::account_transactions),
@@ -151,8 +154,16 @@ fn pages() -> Router<Arc<Shared>> {
         .route("/v1/models/{id}/generations", get(generations::generations))
         .route("/v1/targets", get(market::targets))
         .route("/v1/submissions", get(market::submissions))
-        .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/audits", get(market::audits))
+}
+
+/// What reads a whole block, or what belongs to one name: who asks for it does not wait behind pages.
+fn single_things() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/blocks/{height}", get(chain::block))
+        .route("/v1/finality/{height}", get(chain::finality))
+        .route("/v1/accounts/{address}", get(accounts::account))
+        .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/transactions/{hash}", get(transactions::transaction))
 }
 

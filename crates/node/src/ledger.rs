@@ -10,8 +10,8 @@ use bytes::Bytes;
 use commonware_codec::Encode as _;
 use commonware_utils::sync::Mutex;
 use soma_ledger::{
-    BlockInfo, BlockOutcome, Error, MemoryState, Preparation, RoutingCache, State as _, block_keys,
-    initialize, transaction_keys, view,
+    BlockInfo, BlockOutcome, Error, MemoryState, Preparation, RoutingCache, State as _, initialize,
+    transaction_keys, view,
 };
 use soma_types::{Address, Epoch, Height, PublicKey, Seed, VerifiedTransaction, genesis::Genesis};
 
@@ -122,9 +122,6 @@ impl Machine for LedgerMachine {
             proposer: proposer.and_then(|key| self.proposers.get(&key).copied()),
         }));
 
-        // What is read for certain comes in two reads; the rest as it is found missing.
-        let keys = block_keys();
-        bridge.run(|state| state.prefetch(&keys)).await;
         sound(
             bridge
                 .run(|state| retry(executor.begin(state, &mut routing)))
@@ -137,6 +134,7 @@ impl Machine for LedgerMachine {
             .iter()
             .flat_map(|transaction| transaction_keys(transaction, epoch))
             .collect();
+        // What they read for certain comes in one read; the rest as it is found missing.
         bridge.run(|state| state.prefetch(&keys)).await;
 
         let mut included = Vec::with_capacity(transactions.len());

@@ -9,6 +9,7 @@ mod interface;
 mod keeper;
 mod process;
 mod raw;
+mod reading;
 mod scoring;
 mod seeds;
 mod simulated;

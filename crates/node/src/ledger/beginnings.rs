@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use commonware_runtime::utils::reschedule;
 use commonware_utils::sync::{AsyncMutex, Mutex};
-use soma_ledger::{Error, Preparation, Progress, RoutingCache};
+use soma_ledger::{Error, Preparation, Progress, RoutingCache, State as _, block_keys};
 
 use crate::{
     consensus::Digest,
@@ -87,6 +87,12 @@ impl Making {
     /// # Errors
     /// If the state is unsound.
     pub(super) async fn finish<S: Source>(&mut self, source: &S) -> Result<Beginning, Error> {
+        if let Self::Begun { known, .. } = self {
+            // What every block reads comes in one read.
+            let keys = block_keys();
+            let mut bridge = Bridge::resume(source, known);
+            bridge.run(|state| state.prefetch(&keys)).await;
+        }
         loop {
             let (preparation, known, routing) = match self {
                 Self::Ready(beginning) => return Ok(beginning.clone()),

@@ -1,5 +1,7 @@
 //! What is kept of a block's beginning, on a state that answers one read at a time.
 
+mod attacks;
+
 use std::{
     collections::BTreeMap,
     future::Future as _,
@@ -118,31 +120,6 @@ fn before_a_boundary() -> (LedgerMachine, Slow, u64) {
             return (machine, state, height);
         }
     }
-}
-
-#[test]
-fn what_a_leader_without_time_has_begun_the_next_goes_on_with() {
-    let (machine, state, boundary) = before_a_boundary();
-    state.reads.store(0, Ordering::Relaxed);
-    let whole = execute(&self::machine(), &state, &block(boundary, 9), usize::MAX).unwrap();
-    let needed = state.reads.swap(0, Ordering::Relaxed);
-    let patience = 4;
-    assert!(needed > 3 * patience, "{needed} reads are no long boundary");
-
-    // The leaders before the ninth give up.
-    for leader in 1..9 {
-        assert_eq!(
-            execute(&machine, &state, &block(boundary, leader), patience),
-            None
-        );
-    }
-    let late = execute(&machine, &state, &block(boundary, 9), usize::MAX).unwrap();
-    assert_eq!(
-        late, whole,
-        "whatever the others had begun, and whoever they were"
-    );
-    let reads = state.reads.load(Ordering::Relaxed);
-    assert!(reads <= needed + 2, "{reads} reads in all, {needed} in one go");
 }
 
 #[test]

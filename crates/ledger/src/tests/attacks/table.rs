@@ -20,6 +20,9 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/localnet/tests/networks/hosting.rs", "soma-localnet"),
     ("crates/ledger/src/tests/attacks/money.rs", "soma-ledger"),
     ("crates/node/tests/mempool/attacks.rs", "soma-node"),
+    ("crates/node/src/api/turns/attacks.rs", "soma-node"),
+    ("crates/localnet/tests/networks/reading.rs", "soma-localnet"),
+    ("crates/node/src/ledger/tests/attacks.rs", "soma-node"),
     ("crates/ledger/src/tests/attacks/stakes.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/proposals.rs", "soma-ledger"),
 ];

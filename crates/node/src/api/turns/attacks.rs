@@ -1,0 +1,44 @@
+//! Attacks on those who share a node with whoever asks it. The table is docs/attacks.md.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use futures::future::join_all;
+use tokio::time::{sleep, timeout};
+
+use super::{READING_MAX, Turns};
+
+/// Attack: asking for everything from everywhere
+/// Does: asks a node for its heaviest pages over two hundred connections, each again as soon as it is answered
+/// or tired of waiting, so that blocks wait for the processor and the state.
+/// Outcome: four pages are read at once, and four single things beside them, however many ask: each waits its
+/// turn, and who leaves makes room. What it does to finality stands in docs/history.md.
+#[test]
+fn asking_for_everything_from_everywhere() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let (turns, now, most) = (Turns::new(), AtomicUsize::new(0), AtomicUsize::new(0));
+    let asked = (0..200).map(|number| {
+        let page = async {
+            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            sleep(Duration::from_millis(1)).await;
+            now.fetch_sub(1, Ordering::Relaxed);
+        };
+        // Some go before they are answered, most of those before it is their turn.
+        let patience = Duration::from_millis(if number % 3 == 0 { 10 } else { 60_000 });
+        timeout(patience, turns.turn(page))
+    });
+    let answered = runtime.block_on(join_all(asked));
+    assert_eq!(most.load(Ordering::Relaxed), READING_MAX);
+    let waited = answered.iter().enumerate().filter(|(_, answer)| answer.is_err());
+    let tired: Vec<usize> = waited.map(|(number, _)| number).collect();
+    assert!(tired.len() > 20, "{tired:?}: nobody had to wait");
+    assert!(
+        tired.iter().all(|number| number % 3 == 0),
+        "{tired:?}: someone patient waited for nothing"
+    );
+}
