@@ -1,8 +1,9 @@
 //! What clients who ask for the heaviest pages as fast as they can do to finality: `cargo run --release -p
-//! soma-localnet --example greedy [-- --clients N --models N --seconds N]`.
+//! soma-localnet --example greedy [-- --clients N --models N --accounts N --seconds N]`.
 //!
-//! Four validators, the models and as many clients as that, all on this machine. Prints a Markdown table: blocks
-//! per second and the time from a block's proposal to its finality, with nobody there and with all of them.
+//! Four validators and all clients are on this machine, with as many models and accounts as that in the state.
+//! Prints a Markdown table: blocks per second and the time from a block's proposal to its finality, with nobody
+//! there and with all of them.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,9 +24,13 @@ use soma_types::{
 
 type Failure = Box<dyn std::error::Error>;
 
+/// Models that are made before the next ones: fewer than a mempool holds.
+const MADE_TOGETHER: usize = 4_096;
+
 struct Options {
     clients: usize,
     models: usize,
+    accounts: usize,
     seconds: u64,
 }
 
@@ -34,6 +39,7 @@ impl Options {
         let mut options = Self {
             clients: 200,
             models: 2_000,
+            accounts: 10_000,
             seconds: 20,
         };
         let mut arguments = std::env::args().skip(1);
@@ -42,10 +48,15 @@ impl Options {
             match name.as_str() {
                 "--clients" => options.clients = value.parse()?,
                 "--models" => options.models = value.parse()?,
+                "--accounts" => options.accounts = value.parse()?,
                 "--seconds" => options.seconds = value.parse()?,
-                _ => return Err(format!("'{name}' is none of --clients, --models, --seconds").into()),
+                _ => {
+                    let known = "--clients, --models, --accounts, --seconds";
+                    return Err(format!("'{name}' is none of {known}").into());
+                }
             }
         }
+        options.accounts = options.accounts.max(options.models);
         Ok(options)
     }
 }
@@ -58,7 +69,7 @@ fn main() -> Result<(), Failure> {
     let options = Options::parse()?;
     let folder = tempfile::tempdir()?;
     let mut config = Config::new(folder.path());
-    config.blueprint.accounts = (0..options.models)
+    config.blueprint.accounts = (0..options.accounts)
         .map(|index| GenesisAccount {
             address: owner(index).address(),
             balance: Shannons(50 * SHANNONS_PER_SOMA),
@@ -128,30 +139,32 @@ async fn populate(net: &Localnet, models: usize) -> Result<(), Failure> {
     while height(net) == 0 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let created: Vec<_> = (0..models)
-        .map(|index| {
-            let keys = owner(index);
-            let transaction = Transaction {
-                chain,
-                sender: keys.public_key(),
-                nonce: 0,
-                expires: Epoch(60),
-                max_fee: Shannons(SHANNONS_PER_SOMA),
-                kind: TransactionKind::CreateModel {
-                    commission: BasisPoints::default(),
-                    stake: params.model_stake_min,
-                    architecture: params.architecture,
-                },
-            };
-            transaction.sign(&keys)
-        })
-        .collect();
-    for answer in client.submit_all(&created).await? {
-        answer.map_err(|problem| problem.detail)?;
-    }
-    let last = owner(models - 1).address();
-    while client.account(&last).await?.nonce == 0 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    let created = |index: usize| {
+        let keys = owner(index);
+        let transaction = Transaction {
+            chain,
+            sender: keys.public_key(),
+            nonce: 0,
+            expires: Epoch(60),
+            max_fee: Shannons(SHANNONS_PER_SOMA),
+            kind: TransactionKind::CreateModel {
+                commission: BasisPoints::default(),
+                stake: params.model_stake_min,
+                architecture: params.architecture,
+            },
+        };
+        transaction.sign(&keys)
+    };
+    for first in (0..models).step_by(MADE_TOGETHER) {
+        let end = models.min(first + MADE_TOGETHER);
+        let some: Vec<_> = (first..end).map(created).collect();
+        for answer in client.submit_all(&some).await? {
+            answer.map_err(|problem| problem.detail)?;
+        }
+        let last = owner(end - 1).address();
+        while client.account(&last).await?.nonce == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
     Ok(())
 }
