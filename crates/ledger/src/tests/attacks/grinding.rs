@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use soma_routing::RoutingTable;
 use soma_types::{
     ModelId, Salt, Seed, Shannons, SubmissionId, TransactionKind as Kind, list::List,
-    objects::SubmissionStatus, transaction::Payment,
+    objects::SubmissionStatus, params::Params, transaction::Payment,
 };
 
 use super::gain;
 use crate::{
     is_sampled,
+    money::{bonds::bond_floor, split::Split},
     testing::{DIM, Find, SOMA, World, address, basis, created_submission, tiny},
     view,
 };
@@ -155,4 +156,58 @@ fn grinding_a_boundary() {
         })
         .collect();
     assert_eq!(ends.len(), 1);
+}
+
+/// Attack: choosing among seeds
+/// Does: holds a third of the seats. Who leads an epoch's last block shows it to just as many as it takes to
+/// learn its round's seed from their votes, and to nobody else: if the seed would audit their false winner,
+/// the round lapses, and whoever leads the next does the same.
+/// Outcome: who leads k rounds in a row chooses among k seeds, or takes the next unseen: one and a half on
+/// average. A false winner is audited in 6.9% of the epochs instead of 10%. At std its bond makes it a loss
+/// from 5.3% on: against all who lead less than half of the rounds.
+#[test]
+fn choosing_among_seeds() {
+    const EPOCHS: u64 = 20_000;
+    let (mut world, params) = (World::new(tiny()), Params::std());
+    let mut now = view::epoch(&mut world.chain.state).unwrap().unwrap();
+    now.audit_rate = params.audit_rate;
+    let dice = Seed([8; 32]);
+    // In so many epochs it is audited, if of 60 leaders `theirs` are colluders.
+    let mut play = |theirs: u16| {
+        let mut audited = 0;
+        for epoch in 0..EPOCHS {
+            let dice = dice.derive("epoch", epoch);
+            for round in 0.. {
+                now.seed = dice.derive("round", round);
+                // Whether they lead the round, and could have let it lapse.
+                let [low, high, ..] = dice.derive("leader", round).0;
+                let they_lead = u16::from_le_bytes([low, high]) % 60 < theirs;
+                if !is_sampled(&now, 3) {
+                    break;
+                }
+                if !they_lead {
+                    audited += 1;
+                    break;
+                }
+            }
+        }
+        audited
+    };
+    let fresh = Shannons(2_500_000_000_000);
+    let bond = bond_floor(&params, fresh, Shannons::ZERO).0;
+    let reward = Split::new(&params, fresh, Shannons::ZERO, 0).per_hit.0;
+    let is_a_loss = |audited: u64| (EPOCHS - audited) * reward < audited * bond;
+
+    let (honest, third) = (play(0), play(20));
+    assert!(
+        (EPOCHS * 94 / 1_000..EPOCHS * 106 / 1_000).contains(&honest),
+        "{honest}"
+    );
+    assert!(
+        (EPOCHS * 64 / 1_000..EPOCHS * 74 / 1_000).contains(&third),
+        "{third}"
+    );
+    assert!(is_a_loss(honest) && is_a_loss(third));
+    // What the bond stands: a little less than half of the rounds, and not two thirds.
+    assert!(is_a_loss(play(27)) && !is_a_loss(play(40)));
 }
