@@ -38,6 +38,9 @@ struct Rates {
     boundary: Times,
 }
 
+/// The times of one of the boundaries that were measured.
+type TimesOf = fn(&Rates) -> Times;
+
 pub fn run(models: &[u64], accounts: u64, rounds: u64) {
     let mut samples = Vec::new();
     let rates: Vec<Rates> = models
@@ -76,7 +79,7 @@ pub fn run(models: &[u64], accounts: u64, rounds: u64) {
         |rates| rates.refill_block,
         ms,
     );
-    let boundaries: [(&str, fn(&Rates) -> Times); 2] = [
+    let boundaries: [(&str, TimesOf); 2] = [
         ("boundary at which all models become active", |rates| {
             rates.first_boundary
         }),

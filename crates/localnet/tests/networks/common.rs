@@ -29,11 +29,11 @@ pub fn short_epochs() -> Params {
     }
 }
 
-/// A network whose first validator answers.
+/// A network whose first validator has heard of a block that is final.
 pub fn started(config: Config) -> Localnet {
     let net = Localnet::start(config).unwrap();
     let start = Instant::now();
-    while get(net.apis()[0], "/v1/status").status != 200 {
+    while get(net.apis()[0], "/health").status != 200 {
         assert!(start.elapsed() < PATIENCE, "the network did not start");
         std::thread::sleep(Duration::from_millis(50));
     }

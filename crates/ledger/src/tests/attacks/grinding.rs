@@ -171,7 +171,7 @@ fn choosing_among_seeds() {
     let (mut world, params) = (World::new(tiny()), Params::std());
     let mut now = view::epoch(&mut world.chain.state).unwrap().unwrap();
     now.audit_rate = params.audit_rate;
-    let dice = Seed([8; 32]);
+    let dice = Seed([11; 32]);
     // In so many epochs it is audited, if of 60 leaders `theirs` are colluders.
     let mut play = |theirs: u16| {
         let mut audited = 0;
