@@ -32,7 +32,7 @@ fn asking_for_everything_from_everywhere() {
         let patience = Duration::from_millis(if number % 3 == 0 { 10 } else { 60_000 });
         timeout(patience, turns.turn(page))
     });
-    let answered = runtime.block_on(join_all(asked));
+    let answered = runtime.block_on(async { join_all(asked).await });
     assert_eq!(most.load(Ordering::Relaxed), READING_MAX);
     let waited = answered.iter().enumerate().filter(|(_, answer)| answer.is_err());
     let tired: Vec<usize> = waited.map(|(number, _)| number).collect();

@@ -14,10 +14,10 @@ fn a_boundary_too_long_for_every_leader() {
     let whole = execute(&self::machine(), &state, &block(boundary, 9), usize::MAX).unwrap();
     let needed = state.reads.swap(0, Ordering::Relaxed);
     let patience = 4;
-    assert!(needed > 3 * patience, "{needed} reads are no long boundary");
+    assert!(needed > 2 * patience, "{needed} reads are no long boundary");
 
-    // The leaders before the ninth give up.
-    for leader in 1..9 {
+    // Those who lead before give up.
+    for leader in 1..6 {
         assert_eq!(
             execute(&machine, &state, &block(boundary, leader), patience),
             None
