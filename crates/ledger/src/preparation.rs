@@ -1,9 +1,9 @@
 //! The beginning of a block, ahead of the block.
 //!
-//! At a boundary all models are brought up to date and the routing table is made: with many models that takes
-//! longer than a leader has. None of it depends on the block's seed, its time, or who proposes it, but only on
-//! the blocks before. So it can begin as soon as the epoch's last block is known, and whatever block follows
-//! goes on from there.
+//! At a boundary all models are brought up to date and the routing table is made: with many models that
+//! takes longer than a leader has. None of it depends on the block's seed, its time, or who proposes it,
+//! but only on the blocks before. So it can begin as soon as the epoch's last block is known, and whatever
+//! block follows goes on from there.
 
 use soma_types::{Height, Seed};
 

@@ -1,9 +1,9 @@
 //! What clients who ask for the heaviest pages as fast as they can do to finality: `cargo run --release -p
 //! soma-localnet --example greedy [-- --clients N --models N --accounts N --seconds N]`.
 //!
-//! Four validators and all clients are on this machine, with as many models and accounts as that in the state.
-//! Prints a Markdown table: blocks per second and the time from a block's proposal to its finality, with nobody
-//! there and with all of them.
+//! Four validators and all clients are on this machine, with as many models and accounts as that in the
+//! state. Prints a Markdown table: blocks per second and the time from a block's proposal to its finality,
+//! with nobody there and with all of them.
 
 use std::{
     io::{Read as _, Write as _},

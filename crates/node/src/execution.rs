@@ -112,7 +112,8 @@ impl<E: Runtime> Source for BatchSource<'_, E> {
     }
 }
 
-/// Reads on top of a block that may lose to another. Then nobody wants what was read, and it is never answered.
+/// Reads on top of a block that may lose to another. Then nobody wants what was read, and it is never
+/// answered.
 pub struct SpeculativeSource<E: Runtime> {
     batch: Batch<E>,
     lost: Notify,

@@ -10,10 +10,10 @@ use soma_types::Height;
 use crate::common::{runtime, started};
 
 /// Attack: a page that is never done
-/// Does: asks for lists in which nothing matches, so that each page looks at thousands of entries, on the state
-/// as of one block, and the next block waits to be applied for as long as that takes.
-/// Outcome: after every 64 entries a block that waits goes first, and the page ends there: it names where to go
-/// on. So a reader that never leaves stops no block.
+/// Does: asks for lists in which nothing matches, so that each page looks at thousands of entries, on the
+/// state as of one block, and the next block waits to be applied for as long as that takes.
+/// Outcome: after every 64 entries a block that waits goes first, and the page ends there: it names where
+/// to go on. So a reader that never leaves stops no block.
 #[test]
 fn a_page_that_is_never_done() {
     let folder = tempfile::tempdir().unwrap();

@@ -11,10 +11,11 @@ use tokio::time::{sleep, timeout};
 use super::{READING_MAX, Turns};
 
 /// Attack: asking for everything from everywhere
-/// Does: asks a node for its heaviest pages over two hundred connections, each again as soon as it is answered
-/// or tired of waiting, so that blocks wait for the processor and the state.
-/// Outcome: four pages are read at once, and four single things beside them, however many ask: each waits its
-/// turn, and who leaves makes room. What it does to finality stands in docs/history.md.
+/// Does: asks a node for its heaviest pages over two hundred connections, each again as soon as it is
+/// answered or tired of waiting, so that blocks wait for the processor and the state.
+/// Outcome: four pages are read at once, and four single things beside them, however many ask: each waits
+/// its turn, and who leaves makes room. The example
+/// `greedy` of soma-localnet shows what it does to finality.
 #[test]
 fn asking_for_everything_from_everywhere() {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -3,10 +3,11 @@
 use super::*;
 
 /// Attack: a boundary too long for every leader
-/// Does: registers models until what is done at a boundary takes longer than a leader has: each is interrupted,
-/// the next begins anew, and the epoch's first block never comes.
-/// Outcome: none of it depends on who leads: validators begin it as soon as the epoch's last block is known, and
-/// what a leader had begun, or whoever verified its block, the next goes on with. It is done once.
+/// Does: registers models until what is done at a boundary takes longer than a leader has: each is
+/// interrupted, the next begins anew, and the epoch's first block never comes.
+/// Outcome: none of it depends on who leads: validators begin it as soon as the epoch's last block is
+/// known, and what a leader had begun, or whoever verified its block, the next goes on with. It is done
+/// once.
 #[test]
 fn a_boundary_too_long_for_every_leader() {
     let (machine, state, boundary) = before_a_boundary();
