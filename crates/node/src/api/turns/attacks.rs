@@ -10,6 +10,22 @@ use tokio::time::{sleep, timeout};
 
 use super::{READING_MAX, Turns};
 
+/// A page that is being read, until it is done or its reader leaves.
+struct Reading<'a>(&'a AtomicUsize);
+
+impl<'a> Reading<'a> {
+    fn begin(now: &'a AtomicUsize, most: &AtomicUsize) -> Self {
+        most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        Self(now)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Attack: asking for everything from everywhere
 /// Does: asks a node for its heaviest pages over two hundred connections, each again as soon as it is
 /// answered or tired of waiting, so that blocks wait for the processor and the state.
@@ -25,9 +41,8 @@ fn asking_for_everything_from_everywhere() {
     let (turns, now, most) = (Turns::new(), AtomicUsize::new(0), AtomicUsize::new(0));
     let asked = (0..200).map(|number| {
         let page = async {
-            most.fetch_max(now.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            let _reading = Reading::begin(&now, &most);
             sleep(Duration::from_millis(1)).await;
-            now.fetch_sub(1, Ordering::Relaxed);
         };
         // Some go before they are answered, most of those before it is their turn.
         let patience = Duration::from_millis(if number % 3 == 0 { 10 } else { 60_000 });
