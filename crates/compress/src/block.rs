@@ -136,7 +136,9 @@ fn decode_batch(
         if readings.is_empty() {
             return Ok(all.into_iter().map(|decoding| decoding.text).collect());
         }
-        Reading::read_each(&mut readings, &bytes)?;
+        Reading::read_each(&mut readings, &bytes)
+            .into_iter()
+            .collect::<Result<(), _>>()?;
     }
 }
 

@@ -94,17 +94,16 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Each of `readings`, all by the same experts, takes its byte as its text's next.
-    ///
-    /// # Errors
-    /// When a model's logits are not finite.
+    /// Each of `readings`, all by the same experts, takes its byte as its text's next; why it could not,
+    /// where a model's logits are not finite. The others do not notice.
     ///
     /// # Panics
     /// When experts differ, or there are more or fewer bytes than readings.
-    pub fn read_each(readings: &mut [&mut Self], bytes: &[u8]) -> Result<(), ScoreError> {
+    pub fn read_each(readings: &mut [&mut Self], bytes: &[u8]) -> Vec<Result<(), ScoreError>> {
         assert_eq!(readings.len(), bytes.len(), "a byte for each reading");
         let experts = readings.first().map_or(0, |reading| reading.readers.len());
-        let mut taken = vec![Vec::with_capacity(experts); readings.len()];
+        let mut taken: Vec<Result<Vec<Option<f64>>, ScoreError>> =
+            readings.iter().map(|_| Ok(Vec::with_capacity(experts))).collect();
         for index in 0..experts {
             let parts: Vec<Part> = readings
                 .iter_mut()
@@ -128,17 +127,19 @@ impl<'a> Reading<'a> {
                 .collect();
             own.into_par_iter()
                 .with_min_len(TASK_TEXTS)
-                .try_for_each(|(reading, part, logits, taken)| {
+                .for_each(|(reading, part, logits, taken)| {
                     let steps = reading.readers[index].take(part, logits, reading.length);
-                    let steps = steps.map_err(|error| ScoreError::Model { index, error })?;
-                    taken.extend(steps.into_iter().map(|step| step.taken));
-                    Ok::<(), ScoreError>(())
-                })?;
+                    if let Ok(all) = taken {
+                        match steps {
+                            Ok(steps) => all.extend(steps.into_iter().map(|step| step.taken)),
+                            Err(error) => *taken = Err(ScoreError::Model { index, error }),
+                        }
+                    }
+                });
         }
-        for (reading, taken) in readings.iter_mut().zip(taken) {
-            reading.observe(taken);
-        }
-        Ok(())
+        let each = readings.iter_mut().zip(taken);
+        each.map(|(reading, taken)| taken.map(|taken| reading.observe(taken)))
+            .collect()
     }
 
     /// What stands before the text's next byte.
@@ -318,7 +319,8 @@ mod tests {
                     bytes.push(*byte);
                 }
             }
-            Reading::read_each(&mut readings, &bytes).unwrap();
+            let fared = Reading::read_each(&mut readings, &bytes);
+            assert!(fared.iter().all(Result::is_ok));
         }
         for ((reading, text), start) in together.iter().zip(texts).zip(starts) {
             let mut alone = Reading::new(&scorer, &experts(&models)).unwrap();

@@ -151,26 +151,30 @@ impl<'a> Writer<'a> {
     }
 
     /// Each of `writers`, all by the same experts, writes its next byte by its choice: one pass of each
-    /// expert for all of them. None where a text ends.
-    ///
-    /// # Errors
-    /// As [`Writer::write`].
+    /// expert for all of them. None where a text ends; why it cannot go on, as [`Writer::write`], which the
+    /// others do not notice.
     ///
     /// # Panics
     /// When experts differ, or there are more or fewer choices than writers.
-    pub fn write_each(writers: &mut [&mut Self], choices: &[Choice]) -> Result<Vec<Option<u8>>, ScoreError> {
+    pub fn write_each(writers: &mut [&mut Self], choices: &[Choice]) -> Vec<Result<Option<u8>, ScoreError>> {
         assert_eq!(writers.len(), choices.len(), "a choice for each writer");
-        let outcomes: Vec<Option<u8>> = writers
+        let outcomes: Vec<Result<Option<u8>, ScoreError>> = writers
             .par_iter_mut()
             .zip(choices)
             .map(|(writer, choice)| writer.choose(choice))
-            .collect::<Result<_, _>>()?;
+            .collect();
         let each = writers.iter_mut().zip(&outcomes);
         let (mut readings, bytes): (Vec<&mut Reading<'a>>, Vec<u8>) = each
-            .filter_map(|(writer, byte)| Some((&mut writer.reading, (*byte)?)))
+            .filter_map(|(writer, outcome)| Some((&mut writer.reading, (*outcome.as_ref().ok()?)?)))
             .unzip();
-        Reading::read_each(&mut readings, &bytes)?;
-        Ok(outcomes)
+        let mut fared = Reading::read_each(&mut readings, &bytes).into_iter();
+        let read = |outcome: Result<Option<u8>, ScoreError>| match outcome? {
+            Some(byte) => fared
+                .next()
+                .map_or(Ok(Some(byte)), |read| read.map(|()| Some(byte))),
+            None => Ok(None),
+        };
+        outcomes.into_iter().map(read).collect()
     }
 
     /// What stands before the next byte.
@@ -274,7 +278,8 @@ mod tests {
         let (mut together, mut alone) = (begun(), begun());
         for _ in 0..20 {
             let mut writers: Vec<_> = together.iter_mut().collect();
-            let found = Writer::write_each(&mut writers, &choices).unwrap();
+            let found = Writer::write_each(&mut writers, &choices).into_iter();
+            let found: Vec<_> = found.map(Result::unwrap).collect();
             let expected = alone.iter_mut().zip(&choices);
             let expected: Vec<_> = expected
                 .map(|(writer, choice)| writer.write(choice).unwrap())

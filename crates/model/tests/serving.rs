@@ -12,7 +12,7 @@ use std::{
 use proptest::prelude::*;
 use soma_model::{
     Batch, Directions, Model, ModelError, ScoreError, Scorer, Shelf, ShelfError, Simd, Watch, layout,
-    residency::memory_bytes_max, score::working_bytes_max,
+    reading::Reading, residency::memory_bytes_max, score::working_bytes_max,
 };
 use soma_types::{Architecture, Seed};
 
@@ -359,4 +359,23 @@ fn waiting_can_be_stopped() {
     drop(held);
     drop(lend(&shelf, 1, &loads).unwrap());
     assert_eq!(shelf.keys(), [1]);
+}
+
+#[test]
+fn a_text_that_cannot_go_on_disturbs_no_other() {
+    let broken = model(1, true);
+    let scorer = Scorer::new().unwrap();
+    let mut texts = [(); 3].map(|()| Reading::new(&scorer, &[(&broken, 1)]).unwrap());
+    for text in &mut texts {
+        text.read(b"a", |_, _| ()).unwrap();
+    }
+    let mut each: Vec<_> = texts.iter_mut().collect();
+    let fared = Reading::read_each(&mut each, b"bzc");
+    assert_eq!(
+        fared.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    let mut alone = Reading::new(&scorer, &[(&broken, 1)]).unwrap();
+    alone.read(b"ac", |_, _| ()).unwrap();
+    assert_eq!(texts[2].before().probabilities(), alone.before().probabilities());
 }

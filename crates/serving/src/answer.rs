@@ -7,7 +7,7 @@ use soma_types::{ContentHash, Epoch};
 
 use crate::{
     engine::Byte,
-    models::Models,
+    models::{Chosen, Models},
     request::{Asked, Drawn},
 };
 
@@ -85,7 +85,7 @@ pub struct Receipt {
     pub drawn: Drawn,
     /// What was written, without any prompt, in base64.
     pub bytes: Vec<String>,
-    /// BLAKE3 of all of it.
+    /// BLAKE3 of all of it but the shares.
     #[schema(value_type = String)]
     pub hash: ContentHash,
 }
@@ -105,24 +105,46 @@ pub struct ModelReceipt {
     pub shares: Vec<f64>,
 }
 
+/// Who answers a request: what is told of them, which outlives them.
+#[derive(Clone, Debug)]
+pub struct Answering {
+    models: Vec<ModelReceipt>,
+    epoch: Option<Epoch>,
+}
+
+impl Answering {
+    /// Those of `models` that were chosen.
+    #[must_use]
+    pub fn of(models: &Models, chosen: &Chosen) -> Self {
+        let models_of = models.of(chosen).map(|expert| ModelReceipt {
+            name: expert.name.clone(),
+            weights: expert.weights,
+            stake: expert.stake,
+            shares: Vec::new(),
+        });
+        Self {
+            models: models_of.collect(),
+            epoch: models.epoch(),
+        }
+    }
+}
+
 impl Receipt {
     /// Of what `asked` for, with each text and what the models counted for at its end.
     #[must_use]
-    pub fn new(models: &Models, asked: &Asked, texts: &[Vec<u8>], shares: &[Vec<f64>]) -> Self {
-        let own = models.of(&asked.chosen).enumerate();
+    pub fn new(answering: &Answering, asked: &Asked, texts: &[Vec<u8>], shares: &[Vec<f64>]) -> Self {
+        let own = answering.models.iter().enumerate();
         let mut receipt = Self {
             models: own
-                .map(|(place, expert)| ModelReceipt {
-                    name: expert.name.clone(),
-                    weights: expert.weights,
-                    stake: expert.stake,
+                .map(|(place, model)| ModelReceipt {
                     shares: shares
                         .iter()
                         .filter_map(|shares| shares.get(place).copied())
                         .collect(),
+                    ..model.clone()
                 })
                 .collect(),
-            epoch: models.epoch(),
+            epoch: answering.epoch,
             prompts: asked.prompts.clone(),
             drawn: asked.drawn.clone(),
             bytes: texts.iter().map(|text| STANDARD.encode(text)).collect(),
@@ -132,8 +154,8 @@ impl Receipt {
         receipt
     }
 
-    /// The hash of everything else. Whoever alters a receipt has to alter it too, so it names an answer; what
-    /// proves one is to compute it again.
+    /// The hash of everything else, save the shares, which follow from it. Whoever alters a receipt has to
+    /// alter it too, so it names an answer; what proves one is to compute it again.
     #[must_use]
     pub fn expected_hash(&self) -> ContentHash {
         let mut hasher = blake3::Hasher::new_derive_key("soma 2026 answer");
@@ -144,6 +166,7 @@ impl Receipt {
         let count = |count: usize| (count as u64).to_le_bytes();
         add(&count(self.models.len()));
         for model in &self.models {
+            add(model.name.as_bytes());
             add(&model.weights.0);
             add(&model.stake.to_le_bytes());
         }
@@ -227,7 +250,8 @@ mod tests {
             bytes: vec!["AA==".into()],
             hash: ContentHash([0; 32]),
         };
-        let changes: [fn(&mut Receipt); 9] = [
+        let changes: [fn(&mut Receipt); 10] = [
+            |receipt| receipt.models[0].name.push('b'),
             |receipt| receipt.models[0].weights.0[0] = 2,
             |receipt| receipt.models[0].stake = 2,
             |receipt| receipt.epoch = Some(Epoch(0)),

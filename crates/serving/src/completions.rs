@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::{
-    Json,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{StatusCode, header},
     response::{
@@ -24,14 +24,17 @@ use soma_types::api::Problem;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
-    answer::{Completion, Logprobs, Receipt, Usage, Written},
-    engine::{Byte, Ended, Task, Told},
+    answer::{Answering, Completion, Logprobs, Receipt, Usage, Written},
+    engine::{Byte, Ended, Full, Place, Task, Told},
     request::{Asked, CompletionRequest},
     state::{Current, Serving},
 };
 
 /// The longest body of a request.
 pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// What an answer is handed out in.
+const PIECE_BYTES: usize = 1 << 16;
+const BROKEN: &str = "the text broke off";
 
 /// Texts that go on from prompts, by one model or by all of them.
 #[utoipa::path(post, path = "/v1/completions", request_body = CompletionRequest,
@@ -41,27 +44,35 @@ pub const BODY_BYTES_MAX: usize = 1 << 20;
 pub async fn completions(State(serving): State<Serving>, request: Request) -> Response {
     let begun = async {
         let bytes = body(request, Media::Json, BODY_BYTES_MAX).await?;
-        // From here on by the same models, whatever changes.
+        // Whatever changes, it is answered by these: their thread holds them until the texts are written.
         let serving = serving.current();
         let asked = json::<CompletionRequest>(&bytes)?.check(&serving.models)?;
-        let told = begin(&serving, &asked)?;
-        Ok::<_, Error>((serving, asked, told))
+        begin(&serving, asked)
     };
     match begun.await {
-        Ok((serving, asked, told)) if asked.streams => streamed(serving, asked, told).into_response(),
-        Ok((serving, asked, told)) => match whole(&serving, &asked, told).await {
-            Ok(answer) => Json(answer).into_response(),
+        Ok((making, told)) if making.asked.streams => streamed(making, told).into_response(),
+        Ok((making, told)) => match whole(making, told).await {
+            Ok(answer) => answer,
             Err(error) => error.into_response(),
         },
-        Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {
-            ([(header::RETRY_AFTER, "2")], error).into_response()
-        }
-        Err(error) => error.into_response(),
+        Err(error) => refused(error),
     }
 }
 
-/// What is told of each text, in order.
-fn begin(serving: &Current, asked: &Asked) -> Result<Vec<UnboundedReceiver<Told>>, Error> {
+/// A refusal, which says when to come again where that helps.
+pub fn refused(error: Error) -> Response {
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return ([(header::RETRY_AFTER, "2")], error).into_response();
+    }
+    error.into_response()
+}
+
+/// An answer in the making, and what is told of each text, in order.
+fn begin(serving: &Current, asked: Asked) -> Result<(Making, Vec<UnboundedReceiver<Told>>), Error> {
+    let full = |full: Full| Error::new(StatusCode::SERVICE_UNAVAILABLE, full.to_string());
+    // Bounded by the check of the request.
+    let count = (asked.prompts.len() * asked.drawn.n) as u32;
+    let place = serving.engine.place(count).map_err(full)?;
     let mut all = Vec::new();
     for prompt in &asked.prompts {
         for index in 0..asked.drawn.n {
@@ -75,14 +86,14 @@ fn begin(serving: &Current, asked: &Asked) -> Result<Vec<UnboundedReceiver<Told>
                 top: asked.top,
                 echoes: asked.echoes,
                 told,
+                place: Arc::clone(&place),
             };
-            let full =
-                |full: crate::engine::Full| Error::new(StatusCode::SERVICE_UNAVAILABLE, full.to_string());
             serving.engine.begin(task).map_err(full)?;
             all.push(heard);
         }
     }
-    Ok(all)
+    let answering = Answering::of(&serving.models, &asked.chosen);
+    Ok((Making::new(asked, answering, place), all))
 }
 
 /// A text as far as it is told.
@@ -97,11 +108,14 @@ struct Text {
 struct Making {
     head: Completion,
     asked: Asked,
+    answering: Answering,
     texts: Vec<Text>,
+    /// Held until all is heard: what nobody reads yet takes memory.
+    place: Place,
 }
 
 impl Making {
-    fn new(asked: Asked) -> Self {
+    fn new(asked: Asked, answering: Answering, place: Place) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let count = asked.prompts.len() * asked.drawn.n;
         let head = Completion {
@@ -116,7 +130,9 @@ impl Making {
         Self {
             head,
             asked,
+            answering,
             texts: (0..count).map(|_| Text::default()).collect(),
+            place,
         }
     }
 
@@ -149,7 +165,7 @@ impl Making {
     }
 
     /// What is told at the end.
-    fn close(&self, serving: &Current) -> (Usage, Receipt) {
+    fn close(&self) -> (Usage, Receipt) {
         let prompts = self
             .asked
             .prompts
@@ -157,7 +173,10 @@ impl Making {
             .flat_map(|prompt| std::iter::repeat_n(prompt.len(), self.asked.drawn.n));
         let written = self.texts.iter().zip(prompts);
         let texts: Vec<Vec<u8>> = written
-            .map(|(text, prompt)| text.bytes[if self.asked.echoes { prompt } else { 0 }..].to_vec())
+            .map(|(text, prompt)| {
+                let begin = if self.asked.echoes { prompt } else { 0 };
+                text.bytes.get(begin..).unwrap_or_default().to_vec()
+            })
             .collect();
         let shares = self.texts.iter().map(|text| {
             text.ended
@@ -172,7 +191,30 @@ impl Making {
             completion_tokens,
             total_tokens: prompt_tokens + completion_tokens,
         };
-        (usage, Receipt::new(&serving.models, &self.asked, &texts, &shares))
+        (usage, Receipt::new(&self.answering, &self.asked, &texts, &shares))
+    }
+
+    /// Whether every text has ended.
+    fn is_whole(&self) -> bool {
+        self.texts.iter().all(|text| text.ended.is_some())
+    }
+
+    /// What is told at the end of a stream, with the last text's end.
+    fn last(&self, written: Written) -> Vec<Event> {
+        let (usage, receipt) = self.close();
+        let end = Completion {
+            usage: (!self.asked.tells_usage).then_some(usage),
+            soma: Some(receipt),
+            ..self.part(vec![written])
+        };
+        let usage = self.asked.tells_usage.then(|| Completion {
+            usage: Some(usage),
+            ..self.part(Vec::new())
+        });
+        let parts = std::iter::once(end).chain(usage);
+        let mut events: Vec<Event> = parts.map(|part| told_as(&part)).collect();
+        events.push(Event::default().data("[DONE]"));
+        events
     }
 
     /// A part of the answer.
@@ -188,12 +230,7 @@ fn failed(reason: &str) -> Error {
     Error::new(StatusCode::UNPROCESSABLE_ENTITY, reason)
 }
 
-async fn whole(
-    serving: &Current,
-    asked: &Asked,
-    told: Vec<UnboundedReceiver<Told>>,
-) -> Result<Completion, Error> {
-    let mut making = Making::new(asked.clone());
+async fn whole(mut making: Making, told: Vec<UnboundedReceiver<Told>>) -> Result<Response, Error> {
     let mut choices = Vec::with_capacity(told.len());
     for (index, mut told) in told.into_iter().enumerate() {
         let mut bytes = Vec::new();
@@ -202,7 +239,7 @@ async fn whole(
                 Some(Told::Bytes(more)) => bytes.extend(more),
                 Some(Told::End(ended)) => break ended,
                 Some(Told::Failed(reason)) => return Err(failed(&reason)),
-                None => return Err(failed("the text broke off")),
+                None => return Err(failed(BROKEN)),
             }
         };
         let written = making.add(index, &bytes);
@@ -212,54 +249,74 @@ async fn whole(
             ..written
         });
     }
-    let (usage, receipt) = making.close(serving);
-    Ok(Completion {
+    let (usage, receipt) = making.close();
+    let answer = Completion {
         usage: Some(usage),
         soma: Some(receipt),
         ..making.part(choices)
-    })
+    };
+    let json = serde_json::to_vec(&answer)
+        .map_err(|error| Error::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+    let json = Bytes::from(json);
+    let place = making.place;
+    let pieces = (0..json.len()).step_by(PIECE_BYTES).map(move |start| {
+        // Held until the last is taken.
+        let _ = &place;
+        let piece = json.slice(start..json.len().min(start + PIECE_BYTES));
+        Ok::<_, Infallible>(piece)
+    });
+    let body = Body::from_stream(stream::iter(pieces));
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 fn streamed(
-    serving: Current,
-    asked: Asked,
+    making: Making,
     told: Vec<UnboundedReceiver<Told>>,
 ) -> Sse<impl futures::Stream<Item = Result<Event, Infallible>>> {
     let each = told.into_iter().enumerate().map(|(index, told)| {
-        Box::pin(stream::unfold(told, move |mut told| async move {
-            let next = told.recv().await?;
-            Some(((index, next), told))
+        Box::pin(stream::unfold(Some(told), move |told| async move {
+            let mut told = told?;
+            let next = told
+                .recv()
+                .await
+                .unwrap_or_else(|| Told::Failed(BROKEN.to_owned()));
+            let goes_on = matches!(next, Told::Bytes(_));
+            Some(((index, next), goes_on.then_some(told)))
         }))
     });
     let all = stream::select_all(each);
-    let making = Arc::new(std::sync::Mutex::new(Making::new(asked)));
-    let closing = Arc::clone(&making);
-    let parts = all.filter_map(move |(index, told)| {
-        let mut making = making.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let told = match told {
-            Told::Bytes(bytes) if bytes.is_empty() => None,
-            Told::Bytes(bytes) => Some(making.add(index, &bytes)),
-            Told::End(ended) => Some(making.end(index, ended)),
-            Told::Failed(reason) => {
-                let event = Event::default()
-                    .event("error")
-                    .json_data(failed(&reason).into_problem());
-                return futures::future::ready(event.ok());
+    let events = stream::unfold(Some((all, making)), |state| async move {
+        let (mut all, mut making) = state?;
+        loop {
+            let (index, told) = all.next().await?;
+            match told {
+                Told::Bytes(bytes) if bytes.is_empty() => {}
+                Told::Bytes(bytes) => {
+                    let written = making.add(index, &bytes);
+                    let event = told_as(&making.part(vec![written]));
+                    return Some((vec![event], Some((all, making))));
+                }
+                Told::End(ended) => {
+                    let written = making.end(index, ended);
+                    if making.is_whole() {
+                        return Some((making.last(written), None));
+                    }
+                    let event = told_as(&making.part(vec![written]));
+                    return Some((vec![event], Some((all, making))));
+                }
+                // No receipt of what is no answer, nor the mark of its end.
+                Told::Failed(reason) => {
+                    let problem = failed(&reason).into_problem();
+                    let event = Event::default().event("error").json_data(problem);
+                    return Some((vec![event.unwrap_or_default()], None));
+                }
             }
-        };
-        let event = told.and_then(|written| Event::default().json_data(making.part(vec![written])).ok());
-        futures::future::ready(event)
+        }
     });
-    let last = stream::once(async move {
-        let making = closing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (usage, receipt) = making.close(&serving);
-        let last = Completion {
-            usage: Some(usage),
-            soma: Some(receipt),
-            ..making.part(Vec::new())
-        };
-        Event::default().json_data(last).unwrap_or_default()
-    });
-    let done = stream::once(async { Event::default().data("[DONE]") });
-    Sse::new(parts.chain(last).chain(done).map(Ok))
+    Sse::new(events.flat_map(stream::iter).map(Ok))
+}
+
+fn told_as(part: &Completion) -> Event {
+    // It has nothing that JSON has not.
+    Event::default().json_data(part).unwrap_or_default()
 }

@@ -1,9 +1,12 @@
 //! `POST /v1/embeddings`: where a model's representations of texts point.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Request, State},
     http::StatusCode,
+    response::{IntoResponse as _, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
@@ -18,10 +21,13 @@ use soma_types::{
 
 use crate::{
     answer::Usage,
-    completions::BODY_BYTES_MAX,
+    completions::{BODY_BYTES_MAX, refused},
     request::{CHOICES_MAX, texts},
     state::Serving,
 };
+
+/// Bytes of all texts of a request.
+const INPUT_BYTES_MAX: usize = 1 << 16;
 
 /// What `POST /v1/embeddings` takes.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
@@ -87,13 +93,16 @@ pub enum Coordinates {
 }
 
 /// Where a model's representations of texts point: what scoring calls their embedding, exact.
-///
-/// # Errors
-/// 404 for what is no single model, 400 for a request that makes no sense, 422 for a model without an
-/// embedding.
 #[utoipa::path(post, path = "/v1/embeddings", request_body = EmbeddingRequest,
     responses((status = 200, body = Embeddings), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Result<Json<Embeddings>, Error> {
+pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Response {
+    match embedded(&serving, request).await {
+        Ok(answer) => Json(answer).into_response(),
+        Err(error) => refused(error),
+    }
+}
+
+async fn embedded(serving: &Serving, request: Request) -> Result<Embeddings, Error> {
     let bytes = body(request, Media::Json, BODY_BYTES_MAX).await?;
     let EmbeddingRequest {
         model,
@@ -102,10 +111,19 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
         user: _,
     } = json(&bytes)?;
     let inputs = texts(input);
+    let length: usize = inputs.iter().map(String::len).sum();
+    if length > INPUT_BYTES_MAX {
+        let detail = format!("{length} bytes of input: give {INPUT_BYTES_MAX} at most");
+        return Err(Error::bad_request(detail));
+    }
     if inputs.is_empty() || inputs.len() > CHOICES_MAX || inputs.iter().any(String::is_empty) {
         let detail = format!("give 1 to {CHOICES_MAX} texts, none of them empty");
         return Err(Error::bad_request(detail));
     }
+    let Some(turn) = serving.embedding_turn() else {
+        let detail = "embeddings are computed for others: try again in a few seconds";
+        return Err(Error::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    };
     let models = serving.current().models;
     let places = models.chosen(&model).map(|chosen| chosen.places);
     let Some(&[place]) = places.as_deref() else {
@@ -116,16 +134,23 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
     };
     let weights = models.experts()[place].weights;
     let prompt_tokens = inputs.iter().map(|text| text.len() as u64).sum();
+    // Held by whoever asked: gone with them.
+    let asker = Arc::new(());
+    let listens = Arc::downgrade(&asker);
     let compute = move || {
+        let _turn = turn;
         let model = &models.experts()[place].model;
-        let embed = |text: &String| models.scorer().embed(model, &[text.as_bytes()]);
-        inputs.iter().map(embed).collect::<Result<Vec<_>, _>>()
+        let heard = inputs.iter().take_while(|_| listens.strong_count() > 0);
+        heard
+            .map(|text| models.scorer().embed(model, &[text.as_bytes()]))
+            .collect::<Result<Vec<_>, _>>()
     };
     let computed = tokio::task::spawn_blocking(compute).await;
     let computed =
         computed.map_err(|error| Error::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let computed =
         computed.map_err(|error| Error::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    drop(asker);
     let encoding = encoding_format.unwrap_or_default();
     let data = computed.iter().enumerate().map(|(index, embedding)| {
         let coordinates = embedding.as_slice().iter().map(|x| f64::from(*x) / 32_768.0);
@@ -141,7 +166,7 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
             },
         }
     });
-    Ok(Json(Embeddings {
+    Ok(Embeddings {
         object: "list",
         data: data.collect(),
         model,
@@ -151,5 +176,5 @@ pub async fn embeddings(State(serving): State<Serving>, request: Request) -> Res
             completion_tokens: 0,
             total_tokens: prompt_tokens,
         },
-    }))
+    })
 }

@@ -4,13 +4,14 @@
 //! One thread takes a byte of every text in hand, those of the same models by one pass of each, on all
 //! cores; of the prompts that are not read yet it reads a part of one between two bytes, each in its turn, so
 //! that a long prompt holds nobody up. Which others are in hand does not show in a text. Bounds: [`AT_ONCE`]
-//! texts in hand, and as many as wait.
+//! texts in hand, and as many as wait; a text has its [`Place`] until it was heard to its end, or nobody
+//! hears.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
@@ -19,7 +20,7 @@ use soma_model::{
     Choice, ScoreError, Spoken, Writer,
     reading::{Before, OUTCOMES},
 };
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedSender};
 
 use crate::{
     counts::Counts,
@@ -30,6 +31,9 @@ use crate::{
 pub const AT_ONCE: usize = 32;
 /// Bytes of a prompt that are read before the others go on.
 const PART_BYTES: usize = 256;
+
+/// Room for a request's texts. Whoever writes one holds it, and whoever hears it.
+pub type Place = Arc<OwnedSemaphorePermit>;
 
 /// A text to write.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub struct Task {
     pub echoes: bool,
     /// Where it is told. Bounded by the bytes of prompt and text.
     pub told: UnboundedSender<Told>,
+    /// Its request's room.
+    pub place: Place,
 }
 
 /// What is told of a text.
@@ -91,7 +97,8 @@ pub struct Full;
 /// Takes tasks to the thread that writes.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    tasks: SyncSender<Task>,
+    tasks: Sender<Task>,
+    places: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -100,27 +107,34 @@ impl Engine {
     /// written.
     #[must_use]
     pub fn start(models: Arc<Models>, counts: Counts) -> Self {
-        let (sender, tasks) = sync_channel(AT_ONCE);
+        let (sender, tasks) = channel();
         let counted = counts.clone();
         thread::spawn(move || write(&models, &tasks, &counted));
         Self {
             tasks: sender,
+            places: Arc::new(Semaphore::new(2 * AT_ONCE)),
             counts,
         }
+    }
+
+    /// Room for all of a request's texts, or none of them.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub fn place(&self, texts: u32) -> Result<Place, Full> {
+        let permit = Arc::clone(&self.places).try_acquire_many_owned(texts);
+        permit.map(Arc::new).map_err(|_| {
+            self.counts.add(|counted| counted.refused += u64::from(texts));
+            Full
+        })
     }
 
     /// Has a text written.
     ///
     /// # Errors
-    /// When too many wait.
+    /// When nobody writes any more.
     pub fn begin(&self, task: Task) -> Result<(), Full> {
-        self.tasks.try_send(task).map_err(|refused| match refused {
-            // The thread lives as long as there are senders.
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => {
-                self.counts.add(|counted| counted.refused += 1);
-                Full
-            }
-        })
+        self.tasks.send(task).map_err(|_| Full)
     }
 }
 
@@ -150,20 +164,22 @@ enum Turn<'m> {
 }
 
 fn write(models: &Models, tasks: &Receiver<Task>, counts: &Counts) {
-    let (mut unread, mut texts) = (VecDeque::new(), Vec::new());
+    let (mut waiting, mut unread, mut texts) = (VecDeque::new(), VecDeque::new(), Vec::new());
     loop {
         // With nothing in hand there is time to wait.
-        if unread.is_empty() && texts.is_empty() {
+        if waiting.is_empty() && unread.is_empty() && texts.is_empty() {
             match tasks.recv() {
-                Ok(task) => unread.extend(begin(models, task, counts)),
+                Ok(task) => waiting.push_back(task),
                 Err(_) => return,
             }
         }
-        while unread.len() + texts.len() < AT_ONCE {
-            match tasks.try_recv() {
-                Ok(task) => unread.extend(begin(models, task, counts)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        waiting.extend(tasks.try_iter());
+        // Whoever hung up before their turn makes room for others.
+        waiting.retain(|task: &Task| !task.told.is_closed());
+        while unread.len() + texts.len() < AT_ONCE
+            && let Some(task) = waiting.pop_front()
+        {
+            unread.extend(begin(models, task, counts));
         }
         if let Some(text) = unread.pop_front() {
             let (part, turn) = Text::reads_on(text);
@@ -233,13 +249,13 @@ fn step(mut group: Vec<Text<'_>>) -> Vec<Turn<'_>> {
         .collect();
     let choices: Vec<Choice> = group.iter().map(|text| text.task.choice).collect();
     let mut writers: Vec<&mut Writer<'_>> = group.iter_mut().map(|text| &mut text.writer).collect();
-    let outcomes = match Writer::write_each(&mut writers, &choices) {
-        Ok(outcomes) => outcomes,
-        Err(error) => return group.iter().map(|text| failed(&text.task, &error)).collect(),
-    };
+    let outcomes = Writer::write_each(&mut writers, &choices);
     let each = group.into_iter().zip(outcomes).zip(befores);
-    each.map(|((text, outcome), before)| text.takes(outcome, before.as_ref()))
-        .collect()
+    each.map(|((text, outcome), before)| match outcome {
+        Ok(outcome) => text.takes(outcome, before.as_ref()),
+        Err(error) => failed(&text.task, &error),
+    })
+    .collect()
 }
 
 impl<'m> Text<'m> {

@@ -19,6 +19,8 @@ pub const TOP_MAX: u32 = 5;
 const STOPS_MAX: usize = 4;
 /// Bytes of a text that stops an answer.
 const STOP_BYTES_MAX: usize = 1 << 10;
+/// Bytes of prompts of which each is told with what was thought of it, for all texts of a request.
+const JUDGED_BYTES_MAX: usize = 1 << 16;
 /// OpenAI's default.
 const BYTES_DEFAULT: u64 = 16;
 
@@ -59,6 +61,21 @@ pub struct CompletionRequest {
     pub presence_penalty: Option<f64>,
     /// `n`: all texts are told.
     pub best_of: Option<usize>,
+    /// Of a stream.
+    pub stream_options: Option<StreamOptions>,
+    /// Empty: texts go on, and are not filled in.
+    pub suffix: Option<String>,
+    /// Empty: none is moved.
+    #[schema(value_type = Option<Object>)]
+    pub logit_bias: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// How a stream is told.
+#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    /// Whether its last event has no text, and says how much was read and written.
+    pub include_usage: Option<bool>,
 }
 
 /// What is drawn, in numbers that say it all.
@@ -92,13 +109,72 @@ pub struct Asked {
     pub drawn: Drawn,
     /// Whether bytes are told as they are written.
     pub streams: bool,
+    /// Whether a stream's last event has no text, and says how much was read and written.
+    pub tells_usage: bool,
     /// Whether the prompt is told too.
     pub echoes: bool,
     /// How many of the likeliest are told beside each byte, if any of it.
     pub top: Option<usize>,
 }
 
+/// Why nothing is drawn so.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DrawnError {
+    /// No number of texts.
+    #[error("{what} is {value}: give {least} to {most}")]
+    Range {
+        /// What it is.
+        what: &'static str,
+        /// As it was given.
+        value: u64,
+        /// The least it may be.
+        least: u64,
+        /// The most it may be.
+        most: u64,
+    },
+    /// Nothing to go on from.
+    #[error("a prompt is empty: no model knows how a text begins")]
+    Prompt,
+    /// A number of the choice.
+    #[error(transparent)]
+    Choice(#[from] soma_model::ChoiceError),
+}
+
 impl Drawn {
+    /// Looks whether it is within a server's limits, for these prompts.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn check(&self, prompts: &[String]) -> Result<(), DrawnError> {
+        if prompts.iter().any(String::is_empty) {
+            return Err(DrawnError::Prompt);
+        }
+        let texts = self.n.saturating_mul(prompts.len()) as u64;
+        let stops = self.stop.len() as u64;
+        for (what, value, least, most) in [
+            ("n times prompts", texts, 1, CHOICES_MAX as u64),
+            ("max_tokens", self.max_tokens, 0, BYTES_MAX),
+            ("the number of stops", stops, 0, STOPS_MAX as u64),
+        ]
+        .into_iter()
+        .chain(
+            self.stop
+                .iter()
+                .map(|stop| ("bytes of a stop", stop.len() as u64, 1, STOP_BYTES_MAX as u64)),
+        ) {
+            if !(least..=most).contains(&value) {
+                return Err(DrawnError::Range {
+                    what,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        self.choice(0)?;
+        Ok(())
+    }
+
     /// How text `index` of a prompt is drawn.
     ///
     /// # Errors
@@ -120,18 +196,7 @@ impl CompletionRequest {
             return Err(Error::new(StatusCode::NOT_FOUND, detail));
         };
         let prompts = texts(self.prompt);
-        if prompts.is_empty() || prompts.iter().any(String::is_empty) {
-            return Err(Error::bad_request(
-                "a prompt is empty: no model knows how a text begins",
-            ));
-        }
         let n = self.n.unwrap_or(1);
-        within(
-            "n times prompts",
-            (n.saturating_mul(prompts.len())) as u64,
-            1,
-            CHOICES_MAX as u64,
-        )?;
         if self.best_of.is_some_and(|best_of| best_of != n) {
             return Err(Error::bad_request(
                 "best_of is not offered: ask for n texts and choose",
@@ -145,32 +210,47 @@ impl CompletionRequest {
                 return Err(Error::bad_request(format!("{what} is not offered: leave it out")));
             }
         }
+        if self.suffix.is_some_and(|suffix| !suffix.is_empty()) {
+            return Err(Error::bad_request("suffix is not offered: leave it out"));
+        }
+        if self.logit_bias.is_some_and(|bias| !bias.is_empty()) {
+            return Err(Error::bad_request("logit_bias is not offered: leave it out"));
+        }
         let max_tokens = self.max_tokens.unwrap_or(BYTES_DEFAULT);
         let echoes = self.echo.unwrap_or(false);
-        within("max_tokens", max_tokens, u64::from(!echoes), BYTES_MAX)?;
-        let stop = self.stop.map(texts).unwrap_or_default();
-        within("stop", stop.len() as u64, 0, STOPS_MAX as u64)?;
-        for stop in &stop {
-            within("bytes of a stop", stop.len() as u64, 1, STOP_BYTES_MAX as u64)?;
+        if max_tokens == 0 && !echoes {
+            return Err(Error::bad_request("max_tokens is 0: give 1 or more, or echo"));
         }
-        if let Some(top) = self.logprobs {
-            within("logprobs", top.into(), 0, TOP_MAX.into())?;
+        let stop = self.stop.map(texts).unwrap_or_default();
+        if self.logprobs.is_some_and(|top| top > TOP_MAX) {
+            return Err(Error::bad_request(format!("logprobs: give 0 to {TOP_MAX}")));
         }
         let drawn = Drawn {
             max_tokens,
             temperature: self.temperature.unwrap_or(1.0),
             top_p: self.top_p.unwrap_or(1.0),
-            seed: self.seed.unwrap_or_else(rand::random),
+            // One that every reader of JSON has a number for.
+            seed: self.seed.unwrap_or_else(|| rand::random::<u64>() >> 11),
             n,
             stop,
         };
-        drawn.choice(0).map_err(Error::bad_request)?;
+        drawn.check(&prompts).map_err(Error::bad_request)?;
+        let judged = prompts.iter().map(String::len).sum::<usize>().saturating_mul(n);
+        if echoes && self.logprobs.is_some() && judged > JUDGED_BYTES_MAX {
+            return Err(Error::bad_request(format!(
+                "{judged} bytes of prompts would be told with logprobs: give {JUDGED_BYTES_MAX} at most"
+            )));
+        }
         Ok(Asked {
             name: self.model,
             chosen,
             prompts,
             drawn,
             streams: self.stream.unwrap_or(false),
+            tells_usage: self
+                .stream_options
+                .and_then(|options| options.include_usage)
+                .unwrap_or(false),
             echoes,
             top: self.logprobs.map(|top| top as usize),
         })
@@ -183,13 +263,4 @@ pub fn texts(given: OneOrMany) -> Vec<String> {
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     }
-}
-
-fn within(what: &str, value: u64, least: u64, most: u64) -> Result<(), Error> {
-    if (least..=most).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::bad_request(format!(
-        "{what} is {value}: give {least} to {most}"
-    )))
 }

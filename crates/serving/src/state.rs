@@ -2,12 +2,18 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use crate::{counts::Counts, engine::Engine, models::Models};
+
+/// Requests whose embeddings are computed at once, on all cores.
+const EMBEDDINGS_AT_ONCE: usize = 2;
 
 /// What answers. Clones are of the same.
 #[derive(Clone, Debug)]
 pub struct Serving {
     now: Arc<RwLock<Current>>,
+    embeddings: Arc<Semaphore>,
     counts: Counts,
 }
 
@@ -35,6 +41,7 @@ impl Serving {
         let counts = Counts::default();
         Self {
             now: Arc::new(RwLock::new(Current::new(models, &counts))),
+            embeddings: Arc::new(Semaphore::new(EMBEDDINGS_AT_ONCE)),
             counts,
         }
     }
@@ -51,6 +58,12 @@ impl Serving {
         let next = Current::new(models, &self.counts);
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = next;
         self.counts.add(|counted| counted.changes += 1);
+    }
+
+    /// Leave to compute embeddings; none where others do.
+    #[must_use]
+    pub fn embedding_turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.embeddings).try_acquire_owned().ok()
     }
 
     /// What was done.

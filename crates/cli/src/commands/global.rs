@@ -6,7 +6,7 @@
 //! network for three, so an epoch that ends meanwhile changes nothing.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
@@ -47,6 +47,9 @@ struct Manifest {
     experts: Vec<Expert>,
     /// Whether every file is there.
     complete: bool,
+    /// Files of earlier views that are no part of this one.
+    #[serde(default)]
+    outgrown: Vec<String>,
 }
 
 /// A model of it.
@@ -95,22 +98,27 @@ impl Brought {
     pub fn is_empty(&self) -> bool {
         self.manifest.experts.iter().all(|expert| expert.file.is_none())
     }
+}
 
-    /// Removes weights of an earlier view, which have a hash for a name. Files of others stay.
-    ///
-    /// # Errors
-    /// When one cannot be removed.
-    pub fn forget_outgrown(&self, folder: &Path) -> CliResult {
-        let is_ours = |name: &&String| {
-            let stem = name.strip_suffix(".safetensors").unwrap_or_default();
-            stem.len() == 64 && stem.bytes().all(|byte| byte.is_ascii_hexdigit())
-        };
-        for name in self.others.iter().filter(is_ours) {
-            let path = folder.join(name);
-            fs::remove_file(&path).at("remove", &path)?;
+/// Removes the weights of earlier views, which the folder's manifest names as such.
+///
+/// # Errors
+/// When the folder is in use, or one cannot be removed.
+pub fn forget_outgrown(folder: &Path) -> CliResult {
+    let _lock = Lock::acquire(folder)?;
+    let Some(mut manifest) = Manifest::read(folder)? else {
+        return Ok(());
+    };
+    for name in std::mem::take(&mut manifest.outgrown) {
+        let path = folder.join(&name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).at("remove", &path)?;
+            }
+            _ => {}
         }
-        Ok(())
     }
+    manifest.write(folder)
 }
 
 /// `soma global`.
@@ -191,9 +199,10 @@ impl Manifest {
                 .hint("move it away, or choose another folder")
         })?;
         // Its names become paths: those of files in the folder and nothing else.
-        let is_elsewhere = |file: &&Fetched| Path::new(&file.name).file_name() != Some(file.name.as_ref());
-        if let Some(file) = manifest.files().find(is_elsewhere) {
-            let name = printable(&file.name).into_owned();
+        let is_elsewhere = |name: &&String| Path::new(name).file_name() != Some(name.as_ref());
+        let names = manifest.files().map(|file| &file.name).chain(&manifest.outgrown);
+        if let Some(name) = { names }.find(is_elsewhere) {
+            let name = printable(name).into_owned();
             return Err(CliError::new(format!(
                 "{MANIFEST} names {name}, which is no file of its folder"
             )));
@@ -240,7 +249,16 @@ impl Manifest {
             }),
             experts: experts.collect(),
             complete: false,
+            outgrown: Vec::new(),
         }
+    }
+
+    /// Notes which files of an `earlier` view are no part of this one.
+    fn outgrow(&mut self, earlier: &Self) {
+        let own: BTreeSet<&String> = self.files().map(|file| &file.name).collect();
+        let names = earlier.files().map(|file| &file.name).chain(&earlier.outgrown);
+        let gone: BTreeSet<String> = names.filter(|name| !own.contains(name)).cloned().collect();
+        self.outgrown = gone.into_iter().collect();
     }
 
     fn files(&self) -> impl Iterator<Item = &Fetched> {
@@ -285,6 +303,9 @@ pub async fn bring(printer: Printer, node: &NodeClient, folder: &Path) -> CliRes
         }
         kept += u64::from(expert.file.is_some());
     }
+    if let Some(earlier) = &earlier {
+        manifest.outgrow(earlier);
+    }
     let missing = manifest.experts.iter().filter(|expert| expert.file.is_none());
     let missing_bytes: u64 = missing.map(|expert| expert.size_bytes).sum();
     Output::check(&folder.join(MANIFEST))?.with_room(missing_bytes)?;
@@ -307,6 +328,7 @@ pub async fn bring(printer: Printer, node: &NodeClient, folder: &Path) -> CliRes
         let view = &views[&manifest.experts[index].model];
         match fetch_one(node, view, &manifest.architecture, folder).await? {
             Ok(file) => {
+                manifest.outgrown.retain(|name| *name != file.name);
                 manifest.experts[index].file = Some(file);
                 fetched += 1;
             }
@@ -345,9 +367,8 @@ async fn fetch(printer: Printer, node: &NodeClient, folder: &Path) -> CliResult 
         format!("{}{}", facts(&lines), text(&output.manifest))
     })?;
     if !output.others.is_empty() {
-        let others = count(output.others.len() as u64, "file");
         printer.note(format!(
-            "{others} of an earlier epoch are no part of it any more: {}",
+            "not part of this epoch's model: {}",
             output.others.join(" ")
         ));
     }
@@ -363,6 +384,9 @@ async fn fetch_one(
 ) -> CliResult<Result<Fetched, String>> {
     let weights = match node.fetch_expert(view).await {
         Ok(weights) => weights,
+        Err(error) if error.is_passing() => {
+            return Err(CliError::from(error).while_doing(format!("model {}", view.model)));
+        }
         Err(
             error @ (ClientError::Problem(_) | ClientError::WrongHash { .. } | ClientError::WrongSize { .. }),
         ) => {

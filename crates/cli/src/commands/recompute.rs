@@ -22,10 +22,35 @@ use crate::{
 /// The longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
-/// Of an answer, what it takes to compute it again.
+/// Of an answer, what it takes to compute it again, and what was told beside that.
 #[derive(Deserialize)]
 struct Answer {
     soma: Receipt,
+    #[serde(default)]
+    choices: Vec<Choice>,
+    usage: Option<Usage>,
+}
+
+/// A text as it was told. In a stream's last event it is empty: it was told before.
+#[derive(Deserialize)]
+struct Choice {
+    text: String,
+    index: usize,
+    finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+}
+
+/// A text that was computed again.
+struct Written {
+    bytes: Vec<u8>,
+    by_length: bool,
+    /// What each model counted for at its end.
+    shares: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -41,7 +66,11 @@ struct RecomputeOutput {
 /// `soma recompute`.
 pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
     let bytes = answer(&args.answer)?;
-    let Answer { soma: receipt } = serde_json::from_slice(&bytes).map_err(|error| {
+    let Answer {
+        soma: receipt,
+        choices,
+        usage,
+    } = serde_json::from_slice(&bytes).map_err(|error| {
         CliError::new(format!(
             "{} is no answer of `soma serve`: {error}",
             shown(&args.answer)
@@ -51,6 +80,22 @@ pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
     if receipt.hash != receipt.expected_hash() {
         return Err(CliError::differs(
             "the answer was altered: its hash is of another one",
+        ));
+    }
+    receipt
+        .drawn
+        .check(&receipt.prompts)
+        .map_err(|error| CliError::differs(format!("no server answers that: {error}")))?;
+    let is_whole = receipt
+        .models
+        .iter()
+        .all(|model| model.shares.len() == receipt.bytes.len());
+    if receipt.prompts.len() * receipt.drawn.n != receipt.bytes.len()
+        || receipt.models.is_empty()
+        || !is_whole
+    {
+        return Err(CliError::differs(
+            "the answer has more or fewer texts, or models, than were asked for",
         ));
     }
     let (architecture, given) = files(&args.models)?;
@@ -75,24 +120,29 @@ pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
         models.push((load(path, named.weights, &architecture)?, *stake));
     }
     let experts: Vec<(&Model, u64)> = models.iter().map(|(model, stake)| (model, *stake)).collect();
-    let texts = receipt.prompts.len().saturating_mul(receipt.drawn.n);
-    if texts != receipt.bytes.len() || receipt.drawn.stop.iter().any(String::is_empty) {
-        return Err(CliError::differs(
-            "the answer has more or fewer texts than were asked for",
-        ));
-    }
     let scorer = Scorer::new()?;
-    let mut bytes = 0;
+    let mut all = Vec::with_capacity(receipt.bytes.len());
     for (place, told) in receipt.bytes.iter().enumerate() {
-        let (prompt, index) = (place / receipt.drawn.n, place % receipt.drawn.n);
-        let text = written(&scorer, &experts, &receipt, prompt, index)?;
-        if BASE64_STANDARD.encode(&text) != *told {
+        let written = written(&scorer, &experts, &receipt, place)?;
+        if BASE64_STANDARD.encode(&written.bytes) != *told {
             return Err(CliError::differs(format!(
                 "text {place} is not what these models write"
             )));
         }
-        bytes += text.len();
+        check_shares(&receipt, place, &written.shares)?;
+        all.push(written);
     }
+    for choice in &choices {
+        check_choice(&receipt, choice, &all)?;
+    }
+    let bytes = all.iter().map(|written| written.bytes.len()).sum();
+    if let Some(usage) = usage {
+        let prompts: usize = receipt.prompts.iter().map(String::len).sum();
+        if (usage.prompt_tokens, usage.completion_tokens) != (prompts as u64, bytes as u64) {
+            return Err(CliError::differs("the answer counts other bytes than it has"));
+        }
+    }
+    let texts = all.len();
     let output = RecomputeOutput {
         texts,
         bytes,
@@ -108,25 +158,63 @@ pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
     })
 }
 
-/// A text, as the receipt says that it was drawn.
+/// Text `place`, as the receipt says that it was drawn.
 fn written(
     scorer: &Scorer,
     experts: &[(&Model, u64)],
     receipt: &Receipt,
-    prompt: usize,
-    index: usize,
-) -> CliResult<Vec<u8>> {
-    let choice = receipt.drawn.choice(index)?;
-    let mut writer = Writer::new(scorer, experts, receipt.prompts[prompt].as_bytes())?;
-    let stops = receipt.drawn.stop.iter();
+    place: usize,
+) -> CliResult<Written> {
+    let drawn = &receipt.drawn;
+    let choice = drawn.choice(place % drawn.n)?;
+    let prompt = &receipt.prompts[place / drawn.n];
+    let mut writer = Writer::new(scorer, experts, prompt.as_bytes())?;
+    let stops = drawn.stop.iter();
     let mut spoken = Spoken::new(stops.map(|stop| stop.as_bytes().to_vec()));
-    for _ in 0..receipt.drawn.max_tokens {
+    let mut by_length = true;
+    for _ in 0..drawn.max_tokens {
         match writer.write(&choice)? {
             Some(byte) if spoken.push(byte).is_continue() => {}
-            Some(_) | None => break,
+            Some(_) | None => {
+                by_length = false;
+                break;
+            }
         }
     }
-    Ok(spoken.text().to_vec())
+    Ok(Written {
+        bytes: spoken.text().to_vec(),
+        by_length,
+        shares: writer.weights().to_vec(),
+    })
+}
+
+/// What each model counted for is told in decimals, which readers may round.
+fn check_shares(receipt: &Receipt, place: usize, shares: &[f64]) -> CliResult {
+    let told = receipt.models.iter().map(|model| model.shares.get(place));
+    let is_so = |(told, share): (Option<&f64>, &f64)| told.is_some_and(|told| (told - share).abs() < 1e-12);
+    if told.zip(shares).all(is_so) {
+        return Ok(());
+    }
+    Err(CliError::differs(format!(
+        "the models have other shares in text {place} than the answer says"
+    )))
+}
+
+/// Whether a text was told as it was written, with its prompt or without.
+fn check_choice(receipt: &Receipt, choice: &Choice, all: &[Written]) -> CliResult {
+    let differs = |what: &str| CliError::differs(format!("{what} of choice {} is another one", choice.index));
+    let written = all.get(choice.index).ok_or_else(|| differs("the text"))?;
+    let prompt = &receipt.prompts[choice.index / receipt.drawn.n];
+    let text = String::from_utf8_lossy(&written.bytes);
+    let told = choice.text.strip_prefix(prompt.as_str()).unwrap_or(&choice.text);
+    if !choice.text.is_empty() && choice.text != text && told != text {
+        return Err(differs("the text"));
+    }
+    let reason = if written.by_length { "length" } else { "stop" };
+    match &choice.finish_reason {
+        Some(told) if told != reason => Err(differs("the end")),
+        _ => Ok(()),
+    }
 }
 
 fn answer(path: &Path) -> CliResult<Vec<u8>> {

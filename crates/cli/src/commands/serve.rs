@@ -19,7 +19,7 @@ use soma_serving::{Expert, Models, Serving, engine::AT_ONCE, server};
 use soma_types::{Architecture, ContentHash, Epoch, text::printable};
 
 use super::{
-    global::{bring, taken_home},
+    global::{bring, forget_outgrown, taken_home},
     whole::{files, hash, load, require},
 };
 use crate::{
@@ -54,7 +54,10 @@ pub async fn run(
     let node = match followed {
         Some(folder) => {
             let node = context.patient_node()?;
-            bring(printer, &node, folder).await?.forget_outgrown(folder)?;
+            // What is there serves, until what the network has now takes over.
+            if taken_home(folder).is_err() {
+                bring(printer, &node, folder).await?;
+            }
             Some(node)
         }
         None => None,
@@ -110,7 +113,8 @@ async fn follow(
             let models = loaded(printer, args, Some(current)).await?;
             let (epoch, experts) = (models.epoch(), models.experts().len() as u64);
             serving.change_over(models);
-            brought.forget_outgrown(folder)?;
+            drop(brought);
+            forget_outgrown(folder)?;
             Ok::<_, CliError>((epoch, experts))
         };
         match taken_over.await {
@@ -206,7 +210,9 @@ fn load_all(printer: Printer, args: &WholeArgs, earlier: Option<&Models>) -> Cli
         .filter(|(weights, _)| known(weights).is_none())
         .map(|(_, model)| (model.path.clone(), model.stake))
         .collect();
-    let kept = |architecture: &_| Sequence::memory_bytes_max(architecture).saturating_mul(AT_ONCE as u64);
+    // Texts in hand keep theirs while others are begun with what takes over.
+    let each = hashed.len().div_ceil(new.len().max(1)) * AT_ONCE;
+    let kept = |architecture: &_| Sequence::memory_bytes_max(architecture).saturating_mul(each as u64);
     require(printer, &architecture, &new, kept, |_| 1)?;
     let mut experts = Vec::with_capacity(hashed.len());
     for (weights, Named { name, path, stake }) in hashed {
