@@ -63,7 +63,7 @@ pub use self::{
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
-    whole::WholeArgs,
+    whole::{RoutedArgs, WholeArgs},
     won::DataCommand,
 };
 
