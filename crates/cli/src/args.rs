@@ -64,7 +64,7 @@ pub use self::{
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
     whole::{RoutedArgs, WholeArgs},
-    won::DataCommand,
+    won::{DataCommand, WonFormat},
 };
 
 /// SOMA trains one open foundation model by competition over the Internet.
