@@ -3,18 +3,20 @@
 //! `cargo run --release -p soma-agents --example recall -- FOLDER` trains an ancestor on the sample corpora
 //! and 300 models from it, each for a few steps on a corner of them, and scores pieces of held-out text with
 //! all. Both are kept in FOLDER, so a second run only counts. Then, for targets that are harder and harder to
-//! hit, documents come one after the other: everything is tried, and what the scout thinks likely.
+//! hit, documents come one after the other: everything is tried, and what the scout thinks likely. A submitter
+//! ends at a document's first hit; hits are counted over all that is likely, scorings both ways.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
+    time::{Duration, Instant},
 };
 
-use soma_agents::scout::{Impression, Scout};
+use soma_agents::scout::{CHANCE_MIN, CHUNKS, Impression, Scout};
 use soma_data::{Dataset, Document, Domain, load_domains};
-use soma_model::{Directions, Model, Scorer};
+use soma_model::{Directions, Fast as _, Model, Sample, Scorer};
 use soma_routing::RoutingTable;
 use soma_train::{TrainConfig, split::split, train};
 use soma_types::{
@@ -32,8 +34,8 @@ const MODELS: usize = 300;
 const TARGETS: usize = 100;
 const MODELS_PER_TARGET: usize = 3;
 /// Of the ancestor, and of each model that descends from it.
-const STEPS: (u64, u64) = (1_000, 12);
-const DOCUMENTS: usize = 120;
+const STEPS: (u64, u64) = (600, 8);
+const DOCUMENTS: usize = 60;
 const DOCUMENT_BYTES: usize = 512;
 /// Bytes of the corner of a corpus that a model is trained on.
 const CORNER_BYTES: usize = 16 << 10;
@@ -41,8 +43,10 @@ const CORNER_BYTES: usize = 16 << 10;
 const HITS: [f64; 5] = [3.0, 1.0, 0.5, 0.2, 0.1];
 /// Draws of the targets.
 const EPOCHS: u64 = 5;
+/// Chances below which a target is not tried, the submitter's among them.
+const CHANCES: [f64; 6] = [0.2, 0.1, 0.05, CHANCE_MIN, 0.01, 0.005];
 
-/// A document by every model: embedding and loss. The scout's is the last.
+/// A document by every model: embedding and loss.
 type Row = Vec<(Embedding, u64)>;
 
 fn main() -> Result<(), Failure> {
@@ -55,30 +59,71 @@ fn main() -> Result<(), Failure> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");
     let domains = load_domains(&root)?;
     let models = weights(&folder, &domains)?;
-    let rows = scores(&folder, &models, &documents(&domains)?)?;
+    let documents = documents(&domains)?;
+    let rows = scores(&folder, &models, &documents)?;
     let places = places(&models, &domains)?;
+    let (seen, looking) = looks(&models, &documents)?;
+    let scoring = scoring(&models, &documents)?;
     println!(
-        "{MODELS} models, {TARGETS} targets, {} documents, {EPOCHS} draws of targets",
+        "{MODELS} models, {TARGETS} targets, {} documents of {DOCUMENT_BYTES} bytes, {EPOCHS} draws of targets",
         rows.len()
     );
-    println!("HITS A DOCUMENT  CHANCE  SCORINGS  OF ALL  HITS FOUND  DOCUMENTS FOUND");
+    println!("HITS A DOCUMENT  CHANCE  SCORINGS  OF ALL  TO THE FIRST  HITS FOUND  DOCUMENTS FOUND");
     for hits in HITS {
-        for chance_min in [0.2, 0.1, 0.05, 0.02, 0.01, 0.005] {
+        for chance_min in CHANCES {
             let counts: Vec<Counts> = (0..EPOCHS)
-                .map(|epoch| count(&rows, &places, hits, chance_min, epoch))
+                .map(|epoch| count(&rows, &seen, &places, hits, chance_min, epoch))
                 .collect();
             let sum = |part: fn(&Counts) -> usize| counts.iter().map(part).sum::<usize>() as f64;
+            let tried = rows.len() as f64 * EPOCHS as f64;
             let all = sum(|counts| counts.scorings_all);
+            let to_the_first = sum(|counts| counts.scorings_to_the_first) / tried;
             println!(
-                "{hits:15.1}  {chance_min:6.3}  {:8.1}  {:5.1}%  {:9.1}%  {:14.1}%",
-                sum(|counts| counts.scorings) / (rows.len() as f64 * EPOCHS as f64),
+                "{hits:15.1}  {chance_min:6.3}  {:8.1}  {:5.1}%  {to_the_first:12.1}  {:9.1}%  {:14.1}%",
+                sum(|counts| counts.scorings) / tried,
                 100.0 * sum(|counts| counts.scorings) / all,
                 100.0 * sum(|counts| counts.found) / sum(|counts| counts.hits),
                 100.0 * sum(|counts| counts.documents_found) / sum(|counts| counts.documents_hit),
             );
+            if (chance_min - CHANCE_MIN).abs() < f64::EPSILON {
+                let ranking = counts.iter().map(|counts| counts.ranking).sum::<Duration>();
+                let ranking = ranking.as_secs_f64() / tried;
+                let sparse = to_the_first * scoring.as_secs_f64() + looking.as_secs_f64() + ranking;
+                println!(
+                    "  {:.2} documents a second, {:.2} with everything: a scoring {:.1} ms, a look {:.1} ms, ranking {:.2} ms",
+                    1.0 / sparse,
+                    tried / (all * scoring.as_secs_f64()),
+                    1e3 * scoring.as_secs_f64(),
+                    1e3 * looking.as_secs_f64(),
+                    1e3 * ranking,
+                );
+            }
         }
     }
     Ok(())
+}
+
+/// What the scout, which is the last model, makes of each document, and how long a look takes.
+fn looks(models: &[Model], documents: &[Vec<u8>]) -> Result<(Vec<Impression>, Duration), Failure> {
+    let (scorer, chunks) = (Scorer::new()?, CHUNKS);
+    let (sample, start) = (Sample { scorer, chunks }, Instant::now());
+    let mut seen = Vec::with_capacity(documents.len());
+    for document in documents {
+        seen.push(Impression::estimated(
+            &sample.estimate(&models[MODELS], document)?,
+        ));
+    }
+    Ok((seen, start.elapsed() / documents.len() as u32))
+}
+
+/// How long a scoring takes.
+fn scoring(models: &[Model], documents: &[Vec<u8>]) -> Result<Duration, Failure> {
+    let (scorer, directions) = (Scorer::new()?, Directions::draw(&Seed([1; 32]), &ARCHITECTURE));
+    let start = Instant::now();
+    for (model, document) in models.iter().zip(documents) {
+        scorer.score(model, document, &directions)?;
+    }
+    Ok(start.elapsed() / models.len().min(documents.len()) as u32)
 }
 
 /// The ancestor, last, and the models that descend from it.
@@ -171,7 +216,7 @@ fn scores(folder: &Path, models: &[Model], documents: &[Vec<u8>]) -> Result<Vec<
     let (scorer, seed) = (Scorer::new()?, Seed([1; 32]));
     let directions = Directions::draw(&seed, &ARCHITECTURE);
     let mut rows = vec![Row::new(); documents.len()];
-    for (number, model) in models.iter().enumerate() {
+    for (number, model) in models.iter().take(MODELS).enumerate() {
         for (row, document) in rows.iter_mut().zip(documents) {
             let score = scorer.score(model, document, &directions)?;
             row.push((score.embedding().clone(), score.loss_nano()));
@@ -188,6 +233,8 @@ fn scores(folder: &Path, models: &[Model], documents: &[Vec<u8>]) -> Result<Vec<
 struct Counts {
     scorings_all: usize,
     scorings: usize,
+    scorings_to_the_first: usize,
+    ranking: Duration,
     hits: usize,
     found: usize,
     documents_hit: usize,
@@ -199,7 +246,14 @@ fn id(number: usize) -> ModelId {
 }
 
 /// Documents one after the other against an epoch's targets.
-fn count(rows: &[Row], places: &[Embedding], hits: f64, chance_min: f64, epoch: u64) -> Counts {
+fn count(
+    rows: &[Row],
+    seen: &[Impression],
+    places: &[Embedding],
+    hits: f64,
+    chance_min: f64,
+    epoch: u64,
+) -> Counts {
     let dim = ARCHITECTURE.embedding_dim;
     let mut table = RoutingTable::new(dim);
     for (number, place) in places.iter().enumerate() {
@@ -257,28 +311,33 @@ fn count(rows: &[Row], places: &[Embedding], hits: f64, chance_min: f64, epoch: 
 
     let (mut scout, mut counts) = (Scout::new(), Counts::default());
     let everyone: BTreeSet<&ModelId> = routed.iter().flatten().collect();
-    for row in rows {
+    for (row, seen) in rows.iter().zip(seen) {
         let hit = |view: &TargetView| {
             let (embedding, _) = &row[winner(row, &view.target.models)];
             i64::from(embedding.dot(&view.embedding)) >= threshold_q30
         };
         let all = views.iter().filter(|view| hit(view)).count();
-        let (embedding, loss_nano) = &row[MODELS];
-        let seen = Impression::new(embedding, *loss_nano);
         let mut scored = BTreeSet::new();
-        let mut found = 0;
-        for candidate in scout.candidates(&seen, &views, chance_min) {
+        let (mut found, mut to_the_first) = (0, None);
+        let start = Instant::now();
+        let candidates = scout.candidates(seen, &views, chance_min);
+        counts.ranking += start.elapsed();
+        for candidate in candidates {
             let view = views.iter().find(|view| view.target.id == candidate.target);
             let Some(view) = view else { continue };
             scored.extend(&view.target.models);
-            found += usize::from(hit(view));
+            if hit(view) {
+                found += 1;
+                to_the_first.get_or_insert(scored.len());
+            }
         }
         for model in &scored {
             let (embedding, loss_nano) = &row[numbers[*model]];
-            scout.learn(&seen, **model, &Impression::new(embedding, *loss_nano));
+            scout.learn(seen, **model, &Impression::new(embedding, *loss_nano));
         }
         counts.scorings_all += everyone.len();
         counts.scorings += scored.len() + 1;
+        counts.scorings_to_the_first += to_the_first.unwrap_or(scored.len()) + 1;
         counts.hits += all;
         counts.found += found;
         counts.documents_hit += usize::from(all > 0);

@@ -1,4 +1,4 @@
-//! How the whole grows with its parts (docs/training.md): 1, 2, 4, 8 and 16 experts against bits a byte.
+//! How the whole grows with its parts (docs/bandwidth.md): 1, 2, 4, 8 and 16 experts against bits a byte.
 //!
 //! `cargo run --release -p soma-agents --example scaling -- FOLDER` trains an ancestor on the sample corpora,
 //! and from it experts, each for as many steps on its share of the text: all of it for one expert, a quarter
@@ -28,7 +28,9 @@ const EXPERTS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Of each corpus, of which there are four.
 const REGIONS: usize = 4;
 /// Of the ancestor, and of each expert.
-const STEPS: (u64, u64) = (600, 200);
+const STEPS: (u64, u64) = (300, 80);
+/// Of each corpus, at most so much held-out text is measured.
+const HELD_OUT_BYTES: usize = 16 << 10;
 
 fn main() -> Result<(), Failure> {
     let folder = PathBuf::from(env::args().nth(1).ok_or("give a folder to keep weights in")?);
@@ -108,13 +110,21 @@ fn trained(
     Ok(trained.weights)
 }
 
-/// Bits a byte of all held-out text by models of equal stake.
+/// Bits a byte of held-out text by models of equal stake.
 fn bits(parts: &[Split], models: &[Model]) -> Result<f64, Failure> {
     let scorer = Scorer::new()?;
     let experts: Vec<(&Model, u64)> = models.iter().map(|model| (model, 1)).collect();
     let mut total: Option<MixtureScore> = None;
-    for document in parts.iter().flat_map(|part| part.held_out.documents()) {
-        let score = scorer.mixture(&experts, &document.data)?;
+    let held_out = parts.iter().flat_map(|part| {
+        let mut left = HELD_OUT_BYTES;
+        part.held_out.documents().iter().map_while(move |document| {
+            let text = &document.data[..document.data.len().min(left)];
+            left -= text.len();
+            (!text.is_empty()).then_some(text)
+        })
+    });
+    for text in held_out {
+        let score = scorer.mixture(&experts, text)?;
         match &mut total {
             Some(total) => total.add(&score),
             None => total = Some(score),

@@ -94,7 +94,7 @@ impl Epochs {
 
 #[cfg(test)]
 mod tests {
-    use soma_types::{Address, ContentHash, SubmissionId, TargetId};
+    use soma_types::{Address, ContentHash, SubmissionId, TargetId, provenance::Provenance};
 
     use super::*;
     use crate::test_cast::{DATA, models};
@@ -113,6 +113,7 @@ mod tests {
                 dot_q30: 0,
                 size_bytes: 1,
                 hash: ContentHash([target; 32]),
+                provenance: Provenance::default(),
             },
             mine_nano,
         }

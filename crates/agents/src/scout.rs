@@ -12,10 +12,15 @@
 //!
 //! An estimate decides only what is scored. What is claimed is computed exactly.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroUsize};
 
 use soma_model::{FastScore, Score};
 use soma_types::{Embedding, ModelId, TargetId, api::TargetView};
+
+/// Targets that are less likely hit are not tried: the example `recall` shows what that costs and saves.
+pub const CHANCE_MIN: f64 = 0.02;
+/// Chunks of a document that the scout looks at.
+pub const CHUNKS: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
 
 /// What a model that was not seen yet counts as having been seen of all models, in documents.
 const PRIOR_DOCUMENTS: f64 = 2.0;

@@ -285,11 +285,7 @@ impl Service {
         tell: &mut impl FnMut(Told<'_>, &Self),
     ) -> Result<(), ServiceError> {
         let (account, storage) = (self.account().clone(), self.submitter.storage().cloned());
-        if !self
-            .budget
-            .reserve(&account, &find, document.data.len() as u64)
-            .await?
-        {
+        if !self.budget.reserve(&account, &find, &document).await? {
             self.fees_reached = true;
             tell(Told::FeesReached(self.budget.fees()), self);
             return Ok(());

@@ -71,7 +71,7 @@ pub async fn data(node: &NodeClient, winner: &WonFacts) -> Result<Option<Vec<u8>
 
 #[cfg(test)]
 mod tests {
-    use soma_types::{Address, ContentHash, ModelId, SubmissionId, TargetId};
+    use soma_types::{Address, ContentHash, ModelId, SubmissionId, TargetId, provenance::Provenance};
 
     use super::*;
     use crate::test_cast::Store;
@@ -91,6 +91,7 @@ mod tests {
             dot_q30: 1,
             size_bytes,
             hash: ContentHash::of(bytes),
+            provenance: Provenance::default(),
         };
         let found =
             async |bytes: &[u8], size_bytes| data(&store.node, &winner(bytes, size_bytes)).await.unwrap();

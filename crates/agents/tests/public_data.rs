@@ -2,9 +2,12 @@
 
 mod common;
 
-use std::{fs, sync::atomic::Ordering};
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering},
+};
 
-use soma_agents::won_data::{Destination, SyncError, Synced, sync};
+use soma_agents::won_data::{Destination, Format, JsonLines, SyncError, Synced, sync};
 use soma_client::{Account, NodeClient, SubmissionFilter, TargetFilter, WonDocument};
 use soma_types::{
     ContentHash, Epoch, ModelId, SubmissionId, TargetId,
@@ -42,8 +45,14 @@ async fn epoch_of(node: &NodeClient, submission: &SubmissionId) -> Epoch {
     node.target(&view.submission.target).await.unwrap().target.epoch
 }
 
+fn json_lines() -> Arc<dyn Format> {
+    Arc::new(JsonLines)
+}
+
 async fn take_home(node: &NodeClient, since: Epoch, to: &Destination) -> Synced {
-    sync(node, since, to, || false, |_, _| {}).await.unwrap()
+    sync(node, since, to, &json_lines(), || false, |_, _| {})
+        .await
+        .unwrap()
 }
 
 #[test]
@@ -152,7 +161,7 @@ fn what_won_is_public_for_long() {
         let home = folder.path().join("won");
         let [dir, file] = [home.join("all"), home.join("all.jsonl")];
         fs::create_dir(&home).unwrap();
-        let [dir, file] = [&dir, &file].map(|path| Destination::of(path));
+        let [dir, file] = [&dir, &file].map(|path| Destination::of(path, &JsonLines));
         for to in [&dir, &file] {
             let came = take_home(&node, Epoch(0), to).await;
             let bytes = (TEXT.len() + BYTES.len()) as u64;
@@ -199,21 +208,33 @@ fn what_won_is_public_for_long() {
         let since = take_home(&node, last, &file).await;
         assert_eq!((since.fetched, since.kept), (0, 2));
         assert_eq!(
-            take_home(&node, last.next(), &Destination::of(&home.join("none")))
-                .await
-                .fetched,
+            take_home(
+                &node,
+                last.next(),
+                &Destination::of(&home.join("none"), &JsonLines)
+            )
+            .await
+            .fetched,
             0
         );
 
         // Stopped at the first look: what is there stays, and the next run goes on.
         fs::write(home.join("all.jsonl"), format!("{one}\n")).unwrap();
         let stop = std::sync::atomic::AtomicBool::new(true);
-        let stopped = sync(&node, Epoch(0), &file, || stop.load(Ordering::Relaxed), |_, _| {}).await;
+        let stopped = sync(
+            &node,
+            Epoch(0),
+            &file,
+            &json_lines(),
+            || stop.load(Ordering::Relaxed),
+            |_, _| {},
+        )
+        .await;
         let stopped = stopped.unwrap();
         assert!(stopped.stopped && stopped.fetched == 0, "{stopped:?}");
         assert_eq!(take_home(&node, Epoch(0), &file).await.fetched, 1);
 
-        let future = sync(&node, Epoch(1 << 40), &file, || false, |_, _| {}).await;
+        let future = sync(&node, Epoch(1 << 40), &file, &json_lines(), || false, |_, _| {}).await;
         assert!(matches!(future, Err(SyncError::Future { .. })), "{future:?}");
         let waiting = SubmissionFilter {
             phase: Some(SubmissionPhase::Expired),

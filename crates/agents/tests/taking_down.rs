@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use soma_agents::{
     Downloader, Experts, Submitter,
     bench::Bench,
     submitter::Attempt,
-    won_data::{Destination, sync},
+    won_data::{Destination, Format, JsonLines, sync},
 };
 use soma_blobs::{FetchPolicy, Withdrawn};
 use soma_client::NodeClient;
@@ -105,8 +107,11 @@ fn having_an_honest_find_taken_down() {
         ] {
             assert!(error.is_withdrawn(), "{error}");
         }
-        let home = Destination::of(&folder.path().join("won.jsonl"));
-        let synced = sync(&node, Epoch(0), &home, || false, |_, _| {}).await.unwrap();
+        let home = Destination::of(&folder.path().join("won.jsonl"), &JsonLines);
+        let lines: Arc<dyn Format> = Arc::new(JsonLines);
+        let synced = sync(&node, Epoch(0), &home, &lines, || false, |_, _| {})
+            .await
+            .unwrap();
         assert_eq!((synced.fetched, synced.missing.len()), (1, 1));
         assert!(synced.missing[0].reason.contains("a court says so") && !synced.missing[0].wrong);
 

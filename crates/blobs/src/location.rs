@@ -1,4 +1,5 @@
-//! Where bytes can be had: the URL of a commit or a reveal, parsed once and carried in a type.
+//! Where bytes can be had: the URL of a commit or a reveal, parsed once and carried in a type. What its
+//! fragment tells of the bytes ([`soma_types::provenance`]) changes nothing about that.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -82,7 +83,8 @@ impl FromStr for Location {
         if text.len() > URL_MAX_BYTES {
             return Err(LocationError::TooLong { found: text.len() });
         }
-        if let Some(digits) = text.strip_prefix("soma:") {
+        if let Some(name) = text.strip_prefix("soma:") {
+            let digits = name.split_once('#').map_or(name, |(digits, _)| digits);
             let mut bytes = [0; 32];
             hex::decode_to_slice(digits.strip_prefix("0x").unwrap_or(digits), &mut bytes).map_err(
                 |error| LocationError::BadHash {
@@ -143,8 +145,10 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
-        let bare = format!("soma:{hash}").parse::<Location>().unwrap();
-        assert_eq!(bare.to_string(), format!("soma:0x{hash}"));
+        for text in [format!("soma:{hash}"), format!("soma:0x{hash}#licence=CC0")] {
+            let bare = text.parse::<Location>().unwrap();
+            assert_eq!(bare.to_string(), format!("soma:0x{hash}"));
+        }
     }
 
     #[test]

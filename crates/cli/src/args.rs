@@ -63,8 +63,8 @@ pub use self::{
     validator::{Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
-    whole::WholeArgs,
-    won::DataCommand,
+    whole::{RoutedArgs, WholeArgs},
+    won::{DataCommand, WonFormat},
 };
 
 /// SOMA trains one open foundation model by competition over the Internet.

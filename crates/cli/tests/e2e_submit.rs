@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{Bench, host::Host, localnet::Localnet};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const SOMA: u64 = 1_000_000_000;
 
@@ -164,13 +164,14 @@ fn e2e_what_is_submitted_is_finished_once_whatever_happens() {
 
 /// Validators fetch winning data from the participant's host once it has won, and nothing of it before.
 fn own_storage_gets_winners_alone(bench: &Bench, net: &Localnet, host: &Host) {
-    bench.write("own.txt", text(400));
+    let record = json!({"text": text(400), "license": "CC0-1.0", "id": 7});
+    bench.write("own.jsonl", format!("{record}\n"));
     let output = net.json(
         bench,
         &[
             "submit",
             "--data",
-            "own.txt",
+            "own.jsonl",
             "--hits",
             "3",
             "--url-base",
@@ -190,7 +191,10 @@ fn own_storage_gets_winners_alone(bench: &Bench, net: &Localnet, host: &Host) {
         .collect();
     for view in &winners {
         let url = view["found"]["data_url"].as_str().unwrap();
-        assert!(url.starts_with(&host.url), "{url}");
+        assert!(
+            url.starts_with(&host.url) && url.ends_with("#licence=CC0-1.0&id=7"),
+            "{url}"
+        );
     }
     let start = Instant::now();
     loop {
@@ -210,6 +214,34 @@ fn own_storage_gets_winners_alone(bench: &Bench, net: &Localnet, host: &Host) {
         assert!(start.elapsed() < Duration::from_secs(60), "{served:?} {asked:?}");
         std::thread::sleep(Duration::from_millis(200));
     }
+    // It comes home as lines and as a table, which read alike, with what was told of it.
+    let read = |file: &str| {
+        let sync = ["data", "sync", "--since", "0", "--out", file];
+        let synced = net.json(bench, &sync);
+        assert_eq!(
+            (synced["fetched"].as_u64(), synced["kept"].as_u64()),
+            (Some(3), Some(0))
+        );
+        assert_eq!(net.json(bench, &sync)["kept"], 3, "{file}");
+        let reading = soma_sources::read(&[bench.path(file)], &soma_data::Rules::default()).unwrap();
+        let documents = reading.dataset.documents().iter();
+        let told = documents.map(|document| {
+            let provenance = document.origin.provenance.as_deref().cloned().unwrap();
+            (
+                document.data.clone(),
+                provenance.licence.unwrap(),
+                provenance.id.unwrap(),
+            )
+        });
+        told.collect::<BTreeSet<_>>()
+    };
+    let (lines, table) = (read("won.jsonl"), read("won.parquet"));
+    assert!(lines == table && lines.len() == 3, "{lines:?} {table:?}");
+    assert!(
+        lines
+            .iter()
+            .all(|(_, licence, id)| licence == "CC0-1.0" && id == "7")
+    );
 }
 
 /// What a budget forbids is not begun.

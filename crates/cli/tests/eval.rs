@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Bench, SMALL};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const PROSE: &str = "she sells sea shells by the sea shore\n";
 const TABLE: &str = "1021,77,3\n1022,78,4\n1023,79,5\n";
@@ -60,6 +60,75 @@ fn each_model_speaks_where_it_knows_most() {
     assert!((shares - 1.0).abs() < 1e-9, "{json}");
     let bytes = (PROSE.len() + TABLE.len()) as u64 * 60;
     assert!(output["predicted_bytes"].as_u64().unwrap() < bytes);
+}
+
+/// A global model is sparse: a text is routed to those that specialise in what it is, and no others are used.
+#[test]
+fn a_text_is_routed_to_the_models_nearest_to_it() {
+    let bench = bench();
+    bench.write("all.txt", PROSE.repeat(100) + &TABLE.repeat(100));
+    let train = ["train", "--arch", "small.json", "--steps", "150"];
+    bench.ok(&[&train[..], &["--data", "all.txt", "--out", "genesis.safetensors"]].concat());
+    let file = |name: &str| {
+        let bytes = std::fs::read(bench.path(name)).unwrap();
+        let hash = soma_types::ContentHash::of(&bytes);
+        json!({"name": name, "size_bytes": bytes.len(), "hash": hash})
+    };
+    let expert = |number: u8, name: &str, stake: &str| {
+        let data = format!("{name}.txt");
+        let embed = [
+            "embed",
+            "--arch",
+            "small.json",
+            "--weights",
+            "genesis.safetensors",
+        ];
+        let place = bench.json(&[&embed[..], &["--data", &data]].concat());
+        json!({
+            "model": soma_types::ModelId([number; 32]),
+            "url": "soma:ab",
+            "hash": soma_types::ContentHash([number; 32]),
+            "size_bytes": 1,
+            "key": format!("0x{}", "7".repeat(64)),
+            "embedding": place["embedding"],
+            "stake": stake,
+            "file": file(&format!("{name}.safetensors")),
+            "unusable": null,
+        })
+    };
+    let architecture: Value = serde_json::from_str(SMALL).unwrap();
+    let manifest = json!({
+        "chain": soma_types::ChainId([1; 32]),
+        "epoch": 1,
+        "height": 1,
+        "architecture": architecture,
+        "genesis": file("genesis.safetensors"),
+        "experts": [expert(1, "prose", "20000000000"), expert(2, "table", "10000000000")],
+        "complete": true,
+    });
+    bench.write("manifest.json", manifest.to_string());
+    let used = |args: &[&str]| -> Vec<String> {
+        let output = bench.json(args);
+        let experts = output["experts"].as_array().unwrap().iter();
+        experts
+            .map(|expert| {
+                let file = expert["file"].as_str().unwrap();
+                file.rsplit('/').next().unwrap().to_owned()
+            })
+            .collect()
+    };
+    let (prose, table) = ("prose.safetensors".to_owned(), "table.safetensors".to_owned());
+    let nearest = ["--global", ".", "--nearest"];
+    for (text, model) in [("prose.txt", &prose), ("table.txt", &table)] {
+        let one = [&["eval", text][..], &nearest, &["1"]].concat();
+        assert_eq!(used(&one), [model.clone()], "{text}");
+        let more = [&["eval", text][..], &nearest, &["5"]].concat();
+        assert_eq!(used(&more), [prose.clone(), table.clone()], "{text}");
+    }
+    let one = [&["generate", TABLE, "--bytes", "3"][..], &nearest, &["1"]].concat();
+    assert_eq!(used(&one), [table]);
+    let output = bench.run(&[&["eval", "prose.txt", "--nearest", "1"], &MODELS[..]].concat());
+    assert_eq!(output.status.code(), Some(2), "it is the global model's");
 }
 
 #[test]

@@ -57,5 +57,5 @@ pub use left::{LeftBehind, left_behind};
 pub use mnemonic::{Mnemonic, generate_keypair};
 pub use models::{CommittedModel, DueModel, Encrypted, FetchedWeights, Publication, UnheardCommit};
 pub use node::{ModelFilter, NodeClient, NodeOptions, SubmissionFilter, TargetFilter, Traffic};
-pub use submissions::{Scores, Storage, WonDocument, WonError, WonFacts};
+pub use submissions::{Scores, SourcedData, Storage, WonDocument, WonError, WonFacts};
 pub use wallet::{WalletError, Wallets};

@@ -18,7 +18,7 @@ mod settle;
 mod storage;
 mod won;
 
-use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind};
+use soma_types::{Embedding, Receipt, SubmissionId, TargetId, TransactionKind, provenance::Provenance};
 
 pub use self::{
     storage::Storage,
@@ -41,6 +41,24 @@ pub struct Scores {
     pub embedding: Embedding,
 }
 
+/// Data to be submitted, and what its submitter says of where it comes from, which the reveal tells everyone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourcedData {
+    /// The bytes.
+    pub data: Vec<u8>,
+    /// Licence, source and the like; nothing is told where it is empty.
+    pub provenance: Provenance,
+}
+
+impl From<Vec<u8>> for SourcedData {
+    fn from(data: Vec<u8>) -> Self {
+        Self {
+            data,
+            provenance: Provenance::default(),
+        }
+    }
+}
+
 impl Account {
     /// Commits `data` to a target, reveals it, waits for the end of its race, and if it has won hands the
     /// data to the node; the submission, which [`NodeClient::submission`](crate::NodeClient::submission)
@@ -53,7 +71,7 @@ impl Account {
     pub async fn submit_data(
         &self,
         target: TargetId,
-        data: Vec<u8>,
+        data: impl Into<SourcedData> + Send,
         scores: Scores,
     ) -> Result<SubmissionId, ClientError> {
         let pending = self.enter_submission(target, data, scores, None).await?;
@@ -74,7 +92,7 @@ impl Account {
     pub async fn enter_submission(
         &self,
         target: TargetId,
-        data: Vec<u8>,
+        data: impl Into<SourcedData> + Send,
         scores: Scores,
         storage: Option<&Storage>,
     ) -> Result<PendingSubmission, ClientError> {

@@ -6,10 +6,10 @@ mod common;
 use std::{path::Path, time::Duration};
 
 use common::{CHAIN, Ledger, scores};
-use soma_client::{Account, ClientError, Storage, journal::PendingSubmission};
+use soma_client::{Account, ClientError, SourcedData, Storage, journal::PendingSubmission};
 use soma_types::{
     ContentHash, Height, Rejection, Shannons, SubmissionId, TargetId, objects::SubmissionStatus,
-    transaction::TransactionKind,
+    provenance::Provenance, transaction::TransactionKind,
 };
 
 const TARGET: TargetId = TargetId([8; 32]);
@@ -200,14 +200,21 @@ async fn own_storage_gets_what_has_won_and_the_node_nothing() {
         let account = ledger.account(home.path()).await;
         let served = tempfile::tempdir().unwrap();
         let storage = Storage::new("http://127.0.0.1:1/data/", served.path()).unwrap();
+        let submitted = SourcedData {
+            data: DATA.to_vec(),
+            provenance: Provenance {
+                licence: Some("CC0".into()),
+                ..Provenance::default()
+            },
+        };
         let pending = account
-            .commit_submission_in(TARGET, DATA.to_vec(), scores(), &storage)
+            .commit_submission_in(TARGET, submitted, scores(), &storage)
             .await
             .unwrap();
         let hash = ContentHash::of(DATA);
         let name = hex::encode(hash.as_bytes());
         let url = pending.reveal.data_url.as_str();
-        assert_eq!(url, format!("http://127.0.0.1:1/data/{name}"));
+        assert_eq!(url, format!("http://127.0.0.1:1/data/{name}#licence=CC0"));
         assert!(!served.path().join(&name).exists());
         account.finish_submission(&pending).await.unwrap();
         let file = std::fs::read(served.path().join(&name)).ok();

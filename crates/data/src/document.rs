@@ -6,44 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
+use soma_types::provenance::Provenance;
 
 use crate::{DataError, PIECE_BYTES_MAX, pieces};
-
-/// What its source says of a document: whose it is, and where it was published.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// The data set, with the revision that was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// Its licence: the document's own where it has one, otherwise the data set's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub licence: Option<String>,
-    /// Where it was published.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// What its data set calls it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-}
-
-impl Provenance {
-    /// Whether nothing is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// With the source and licence of `whole`, the data set it is of, where it has none of its own.
-    #[must_use]
-    pub fn within(self, whole: &Self) -> Self {
-        Self {
-            source: self.source.or_else(|| whole.source.clone()),
-            licence: self.licence.or_else(|| whole.licence.clone()),
-            ..self
-        }
-    }
-}
 
 /// Where a document comes from. Shown as `FILE`, `FILE:LINE` or `FILE#OFFSET`, with the file's name as it is:
 /// escape it before it meets a terminal.

@@ -56,7 +56,7 @@ mod text;
 mod want;
 
 pub use cursor::{Cursor, Place};
-pub use document::{Dataset, Document, Origin, Provenance};
+pub use document::{Dataset, Document, Origin};
 pub use documents::Documents;
 pub use domains::{Domain, load_domains};
 pub use error::DataError;
@@ -69,5 +69,6 @@ pub use read::{DOCUMENTS_MAX, Reading, no_text, read, read_from};
 pub use report::{LeftOut, Note, Report};
 pub use rules::{BYTES_MAX, Plain, Rules};
 pub use seen::SEEN_MAX;
+pub use soma_types::provenance::Provenance;
 pub use store::{Row, Rows, Store};
 pub use want::{Filter, FilterError, ID_FIELDS, LICENCE_FIELDS, Scalar, TEXT_FIELDS, URL_FIELDS, Want};

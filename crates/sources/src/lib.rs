@@ -18,6 +18,7 @@ mod column;
 mod contents;
 mod fault;
 mod fetch;
+mod flat;
 mod footer;
 mod http;
 mod hub;
@@ -51,6 +52,7 @@ use self::{
 pub use self::{
     fault::Fault,
     fetch::Patience,
+    flat::{ColumnKind, Flat, FlatRows, NamedColumn, write_flat},
     presets::{PRESETS, Preset},
 };
 

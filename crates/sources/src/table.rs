@@ -285,7 +285,7 @@ const fn unread(packing: Compression) -> Option<&'static str> {
 }
 
 /// What an error of the decoder means: its source fails, or the file is not what it says.
-fn explained(path: &Path, chunks: &Chunks, error: &ParquetError) -> DataError {
+pub fn explained(path: &Path, chunks: &Chunks, error: &ParquetError) -> DataError {
     match chunks.failed() {
         Some(error) => failed(path, error),
         None => DataError::Table {
@@ -297,7 +297,7 @@ fn explained(path: &Path, chunks: &Chunks, error: &ParquetError) -> DataError {
 
 /// What decoding comes to. The library asserts what some damaged files do not hold; such a file is damaged,
 /// and nothing of the decoder is used after it.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
+pub fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, ParquetError> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err(ParquetError::General(
             "its decoder cannot make sense of it".into(),
@@ -305,7 +305,7 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, ParquetError>) -> Result<T, Par
     })
 }
 
-fn failed(path: &Path, error: io::Error) -> DataError {
+pub fn failed(path: &Path, error: io::Error) -> DataError {
     if matches!(error.get_ref(), Some(inner) if inner.is::<Changed>()) {
         return DataError::Changed(path.to_owned());
     }

@@ -43,6 +43,7 @@ pub mod losses;
 pub mod objects;
 pub mod params;
 pub mod phase;
+pub mod provenance;
 pub mod receipt;
 pub mod rejection;
 #[cfg(any(test, feature = "test-support"))]

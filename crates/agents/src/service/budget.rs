@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use soma_client::{Account, ClientError, SubmissionFilter};
 use soma_types::{
-    ContentHash, Height, Salt, Shannons, SubmissionId, TargetId, TransactionKind, Url, api::PAGE_ITEMS_MAX,
-    list::List, phase::SubmissionPhase, transaction::SubmissionReveal,
+    ContentHash, Height, Salt, Shannons, SubmissionId, TargetId, TransactionKind, api::PAGE_ITEMS_MAX,
+    bounded::URL_MAX_BYTES, list::List, phase::SubmissionPhase, transaction::SubmissionReveal,
 };
 
-use super::{error::ServiceError, limits::Limits, told::End};
+use super::{
+    error::ServiceError,
+    limits::Limits,
+    told::{Document, End},
+};
 use crate::submitter::Find;
 
 /// Bytes of a URL that is not known yet, in an estimate of a fee: a long one.
@@ -129,11 +133,11 @@ impl Budget {
         &mut self,
         account: &Account,
         find: &Find,
-        size_bytes: u64,
+        document: &Document,
     ) -> Result<bool, ClientError> {
         let cost = Cost {
-            locks: locks(account, size_bytes).await?,
-            fees: fees(account, find, size_bytes).await?,
+            locks: locks(account, document.data.len() as u64).await?,
+            fees: fees(account, find, document).await?,
         };
         let under_way = sum(self.reserved.values().map(|cost| cost.fees));
         let total = sum([self.fees, under_way, cost.fees].into_iter());
@@ -212,11 +216,15 @@ async fn locks(account: &Account, size_bytes: u64) -> Result<Shannons, ClientErr
 }
 
 /// About what commit and reveal of a find cost in fees: no less, but for a rise meanwhile.
-async fn fees(account: &Account, find: &Find, size_bytes: u64) -> Result<Shannons, ClientError> {
-    let url: Url = "u".repeat(URL_BYTES).parse().expect("short and ASCII");
+async fn fees(account: &Account, find: &Find, document: &Document) -> Result<Shannons, ClientError> {
+    let url_bytes = if document.provenance.is_empty() {
+        URL_BYTES
+    } else {
+        URL_MAX_BYTES
+    };
     let reveal = SubmissionReveal {
-        data_url: url,
-        data_size_bytes: size_bytes,
+        data_url: "u".repeat(url_bytes).parse().expect("short and ASCII"),
+        data_size_bytes: document.data.len() as u64,
         data_hash: ContentHash([0; 32]),
         losses_nano: List::new(find.claim.losses_nano.clone())
             .map_err(|error| ClientError::Argument(error.to_string()))?,

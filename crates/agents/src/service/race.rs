@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use soma_client::{Account, ClientError, Notice, Storage};
+use soma_client::{Account, ClientError, Notice, SourcedData, Storage};
 use soma_types::{Shannons, TargetId};
 
 use super::{Document, End};
@@ -47,7 +47,11 @@ pub(super) async fn race(
         }
     });
     let target = find.target;
-    let end = end_of(&account, document.data.clone(), find, storage.as_ref()).await;
+    let submitted = SourcedData {
+        data: document.data.clone(),
+        provenance: document.provenance.clone(),
+    };
+    let end = end_of(&account, submitted, find, storage.as_ref()).await;
     Raced {
         document,
         attempts,
@@ -57,9 +61,9 @@ pub(super) async fn race(
     }
 }
 
-async fn end_of(account: &Account, data: Vec<u8>, find: Find, storage: Option<&Storage>) -> End {
+async fn end_of(account: &Account, submitted: SourcedData, find: Find, storage: Option<&Storage>) -> End {
     let Find { target, claim } = find;
-    let pending = match account.enter_submission(target, data, claim, storage).await {
+    let pending = match account.enter_submission(target, submitted, claim, storage).await {
         Ok(pending) => pending,
         Err(error @ ClientError::DataKnown { .. }) => return End::Known(error.to_string()),
         Err(error) if error.rejection_code().is_some() => return End::Rejected(Box::new(error)),

@@ -1,7 +1,7 @@
 //! What comes into the service, and what it tells.
 
 use soma_client::ClientError;
-use soma_types::{Shannons, SubmissionId, objects::SubmissionStatus};
+use soma_types::{Shannons, SubmissionId, objects::SubmissionStatus, provenance::Provenance};
 
 use crate::matching::Miss;
 
@@ -14,6 +14,8 @@ pub struct Document {
     pub name: String,
     /// Its bytes.
     pub data: Vec<u8>,
+    /// What everyone is told of where it comes from, once it is revealed.
+    pub provenance: Provenance,
 }
 
 /// How a document ended.

@@ -1,6 +1,6 @@
 //! Trying what the scout thinks likely.
 
-use std::{cmp::Reverse, num::NonZeroUsize, slice, sync::Arc, time::Instant};
+use std::{cmp::Reverse, slice, sync::Arc, time::Instant};
 
 use soma_model::{Fast as _, Sample, ScoreError};
 use soma_types::api::TargetView;
@@ -9,13 +9,8 @@ use super::{Search, SubmitError, Submitter, scouting::Scouting};
 use crate::{
     attended::attended,
     matching::{self, Miss, Scores},
-    scout::{Candidate, Impression},
+    scout::{CHANCE_MIN, CHUNKS, Candidate, Impression},
 };
-
-/// Targets that are less likely hit are not tried: the example `recall` shows what that costs and saves.
-const CHANCE_MIN: f64 = 0.02;
-/// Chunks of a document that the scout looks at.
-const SCOUT_CHUNKS: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
 
 impl Submitter {
     /// Tries the targets that `data` may hit, likeliest first, until it hits one.
@@ -65,7 +60,7 @@ impl Submitter {
     async fn look(&mut self, scouting: &Scouting, data: &[u8]) -> Result<Option<Impression>, SubmitError> {
         let sample = Sample {
             scorer: self.scorer,
-            chunks: SCOUT_CHUNKS,
+            chunks: CHUNKS,
         };
         let (model, data, length_bytes) = (Arc::clone(&scouting.model), data.to_vec(), data.len());
         let looking = attended(move |_| {
@@ -75,7 +70,7 @@ impl Submitter {
         let (estimate, time) = looking.await?;
         let chunk_bytes = scouting.model.architecture().max_seq_len as usize;
         self.effort.scorings += 1;
-        self.effort.scored_bytes += length_bytes.min(SCOUT_CHUNKS.get() * chunk_bytes) as u64;
+        self.effort.scored_bytes += length_bytes.min(CHUNKS.get() * chunk_bytes) as u64;
         self.effort.scoring += time;
         match estimate {
             Ok(estimate) => Ok(Some(Impression::estimated(&estimate))),

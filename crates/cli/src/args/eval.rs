@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::WholeArgs;
+use super::{RoutedArgs, WholeArgs};
 
 /// `soma eval`.
 #[derive(Debug, Args)]
@@ -15,4 +15,7 @@ pub struct EvalArgs {
     /// The models.
     #[command(flatten)]
     pub models: WholeArgs,
+    /// Which of them.
+    #[command(flatten)]
+    pub routed: RoutedArgs,
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::WholeArgs;
+use super::{RoutedArgs, WholeArgs};
 
 /// `soma generate`.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct GenerateArgs {
     /// The models.
     #[command(flatten)]
     pub models: WholeArgs,
+    /// Which of them.
+    #[command(flatten)]
+    pub routed: RoutedArgs,
     /// Most bytes to write.
     #[arg(
         long,

@@ -55,6 +55,10 @@ pub struct SubmitArgs {
     /// The folder that is served there. Data is put into it once it has won.
     #[arg(long, value_name = "DIR", requires = "url_base")]
     pub url_folder: Option<PathBuf>,
+    /// Tell nobody where the text comes from. Otherwise the reveal tells its licence, source, address and id,
+    /// as far as its source says them, for ever.
+    #[arg(long)]
+    pub no_provenance: bool,
     /// Options of transactions.
     #[command(flatten)]
     pub signer: Signer,

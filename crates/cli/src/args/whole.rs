@@ -1,8 +1,10 @@
 //! Which models stand for the whole: files, the global model that was taken home, or the network's of now.
 
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+
+use super::positive::positive;
 
 /// The models of `soma generate`, `eval`, `compress`, `decompress`, `serve` and `recompute`. Where nothing is
 /// said, those that compete in the network's epoch.
@@ -23,4 +25,13 @@ pub struct WholeArgs {
         requires = "weights"
     )]
     pub arch: String,
+}
+
+/// Those of them that a text is routed to: `soma generate` and `eval`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RoutedArgs {
+    /// Of the global model, use only the N models to which the network's routing would send the text: those
+    /// nearest to it, weighed by stake. The network's genesis weights embed it, or the model with most stake.
+    #[arg(long, value_name = "N", conflicts_with = "weights", value_parser = positive::<NonZeroUsize>)]
+    pub nearest: Option<NonZeroUsize>,
 }

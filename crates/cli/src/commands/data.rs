@@ -1,12 +1,18 @@
 //! `soma data`: what won, taken home.
 
-use std::sync::atomic::Ordering;
+mod table;
 
-use soma_agents::won_data::{Destination, Synced, sync};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
+
+use soma_agents::won_data::{Destination, Format, JsonLines, Synced, sync};
 use soma_types::{Epoch, text::printable};
 
+use self::table::Table;
 use crate::{
-    args::DataCommand,
+    args::{DataCommand, WonFormat},
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -24,17 +30,19 @@ pub async fn run(
     command: &DataCommand,
     interrupt: &Interrupt,
 ) -> CliResult {
-    let DataCommand::Sync { since, out } = command;
+    let DataCommand::Sync { since, out, format } = command;
     let node = context.patient_node()?;
     // Says at once that there is no node.
     context.node()?.status().await?;
     interrupt.hold();
-    let destination = Destination::of(out);
+    let format = of_name(*format, out);
+    let destination = Destination::of(out, &*format);
     let (stopped, log) = (interrupt.flag(), Log::new(printer));
     let synced = sync(
         &node,
         Epoch(*since),
         &destination,
+        &format,
         || stopped.load(Ordering::Relaxed),
         |epoch, synced| log.line(|_| format!("epoch {epoch}: {} came", count(synced.fetched, "document"))),
     );
@@ -62,6 +70,16 @@ pub async fn run(
     }
 }
 
+/// As was asked for, or else as the file's name says.
+fn of_name(asked: Option<WonFormat>, out: &Path) -> Arc<dyn Format> {
+    let is_table = || out.extension().is_some_and(|end| end == Table.ending());
+    match asked {
+        Some(WonFormat::Parquet) => Arc::new(Table),
+        None if is_table() => Arc::new(Table),
+        Some(WonFormat::Jsonl) | None => Arc::new(JsonLines),
+    }
+}
+
 fn text(synced: &Synced, there: &str) -> String {
     let mut text = format!(
         "{} came ({} bytes), {} there already, in {there}",
@@ -70,7 +88,7 @@ fn text(synced: &Synced, there: &str) -> String {
         synced.kept
     );
     if synced.damaged > 0 {
-        text += &format!("; {} replaced", count(synced.damaged, "damaged line"));
+        text += &format!("; {} replaced", count(synced.damaged, "damaged record"));
     }
     if !synced.missing.is_empty() {
         text += &format!("; {} not to be had", synced.missing.len());

@@ -7,7 +7,7 @@ use soma_types::text::printable;
 
 use super::{
     scoring::shown,
-    whole::{Expert, experts},
+    whole::{Chosen, Expert, experts},
 };
 use crate::{
     args::EvalArgs,
@@ -56,9 +56,15 @@ pub fn run(printer: Printer, args: &EvalArgs) -> CliResult {
     printer.notes(&reading.report.to_string());
     let documents = reading.dataset.documents();
     let bytes: usize = documents.iter().map(|document| document.data.len()).sum();
+    let texts: Vec<&[u8]> = documents.iter().map(|document| &document.data[..]).collect();
+    let chosen = Chosen {
+        nearest: args.routed.nearest,
+        texts: &texts,
+    };
     let experts = experts(
         printer,
         &args.models,
+        &chosen,
         |_| 0,
         |architecture| bytes.div_ceil(architecture.max_seq_len as usize) as u64,
     )?;

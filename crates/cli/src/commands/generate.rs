@@ -6,7 +6,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
 use soma_model::{Choice, Model, Scorer, Sequence, Spoken, Writer};
 
-use super::{scoring::shown, whole::experts};
+use super::{
+    scoring::shown,
+    whole::{Chosen, experts},
+};
 use crate::{
     args::GenerateArgs,
     error::{CliError, CliResult},
@@ -57,7 +60,11 @@ pub fn run(printer: Printer, args: &GenerateArgs) -> CliResult {
             "--stop needs a text, or the first byte would be the last",
         ));
     }
-    let loaded = experts(printer, &args.models, Sequence::memory_bytes_max, |_| 1)?;
+    let chosen = Chosen {
+        nearest: args.routed.nearest,
+        texts: &[args.prompt.as_bytes()],
+    };
+    let loaded = experts(printer, &args.models, &chosen, Sequence::memory_bytes_max, |_| 1)?;
     let experts: Vec<(&Model, u64)> = loaded
         .iter()
         .map(|expert| (&expert.model, expert.stake))

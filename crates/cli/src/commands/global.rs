@@ -143,6 +143,8 @@ pub struct TakenHome {
     pub architecture: Architecture,
     /// When it stood so.
     pub epoch: Epoch,
+    /// The network's first weights, where it began with such.
+    pub genesis: Option<PathBuf>,
     /// The models that can be used.
     pub models: Vec<ModelAtHome>,
 }
@@ -155,6 +157,8 @@ pub struct ModelAtHome {
     pub path: PathBuf,
     /// What it counts for.
     pub stake: Shannons,
+    /// Where it specialises.
+    pub embedding: Embedding,
 }
 
 /// What `soma global fetch` has brought into `folder`.
@@ -173,17 +177,18 @@ pub fn taken_home(folder: &Path) -> CliResult<TakenHome> {
         return Err(CliError::new("the global model in that folder is not complete")
             .hint("the same `soma global fetch` goes on where it was stopped"));
     }
-    let models = manifest.experts.iter().filter_map(|expert| {
-        let file = expert.file.as_ref()?;
+    let models = manifest.experts.into_iter().filter_map(|expert| {
         Some(ModelAtHome {
             model: expert.model,
-            path: folder.join(&file.name),
+            path: folder.join(expert.file?.name),
             stake: expert.stake,
+            embedding: expert.embedding,
         })
     });
     Ok(TakenHome {
         architecture: manifest.architecture,
         epoch: manifest.epoch,
+        genesis: manifest.genesis.map(|file| folder.join(file.name)),
         models: models.collect(),
     })
 }

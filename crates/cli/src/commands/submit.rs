@@ -119,7 +119,7 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     let ended = loop {
         let (sender, documents) = mpsc::channel(AHEAD);
         let marks = session.run.begin_at(feed.place());
-        let feeding = feed.start(sender, marks)?;
+        let feeding = feed.start(sender, marks, feed::Telling::of(args))?;
         let ended = service
             .run(documents, interrupt.wait(), |told, service| {
                 session.take(&told, service);

@@ -2,10 +2,12 @@
 
 use std::{
     fs,
+    num::NonZeroUsize,
     path::{Path, PathBuf},
 };
 
-use soma_model::Model;
+use soma_model::{Model, Scorer};
+use soma_routing::RoutingTable;
 use soma_scoring::{
     files::memory_bytes_max_of,
     weights_file::{FileTrouble, WeightsFile},
@@ -13,7 +15,7 @@ use soma_scoring::{
 use soma_types::{Architecture, ContentHash};
 
 use super::{
-    global::{bring, taken_home},
+    global::{TakenHome, bring, taken_home},
     scoring::{self, require_memory, shown, unreadable},
 };
 use crate::{
@@ -35,15 +37,27 @@ pub struct Expert {
     pub model: Model,
 }
 
-/// All of them, with `kept` bytes of memory beside each and passes of `chunks` chunks; says beforehand where
-/// memory is short.
+/// Which models are used, and for what.
+pub struct Chosen<'a> {
+    /// So many, of those that routing finds nearest; all where none is given.
+    pub nearest: Option<NonZeroUsize>,
+    /// The texts.
+    pub texts: &'a [&'a [u8]],
+}
+
+/// Those that are chosen, with `kept` bytes of memory beside each and passes of `chunks` chunks; says
+/// beforehand where memory is short.
 pub fn experts(
     printer: Printer,
     args: &WholeArgs,
+    chosen: &Chosen<'_>,
     kept: impl Fn(&Architecture) -> u64,
     chunks: impl Fn(&Architecture) -> u64,
 ) -> CliResult<Vec<Expert>> {
-    let (architecture, files) = files(args)?;
+    let (architecture, files) = match (&args.folder, chosen.nearest) {
+        (Some(folder), Some(count)) => nearest(taken_home(folder)?, count.get(), chosen.texts)?,
+        _ => files(args)?,
+    };
     require(printer, &architecture, &files, kept, chunks)?;
     let load = |(path, stake): (PathBuf, u64)| {
         let model = scoring::load(&path, &architecture)?;
@@ -75,6 +89,37 @@ pub async fn from_network(printer: Printer, context: &Context, args: &mut WholeA
 /// Whoever wanted files should read that they can be named.
 fn unnamed(error: CliError) -> CliError {
     error.while_doing("no models are named, so the network's are wanted")
+}
+
+/// The files of the models to which the network's routing would send `texts`, in their order.
+fn nearest(home: TakenHome, count: usize, texts: &[&[u8]]) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)> {
+    let TakenHome {
+        architecture,
+        genesis,
+        models,
+        ..
+    } = home;
+    let with_most = models
+        .iter()
+        .max_by_key(|model| model.stake)
+        .map(|model| &model.path);
+    let looks = genesis.as_ref().or(with_most).ok_or_else(none_is_usable)?;
+    let at = Scorer::new()?.embed(&scoring::load(looks, &architecture)?, texts)?;
+    let mut table = RoutingTable::new(architecture.embedding_dim);
+    for (number, model) in models.iter().enumerate() {
+        table.push(model.model, number as u64, model.stake, &model.embedding);
+    }
+    let routed = table.route(&[at], count).concat();
+    let found = models.into_iter().filter(|model| routed.contains(&model.model));
+    let found: Vec<_> = found.map(|model| (model.path, model.stake.0)).collect();
+    if found.is_empty() {
+        return Err(none_is_usable());
+    }
+    Ok((architecture, found))
+}
+
+fn none_is_usable() -> CliError {
+    CliError::new("no model of that folder can be used").hint("see which are left out: soma global fetch")
 }
 
 /// BLAKE3 of a weights file.
@@ -133,8 +178,7 @@ pub fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)>
         fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     }
     if files.is_empty() {
-        return Err(CliError::new("no model of that folder can be used")
-            .hint("see which are left out: soma global fetch"));
+        return Err(none_is_usable());
     }
     Ok((architecture, files))
 }

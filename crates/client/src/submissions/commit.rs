@@ -10,7 +10,7 @@ use soma_types::{
     transaction::SubmissionReveal,
 };
 
-use super::{Scores, Storage};
+use super::{Scores, SourcedData, Storage};
 use crate::{
     account::{Account, LIFETIME_EPOCHS},
     error::{ClientError, unexpected},
@@ -26,14 +26,16 @@ impl Account {
     pub async fn commit_submission(
         &self,
         target: TargetId,
-        data: Vec<u8>,
+        data: impl Into<SourcedData> + Send,
         scores: Scores,
     ) -> Result<PendingSubmission, ClientError> {
+        let SourcedData { data, provenance } = data.into();
         let hash = ContentHash::of(&data);
-        let url = Location::Soma(hash)
+        let url: Url = Location::Soma(hash)
             .to_string()
             .parse()
             .expect("soma: and a hash make a short ASCII URL");
+        let url = url.telling(&provenance);
         let reveal = reveal_of(url, data.len() as u64, hash, scores)?;
         self.commit_kept(target, data, reveal, None).await
     }
@@ -45,12 +47,14 @@ impl Account {
     pub async fn commit_submission_in(
         &self,
         target: TargetId,
-        data: Vec<u8>,
+        data: impl Into<SourcedData> + Send,
         scores: Scores,
         storage: &Storage,
     ) -> Result<PendingSubmission, ClientError> {
+        let SourcedData { data, provenance } = data.into();
         let hash = ContentHash::of(&data);
-        let reveal = reveal_of(storage.url(&hash)?, data.len() as u64, hash, scores)?;
+        let url = storage.url(&hash)?.telling(&provenance);
+        let reveal = reveal_of(url, data.len() as u64, hash, scores)?;
         let folder = Some(storage.folder().to_owned());
         self.commit_kept(target, data, reveal, folder).await
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use soma_types::{
     Address, ContentHash, Epoch, ModelId, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
+    provenance::Provenance,
 };
 
 /// A document that won, with what the ledger says of it.
@@ -44,6 +45,9 @@ pub struct WonFacts {
     pub size_bytes: u64,
     /// BLAKE3 of the data.
     pub hash: ContentHash,
+    /// What its submitter says of where it comes from.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
 /// Why a line is no document that won.
@@ -96,6 +100,7 @@ impl WonFacts {
             dot_q30: found.dot_q30,
             size_bytes: found.data_size_bytes,
             hash: found.data_hash,
+            provenance: Provenance::of(&found.data_url),
         })
     }
 }
@@ -161,6 +166,7 @@ mod tests {
                 dot_q30: 400_000_000,
                 size_bytes: data.len() as u64,
                 hash: ContentHash::of(data),
+                provenance: Provenance::default(),
             },
             data: data.to_vec(),
         }
@@ -205,6 +211,18 @@ mod tests {
             let error = WonDocument::of_line(&bad).unwrap_err().to_string();
             assert!(error.contains(says), "{bad}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_told_of_its_origin_stands_beside_it() {
+        let mut document = won(b"abc");
+        document.facts.provenance.licence = Some("CC0".into());
+        let line = document.to_line();
+        assert!(
+            line.contains(r#""licence":"CC0""#) && !line.contains("source"),
+            "{line}"
+        );
+        assert_eq!(WonDocument::of_line(&line).unwrap(), document);
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use soma_agents::{
 use soma_model::Scorer;
 use soma_types::{
     ContentHash, Epoch, ModelId, Seed, SubmissionId, TargetId, api::SubmissionView, objects::AuditFinding,
-    transaction::Verdict,
+    provenance::Provenance, transaction::Verdict,
 };
 
 use super::compared::{differences, losses_text, parts};
@@ -31,6 +31,8 @@ struct VerifyOutput {
     weights: Vec<ContentHash>,
     data_hash: ContentHash,
     data_size_bytes: u64,
+    /// What its submitter says of where the data comes from, which nobody checks.
+    provenance: Provenance,
     #[serde(flatten)]
     recheck: Recheck,
     /// Revealed findings of auditors with this transcript, and with another verdict or transcript.
@@ -74,6 +76,7 @@ pub async fn verify(printer: Printer, context: &Context, submission: &Reference)
         weights: bench.weights.iter().map(|one| one.committed.hash).collect(),
         data_hash: found.data_hash,
         data_size_bytes: found.data_size_bytes,
+        provenance: Provenance::of(&found.data_url),
         recheck,
         auditors_agree,
         auditors_differ,
@@ -121,6 +124,8 @@ fn verify_text(output: &VerifyOutput) -> String {
             ),
         ),
     ];
+    let told = output.provenance.told();
+    lines.extend(told.map(|(name, value)| (name, format!("{value}, as its submitter says"))));
     lines.extend(output.weights.iter().map(|hash| ("weights", hash.to_string())));
     lines.extend(parts(&output.recheck));
     let votes = match (output.auditors_agree, output.auditors_differ) {

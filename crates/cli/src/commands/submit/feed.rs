@@ -10,10 +10,29 @@ use soma_types::ContentHash;
 use tokio::sync::{mpsc::Sender, oneshot};
 
 use super::place::{Mark, Place};
-use crate::args::Selection;
+use crate::args::{Selection, SubmitArgs};
 
 /// How long a reading that nobody waits for any more may take to say what it has read.
 const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What everyone is told of where a document comes from, once it is revealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Telling {
+    /// What its source says.
+    Provenance,
+    Nothing,
+}
+
+impl Telling {
+    /// As was typed.
+    pub(super) const fn of(args: &SubmitArgs) -> Self {
+        if args.no_provenance {
+            Self::Nothing
+        } else {
+            Self::Provenance
+        }
+    }
+}
 
 /// All documents of sources from a place on.
 pub(super) struct Feed {
@@ -112,16 +131,21 @@ impl Feed {
     ///
     /// # Errors
     /// If the operating system has no thread.
-    pub(super) fn start(self, documents: Sender<Document>, marks: mpsc::Sender<Mark>) -> io::Result<Feeding> {
+    pub(super) fn start(
+        self,
+        documents: Sender<Document>,
+        marks: mpsc::Sender<Mark>,
+        telling: Telling,
+    ) -> io::Result<Feeding> {
         let (sender, fed) = oneshot::channel();
         thread::Builder::new().name("documents".into()).spawn(move || {
             // Whoever asked may be gone.
-            let _ = sender.send(self.run(&documents, &marks));
+            let _ = sender.send(self.run(&documents, &marks, telling));
         })?;
         Ok(Feeding(fed))
     }
 
-    fn run(mut self, documents: &Sender<Document>, marks: &mpsc::Sender<Mark>) -> Fed {
+    fn run(mut self, documents: &Sender<Document>, marks: &mpsc::Sender<Mark>, telling: Telling) -> Fed {
         let Place {
             position,
             documents: mut done,
@@ -137,7 +161,7 @@ impl Feed {
                 Some(Ok(text)) => text,
             };
             let mark = Mark { number, cursor };
-            if marks.send(mark).is_err() || !send(&text, &mut number, &mut done, documents) {
+            if marks.send(mark).is_err() || !send(&text, telling, &mut number, &mut done, documents) {
                 break Ok(false);
             }
             cursor = self.reading.cursor().cloned();
@@ -151,7 +175,15 @@ impl Feed {
 }
 
 /// Sends the documents of a text, but for so many that are done; false if nobody takes them.
-fn send(text: &Text, number: &mut u64, done: &mut u64, documents: &Sender<Document>) -> bool {
+fn send(
+    text: &Text,
+    telling: Telling,
+    number: &mut u64,
+    done: &mut u64,
+    documents: &Sender<Document>,
+) -> bool {
+    let provenance = text.origin.provenance.as_deref();
+    let provenance = provenance.filter(|_| telling == Telling::Provenance);
     for (origin, piece) in text.pieces() {
         if *done > 0 {
             *done -= 1;
@@ -160,6 +192,7 @@ fn send(text: &Text, number: &mut u64, done: &mut u64, documents: &Sender<Docume
                 number: *number,
                 name: origin.to_string(),
                 data: piece.to_vec(),
+                provenance: provenance.cloned().unwrap_or_default(),
             };
             if documents.blocking_send(document).is_err() {
                 return false;
@@ -191,7 +224,7 @@ mod tests {
         let feed = feed.going_on(sources, &selection, from).unwrap();
         let (sender, mut documents) = tokio::sync::mpsc::channel(10_000);
         let (marked, marks) = mpsc::channel();
-        let fed = feed.run(&sender, &marked);
+        let fed = feed.run(&sender, &marked, Telling::Provenance);
         assert!(fed.is_used_up.unwrap());
         drop((sender, marked));
         let marks: Vec<Mark> = marks.iter().collect();
@@ -235,6 +268,32 @@ mod tests {
                     .collect();
                 assert_eq!(numbers, expected, "behind document {at} of {}", source.display());
             }
+        }
+    }
+
+    /// What a source says of a text goes with each of its documents, unless nobody is to be told.
+    #[test]
+    fn provenance_goes_with_each_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("a.jsonl");
+        let text = "some words\\n".repeat(900);
+        fs::write(
+            &source,
+            format!("{{\"text\":\"{text}\",\"license\":\"CC0\",\"id\":7}}\n"),
+        )
+        .unwrap();
+        for (telling, licence) in [(Telling::Provenance, Some("CC0")), (Telling::Nothing, None)] {
+            let feed = Feed::open(std::slice::from_ref(&source), &Selection::default()).unwrap();
+            let (sender, mut documents) = tokio::sync::mpsc::channel(10_000);
+            let (marked, _marks) = mpsc::channel();
+            feed.run(&sender, &marked, telling);
+            drop(sender);
+            let mut count = 0;
+            while let Some(document) = documents.blocking_recv() {
+                assert_eq!(document.provenance.licence.as_deref(), licence);
+                count += 1;
+            }
+            assert!(count > 3, "{count}");
         }
     }
 
