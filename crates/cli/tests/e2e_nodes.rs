@@ -226,12 +226,23 @@ fn e2e_operators_found_a_network_and_run_it() {
     for (index, home) in homes.iter().enumerate() {
         init(&bench, home, "founding", (ports[2 * index], ports[2 * index + 1]));
     }
-    refused(
-        &bench,
-        &["node", "init", "--home", "op-0", "--address", "127.0.0.1:1"],
-        1,
-        "made once",
-    );
+    let again = ["node", "init", "--home", "op-0", "--address", "203.0.113.9:1"];
+    refused(&bench, &again, 1, "made once");
+    // What cannot be is refused before keys are made, so that the right command finds an empty home.
+    let account = format!("0x{}", "77".repeat(32));
+    let wallet = ["--home", "op-new", "--account", &account];
+    let far = [&["node", "init", "--address", "10.0.0.1:1"][..], &wallet].concat();
+    refused(&bench, &far, 2, "cannot reach 10.0.0.1:1");
+    let file = [
+        "node",
+        "init",
+        "--address",
+        "203.0.113.9:1",
+        "--founding",
+        "founding/plan.toml",
+    ];
+    refused(&bench, &[&file[..], &wallet].concat(), 1, "plan.toml");
+    assert!(!bench.path("op-new/secrets.json").exists());
     refused(&bench, &["node", "start", "--home", "op-0"], 2, "network.json");
     refused(&bench, &["node", "check", "--home", "op-0"], 5, "no network at");
     let chains: Vec<Value> = homes

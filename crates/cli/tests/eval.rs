@@ -121,7 +121,7 @@ fn a_text_is_routed_to_the_models_nearest_to_it() {
     let nearest = ["--global", ".", "--nearest"];
     for (text, model) in [("prose.txt", &prose), ("table.txt", &table)] {
         let one = [&["eval", text][..], &nearest, &["1"]].concat();
-        assert_eq!(used(&one), [model.clone()], "{text}");
+        assert_eq!(used(&one), std::slice::from_ref(model), "{text}");
         let more = [&["eval", text][..], &nearest, &["5"]].concat();
         assert_eq!(used(&more), [prose.clone(), table.clone()], "{text}");
     }

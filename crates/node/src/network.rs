@@ -1,6 +1,10 @@
 //! Authenticated, encrypted connections between validators, on real sockets.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
+};
 
 use commonware_cryptography::{ChaCha20Poly1305, ed25519};
 use commonware_p2p::{
@@ -45,7 +49,51 @@ pub enum Reach {
     Machine,
 }
 
+/// An address that nobody dials, or not from where peers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("peers cannot reach {address} ({}): give the address that they dial", .reach.peers())]
+pub struct OutOfReach {
+    /// The address.
+    pub address: SocketAddr,
+    /// From where they come.
+    pub reach: Reach,
+}
+
 impl Reach {
+    /// Whether peers can dial `address`.
+    ///
+    /// # Errors
+    /// When it is nobody's, or not one that can be had from where they come.
+    pub fn admits(self, address: SocketAddr) -> Result<(), OutOfReach> {
+        let ip = address.ip().to_canonical();
+        let is_nobodys = match ip {
+            IpAddr::V4(ip) => ip.is_broadcast(),
+            IpAddr::V6(_) => false,
+        };
+        let is_nobodys = is_nobodys || ip.is_unspecified() || ip.is_multicast() || address.port() == 0;
+        let is_private = match ip {
+            IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+            IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        };
+        let is_in_reach = match self {
+            Self::Internet => !is_private && !ip.is_loopback(),
+            Self::Private => !ip.is_loopback(),
+            Self::Machine => true,
+        };
+        if is_in_reach && !is_nobodys {
+            return Ok(());
+        }
+        Err(OutOfReach { address, reach: self })
+    }
+
+    const fn peers(self) -> &'static str {
+        match self {
+            Self::Internet => "from the Internet",
+            Self::Private => "from a private network",
+            Self::Machine => "from this machine",
+        }
+    }
+
     /// The settings of peers' connections: the library's recommended ones, but on one machine.
     fn settings<U: Upgrader>(
         self,
@@ -140,5 +188,32 @@ pub fn start<E: Runtime + Sockets + Resolver>(
         channels,
         gossip,
         oracle,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_dial_what_they_can_reach() {
+        let admits = |reach: Reach, text: &str| reach.admits(text.parse().unwrap()).is_ok();
+        for (address, by) in [
+            ("203.0.113.9:26600", [true, true, true]),
+            ("[2001:db8::9]:26600", [true, true, true]),
+            ("10.0.0.1:26600", [false, true, true]),
+            ("[fd00::1]:26600", [false, true, true]),
+            ("127.0.0.1:26600", [false, false, true]),
+            ("[::1]:26600", [false, false, true]),
+            ("[::ffff:127.0.0.1]:26600", [false, false, true]),
+            ("0.0.0.0:26600", [false; 3]),
+            ("[::]:26600", [false; 3]),
+            ("255.255.255.255:1", [false; 3]),
+            ("224.0.0.1:1", [false; 3]),
+            ("203.0.113.9:0", [false; 3]),
+        ] {
+            let found = [Reach::Internet, Reach::Private, Reach::Machine].map(|reach| admits(reach, address));
+            assert_eq!(found, by, "{address}");
+        }
     }
 }

@@ -194,10 +194,19 @@ impl FromStr for Config {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text)
-            .map_err(|error| ConfigError::Toml(error.to_string().trim_end().to_owned()))?;
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::Toml(toml_trouble(&error, text)))?;
         config.validate()?;
         Ok(config)
+    }
+}
+
+/// What is wrong with a TOML file, and in which line, in one sentence.
+pub(crate) fn toml_trouble(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!("line {}: {}", before.matches('\n').count() + 1, error.message()),
+        None => error.message().to_owned(),
     }
 }
 

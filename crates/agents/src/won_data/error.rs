@@ -1,5 +1,7 @@
 //! Why documents could not be taken home.
 
+use std::path::PathBuf;
+
 use soma_client::ClientError;
 use soma_files::FileError;
 use soma_types::Epoch;
@@ -20,6 +22,12 @@ pub enum SyncError {
         since: Epoch,
         /// The one in progress.
         current: Epoch,
+    },
+    /// Someone's own file.
+    #[error("{path:?} holds something else than data that has won: name another file, or move it away")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
     },
     /// Reading or writing stopped unexpectedly.
     #[error("a task stopped unexpectedly: {0}")]

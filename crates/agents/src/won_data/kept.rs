@@ -49,6 +49,10 @@ impl Kept {
             tokio::task::spawn_blocking(move || known(&*format, &path).at("read", &path))
         };
         let (known, damaged) = read.await??;
+        // What is damaged is replaced, but nothing that was never ours.
+        if known.is_empty() && damaged > 0 {
+            return Err(SyncError::Foreign { path });
+        }
         synced.kept += known.len() as u64;
         synced.damaged += damaged;
         Ok(Self {
@@ -168,4 +172,21 @@ fn known(format: &dyn Format, path: &Path) -> io::Result<(HashSet<SubmissionId>,
         }
     }
     Ok((known, damaged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::won_data::JsonLines;
+
+    #[tokio::test]
+    async fn a_file_of_something_else_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("thesis.jsonl");
+        std::fs::write(&path, "one line\nanother\n").unwrap();
+        let format: Arc<dyn Format> = Arc::new(JsonLines);
+        let opened = Kept::open(&path, &format, &mut Synced::default()).await;
+        assert!(matches!(opened.err(), Some(SyncError::Foreign { .. })));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "one line\nanother\n");
+    }
 }

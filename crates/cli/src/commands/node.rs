@@ -5,6 +5,7 @@ mod start;
 use std::{path::Path, time::SystemTime};
 
 use serde::Serialize;
+use soma_files::At as _;
 use soma_operator::{
     Config, Home,
     check::{self, Aspect, Finding},
@@ -61,6 +62,15 @@ fn init(printer: Printer, home: &Home, account: Address, args: &NodeInitArgs) ->
     config.p2p.reach = args.reach.into();
     config.api.listen = args.api;
     config.validate().map_err(CliError::usage)?;
+    config.p2p.reach.admits(args.address).map_err(|error| {
+        CliError::usage(error).hint("for peers that come from elsewhere: --reach private, or machine")
+    })?;
+    // Keys are made once: what can fail comes before them.
+    let folder = match &args.founding {
+        Some(founding) => founding.join("entries"),
+        None => home.path().to_owned(),
+    };
+    std::fs::create_dir_all(&folder).at("create", &folder)?;
     let entry = home.create(&config, rng(), |secrets| Entry {
         identity: secrets.public(),
         dealing: secrets
@@ -72,11 +82,6 @@ fn init(printer: Printer, home: &Home, account: Address, args: &NodeInitArgs) ->
         address: args.address,
         commission: BasisPoints::new(args.commission).expect("clap has bounded it"),
     })?;
-    let folder = match &args.founding {
-        Some(founding) => founding.join("entries"),
-        None => home.path().to_owned(),
-    };
-    std::fs::create_dir_all(&folder)?;
     let path = folder.join(entry.file_name());
     entry.write(&path)?;
     let output = InitOutput {

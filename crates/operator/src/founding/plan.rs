@@ -12,6 +12,7 @@ use soma_types::{
 };
 
 use super::entry::Entry;
+use crate::config::toml_trouble;
 
 /// More than a plan of many accounts takes.
 const LENGTH_BYTES_MAX: u64 = 64 << 20;
@@ -71,9 +72,10 @@ impl Plan {
     pub fn read(path: &Path) -> Result<Self, PlanError> {
         let bytes =
             read_bounded(path, LENGTH_BYTES_MAX)?.ok_or_else(|| PlanError::Missing(path.to_owned()))?;
-        toml::from_str(&String::from_utf8_lossy(&bytes)).map_err(|error| PlanError::Toml {
+        let text = String::from_utf8_lossy(&bytes);
+        toml::from_str(&text).map_err(|error| PlanError::Toml {
             path: path.to_owned(),
-            reason: error.to_string().trim_end().to_owned(),
+            reason: toml_trouble(&error, &text),
         })
     }
 
