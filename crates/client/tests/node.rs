@@ -12,12 +12,13 @@ use std::{
 
 use common::{Answer, Ledger, missing, ok, options, problem, serve, status};
 use soma_blobs::{Blob, Expected};
-use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions};
+use soma_client::{ClientError, ModelFilter, NodeClient, NodeOptions, SubmissionFilter};
 use soma_types::{
-    Address, ContentHash, Epoch, Height, ModelId, RejectionCode, Shannons, TransactionHash,
-    api::{EventView, ModelView, Page, ValidatorView},
+    Address, Commitment, ContentHash, Epoch, Height, ModelId, RejectionCode, Shannons, SubmissionId,
+    TargetId, TransactionHash,
+    api::{EventView, ModelView, Page, SubmissionView, ValidatorView},
     event::Event,
-    objects::ModelStatus,
+    objects::{ModelStatus, Submission, SubmissionStatus},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -99,6 +100,87 @@ async fn pages_join_up() {
     .await;
     let models = node.models(&ModelFilter::default()).await.unwrap();
     assert_eq!(models, [view(1), view(2), view(3)]);
+}
+
+#[tokio::test]
+async fn as_many_are_read_as_were_asked_for() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    // Two at a time whatever was asked for, from the third page on none, and always a next page.
+    let node = node(move |request| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        let (items, next) = match request.path.split_once("cursor=") {
+            None => (vec![submission(), submission()], "1"),
+            Some((_, "1")) => (vec![submission(), submission()], "2"),
+            Some(_) => (vec![], "2"),
+        };
+        let next = Some(next.to_owned());
+        ok(&Page { items, next })
+    })
+    .await;
+    for (limit, found, requests) in [(0, 0, 0), (1, 1, 1), (3, 3, 2), (50, 4, 3)] {
+        let latest = node
+            .latest_submissions(&SubmissionFilter::default(), limit)
+            .await
+            .unwrap();
+        assert_eq!(
+            (latest.len(), asked.swap(0, Ordering::Relaxed)),
+            (found, requests),
+            "of {limit}"
+        );
+    }
+}
+
+/// Some submission.
+fn submission() -> SubmissionView {
+    SubmissionView {
+        submission: Submission {
+            id: SubmissionId([1; 32]),
+            target: TargetId([2; 32]),
+            submitter: Address([3; 32]),
+            commitment: Commitment([4; 32]),
+            committed: Height(1),
+            sequence: 0,
+            threshold_q30: 0,
+            deposit: Shannons(0),
+            bond: Shannons(0),
+            status: SubmissionStatus::Committed,
+            found: None,
+            challenge: None,
+        },
+        embedding: None,
+        audit_stage: None,
+        auditors: Vec::new(),
+        audits: Vec::new(),
+        audit_outcome: None,
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_about_what_was_asked_for() {
+    let ledger = Ledger::new();
+    let model = ledger.with(|inner| inner.model());
+    let id = model.model.id;
+    let node = node(move |request| match request.path.split('/').nth(2) {
+        Some("models") => ok(&model),
+        Some("epochs") => ok(&common::epoch_view(Epoch(7))),
+        _ => missing(),
+    })
+    .await;
+    assert_eq!(node.model(&id).await.unwrap().model.id, id);
+    assert_eq!(node.epoch(None).await.unwrap().epoch, Epoch(7));
+    let other = ModelId([0xee; 32]);
+    let errors = [
+        node.model(&other).await.unwrap_err(),
+        node.epoch(Some(Epoch(6))).await.unwrap_err(),
+    ];
+    for (error, about) in errors.iter().zip([id.to_string(), Epoch(7).to_string()]) {
+        assert!(matches!(error, ClientError::BadAnswer { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&format!("it is about {about}")),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

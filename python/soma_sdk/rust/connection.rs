@@ -20,6 +20,7 @@ use soma_client::{
 use soma_files::Output;
 use soma_types::{
     Address, ChainId, ContentHash, Epoch, ModelId, Shannons, TransactionHash,
+    amount::SHANNONS_PER_SOMA,
     api::{ModelView, Status},
     phase::Phase,
 };
@@ -35,6 +36,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(600);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// The most that a model is staked with by the network's word alone.
+const STAKE_MAX: Shannons = Shannons(100 * SHANNONS_PER_SOMA);
 /// Waits without a limit of their own.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -46,6 +49,7 @@ pub struct Connection {
     /// The network that it was on when first asked, or that it has to be on.
     chain: OnceLock<ChainId>,
     max_fee: Option<Shannons>,
+    max_stake: Shannons,
     accounts: Mutex<HashMap<Address, Known>>,
     /// The epoch of the last commit of weights that waits for its reveal.
     committed: Mutex<Option<(ModelId, Epoch)>>,
@@ -93,6 +97,15 @@ impl Connection {
             }
         });
         Ok(known.clone())
+    }
+
+    /// The least stake of a model, as the node tells it: for it comes out of the account of whoever asks.
+    pub async fn least_stake(&self) -> Result<Shannons, Failure> {
+        let (least, most) = (self.node.params().await?.model_stake_min, self.max_stake);
+        if least > most {
+            return Err(Failure::Stake { least, most });
+        }
+        Ok(least)
     }
 
     /// Notes a commit that waits for its reveal.
@@ -216,12 +229,13 @@ impl Client {
 impl Client {
     /// A client of the node at `address`, whose journal is in the folder `home`. Asks nothing yet.
     #[new]
-    #[pyo3(signature = (address, home=None, chain=None, max_fee=None))]
+    #[pyo3(signature = (address, home=None, chain=None, max_fee=None, max_stake=None))]
     fn new(
         address: &str,
         home: Option<PathBuf>,
         chain: Option<&str>,
         max_fee: Option<u64>,
+        max_stake: Option<u64>,
     ) -> Result<Self, Failure> {
         let home = match home {
             Some(home) => home,
@@ -237,6 +251,7 @@ impl Client {
                 journal: Wallets::new(home).journal(),
                 chain: pinned,
                 max_fee: max_fee.map(Shannons),
+                max_stake: max_stake.map_or(STAKE_MAX, Shannons),
                 accounts: Mutex::default(),
                 committed: Mutex::default(),
             }),
@@ -262,6 +277,11 @@ impl Client {
 
     fn params(&self) -> Result<Operation, Failure> {
         self.ask(|connection| async move { connection.node.params().await })
+    }
+
+    /// The least stake of a model, in shannons.
+    fn least_stake(&self) -> Result<Operation, Failure> {
+        self.operation(|connection| async move { Answer::json(&connection.least_stake().await?) })
     }
 
     #[pyo3(signature = (epoch=None))]
@@ -300,25 +320,12 @@ impl Client {
     #[pyo3(signature = (limit, status=None, epoch=None))]
     fn targets(&self, limit: usize, status: Option<&str>, epoch: Option<u64>) -> Result<Operation, Failure> {
         let phase = status.map(|text| phase("target", text)).transpose()?;
-        self.operation(move |connection| async move {
-            let epoch = epoch.map(Epoch);
-            let (filter, mut cursor) = (TargetFilter { phase, epoch }, None);
-            let mut found = Vec::new();
-            while found.len() < limit {
-                let left = limit - found.len();
-                let page = connection
-                    .node
-                    .targets_page(&filter, cursor.as_deref(), left)
-                    .await?;
-                found.extend(page.items);
-                // A page may be empty and not the last; a cursor that stands still would go on for ever.
-                match page.next {
-                    Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-                    _ => break,
-                }
-            }
-            found.truncate(limit);
-            Answer::json(&found)
+        let epoch = epoch.map(Epoch);
+        self.ask(move |connection| async move {
+            connection
+                .node
+                .latest_targets(&TargetFilter { phase, epoch }, limit)
+                .await
         })
     }
 
@@ -327,14 +334,14 @@ impl Client {
         self.ask(move |connection| async move { connection.node.target(&target).await })
     }
 
-    #[pyo3(signature = (submitter=None, target=None, status=None, cursor=None, limit=100, model=None))]
+    /// The latest submissions, at most `limit`; of a model those that it predicts best.
+    #[pyo3(signature = (limit, submitter=None, target=None, status=None, model=None))]
     fn submissions(
         &self,
+        limit: usize,
         submitter: Option<&str>,
         target: Option<&str>,
         status: Option<&str>,
-        cursor: Option<String>,
-        limit: usize,
         model: Option<&str>,
     ) -> Result<Operation, Failure> {
         let filter = SubmissionFilter {
@@ -343,12 +350,7 @@ impl Client {
             model: model.map(parse).transpose()?,
             phase: status.map(|text| phase("submission", text)).transpose()?,
         };
-        self.ask(move |connection| async move {
-            connection
-                .node
-                .submissions_page(&filter, cursor.as_deref(), limit)
-                .await
-        })
+        self.ask(move |connection| async move { connection.node.latest_submissions(&filter, limit).await })
     }
 
     fn submission(&self, submission: &str) -> Result<Operation, Failure> {

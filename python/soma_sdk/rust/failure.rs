@@ -8,7 +8,7 @@ use std::fmt::Display;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, sync::PyOnceLock, types::IntoPyDict};
 use soma_client::ClientError;
 use soma_model::{ScoreError, WeightsError};
-use soma_types::RejectionCode;
+use soma_types::{RejectionCode, Shannons};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,16 @@ pub enum Failure {
     /// A commit that no caller was told of stands in the way.
     #[error("{0}")]
     Unheard(String),
+    /// A model would cost more than its owner has in mind.
+    #[error(
+        "a model's least stake is {least} on this network, more than max_stake, {most}: nothing was sent"
+    )]
+    Stake {
+        /// The network's.
+        least: Shannons,
+        /// The client's limit.
+        most: Shannons,
+    },
     /// Weights are no weights of the architecture.
     #[error("{name}: {error}")]
     Weights {
@@ -79,6 +89,7 @@ impl Failure {
             Self::Argument(_) => "InvalidArgument",
             Self::Mismatch(_) => "CommitMismatch",
             Self::Unheard(_) => "UnheardCommit",
+            Self::Stake { .. } => "StakeTooHigh",
             Self::Weights { .. } => "BadWeights",
             Self::Score(_) => "ScoreFailed",
             Self::Unreadable { .. } => "FileProblem",

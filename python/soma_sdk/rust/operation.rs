@@ -284,15 +284,19 @@ impl Operation {
     /// Ends it, if it is not over: its future is dropped, and `done` is not called.
     fn cancel(&self) {
         let mut state = lock(&self.state);
-        *state = match mem::replace(&mut *state, State::Over) {
+        let before = mem::replace(&mut *state, State::Over);
+        match &before {
             State::Running(abort, leaving) => {
                 leaving.send_modify(|count| *count += 1);
                 abort.abort();
-                State::Leaving
+                *state = State::Leaving;
             }
-            State::Leaving => State::Leaving,
-            State::Made(_) | State::Over => State::Over,
-        };
+            State::Leaving => *state = State::Leaving,
+            State::Made(_) | State::Over => {}
+        }
+        drop(state);
+        // Without the lock: work that was never begun may hold a callback, which may run code when it goes.
+        drop(before);
     }
 
     /// Begins, and waits for the answer without the interpreter, looking for signals.

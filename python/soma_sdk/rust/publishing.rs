@@ -140,7 +140,7 @@ async fn commit(
         Some(model) => model,
         None => {
             none_unheard(&unheard, &own)?;
-            created(account, own, commission).await?
+            created(&connection, account, own, commission).await?
         }
     };
     let committed = send(account, model, named, given).await?;
@@ -213,15 +213,16 @@ fn none_unheard(unheard: &[UnheardCommit], own: &[ModelView]) -> Result<(), Fail
 
 /// The model that a first commit is for.
 async fn created(
+    connection: &Connection,
     account: &Account,
     own: Vec<ModelView>,
     commission: BasisPoints,
 ) -> Result<ModelId, Failure> {
-    let params = account.params().await?;
+    let stake = connection.least_stake().await?;
     let kind = TransactionKind::CreateModel {
         commission,
-        stake: params.model_stake_min,
-        architecture: params.architecture,
+        stake,
+        architecture: account.params().await?.architecture,
     };
     // What an earlier call has handed in comes first: its bytes are forgotten with it.
     if let Some(receipt) = account.resume(&kind).await?
@@ -239,7 +240,7 @@ async fn created(
         .find(|view| never_had_weights(&view.model) && view.model.commission.next == commission);
     match left {
         Some(view) => Ok(view.model.id),
-        None => Ok(account.create_model(commission, params.model_stake_min).await?),
+        None => Ok(account.create_model(commission, stake).await?),
     }
 }
 

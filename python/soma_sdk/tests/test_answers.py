@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from localnet import Localnet
-from proxy import always, before
+from proxy import Proxy, always, before
 
 from soma_sdk import Keypair, SomaClient, errors
 
@@ -146,3 +146,55 @@ async def test_any_json_is_read_or_refused(
             except errors.NodeError:
                 continue
         await client.close()
+
+
+def told(proxy: Proxy, start: bytes, value: Any) -> None:
+    """Answer so to every request whose path begins so."""
+    raw = answer(json.dumps(value).encode())
+    proxy.rule = lambda _, path: raw if path.startswith(start) else "pass"
+
+
+async def test_answers_about_something_else_are_bad_answers(
+    localnet: Localnet, home: Path, rich: Keypair
+) -> None:
+    async with before(localnet.port) as proxy:
+        client = await SomaClient(proxy.url, home=home)
+        other = Keypair.generate()
+        account = await client._ask(client._native.account(rich.address()))
+        told(proxy, b"/v1/accounts/", account)
+        assert await client.get_balance(rich) == 500
+        with pytest.raises(errors.BadAnswer, match=f"it is about {rich.address()}"):
+            await client.get_balance(other)
+        proxy.rule = always("pass")
+        now = await client._ask(client._native.epoch())
+        told(proxy, b"/v1/epochs/", now)
+        with pytest.raises(errors.BadAnswer, match="it is about"):
+            await client.get_epoch_seed(now["epoch"] + 1)
+
+
+async def test_lists_without_end_have_one(localnet: Localnet, home: Path, rich: Keypair) -> None:
+    async with before(localnet.port) as proxy:
+        client = await SomaClient(proxy.url, home=home)
+        told(proxy, b"/v1/submissions", {"items": [], "next": "on and on"})
+        asked = len(proxy.asked)
+        assert await asyncio.wait_for(client.get_submissions(), 10) == []
+        assert await asyncio.wait_for(client.get_targets(submitter=rich), 10) == []
+        assert len(proxy.asked) - asked == 2 * 2
+
+
+async def test_the_least_stake_is_no_word_to_take_all(
+    localnet: Localnet, home: Path, rich: Keypair, client: SomaClient
+) -> None:
+    """A node that calls all one has the least stake of a model, does not get it."""
+    encrypted, _ = SomaClient.encrypt_weights(b"not looked at before the reveal")
+    parameters = dict(await client.get_parameters())
+    parameters["model_stake_min"] = str(SomaClient.to_shannons(480))
+    async with before(localnet.port) as proxy:
+        victim = await SomaClient(proxy.url, home=home)
+        told(proxy, b"/v1/params", parameters)
+        with pytest.raises(errors.StakeTooHigh, match=r"is 480 .* more than max_stake, 100: nothing was"):
+            await victim.commit_model(rich, None, encrypted)
+        assert not any(method == b"POST" for method, _, _ in proxy.asked)
+        willing = await SomaClient(proxy.url, home=home, max_stake="480")
+        assert await willing.get_least_stake() == 480
+    assert await client.get_balance(rich) == 500

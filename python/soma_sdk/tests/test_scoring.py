@@ -65,10 +65,12 @@ def test_data_and_weights_come_in_many_forms(files: list[Path]) -> None:
     sizes = {"embedding_dim": 128, "heads": 4, "layers": 4, "ffn_dim": 512, "max_seq_len": 256}
     with pytest.raises(errors.InvalidArgument, match="rope_wavelength"):
         score(weights, TEXT, architecture=sizes)
-    target = np.asarray(expected.winning.embedding_q15)
-    assert score(
-        weights, TEXT, architecture="nano", target_embedding=target.tolist()
-    ).similarity == pytest.approx(1, abs=2e-3)
+    own = expected.winning.embedding_q15
+    similar = [
+        score(weights, TEXT, architecture="nano", target_embedding=target).similarity_q30
+        for target in (own, own.tolist(), np.asarray(own))
+    ]
+    assert similar == [sum(number * number for number in own)] * 3
 
 
 def test_what_cannot_be_scored_is_said(files: list[Path], tmp_path: Path) -> None:
@@ -93,6 +95,9 @@ def test_what_cannot_be_scored_is_said(files: list[Path], tmp_path: Path) -> Non
         score(weights, TEXT, architecture="nano", seed="7")
     with pytest.raises(errors.InvalidArgument, match="threads"):
         score(weights, TEXT, architecture="nano", threads=0)
+    for target in ([1 << 20] * 128, ["x"] * 128, [float("nan")] * 128, [0.0] * 128, [], 7):
+        with pytest.raises(errors.InvalidArgument):
+            score(weights, TEXT, architecture="nano", target_embedding=target)  # type: ignore[call-overload]
     other = score(weights, TEXT, architecture="nano", seed="0x" + "01" * 32)
     assert other.winning.sigreg_nano != score(weights, TEXT, architecture="nano").winning.sigreg_nano
 

@@ -293,6 +293,29 @@ def test_an_operation_outside_of_a_loop_can_be_waited_for(localnet: Localnet, ho
     assert '"chain"' in answer
 
 
+def test_what_is_never_begun_is_let_go_of_freely(home: Path) -> None:
+    """What a callback does when it goes may be anything: cancel the very operation it was given to."""
+    ended = child(
+        """
+        import faulthandler
+        from soma_sdk import _soma_sdk
+
+        faulthandler.dump_traceback_later(20, exit=True)
+
+        class Callback:
+            def __call__(self, done, total): pass
+            def __del__(self):
+                operation.cancel()
+                print("gone")
+
+        operation = _soma_sdk.score([], [], "nano", None, None, Callback())
+        operation.cancel()
+        """,
+        home,
+    )
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("gone\n", "", 0)
+
+
 @pytest.mark.skipif(not _soma_sdk.DEBUG, reason="only a debug build panics on purpose")
 async def test_a_panic_is_an_exception(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(errors.WorkerPanicked, match="on purpose") as caught:

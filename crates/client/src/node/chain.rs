@@ -51,7 +51,11 @@ impl NodeClient {
     /// # Errors
     /// When there is no such epoch ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn epoch(&self, epoch: Option<Epoch>) -> Result<EpochView, ClientError> {
-        self.get(&format!("/v1/epochs/{}", latest(epoch)), &[]).await
+        let path = format!("/v1/epochs/{}", latest(epoch));
+        match epoch {
+            Some(epoch) => self.get_one(&path, &epoch, |view: &EpochView| view.epoch).await,
+            None => self.get(&path, &[]).await,
+        }
     }
 
     /// An account.
@@ -59,7 +63,12 @@ impl NodeClient {
     /// # Errors
     /// When the node does not answer, or not as its interface promises.
     pub async fn account(&self, address: &Address) -> Result<AccountView, ClientError> {
-        self.get(&format!("/v1/accounts/{address}"), &[]).await
+        self.get_one(
+            &format!("/v1/accounts/{address}"),
+            address,
+            |view: &AccountView| view.address,
+        )
+        .await
     }
 
     /// A page of an account's transactions, latest first.
@@ -102,7 +111,11 @@ impl NodeClient {
     /// # Errors
     /// When there is no such block ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn block(&self, height: Option<Height>) -> Result<BlockView, ClientError> {
-        self.get(&format!("/v1/blocks/{}", latest(height)), &[]).await
+        let path = format!("/v1/blocks/{}", latest(height));
+        match height {
+            Some(height) => self.get_one(&path, &height, |view: &BlockView| view.height).await,
+            None => self.get(&path, &[]).await,
+        }
     }
 
     /// The certificate of a finalized block.

@@ -25,7 +25,10 @@ impl NodeClient {
     /// # Errors
     /// When there is no such model ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn model(&self, model: &ModelId) -> Result<ModelView, ClientError> {
-        self.get(&format!("/v1/models/{model}"), &[]).await
+        self.get_one(&format!("/v1/models/{model}"), model, |view: &ModelView| {
+            view.model.id
+        })
+        .await
     }
 
     /// All the weights that a model has had, latest commit first.
@@ -43,6 +46,18 @@ impl NodeClient {
     /// When the node does not answer, or not as its interface promises.
     pub async fn targets(&self, filter: &TargetFilter) -> Result<Vec<TargetView>, ClientError> {
         self.list("/v1/targets", &filter.query()).await
+    }
+
+    /// The first `limit` targets that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
+    pub async fn latest_targets(
+        &self,
+        filter: &TargetFilter,
+        limit: usize,
+    ) -> Result<Vec<TargetView>, ClientError> {
+        self.first("/v1/targets", &filter.query(), limit).await
     }
 
     /// A page of targets that `filter` admits, latest first.
@@ -63,7 +78,10 @@ impl NodeClient {
     /// # Errors
     /// When there is no such target ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn target(&self, target: &TargetId) -> Result<TargetView, ClientError> {
-        self.get(&format!("/v1/targets/{target}"), &[]).await
+        self.get_one(&format!("/v1/targets/{target}"), target, |view: &TargetView| {
+            view.target.id
+        })
+        .await
     }
 
     /// A page of submissions that `filter` admits, latest first.
@@ -79,6 +97,18 @@ impl NodeClient {
         self.page("/v1/submissions", filter.query(), cursor, limit).await
     }
 
+    /// The first `limit` submissions that `filter` admits, latest first.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not as its interface promises.
+    pub async fn latest_submissions(
+        &self,
+        filter: &SubmissionFilter,
+        limit: usize,
+    ) -> Result<Vec<SubmissionView>, ClientError> {
+        self.first("/v1/submissions", &filter.query(), limit).await
+    }
+
     /// All submissions that `filter` admits, latest first.
     ///
     /// # Errors
@@ -92,7 +122,9 @@ impl NodeClient {
     /// # Errors
     /// When there is no such submission ([`ClientError::is_not_found`]), or the node does not answer.
     pub async fn submission(&self, submission: &SubmissionId) -> Result<SubmissionView, ClientError> {
-        self.get(&format!("/v1/submissions/{submission}"), &[]).await
+        let path = format!("/v1/submissions/{submission}");
+        self.get_one(&path, submission, |view: &SubmissionView| view.submission.id)
+            .await
     }
 
     /// Whose data a hash names; `None` where it is new to the ledger.

@@ -1,6 +1,6 @@
 //! Sending a request: time, size, and repetition where that is allowed and helps.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Method, RequestBuilder, Response, header::CONTENT_LENGTH};
@@ -31,6 +31,23 @@ impl NodeClient {
         let mut request = Request::repeatable(Method::GET, path);
         query.clone_into(&mut request.query);
         self.json(&request, |builder| builder).await
+    }
+
+    /// The answer to a question about one thing, if it is about that one.
+    pub(super) async fn get_one<T: DeserializeOwned, N: Display + Eq>(
+        &self,
+        path: &str,
+        asked: &N,
+        named: impl Fn(&T) -> N,
+    ) -> Result<T, ClientError> {
+        let request = Request::repeatable(Method::GET, path);
+        let found = self.json(&request, |builder| builder).await?;
+        let about = named(&found);
+        if about == *asked {
+            Ok(found)
+        } else {
+            Err(request.bad(format!("it is about {about}")))
+        }
     }
 
     /// Sends a request; its answer, read as JSON.

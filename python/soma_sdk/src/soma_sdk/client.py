@@ -38,6 +38,8 @@ Named: TypeAlias = str | Model | Target | Submission
 """An id, or what has one."""
 
 _TARGETS_DEFAULT = 100
+_LOOKED_AT = 10_000
+"""Of so many submissions of someone the targets are known."""
 _ID = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -51,7 +53,8 @@ class SomaClient:
 
     One client has one pool of connections and may be used by many tasks at once. Every call may be
     cancelled, and repeated: what was signed is on disk, in the folder `home` that `soma` uses too,
-    and happens once. `max_fee` is the most SOMA that a transaction may cost (1 unless given).
+    and happens once. `max_fee` is the most SOMA that a transaction may cost (1 unless given),
+    `max_stake` the most that a new model is staked with by the network's word (100 unless given).
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class SomaClient:
         chain_id: str | None = None,
         home: str | os.PathLike[str] | None = None,
         max_fee: Amount | None = None,
+        max_stake: Amount | None = None,
     ) -> None:
         folder = home_folder(home)
         network = resolve(chain, folder)
@@ -69,6 +73,7 @@ class SomaClient:
             folder,
             chain_id or network.chain_id,
             None if max_fee is None else to_shannons(max_fee),
+            None if max_stake is None else to_shannons(max_stake),
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
@@ -193,6 +198,10 @@ class SomaClient:
     async def get_parameters(self) -> Mapping[str, Any]:
         """Return the protocol's parameters, as `GET /v1/params` has them."""
         return cast("Mapping[str, Any]", await self._ask(self._native.params()))
+
+    async def get_least_stake(self) -> Decimal:
+        """Return what a model is staked with at least; `StakeTooHigh` where that is above `max_stake`."""
+        return to_soma(int(await self._ask(self._native.least_stake())))
 
     async def get_architecture(self) -> dict[str, Any]:
         """Return the sizes of the network's models by name, as `ModelConfig(**sizes)` takes them."""
@@ -355,6 +364,8 @@ class SomaClient:
         embedding: Iterable[float] | None = None,
     ) -> str:
         """Create a model with the least stake and commit to its weights; return its id.
+
+        A least stake above the client's `max_stake` raises `StakeTooHigh`.
 
         `weights_url` is where validators find the encrypted weights; with None the node hosts them.
         `commission_rate` is the owner's share in basis points (1000 are 10%). With `model_id`, a model
@@ -522,20 +533,17 @@ class SomaClient:
         limit: int,
     ) -> list[Target]:
         found: dict[str, Target] = {}
-        cursor: str | None = None
-        while len(found) < limit:
-            page = await self._ask(self._native.submissions(submitter, None, None, cursor))
-            for name in dict.fromkeys(view["target"] for view in page["items"]):
-                try:
-                    target = await self.get_target(name)
-                except NotFound:
-                    continue
-                if status in (None, target.status) and epoch in (None, target.epoch):
-                    found.setdefault(target.id, target)
-            cursor = page["next"]
-            if cursor is None:
+        views = await self._ask(self._native.submissions(_LOOKED_AT, submitter))
+        for name in dict.fromkeys(view["target"] for view in views):
+            if len(found) == limit:
                 break
-        return list(found.values())[:limit]
+            try:
+                target = await self.get_target(name)
+            except NotFound:
+                continue
+            if status in (None, target.status) and epoch in (None, target.epoch):
+                found[target.id] = target
+        return list(found.values())
 
     async def get_target(self, target_id: Named) -> Target:
         """Return a target."""
@@ -554,24 +562,10 @@ class SomaClient:
         address = None if submitter is None else _address(submitter)
         target = None if target_id is None else _id(target_id)
         model = None if model_id is None else _id(model_id)
-        found: list[Submission] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = await self._ask(
-                self._native.submissions(
-                    address,
-                    target,
-                    status,
-                    cursor,
-                    limit - len(found),
-                    model,
-                ),
-            )
-            found += [Submission.read(view) for view in page["items"]]
-            cursor = page["next"]
-            if cursor is None:
-                break
-        return found[:limit]
+        if limit < 0:
+            raise InvalidArgument(f"a limit of {limit} makes no sense")
+        native = self._native.submissions(limit, address, target, status, model)
+        return [Submission.read(view) for view in await self._ask(native)]
 
     async def get_submission(self, submission_id: Named) -> Submission:
         """Return a submission."""
@@ -685,17 +679,19 @@ class SomaClient:
         """
         listed = list(models) if isinstance(models, (list, tuple)) else [models]
         state = (await self._ask(self._native.epoch()))["state"]
+        architecture = scoring.architecture_text(state["architecture"])
+        wanted = scoring.direction(target_embedding, architecture)
         weights = [await self._weights(cast("Named | Weights", model)) for model in listed]
         many = isinstance(data, (list, tuple))
         operation = _soma_sdk.score(
             weights,
             [scoring.document(entry) for entry in data] if many else [scoring.document(data)],
-            scoring.architecture_text(state["architecture"]),
+            architecture,
             state["seed"] if seed is None else seed,
             threads,
             None if progress is None else _on_loop(progress),
         )
-        found = scoring.contests(await self._run(operation), target_embedding)
+        found = scoring.contests(await self._run(operation), wanted)
         return found if many else scoring.one(found)
 
     async def _weights(self, model: Named | Weights) -> bytes | str:

@@ -138,6 +138,12 @@ class FeeTooHigh(SomaError):
     """The fee is more than `max_fee`: nothing was sent."""
 
 
+class StakeTooHigh(SomaError):
+    """A new model would be staked with more than `max_stake`: nothing was sent."""
+
+    hint = "where that is the network's rule, and meant: SomaClient(.., max_stake=..)"
+
+
 class AccountBusy(SomaError, TimeoutError):
     """Another process sends from this account and did not finish: nothing was sent."""
 

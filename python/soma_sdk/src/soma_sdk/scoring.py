@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 from array import array
 from collections.abc import Callable
@@ -107,15 +108,27 @@ def weights(given: Weights) -> bytes | str:
     return document(given)
 
 
-def direction_q15(vector: Iterable[float]) -> array[int]:
-    """Return the direction of a vector in units of 2^-15, as the ledger has it.
+def direction(target: Iterable[float] | None, architecture: str) -> array[int] | None:
+    """Return the direction of a target of such models in units of 2^-15, as the ledger has it.
 
     Integers are taken for such units already.
     """
-    numbers = list(vector)
-    if numbers and all(isinstance(number, int) for number in numbers):
-        return array("h", cast("list[int]", numbers))
-    return array("h", _soma_sdk.embedding_q15([float(number) for number in numbers]))
+    if target is None:
+        return None
+    try:
+        numbers = list(target)
+        try:
+            found = array("h", [operator.index(cast("int", number)) for number in numbers])
+        except TypeError:
+            found = array("h", _soma_sdk.embedding_q15([float(number) for number in numbers]))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidArgument(
+            f"a target's embedding is a list of numbers, or of integers in units of 2^-15: {error}",
+        ) from error
+    dim = json.loads(_soma_sdk.architecture(architecture))["embedding_dim"]
+    if len(found) != dim:
+        raise InvalidArgument(f"the target has {len(found)} numbers, the models {dim}")
+    return found
 
 
 def architecture_text(architecture: str | Mapping[str, int]) -> str:
@@ -123,10 +136,9 @@ def architecture_text(architecture: str | Mapping[str, int]) -> str:
     return architecture if isinstance(architecture, str) else json.dumps(dict(architecture))
 
 
-def contests(answer: str, target: Iterable[float] | None) -> list[Contest | str]:
+def contests(answer: str, target: array[int] | None) -> list[Contest | str]:
     """Read what the native part answers: contests, or why a document has none."""
-    wanted = None if target is None else direction_q15(target)
-    return [_contest(entry, wanted) for entry in json.loads(answer)]
+    return [_contest(entry, target) for entry in json.loads(answer)]
 
 
 def one(found: list[Contest | str]) -> Contest:
@@ -145,10 +157,6 @@ def _contest(entry: Any, target: array[int] | None) -> Contest | str:
     similarity = None
     if target is not None:
         found = cast("Score", scores[winner]).embedding_q15
-        if len(found) != len(target):
-            raise InvalidArgument(
-                f"the target has {len(target)} numbers, the models {len(found)}",
-            )
         similarity = sum(a * b for a, b in zip(found, target, strict=True))
     return Contest(
         scores=scores,
@@ -227,13 +235,15 @@ def score(
     """
     listed = list(models) if isinstance(models, (list, tuple)) else [cast("Weights", models)]
     many = isinstance(data, (list, tuple))
+    text = architecture_text(architecture)
+    wanted = direction(target_embedding, text)
     operation = _soma_sdk.score(
         [weights(given) for given in listed],
         [document(entry) for entry in data] if many else [document(data)],
-        architecture_text(architecture),
+        text,
         seed,
         threads,
         progress,
     )
-    found = contests(cast("str", operation.wait()), target_embedding)
+    found = contests(cast("str", operation.wait()), wanted)
     return found if many else one(found)

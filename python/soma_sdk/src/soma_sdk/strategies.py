@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soma_sdk._files import write_whole
-from soma_sdk.errors import NotFound
+from soma_sdk.errors import BadAnswer, NotFound
 from soma_sdk.views import Model
 
 if TYPE_CHECKING:
@@ -83,7 +83,9 @@ async def domain_gaps(
 
     async def fetched(target: Target) -> tuple[Target, Submission, bytes] | None:
         async with turn:
-            submission = await client.get_submission(str(target.submission_id))
+            if target.submission_id is None:
+                return None
+            submission = await client.get_submission(target.submission_id)
             if submission.model_id in {None, own}:
                 return None
             try:
@@ -110,11 +112,19 @@ async def domain_gaps(
                     target_id=target.id,
                     winner=winner,
                     loss_nano=contest.winning.loss_nano,
-                    winning_loss_nano=submission.losses_nano[target.models.index(winner)],
+                    winning_loss_nano=_winning_loss(target, submission, winner),
                     data=data,
                 )
             )
     return sorted(gaps, key=lambda gap: -gap.gap_nano)
+
+
+def _winning_loss(target: Target, submission: Submission, winner: str) -> int:
+    """Return the winner's loss, as the submission states it."""
+    losses = dict(zip(target.models, submission.losses_nano, strict=False))
+    if winner not in losses:
+        raise BadAnswer(f"submission {submission.id} has no loss of {winner}, which is said to have won it")
+    return losses[winner]
 
 
 def by_domain(gaps: Iterable[Gap]) -> list[Domain]:

@@ -301,7 +301,7 @@ class _Loop:
             rate = self.commission_rate
             model_id = next((m.id for m in own if _is_new(m) and m.next_commission_rate == rate), None)
         account = await self.client.get_account(self.signer)
-        least = to_soma(int((await self.client.get_parameters())["model_stake_min"]))
+        least = await self.client.get_least_stake()
         lacking = least - account.stakes.get(f"model:{model_id}", to_soma(0))
         if model_id is None or lacking <= 0:
             return False
