@@ -3,8 +3,8 @@
 //! `cargo run --release -p soma-agents --example recall -- FOLDER` trains an ancestor on the sample corpora
 //! and 300 models from it, each for a few steps on a corner of them, and scores pieces of held-out text with
 //! all. Both are kept in FOLDER, so a second run only counts. Then, for targets that are harder and harder to
-//! hit, documents come one after the other: everything is tried, and what the scout thinks likely. A submitter
-//! ends at a document's first hit; hits are counted over all that is likely, scorings both ways.
+//! hit, documents come one after the other: everything is tried, and what the scout thinks likely. A
+//! submitter ends at a document's first hit; hits are counted over all that is likely, scorings both ways.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -84,9 +84,9 @@ fn claiming_where_nobody_can_look() {
         Params {
             models_per_target: 1,
             cross_entropy_max_nano: 1 << 40,
-            // Time for one find and five lies, one after the other.
-            epoch_blocks: 84,
-            audit_commit_blocks: 24,
+            // Time for one find and five lies, one after the other, and for auditors to give up a host.
+            epoch_blocks: 132,
+            audit_commit_blocks: 48,
             hearing_commit_blocks: 12,
             ..rules()
         },

@@ -196,7 +196,6 @@ fn what_won_is_public_for_long() {
             (lines[..lines.len() - 9].to_owned(), 1, 1),
             (lines.replace("Satz", "Witz"), 1, 1),
             (format!("{one}\n{one}\n{two}\n"), 1, 0),
-            ("\u{0}\nnonsense".to_owned(), 2, 2),
             (String::new(), 0, 2),
         ] {
             fs::write(home.join("all.jsonl"), &bad).unwrap();
@@ -204,6 +203,12 @@ fn what_won_is_public_for_long() {
             assert_eq!((healed.damaged, healed.fetched), (damaged, fetched), "{bad}");
             assert_eq!(read("all.jsonl").len(), 2, "{bad}");
         }
+        // Where nothing is of these, it is somebody's own.
+        fs::write(home.join("all.jsonl"), "\u{0}\nnonsense").unwrap();
+        let refused = sync(&node, Epoch(0), &file, &json_lines(), || false, |_, _| {}).await;
+        assert!(matches!(refused, Err(SyncError::Foreign { .. })), "{refused:?}");
+        assert_eq!(fs::read(home.join("all.jsonl")).unwrap(), b"\0\nnonsense");
+        fs::write(home.join("all.jsonl"), &lines).unwrap();
         // From an epoch on, what is there of before stays.
         let since = take_home(&node, last, &file).await;
         assert_eq!((since.fetched, since.kept), (0, 2));

@@ -14,7 +14,7 @@ use crate::{block::BlockInfo, error::Error, execute::Executor, market::routing::
 pub enum Progress {
     /// More, in further parts.
     More,
-    /// Nothing.
+    /// Nothing more.
     Done,
 }
 

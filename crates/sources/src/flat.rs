@@ -41,7 +41,7 @@ pub type Flat = Map<String, Value>;
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnKind {
-    /// Strings.
+    /// Text in UTF-8.
     Text,
     /// Whole numbers below 2^63.
     Number,

@@ -31,7 +31,7 @@ const COLUMNS: [NamedColumn; 17] = [
     ("text", ColumnKind::Text),
 ];
 
-/// Parquet.
+/// A Parquet table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Table;
 
