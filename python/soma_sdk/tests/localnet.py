@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-START_MAX = 90.0
+START_MAX = 180.0
 
 
 def binary() -> str:
@@ -73,6 +73,7 @@ class Localnet:
         begun = time.monotonic()
         while not self.serves():
             if self.process.poll() is not None or time.monotonic() - begun > START_MAX:
+                self.stop(kill=True)
                 raise RuntimeError((self.folder / "localnet.log").read_text(errors="replace"))
             time.sleep(0.2)
 
