@@ -14,6 +14,23 @@
 //! | [`state`] | what every request finds: the models of now |
 //! | [`counts`] | what was done, for operators |
 //! | [`completions`], [`embeddings`], [`server`] | the routes |
+//!
+//! What is drawn is checked alike where it is asked for and where it is computed again:
+//!
+//! ```
+//! use soma_serving::request::Drawn;
+//!
+//! let drawn = Drawn {
+//!     max_tokens: 16,
+//!     temperature: 0.7,
+//!     top_p: 1.0,
+//!     seed: 7,
+//!     n: 2,
+//!     stop: Vec::new(),
+//! };
+//! assert!(drawn.check(&["Once upon".to_owned()]).is_ok());
+//! assert!(drawn.check(&[String::new()]).is_err(), "no model knows how a text begins");
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod answer;
