@@ -227,3 +227,18 @@ pub enum Command {
         shell: clap_complete::Shell,
     },
 }
+
+impl Command {
+    /// Which models stand for the whole, where the command works with them.
+    pub const fn models(&mut self) -> Option<&mut WholeArgs> {
+        match self {
+            Self::Generate(GenerateArgs { models, .. })
+            | Self::Eval(EvalArgs { models, .. })
+            | Self::Compress(CompressArgs { models, .. })
+            | Self::Decompress(DecompressArgs { models, .. })
+            | Self::Serve(ServeModelsArgs { models, .. })
+            | Self::Recompute(RecomputeArgs { models, .. }) => Some(models),
+            _ => None,
+        }
+    }
+}

@@ -129,7 +129,7 @@ fn quiet_validators() {
     }));
 }
 
-async fn run(command: Command, printer: Printer, context: &Context) -> CliResult {
+async fn run(mut command: Command, printer: Printer, context: &Context) -> CliResult {
     // What was done is told however the command ends.
     let record = context.record().clone();
     let interrupt = Interrupt::listen_then(printer, move || {
@@ -139,6 +139,9 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
         }
         error.exit_code(&record)
     });
+    if let Some(models) = command.models() {
+        from_network(printer, context, models).await?;
+    }
     match command {
         Command::Demo(args) => {
             interrupt.hold();
@@ -208,28 +211,16 @@ async fn run(command: Command, printer: Printer, context: &Context) -> CliResult
             (None, None) => Err(CliError::usage("nothing to score: give --weights and --data")),
         },
         Command::Embed(args) => tokio::task::spawn_blocking(move || scoring::embed(printer, &args)).await?,
-        Command::Generate(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
-            tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?
-        }
-        Command::Eval(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
-            tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?
-        }
-        Command::Compress(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
+        Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
+        Command::Eval(args) => tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?,
+        Command::Compress(args) => {
             tokio::task::spawn_blocking(move || compress::compress(printer, &args)).await?
         }
-        Command::Decompress(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
+        Command::Decompress(args) => {
             tokio::task::spawn_blocking(move || compress::decompress(printer, &args)).await?
         }
-        Command::Serve(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
-            serve::run(printer, context, &args, &interrupt).await
-        }
-        Command::Recompute(mut args) => {
-            from_network(printer, context, &mut args.models).await?;
+        Command::Serve(args) => serve::run(printer, context, &args, &interrupt).await,
+        Command::Recompute(args) => {
             tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?
         }
         Command::Target(command) => target::targets(printer, context, &command).await,

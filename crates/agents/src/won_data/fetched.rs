@@ -39,32 +39,15 @@ pub(super) fn missing(view: &TargetView, error: ClientError) -> Result<Missing, 
 
 #[cfg(test)]
 mod tests {
-    use soma_types::{
-        ContentHash, Embedding, Epoch, Height, Seed, TargetId,
-        api::Problem,
-        objects::{Target, TargetStatus},
-    };
+    use soma_types::{ContentHash, Epoch, api::Problem};
 
     use super::*;
+    use crate::test_cast::target;
 
     fn view() -> TargetView {
-        TargetView {
-            target: Target {
-                id: TargetId([1; 32]),
-                epoch: Epoch(5),
-                index: 0,
-                slot: 0,
-                seed: Seed([1; 32]),
-                threshold_q30: 0,
-                models: Vec::new(),
-                opened: Height(1),
-                status: TargetStatus::Open,
-                candidates: Vec::new(),
-            },
-            embedding: Embedding::draw(&Seed([1; 32]), 64),
-            commit_threshold_q30: 0,
-            current: false,
-        }
+        let mut view = target(1, 0);
+        view.target.epoch = Epoch(5);
+        view
     }
 
     /// What is gone, or taken down, or a lie is told and passed over; a node that does not answer ends the

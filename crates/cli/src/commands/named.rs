@@ -2,31 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use soma_client::{ClientError, NodeClient, SubmissionFilter, TargetFilter};
-use soma_types::{SubmissionId, TargetId, api::TargetView, phase::TargetPhase};
+use soma_client::{NodeClient, SubmissionFilter, TargetFilter};
+use soma_types::{SubmissionId, TargetId, phase::TargetPhase};
 
 use crate::{error::CliResult, reference::Reference};
-
-/// The latest that `filter` admits, at most `limit`.
-pub async fn latest(
-    node: &NodeClient,
-    filter: &TargetFilter,
-    limit: usize,
-) -> Result<Vec<TargetView>, ClientError> {
-    let (mut found, mut cursor) = (Vec::new(), None);
-    while found.len() < limit {
-        let page = node
-            .targets_page(filter, cursor.as_deref(), limit - found.len())
-            .await?;
-        found.extend(page.items);
-        // A page may be empty and not the last; a cursor that stands still would go on for ever.
-        match page.next {
-            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
-            _ => break,
-        }
-    }
-    Ok(found)
-}
 
 /// Of so many filled targets a short form is known.
 const FILLED_KNOWN: usize = 1_000;
@@ -41,7 +20,7 @@ pub async fn resolve_target(node: &NodeClient, target: &Reference) -> CliResult<
         phase: Some(TargetPhase::Filled),
         epoch: None,
     };
-    all.extend(latest(node, &filled, FILLED_KNOWN).await?);
+    all.extend(node.latest_targets(&filled, FILLED_KNOWN).await?);
     let ids: BTreeSet<_> = all.iter().map(|view| view.target.id).collect();
     target.pick("target", ids)
 }

@@ -20,7 +20,7 @@ use soma_types::{Architecture, ContentHash, Epoch, text::printable};
 
 use super::{
     global::{bring, forget_outgrown, taken_home},
-    whole::{files, hash, load, require},
+    whole::{files, hash, load, require, require_some},
 };
 use crate::{
     args::{ServeModelsArgs, WholeArgs},
@@ -109,11 +109,10 @@ async fn follow(
         let next = current.epoch().map_or(Epoch(0), Epoch::next);
         let taken_over = async {
             node.wait_for_epoch(next, Duration::MAX).await?;
-            let brought = bring(printer, node, folder).await?;
+            bring(printer, node, folder).await?;
             let models = loaded(printer, args, Some(current)).await?;
             let (epoch, experts) = (models.epoch(), models.experts().len() as u64);
             serving.change_over(models);
-            drop(brought);
             forget_outgrown(folder)?;
             Ok::<_, CliError>((epoch, experts))
         };
@@ -151,8 +150,8 @@ struct Named {
 
 impl Wanted {
     fn of(args: &WholeArgs) -> CliResult<Self> {
-        let (architecture, given) = files(args)?;
         let Some(folder) = &args.folder else {
+            let (architecture, given) = files(args)?;
             let name = |path: &Path| {
                 path.file_stem()
                     .unwrap_or(path.as_os_str())
@@ -171,13 +170,14 @@ impl Wanted {
             });
         };
         let home = taken_home(folder)?;
+        require_some(home.models.iter().map(|model| &model.path))?;
         let named = home.models.into_iter().map(|model| Named {
             name: model.model.to_string(),
             path: model.path,
             stake: model.stake.0,
         });
         Ok(Self {
-            architecture,
+            architecture: home.architecture,
             epoch: Some(home.epoch),
             named: named.collect(),
         })

@@ -13,12 +13,7 @@ use soma_types::{
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::{
-        model::resolve,
-        money::show_receipt,
-        named::{latest, resolve_target},
-        recheck, submit,
-    },
+    commands::{model::resolve, money::show_receipt, named::resolve_target, recheck, submit},
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
@@ -40,7 +35,7 @@ pub async fn targets(printer: Printer, context: &Context, command: &TargetComman
                 epoch: epoch.map(Epoch),
             };
             let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
-            let targets = latest(&node, &filter, limit).await?;
+            let targets = node.latest_targets(&filter, limit).await?;
             printer.show(&targets, |targets| list_text(targets))?;
             if targets.is_empty() {
                 printer.note("There are no such targets in this epoch; they open once models compete.");

@@ -174,11 +174,17 @@ pub fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)>
             (architecture::parse(&args.arch)?, equal.collect::<Vec<_>>())
         }
     };
-    for (path, _) in &files {
-        fs::metadata(path).map_err(|error| unreadable(path, &error))?;
-    }
-    if files.is_empty() {
+    require_some(files.iter().map(|(path, _)| path))?;
+    Ok((architecture, files))
+}
+
+/// Refuses where a model's file is not there, or there is no model.
+pub fn require_some<'p>(files: impl ExactSizeIterator<Item = &'p PathBuf>) -> CliResult {
+    if files.len() == 0 {
         return Err(none_is_usable());
     }
-    Ok((architecture, files))
+    for path in files {
+        fs::metadata(path).map_err(|error| unreadable(path, &error))?;
+    }
+    Ok(())
 }
