@@ -15,6 +15,7 @@ use std::{
 
 use common::{Bench, localnet::Localnet};
 use serde_json::Value;
+use soma_localnet::testing::free_ports;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -162,16 +163,6 @@ impl Drop for Node {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Ports that nobody listens on.
-fn free_ports(count: usize) -> Vec<u16> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-        .collect();
-    held.iter()
-        .map(|listener| listener.local_addr().unwrap().port())
-        .collect()
 }
 
 fn plan(bench: &Bench, folder: &str, start_ms: u128) {

@@ -31,7 +31,7 @@ pub struct Config {
     pub existing: Existing,
     /// Derives every secret of a new network, so that it can be made again; random where left out.
     pub seed: Option<u64>,
-    /// The first validator's HTTP port; the others take the next ones. 0 lets the system choose each.
+    /// The first validator's HTTP port; the others take the next ones. 0 is any row that is free.
     pub api_port: u16,
     /// The first validator's peer-to-peer port, likewise.
     pub p2p_port: u16,
@@ -44,7 +44,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// A network in `directory` with everything else at its default and ports chosen by the system.
+    /// A network in `directory` with everything else at its default and any ports.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),

@@ -24,6 +24,7 @@ pub mod dealer;
 mod erase;
 pub mod folder;
 mod localnet;
+mod ports;
 mod processes;
 pub mod testing;
 

@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -34,6 +34,7 @@ use tracing::{info, warn};
 use crate::{
     config::{Config, Hosting, LocalnetError},
     folder::{Folder, Place},
+    ports::{self, address_of},
     processes::{Plan, Processes},
 };
 
@@ -59,38 +60,6 @@ pub struct Localnet {
     _locks: Vec<Lock>,
     // Held until everything has stopped.
     folder: Folder,
-}
-
-/// Binds a loopback port: the given one, or any.
-fn bind(port: u16) -> Result<TcpListener, LocalnetError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).map_err(|error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "the port is in use: stop who uses it, or choose another".to_owned()
-            }
-            std::io::ErrorKind::PermissionDenied => "permission denied: choose a port above 1023".to_owned(),
-            _ => error.to_string(),
-        };
-        LocalnetError::Port { address, reason }
-    })
-}
-
-/// One port for each validator: `first` and the following, or any where `first` is 0.
-fn bind_all(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError> {
-    (0..count)
-        .map(|index| {
-            bind(if first == 0 {
-                0
-            } else {
-                first.saturating_add(index as u16)
-            })
-        })
-        .collect()
-}
-
-fn address_of(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("a bound listener has an address")
 }
 
 /// How many clients each of `validators` in this process may serve at once where `limit` files may be open.
@@ -138,8 +107,8 @@ impl Localnet {
         let place = Place::lock(&directory, existing)?;
         let count = place.validators(&blueprint, existing)?;
         let clients = clients_of_each(count, descriptors::raise_limit())?;
-        let apis = bind_all(api_port, count)?;
-        let p2p = bind_all(p2p_port, count)?;
+        let apis = ports::bind(api_port, count)?;
+        let p2p = ports::bind(p2p_port, count)?;
         let folder = place.open(&blueprint, existing, rng, since_1970_ms(SystemTime::now()))?;
         let genesis = Arc::new(folder.genesis.clone());
         let p2p_addresses: Vec<SocketAddr> = p2p.iter().map(address_of).collect();

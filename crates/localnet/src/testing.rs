@@ -1,6 +1,8 @@
-//! For tests against a running network: asking until it has come to something.
+//! For tests against a running network: ports for it, and asking until it has come to something.
 
 use std::time::{Duration, Instant};
+
+use crate::ports;
 
 /// The longest that a test waits for anything, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -20,4 +22,13 @@ pub async fn wait<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
         assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Loopback ports in a row that nobody listens on, for what binds them later.
+///
+/// # Panics
+/// If none can be found.
+pub fn free_ports(count: usize) -> Vec<u16> {
+    let held = ports::bind(0, count).expect("some row of ports is free");
+    held.iter().map(|one| ports::address_of(one).port()).collect()
 }
