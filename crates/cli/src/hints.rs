@@ -6,6 +6,7 @@ use std::error::Error;
 
 use soma_agents::{service::ServiceError, submitter::SubmitError, trainer::TrainerError};
 use soma_client::ClientError;
+use soma_http::CannotListen;
 use soma_localnet::{FolderError, LocalnetError};
 
 /// An error that may know a remedy.
@@ -62,10 +63,16 @@ impl Hint for ServiceError {
     }
 }
 
+impl Hint for CannotListen {
+    fn hint(&self) -> Option<String> {
+        Some("choose another with --listen 127.0.0.1:PORT".into())
+    }
+}
+
 impl Hint for LocalnetError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Port { .. } => Some("choose another port with --listen 127.0.0.1:PORT".into()),
+            Self::Port(error) => error.hint(),
             Self::Stopped { .. } => {
                 Some("nothing that was final is lost: start it again once the cause is gone".into())
             }
@@ -117,6 +124,7 @@ fn known<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a dyn Hint> {
         .or_else(|| of::<SubmitError>(error))
         .or_else(|| of::<TrainerError>(error))
         .or_else(|| of::<LocalnetError>(error))
+        .or_else(|| of::<CannotListen>(error))
 }
 
 #[cfg(test)]

@@ -329,6 +329,15 @@ fn a_clock_that_is_off_is_told() {
     let bench = Bench::new();
     let ports = free_ports(2);
     plan(&bench, "founding", now_ms() + 3 * 3_600_000);
+    // Looking makes nothing, and what could not be looked at is not what is wrong.
+    let nowhere = ["node", "check", "--home", "nowhere"];
+    refused(
+        &bench,
+        &nowhere,
+        5,
+        "3 of 10 are not in order, and 7 could not be looked at",
+    );
+    assert!(!bench.path("nowhere").exists());
     init(&bench, "op", "founding", (ports[0], ports[1]));
     bench.ok(&["genesis", "deal", "founding", "--home", "op"]);
     bench.ok(&["node", "join", "founding", "--home", "op"]);

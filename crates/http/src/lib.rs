@@ -19,6 +19,8 @@ pub mod connections;
 pub mod contract;
 pub mod descriptors;
 pub mod document;
+pub mod listening;
 pub mod problem;
 
+pub use listening::{CannotListen, listen};
 pub use problem::Error;

@@ -1,8 +1,8 @@
 //! How to run a localnet, and why one does not start or stopped.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
 
-use soma_http::descriptors::TooFew;
+use soma_http::{CannotListen, descriptors::TooFew};
 use soma_node::retention::Retention;
 use soma_operator::check::Problem;
 
@@ -67,13 +67,8 @@ pub enum LocalnetError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// A port.
-    #[error("cannot listen on {address}: {reason}")]
-    Port {
-        /// The address.
-        address: SocketAddr,
-        /// In words.
-        reason: String,
-    },
+    #[error(transparent)]
+    Port(#[from] CannotListen),
     /// A validator's folder.
     #[error(transparent)]
     Home(#[from] Problem),

@@ -11,7 +11,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use crate::config::LocalnetError;
+use soma_http::{CannotListen, listen};
 
 /// Not used for outgoing connections: these begin at 32768 on Linux and at 49152 elsewhere.
 const LASTING: Range<u16> = 10_000..32_000;
@@ -27,7 +27,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 ///
 /// # Errors
 /// If one of them is taken or not ours to take.
-pub(crate) fn bind(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError> {
+pub(crate) fn bind(first: u16, count: usize) -> Result<Vec<TcpListener>, CannotListen> {
     if first != 0 {
         return row(first, count);
     }
@@ -49,24 +49,13 @@ fn place(count: usize) -> u16 {
     LASTING.start + (next % room as u32) as u16
 }
 
-fn row(first: u16, count: usize) -> Result<Vec<TcpListener>, LocalnetError> {
+fn row(first: u16, count: usize) -> Result<Vec<TcpListener>, CannotListen> {
     (0..count)
-        .map(|index| bind_one(first.saturating_add(index as u16)))
+        .map(|index| {
+            let port = first.saturating_add(index as u16);
+            listen((Ipv4Addr::LOCALHOST, port).into())
+        })
         .collect()
-}
-
-fn bind_one(port: u16) -> Result<TcpListener, LocalnetError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).map_err(|error| {
-        let reason = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "the port is in use: stop who uses it, or choose another".to_owned()
-            }
-            std::io::ErrorKind::PermissionDenied => "permission denied: choose a port above 1023".to_owned(),
-            _ => error.to_string(),
-        };
-        LocalnetError::Port { address, reason }
-    })
 }
 
 /// The address that a listener has.

@@ -4,7 +4,6 @@
 //! same ones in the same order, and stops at the first.
 
 use std::{
-    io,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     time::{Duration, SystemTime},
@@ -13,7 +12,10 @@ use std::{
 use commonware_cryptography::bls12381::primitives::group::Share;
 use serde::Serialize;
 use soma_files::{FileError, Lock, LockError};
-use soma_http::descriptors::{self, TooFew};
+use soma_http::{
+    CannotListen,
+    descriptors::{self, TooFew},
+};
 use soma_node::{
     consensus::public_key, descriptors::of_validator, network::CLOCK_SKEW_MAX, runtime::since_1970_ms,
 };
@@ -117,14 +119,12 @@ pub enum Problem {
     #[error("{0}: raise the limit (LimitNOFILE= of the unit, or ulimit -n)")]
     Files(#[from] TooFew),
     /// It cannot listen there.
-    #[error("[{section}] cannot listen on {address}: {reason}")]
+    #[error("[{section}] {error}")]
     Port {
         /// Of the settings.
         section: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// In words, with what to do.
-        reason: String,
+        /// Why not.
+        error: CannotListen,
     },
 }
 
@@ -147,7 +147,8 @@ pub struct Finding {
     pub result: Option<Result<(), Problem>>,
 }
 
-/// Looks at everything of `home` at the time of day `now`. Changes nothing but the folder's lock file.
+/// Looks at everything of `home` at the time of day `now`. Changes nothing but the lock file of a folder that is
+/// there.
 #[must_use]
 pub fn all(home: &Home, now: SystemTime) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -172,10 +173,11 @@ pub fn all(home: &Home, now: SystemTime) -> Vec<Finding> {
     };
     found(Aspect::Keys, keys);
     found(Aspect::Clock, network.as_ref().map(|network| clock(network, now)));
-    // A node that runs holds its own ports.
-    let lock = lock(home);
-    let is_free = lock.is_ok();
-    found(Aspect::Folder, Some(lock.map(|_| ())));
+    // A node that runs holds its own ports. Where nothing is, nothing is made.
+    let is_there = home.path().is_dir();
+    let lock = is_there.then(|| lock(home));
+    let is_free = lock.as_ref().is_none_or(Result::is_ok);
+    found(Aspect::Folder, lock.map(|lock| lock.map(|_| ())));
     found(
         Aspect::Storage,
         network.as_ref().map(|network| {
@@ -183,7 +185,7 @@ pub fn all(home: &Home, now: SystemTime) -> Vec<Finding> {
             Ok(())
         }),
     );
-    found(Aspect::Disk, Some(room(home)));
+    found(Aspect::Disk, is_there.then(|| room(home)));
     found(
         Aspect::Files,
         network.as_ref().map(|network| clients(network).map(|_| ())),
@@ -277,19 +279,5 @@ pub(crate) fn clients(network: &Network) -> Result<usize, Problem> {
 
 /// Listens on `address`, which `section` of the settings names.
 pub(crate) fn listen(section: &'static str, address: SocketAddr) -> Result<TcpListener, Problem> {
-    TcpListener::bind(address).map_err(|error| {
-        let reason = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use: stop who uses it, or choose another".to_owned(),
-            io::ErrorKind::PermissionDenied => "permission denied: choose a port above 1023".to_owned(),
-            io::ErrorKind::AddrNotAvailable => {
-                "this machine has no such address: `ip address` shows those it has".to_owned()
-            }
-            _ => error.to_string(),
-        };
-        Problem::Port {
-            section,
-            address,
-            reason,
-        }
-    })
+    soma_http::listen(address).map_err(|error| Problem::Port { section, error })
 }

@@ -10,6 +10,7 @@ use soma_types::ContentHash;
 
 use crate::{
     args::{ContentCommand, NetworkFolder},
+    commands::scoring::shown,
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, table},
@@ -18,6 +19,9 @@ use crate::{
 #[derive(Serialize)]
 struct Dropped {
     hash: ContentHash,
+    /// The store that it is taken from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<PathBuf>,
     #[serde(flatten)]
     withdrawal: Withdrawal,
 }
@@ -31,17 +35,22 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
             network,
         } => {
             let folder = store(context, network)?;
-            let (hash, text) = (*hash, reason.clone());
+            let (hash, text, from) = (*hash, reason.clone(), folder.clone());
             let now_ms = since_1970_ms(SystemTime::now());
             let added =
-                tokio::task::spawn_blocking(move || Withdrawn::add(&folder, hash, &text, now_ms)).await?;
+                tokio::task::spawn_blocking(move || Withdrawn::add(&from, hash, &text, now_ms)).await?;
             let was_up = added.map_err(of_list)?;
             let withdrawal = Withdrawal {
                 reason: reason.trim().to_owned(),
                 since_ms: now_ms,
                 restored: false,
             };
-            printer.show(&Dropped { hash, withdrawal }, |dropped| {
+            let dropped = Dropped {
+                hash,
+                from: Some(folder.clone()),
+                withdrawal,
+            };
+            printer.show(&dropped, |dropped| {
                 let done = if was_up {
                     "dropped"
                 } else {
@@ -49,10 +58,11 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
                 };
                 format!("{done} {}: {}", dropped.hash, dropped.withdrawal.reason)
             })?;
-            printer.note(
-                "A node that runs removes it with its next block. An audit that needs it is made by others, or by \
-                 nobody: docs/content.md",
-            );
+            printer.note(format!(
+                "A node that runs removes it from {} with its next block, others when they start. An audit that needs \
+                 it is made by others, or by nobody: docs/content.md",
+                shown(&folder)
+            ));
             Ok(())
         }
         ContentCommand::Restore { hash, network } => {
@@ -69,6 +79,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
                 .iter()
                 .map(|(hash, withdrawal)| Dropped {
                     hash: *hash,
+                    from: None,
                     withdrawal: withdrawal.clone(),
                 })
                 .collect();

@@ -32,7 +32,7 @@ struct BuildOutput {
     file: PathBuf,
 }
 
-/// `soma genesis`. Computes for seconds.
+/// `soma genesis`. Computes for seconds, or minutes where there are many validators, and says so before.
 pub fn run(printer: Printer, context: &Context, command: &GenesisCommand) -> CliResult {
     match command {
         GenesisCommand::Deal { founding } => deal(printer, context, founding),
@@ -43,6 +43,7 @@ pub fn run(printer: Printer, context: &Context, command: &GenesisCommand) -> Cli
 fn deal(printer: Printer, context: &Context, founding: &Path) -> CliResult {
     let secrets = Secrets::read(&Home::new(context.home()?).secrets())?;
     let folder = FoundingFolder::open(founding)?;
+    tell_of_proofs(printer, &folder);
     let dealt = folder.deal(&secrets, rng())?;
     let output = DealOutput {
         network: folder.genesis().network.clone(),
@@ -69,6 +70,7 @@ fn deal(printer: Printer, context: &Context, founding: &Path) -> CliResult {
 
 fn build(printer: Printer, founding: &Path) -> CliResult {
     let folder = FoundingFolder::open(founding)?;
+    tell_of_proofs(printer, &folder);
     let network = folder.build(rng())?;
     let file = folder.network_path();
     network.write(&file)?;
@@ -90,6 +92,14 @@ fn build(printer: Printer, founding: &Path) -> CliResult {
     })?;
     printer.note("Compare the hash with the other operators, then `soma node join`");
     Ok(())
+}
+
+/// Why nothing is to be seen for a while.
+pub fn tell_of_proofs(printer: Printer, folder: &FoundingFolder) {
+    let validators = count(folder.genesis().validators.len() as u64, "validator");
+    printer.note(&format!(
+        "Computing the proofs of {validators}: seconds for a few, minutes for many"
+    ));
 }
 
 /// Randomness of the operating system.

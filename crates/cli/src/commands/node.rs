@@ -13,7 +13,7 @@ use soma_operator::{
 };
 use soma_types::{Address, PublicKey, transaction::BasisPoints};
 
-use super::genesis::{hex_of, rng};
+use super::genesis::{hex_of, rng, tell_of_proofs};
 use crate::{
     args::{NodeCommand, NodeInitArgs},
     context::Context,
@@ -112,7 +112,9 @@ struct JoinOutput {
 }
 
 fn join(printer: Printer, home: &Home, founding: &Path) -> CliResult {
-    let network = home.join(&FoundingFolder::open(founding)?, rng())?;
+    let founding = FoundingFolder::open(founding)?;
+    tell_of_proofs(printer, &founding);
+    let network = home.join(&founding, rng())?;
     let output = JoinOutput {
         network: network.genesis.network.clone(),
         chain: network.genesis.chain_id(),
@@ -146,7 +148,8 @@ fn look(printer: Printer, home: &Home) -> CliResult {
             problem: result.and_then(Result::err).map(|problem| problem.to_string()),
         })
         .collect();
-    let wrong = found.iter().filter(|line| line.ok != Some(true)).count();
+    let counted = |state| found.iter().filter(|line| line.ok == state).count();
+    let (wrong, unseen) = (counted(Some(false)), counted(None));
     printer.show(&found, |found| {
         let rows = found.iter().map(|line| {
             let state = match line.ok {
@@ -159,10 +162,14 @@ fn look(printer: Printer, home: &Home) -> CliResult {
         });
         table(&["ASPECT", "STATE", "PROBLEM"], &[], rows)
     })?;
+    let beside = match unseen {
+        0 => String::new(),
+        unseen => format!(", and {unseen} could not be looked at before"),
+    };
     match wrong {
         0 => Ok(()),
         wrong => Err(CliError::differs(format!(
-            "the node cannot start: {wrong} of {} are not in order",
+            "the node cannot start: {wrong} of {} are not in order{beside}",
             found.len()
         ))),
     }

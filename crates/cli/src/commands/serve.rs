@@ -6,7 +6,6 @@
 
 use std::{
     convert::Infallible,
-    net::TcpListener,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -63,8 +62,7 @@ pub async fn run(
         None => None,
     };
     let serving = Serving::new(loaded(printer, &args.models, None).await?);
-    let listener = TcpListener::bind(args.listen)
-        .map_err(|error| CliError::new(format!("cannot listen on {}: {error}", args.listen)))?;
+    let listener = soma_http::listen(args.listen)?;
     let models = serving.current().models;
     let output = ServeOutput {
         url: format!("http://{}/v1", listener.local_addr()?),

@@ -178,7 +178,7 @@ fn a_network_is_deleted_once_another_can_start_and_nothing_else_is() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port();
     let error = Localnet::start(config(Existing::Delete, port)).err().unwrap();
-    assert!(matches!(error, LocalnetError::Port { .. }), "{error}");
+    assert!(matches!(error, LocalnetError::Port(_)), "{error}");
     let second = chain(Localnet::start(config(Existing::Keep, 0)).unwrap());
     assert_eq!(second, first, "it was deleted for nothing");
 

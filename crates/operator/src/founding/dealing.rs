@@ -1,12 +1,15 @@
 //! The ceremony that makes a network's key without anyone who ever has it.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+};
 
 use commonware_cryptography::bls12381::{
     dkg::golden::{self, DealerLog, Info, PrivateKey, Setup, SignedDealerLog},
     primitives::{group::Share, sharing::ModeVersion},
 };
-use commonware_parallel::Sequential;
+use commonware_parallel::Rayon;
 use commonware_utils::{N3f1, NZU32, TryCollect as _, ordered::Set};
 use rand_core::CryptoRng;
 use soma_node::consensus::{Identity, public_key};
@@ -47,6 +50,15 @@ pub enum DealingError {
         "the proofs of too many dealings do not hold: the ceremony has to be held anew with another plan"
     )]
     Failed,
+    /// The system gives no threads.
+    #[error("no threads to compute with: {0}")]
+    Threads(String),
+}
+
+/// A thread for each core.
+fn cores() -> Result<Rayon, DealingError> {
+    let count = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Rayon::new(count).map_err(|error| DealingError::Threads(error.to_string()))
 }
 
 fn list(keys: &[PublicKey]) -> String {
@@ -58,6 +70,8 @@ fn list(keys: &[PublicKey]) -> String {
 pub struct Ceremony {
     info: Info,
     setup: Setup,
+    /// All cores: proofs are minutes of one where many take part.
+    cores: Rayon,
     identities: Set<Identity>,
     dealers: BTreeMap<golden::PublicKey, PublicKey>,
 }
@@ -102,6 +116,7 @@ impl Ceremony {
         Ok(Self {
             info,
             setup: Setup::new(count),
+            cores: cores()?,
             identities,
             dealers: entries
                 .iter()
@@ -122,7 +137,7 @@ impl Ceremony {
         mut rng: impl CryptoRng,
     ) -> Result<String, DealingError> {
         self.own(identity, key)?;
-        let dealing = golden::deal(&mut rng, &self.setup, &self.info, key, None, &Sequential)
+        let dealing = golden::deal(&mut rng, &self.setup, &self.info, key, None, &self.cores)
             .expect("the key takes part, and the set-up is of as many");
         Ok(text::encode(&dealing))
     }
@@ -144,7 +159,7 @@ impl Ceremony {
         mut rng: impl CryptoRng,
     ) -> Result<Committee, DealingError> {
         let logs = self.logs(dealings)?;
-        let output = golden::observe(&mut rng, &self.setup, &self.info, logs, &Sequential)
+        let output = golden::observe(&mut rng, &self.setup, &self.info, logs, &self.cores)
             .map_err(|_| DealingError::Failed)?;
         Ok(self.with(&output))
     }
@@ -162,7 +177,7 @@ impl Ceremony {
     ) -> Result<(Committee, Share), DealingError> {
         self.own(identity, key)?;
         let logs = self.logs(dealings)?;
-        let (output, share) = golden::play(&mut rng, &self.setup, &self.info, logs, key, &Sequential)
+        let (output, share) = golden::play(&mut rng, &self.setup, &self.info, logs, key, &self.cores)
             .map_err(|_| DealingError::Failed)?;
         Ok((self.with(&output), share))
     }

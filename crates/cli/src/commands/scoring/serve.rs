@@ -1,6 +1,6 @@
 //! `soma score serve`: exact scores over HTTP.
 
-use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use soma_scoring::{Files, Limits, Scoring, Service, server, service::JobError};
@@ -53,8 +53,7 @@ pub async fn serve(printer: Printer, args: &ServeArgs, interrupt: &Interrupt) ->
             })
         })
         .collect::<CliResult<Vec<_>>>()?;
-    let listener = TcpListener::bind(args.listen)
-        .map_err(|error| CliError::new(format!("cannot listen on {}: {error}", args.listen)))?;
+    let listener = soma_http::listen(args.listen)?;
     let output = ServeOutput {
         url: format!("http://{}", listener.local_addr()?),
         models,
