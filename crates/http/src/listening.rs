@@ -9,7 +9,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {}", reason(.error))]
 pub struct CannotListen {
-    /// Where.
+    /// Where it was to.
     pub address: SocketAddr,
     /// The system's answer.
     pub error: io::Error,

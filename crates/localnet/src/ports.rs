@@ -1,8 +1,8 @@
 //! Loopback ports that are let go and bound again: by the engine, by a process, by one that is started anew.
 //!
 //! A port that the system chooses lies where it takes those of outgoing connections from too, so that any
-//! connection of anybody's may have it by then. Those chosen here lie below, and networks that are started side
-//! by side look for them in different places.
+//! connection of anybody's may have it by then. Those chosen here lie below, and networks that are started
+//! side by side look for them in different places.
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},

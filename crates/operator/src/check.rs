@@ -147,8 +147,8 @@ pub struct Finding {
     pub result: Option<Result<(), Problem>>,
 }
 
-/// Looks at everything of `home` at the time of day `now`. Changes nothing but the lock file of a folder that is
-/// there.
+/// Looks at everything of `home` at the time of day `now`. Changes nothing but the lock file of a folder that
+/// is there.
 #[must_use]
 pub fn all(home: &Home, now: SystemTime) -> Vec<Finding> {
     let mut findings = Vec::new();
