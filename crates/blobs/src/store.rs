@@ -37,7 +37,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
-use soma_files::{At as _, Lock};
+use soma_files::{At as _, FileError, Lock, free_bytes};
 use soma_types::ContentHash;
 
 use self::accounts::{Accounts, count};
@@ -268,6 +268,14 @@ impl Store {
     /// The limit in bytes.
     pub fn limit_bytes(&self) -> u64 {
         self.inner.limit_bytes
+    }
+
+    /// Bytes that its disk has left.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn free_bytes(&self) -> Result<u64, FileError> {
+        free_bytes(&self.inner.directory)
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {

@@ -30,6 +30,7 @@ mod place;
 mod put;
 mod read;
 mod scratch;
+mod space;
 
 pub use error::{At, FileError};
 pub use lock::{Lock, LockError};
@@ -37,3 +38,4 @@ pub use output::{Output, replace, replace_private};
 pub use put::sweep;
 pub use read::{create_private_directory, read_bounded, remove};
 pub use scratch::Scratch;
+pub use space::free_bytes;

@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 
 use crate::{
     At as _, FileError,
     place::{Place, folder_of},
     put::{Readers, put},
+    space::free_bytes,
 };
 
 /// A place for a result, found fit before the work whose result it is.
@@ -61,13 +62,11 @@ impl Output {
     /// If it has not.
     pub fn with_room(self, length_bytes: u64) -> Result<Self, FileError> {
         if let Ok(Place::File(file)) = Place::of(&self.named)
-            && let Ok(disk) = statvfs(folder_of(&file))
+            && let Ok(free_bytes) = free_bytes(folder_of(&file))
+            && free_bytes < length_bytes
         {
-            let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-            if free_bytes < length_bytes {
-                let reason = format!("it needs {length_bytes} bytes, and its disk has {free_bytes} free");
-                return Err(io::Error::new(io::ErrorKind::StorageFull, reason)).at("write", &self.named);
-            }
+            let reason = format!("it needs {length_bytes} bytes, and its disk has {free_bytes} free");
+            return Err(io::Error::new(io::ErrorKind::StorageFull, reason)).at("write", &self.named);
         }
         Ok(self)
     }

@@ -19,6 +19,7 @@ pub mod connections;
 pub mod contract;
 pub mod descriptors;
 pub mod document;
+pub mod exposition;
 pub mod listening;
 pub mod problem;
 

@@ -18,6 +18,7 @@ mod market;
 mod openapi;
 mod problem;
 mod request;
+mod standing;
 mod transactions;
 mod turns;
 

@@ -11,7 +11,7 @@ use std::{
 
 use commonware_cryptography::bls12381::primitives::group::Share;
 use serde::Serialize;
-use soma_files::{FileError, Lock, LockError};
+use soma_files::{FileError, Lock, LockError, free_bytes};
 use soma_http::{
     CannotListen,
     descriptors::{self, TooFew},
@@ -257,7 +257,7 @@ pub fn lock(home: &Home) -> Result<Lock, Problem> {
 /// The disk takes what is written, and has room.
 pub(crate) fn room(home: &Home) -> Result<(), Problem> {
     disk::probe(home.path())?;
-    let free = disk::free_bytes(home.path())?;
+    let free = free_bytes(home.path())?;
     if free < FREE_BYTES_MIN {
         return Err(Problem::Full {
             path: home.path().to_owned(),

@@ -20,14 +20,3 @@ pub fn probe(directory: &Path) -> Result<(), FileError> {
     };
     write().at("write a file in", directory)
 }
-
-/// Bytes that the disk of `directory` has left for whoever asks.
-///
-/// # Errors
-/// If the system does not say.
-pub(crate) fn free_bytes(directory: &Path) -> Result<u64, FileError> {
-    let found = rustix::fs::statvfs(directory)
-        .map_err(std::io::Error::from)
-        .at("look at the disk of", directory)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}

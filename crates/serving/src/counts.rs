@@ -1,9 +1,8 @@
 //! What was asked for and done, as operators count it: `GET /metrics`.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use soma_http::exposition::Exposition;
 
 /// What was done since the start. Clones count together.
 #[derive(Clone, Debug, Default)]
@@ -56,17 +55,12 @@ impl Counted {
     /// In Prometheus's text format.
     #[must_use]
     pub fn exposition(&self) -> String {
-        let mut text = String::new();
-        let mut line = |name: &str, kind: &str, help: &str, value: u64| {
-            let name = format!("soma_serving_{name}");
-            // Writing to a string does not fail.
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-        };
-        line(
-            "texts_in_hand",
-            "gauge",
+        let mut exposition = Exposition::default();
+        let in_hand = self.in_hand();
+        exposition.gauge(
+            "soma_serving_texts_in_hand",
             "Texts that are read or written.",
-            self.in_hand(),
+            in_hand,
         );
         for (name, help, value) in [
             ("texts_begun", "Texts that were begun.", self.begun),
@@ -82,8 +76,8 @@ impl Counted {
             ("written_bytes", "Bytes that were written.", self.written_bytes),
             ("model_changes", "Times that the models changed.", self.changes),
         ] {
-            line(&format!("{name}_total"), "counter", help, value);
+            exposition.counter(&format!("soma_serving_{name}_total"), help, value);
         }
-        text
+        exposition.into_text()
     }
 }

@@ -16,6 +16,7 @@ use soma_http::{
     contract::{Contract, DOCUMENT_PATH, admit, no_such_path},
     descriptors,
     document::Border,
+    exposition,
 };
 use soma_types::ContentHash;
 use utoipa::OpenApi;
@@ -75,7 +76,7 @@ pub async fn list(State(serving): State<Serving>) -> Json<ModelList> {
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", body = String)))]
 pub async fn metrics(State(serving): State<Serving>) -> impl IntoResponse {
     let text = serving.counts().counted().exposition();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)
+    ([(header::CONTENT_TYPE, exposition::MEDIA_TYPE)], text)
 }
 
 #[derive(OpenApi)]

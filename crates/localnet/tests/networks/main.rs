@@ -15,3 +15,4 @@ mod seeds;
 mod simulated;
 mod simulation;
 mod upgrade;
+mod watching;

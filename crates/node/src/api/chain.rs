@@ -9,7 +9,7 @@ use axum::{
 use commonware_codec::{Encode as _, EncodeSize as _};
 use commonware_consensus::Viewable as _;
 use commonware_cryptography::Digestible as _;
-use soma_http::Error;
+use soma_http::{Error, exposition};
 use soma_ledger::view;
 use soma_types::{
     BlockHash, Epoch, Height, Seed, StateRoot, TransactionHash,
@@ -27,6 +27,7 @@ use super::{
     market::scan,
     problem::not_started,
     request::{InPath, Query, Which},
+    standing,
 };
 use crate::{
     consensus::{Digest, public_key},
@@ -56,11 +57,9 @@ pub async fn health(State(api): Api) -> Result<String, Error> {
 
 /// Metrics in Prometheus' text form.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Metrics", body = String)))]
-pub async fn metrics(State(api): Api) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
-        api.query.metrics(),
-    )
+pub async fn metrics(State(api): Api) -> Result<impl IntoResponse, Error> {
+    let text = standing::exposition(&api).await? + &api.query.metrics();
+    Ok(([(header::CONTENT_TYPE, exposition::MEDIA_TYPE)], text))
 }
 
 /// How the node stands.
