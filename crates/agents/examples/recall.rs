@@ -44,7 +44,7 @@ const HITS: [f64; 5] = [3.0, 1.0, 0.5, 0.2, 0.1];
 /// Draws of the targets.
 const EPOCHS: u64 = 5;
 /// Chances below which a target is not tried, the submitter's among them.
-const CHANCES: [f64; 6] = [0.2, 0.1, 0.05, CHANCE_MIN, 0.01, 0.005];
+const CHANCES: [f64; 6] = [0.2, 0.1, 0.05, 0.02, CHANCE_MIN, 0.005];
 
 /// A document by every model: embedding and loss.
 type Row = Vec<(Embedding, u64)>;

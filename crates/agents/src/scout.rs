@@ -18,7 +18,7 @@ use soma_model::{FastScore, Score};
 use soma_types::{Embedding, ModelId, TargetId, api::TargetView};
 
 /// Targets that are less likely hit are not tried: the example `recall` shows what that costs and saves.
-pub const CHANCE_MIN: f64 = 0.02;
+pub const CHANCE_MIN: f64 = 0.01;
 /// Chunks of a document that the scout looks at.
 pub const CHUNKS: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
 

@@ -1,5 +1,6 @@
 //! The command line, as clap reads it (docs/interfaces.md, first table). Each group of commands has a file.
 
+mod budgets;
 mod compress;
 mod content;
 mod data;
@@ -38,6 +39,7 @@ use self::signer::amount;
 use crate::{node_name::NodeName, reference::Reference};
 
 pub use self::{
+    budgets::Budgets,
     compress::{CompressArgs, DecompressArgs},
     content::{ContentCommand, NetworkFolder},
     data::Selection,
@@ -60,7 +62,7 @@ pub use self::{
     train::{Origin, TrainArgs},
     trainer::{TrainerArgs, TrainerCommand},
     transaction::TransactionCommand,
-    validator::{Fault, ProposeArgs, ValidatorCommand},
+    validator::{AuditArgs, Fault, ProposeArgs, ValidatorCommand},
     wallet::WalletCommand,
     weights::{CommittedTo, OwnStorage, WeightsCommand},
     whole::{RoutedArgs, WholeArgs},

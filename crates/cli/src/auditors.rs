@@ -1,6 +1,6 @@
-//! One auditor for each validator of a localnet.
+//! One auditor for each validator of a localnet, and what is told of auditors.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use soma_agents::{
     Auditor, Experts, ScoringDesk,
@@ -43,4 +43,22 @@ pub fn start(
         });
     }
     Ok(tasks)
+}
+
+/// Past that much it is told again.
+const TOLD_MAX: usize = 1_000;
+
+/// What was told of an auditor's troubles, so that what lasts is told once. Its next step tries again.
+#[derive(Debug, Default)]
+pub struct Told(BTreeSet<String>);
+
+impl Told {
+    /// Those of `troubles` that were not told before.
+    pub fn new_ones(&mut self, troubles: &[AuditError]) -> Vec<String> {
+        if self.0.len() + troubles.len() > TOLD_MAX {
+            self.0.clear();
+        }
+        let texts = troubles.iter().map(ToString::to_string);
+        texts.filter(|text| self.0.insert(text.clone())).collect()
+    }
 }

@@ -1,5 +1,6 @@
 //! One file per group of commands. Each reads, calls a library, and prints.
 
+pub mod audit;
 pub mod chain;
 pub mod completions;
 pub mod compress;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use soma_agents::{Downloader, Experts};
+use soma_agents::{Cache, Downloader, Experts};
 use soma_blobs::FetchPolicy;
 use soma_client::{
     Account, ClientError, ModelFilter, NodeClient, NodeOptions, Wallets,
@@ -21,7 +21,7 @@ use soma_types::{
 use zeroize::Zeroizing;
 
 use crate::{
-    args::{Global, Signer},
+    args::{Budgets, Global, Signer},
     error::{CliError, CliResult},
     node_name::NodeName,
     printer::Printer,
@@ -110,6 +110,24 @@ impl Context {
     /// record.
     pub async fn account(&self, signer: &Signer) -> CliResult<Account> {
         self.account_at(self.node()?, signer).await
+    }
+
+    /// What loads the network's models, within budgets of memory and disk.
+    pub async fn experts_within(&self, account: &Account, budgets: &Budgets) -> CliResult<Experts> {
+        let experts = experts(account.node(), &*account.params().await?)?.within(budgets.memory.as_u64());
+        let (folder, budget_bytes) = (self.home()?.join("weights"), budgets.cache.as_u64());
+        if budget_bytes == 0 {
+            return Ok(experts);
+        }
+        let opened = tokio::task::spawn_blocking(move || Cache::open(folder, budget_bytes)).await?;
+        match opened {
+            Ok(cache) => Ok(experts.cached(cache)),
+            Err(error) => {
+                self.printer
+                    .note(format!("models are kept in memory only: {error}"));
+                Ok(experts)
+            }
+        }
     }
 
     /// [`Context::account`] at a given node.

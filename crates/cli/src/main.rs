@@ -231,7 +231,7 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
         Command::Submission(command) => target::submissions(printer, context, &command).await,
         Command::Forecast(command) => forecast::run(printer, context, &command, &interrupt).await,
         Command::Why { id } => why::run(printer, context, &id).await,
-        Command::Validator(command) => validator::run(printer, context, &command).await,
+        Command::Validator(command) => validator::run(printer, context, &command, &interrupt).await,
         Command::Completions { shell } => completions::run(printer, shell),
         Command::Sim(command) => tokio::task::spawn_blocking(move || sim::run(printer, &command)).await?,
     }

@@ -2,11 +2,10 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, str::FromStr};
 
-use bytesize::ByteSize;
 use clap::Args;
 use soma_types::Shannons;
 
-use super::{Selection, positive::positive, signer::Signer};
+use super::{Selection, budgets::Budgets, positive::positive, signer::Signer};
 use crate::reference::Reference;
 
 /// `soma submit`.
@@ -33,12 +32,9 @@ pub struct SubmitArgs {
     /// (safetensors) or a model of the network; `none` tries all. If left out, the network's genesis weights.
     #[arg(long, value_name = "FILE|model:ID|none")]
     pub scout: Option<ScoutName>,
-    /// Most memory for models, besides the scout.
-    #[arg(long, value_name = "SIZE", default_value = "8GiB")]
-    pub memory: ByteSize,
-    /// Most disk for models that memory does not hold, in the folder of wallets.
-    #[arg(long, value_name = "SIZE", default_value = "16GiB")]
-    pub cache: ByteSize,
+    /// Most memory and disk for models.
+    #[command(flatten)]
+    pub budgets: Budgets,
     /// Submissions under way at a time.
     #[arg(long, value_name = "N", default_value = "8", value_parser = positive::<NonZeroUsize>)]
     pub under_way: NonZeroUsize,

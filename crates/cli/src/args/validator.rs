@@ -9,7 +9,10 @@ use soma_types::{
     upgrade::{FIXED_PARAMS, ParamChange},
 };
 
-use super::signer::{Signer, amount};
+use super::{
+    budgets::Budgets,
+    signer::{Signer, amount},
+};
 use crate::reference::Reference;
 
 /// `soma validator`.
@@ -22,7 +25,7 @@ pub enum ValidatorCommand {
     /// From the next epoch on the largest validators have seats: they vote on proposals and on rent, report
     /// models, and are drawn as auditors. What this does not do yet: blocks are ordered by the validators of
     /// the network's genesis until committees are reshared, and a seat is paid for blocks, so a registered
-    /// validator earns nothing so far; and no command of this program audits for it.
+    /// validator earns nothing for them so far. It audits with `soma validator audit`.
     Register {
         /// The wallet with the key that the validator's node signs with: one of its own, not the one that
         /// holds money.
@@ -38,6 +41,12 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
+    /// Examine what the validator is drawn for, and vote on it, until stopped.
+    ///
+    /// A seat is paid for its audits: winners that it is drawn for are downloaded and scored again, weights
+    /// that were revealed are looked at, and the verdicts are committed and revealed in their windows. Run
+    /// it beside the node, for ever; started again, it goes on where it was.
+    Audit(AuditArgs),
     /// Give up the seat at the next boundary. The stake stays in the pool until it is withdrawn.
     Leave {
         /// Options of transactions.
@@ -99,6 +108,17 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         signer: Signer,
     },
+}
+
+/// `soma validator audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Most memory and disk for models.
+    #[command(flatten)]
+    pub budgets: Budgets,
+    /// Options of transactions.
+    #[command(flatten)]
+    pub signer: Signer,
 }
 
 /// What is wrong with a model's revealed weights.

@@ -3,7 +3,7 @@
 mod genesis;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     convert::Infallible,
     fs,
     io::{self, IsTerminal as _},
@@ -16,7 +16,7 @@ use std::{
 
 use indicatif::ProgressBar;
 use serde::Serialize;
-use soma_agents::{ScoringDesk, auditor::AuditError};
+use soma_agents::ScoringDesk;
 use soma_client::NodeClient;
 use soma_localnet::{Blueprint, Config, Existing, Hosting, Localnet, LocalnetError};
 use soma_model::Scorer;
@@ -26,7 +26,7 @@ use soma_types::{ChainId, Epoch, api::Status, genesis::Genesis, params::Params};
 use crate::{
     architecture,
     args::LocalnetArgs,
-    auditors,
+    auditors::{self, Told},
     context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
@@ -208,15 +208,19 @@ async fn operate(
     }
     let architecture = network.genesis().params.architecture;
     genesis::host(printer, &nodes[0], architecture, weights).await?;
-    let told = Told::default();
     // They end when this function returns.
     let desk = ScoringDesk::new(Scorer::new()?);
+    let told: Arc<Mutex<BTreeMap<usize, Told>>> = Arc::default();
     let _auditors = auditors::start(network, &nodes, directory, &desk, move |index, step| {
         let troubles = match step {
             Ok(progress) => progress.passed_over,
             Err(error) => vec![error],
         };
-        tell_once(printer, &told, index, &troubles);
+        // What was told is sound wherever a panic left it.
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        for trouble in told.entry(index).or_default().new_ones(&troubles) {
+            printer.note(format!("auditor of validator {index}: {trouble}"));
+        }
     })?;
     announce(printer, network, &nodes, directory)?;
     let query = network.queries().first().cloned();
@@ -305,24 +309,4 @@ fn show_line(line: &ProgressBar, status: &Status) {
         count(status.mempool_transactions, "transaction")
     ));
     line.tick();
-}
-
-/// What was told of each auditor, so that what lasts is told once.
-type Told = Arc<Mutex<BTreeSet<(usize, String)>>>;
-
-/// Past that much it is told again.
-const TOLD_MAX: usize = 1_000;
-
-/// Tells of an auditor's troubles that were not told of before. Its next step tries again.
-fn tell_once(printer: Printer, told: &Told, index: usize, troubles: &[AuditError]) {
-    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    for trouble in troubles {
-        let trouble = trouble.to_string();
-        if told.len() >= TOLD_MAX {
-            told.clear();
-        }
-        if told.insert((index, trouble.clone())) {
-            printer.note(format!("auditor of validator {index}: {trouble}"));
-        }
-    }
 }

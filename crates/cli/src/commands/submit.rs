@@ -16,11 +16,11 @@ use std::{
 
 use serde::Serialize;
 use soma_agents::{
-    Cache, Experts, Submitter,
+    Experts, Submitter,
     matching::Miss,
     service::{End, Limits, Service, Told},
 };
-use soma_client::{Account, ClientError, Storage};
+use soma_client::{ClientError, Storage};
 use soma_data::{DataError, Report};
 use soma_files::Output;
 use soma_types::{Shannons, SubmissionId, text::printable};
@@ -31,7 +31,7 @@ use self::{feed::Feed, place::Place, progress::Rates, run::Run};
 use crate::{
     args::SubmitArgs,
     commands::scoring::shown,
-    context::{Context, experts},
+    context::Context,
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::{Format, Printer, count, short},
@@ -89,7 +89,7 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     let account = context.account_at(context.patient_node()?, &args.signer).await?;
     let run = Run::take_up(&context.home()?, &account, args).await?;
     let mut feed = open(args, Some((feed, run.taken_up()))).await??;
-    let experts = with_budgets(printer, context, &account, args).await?;
+    let experts = context.experts_within(&account, &args.budgets).await?;
     let scout = scout::load(printer, &account, args.scout.as_ref()).await?;
     interrupt.hold();
 
@@ -179,28 +179,6 @@ async fn open(
 /// Whether a source may do better later: it, or the way to it, failed, and not what is in it.
 const fn may_pass(error: &DataError) -> bool {
     matches!(error, DataError::Unreadable { .. } | DataError::Changed(_))
-}
-
-/// What loads models, within the budgets of memory and disk.
-async fn with_budgets(
-    printer: Printer,
-    context: &Context,
-    account: &Account,
-    args: &SubmitArgs,
-) -> CliResult<Experts> {
-    let experts = experts(account.node(), &*account.params().await?)?.within(args.memory.as_u64());
-    let (folder, budget_bytes) = (context.home()?.join("weights"), args.cache.as_u64());
-    if budget_bytes == 0 {
-        return Ok(experts);
-    }
-    let opened = tokio::task::spawn_blocking(move || Cache::open(folder, budget_bytes)).await?;
-    match opened {
-        Ok(cache) => Ok(experts.cached(cache)),
-        Err(error) => {
-            printer.note(format!("models are kept in memory only: {error}"));
-            Ok(experts)
-        }
-    }
 }
 
 struct Session<'a> {

@@ -17,11 +17,13 @@ use crate::{
     architecture,
     args::{Fault, ProposeArgs, Signer, ValidatorCommand},
     commands::{
+        audit,
         model::{percent, resolve},
         money::show_receipt,
     },
     context::Context,
     error::{CliError, CliResult},
+    interrupt::Interrupt,
     printer::{Printer, short, table},
 };
 
@@ -36,7 +38,12 @@ struct ListOutput {
 }
 
 /// `soma validator`.
-pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand) -> CliResult {
+pub async fn run(
+    printer: Printer,
+    context: &Context,
+    command: &ValidatorCommand,
+    interrupt: &Interrupt,
+) -> CliResult {
     match command {
         ValidatorCommand::List => {
             let node = context.node()?;
@@ -52,6 +59,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ValidatorCommand
             stake,
             signer,
         } => register(printer, context, network_key, *commission, *stake, signer).await,
+        ValidatorCommand::Audit(args) => audit::run(printer, context, args, interrupt).await,
         ValidatorCommand::Leave { signer } => {
             let account = context.account(signer).await?;
             let receipt = account.leave_validator().await?;
