@@ -9,7 +9,8 @@
 //!   bounds silent, half-sent and kept-alive connections alike;
 //! * its body must keep up a pace of [`BODY_BYTES_PER_SECOND_MIN`], after [`BODY_GRACE`];
 //! * an answer must find a reader: if nothing of it can be written for [`WRITE_TIME_MAX`], the connection
-//!   ends. A stream of events goes on for as long as its reader takes something from time to time.
+//!   ends. A stream of events goes on for as long as its reader takes something from time to time;
+//! * once the server stops, what is in hand has [`GRACE`], and its answer [`LAST_WORDS`] more.
 
 use std::{
     convert::Infallible,
@@ -58,6 +59,10 @@ const BODY_GRACE: Duration = Duration::from_secs(30);
 const BODY_BYTES_PER_SECOND_MIN: u64 = 16 * 1024;
 /// How long an answer may find nobody who reads it.
 const WRITE_TIME_MAX: Duration = Duration::from_secs(60);
+/// How long what is in hand may take when the server is told to stop.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// How long after [`GRACE`] an answer may still be on its way.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Connections that are being refused at once.
 const REFUSALS: usize = 16;
 /// How long refusing one may take.
@@ -80,6 +85,8 @@ pub struct Bounds {
     pub body_grace: Duration,
     /// How long an answer may find nobody who reads it.
     pub write_time: Duration,
+    /// How long a connection may go on once the server stops.
+    pub stop_time: Duration,
 }
 
 impl Bounds {
@@ -91,11 +98,13 @@ impl Bounds {
             head_time: HEAD_TIME_MAX,
             body_grace: BODY_GRACE,
             write_time: WRITE_TIME_MAX,
+            stop_time: GRACE.saturating_add(LAST_WORDS),
         }
     }
 }
 
-/// Serves `router` on `listener` until `stopped` ends; then waits until requests in hand are answered.
+/// Serves `router` on `listener` until `stopped` ends; then waits until requests in hand are answered, for as
+/// long as `bounds` allow.
 ///
 /// # Errors
 /// If the listener cannot be used.
@@ -180,22 +189,28 @@ async fn connection(
             .header_read_timeout(bounds.head_time)
             .serve_connection(io, service)
     );
-    let needed = async {
-        tokio::select! {
-            // An error means that the server is gone.
-            _ = stopping.wait_for(|stop| *stop) => {}
-            () = crowded.notified() => {}
-        }
+    let ended = tokio::select! {
+        ended = serving.as_mut() => Some(ended),
+        // An error means that the server is gone.
+        _ = stopping.wait_for(|stop| *stop) => None,
+        () = crowded.notified() => None,
     };
-    let result = tokio::select! {
-        result = serving.as_mut() => result,
+    let ended = match ended {
+        Some(ended) => ended,
         // What is being answered is answered; a stream of events goes on until its server stops.
-        () = needed => {
+        None => {
             serving.as_mut().graceful_shutdown();
-            serving.as_mut().await
+            let cut_off = async {
+                let _ = stopping.wait_for(|stop| *stop).await;
+                sleep(bounds.stop_time).await;
+            };
+            tokio::select! {
+                ended = serving.as_mut() => ended,
+                () = cut_off => return debug!("a connection is cut off, since the server stops"),
+            }
         }
     };
-    if let Err(error) = result {
+    if let Err(error) = ended {
         debug!(%error, "a connection ended early");
     }
 }

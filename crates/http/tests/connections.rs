@@ -22,6 +22,7 @@ const BOUNDS: Bounds = Bounds {
     head_time: Duration::from_millis(600),
     body_grace: Duration::from_millis(600),
     write_time: Duration::from_millis(600),
+    stop_time: Duration::from_millis(600),
 };
 /// Long enough for every bound above, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -226,4 +227,16 @@ async fn it_stops_though_clients_stay() {
     timeout(PATIENCE, server.ended).await.unwrap().unwrap().unwrap();
     closes(idle).await;
     closes(silent).await;
+}
+
+/// An answer without an end, whose reader takes all of it, ends with its server.
+#[tokio::test]
+async fn it_stops_though_an_answer_does_not() {
+    let server = start();
+    let mut stream = server.send("GET /drops HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    stream.read_u8().await.unwrap();
+    let reader = tokio::spawn(closes(stream));
+    server.stop.send(()).unwrap();
+    timeout(PATIENCE, server.ended).await.unwrap().unwrap().unwrap();
+    reader.await.unwrap();
 }

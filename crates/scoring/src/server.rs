@@ -1,6 +1,6 @@
 //! `soma score serve`: the scoring service alone, over weights files.
 
-use std::{collections::BTreeMap, future::Future, io, net::TcpListener, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, io, net::TcpListener, sync::Arc};
 
 use axum::{Json, Router, extract::State, middleware, routing::get};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,6 @@ use crate::{
     // What utoipa wrote down of the handler `score`.
     score::{__path_score, Scoring, router},
 };
-
-/// How long requests in hand may take when the service is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// How a scoring service stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -72,7 +69,8 @@ pub async fn health(State(Scoring { service, library }): State<Scoring<Files>>) 
 )]
 struct Document;
 
-/// Serves weights files on `listener` until `stopped` ends; then requests in hand have [`GRACE`] to finish.
+/// Serves weights files on `listener` until `stopped` ends; then requests in hand have
+/// [`connections::GRACE`] to finish.
 ///
 /// # Errors
 /// If the listener fails.
@@ -95,7 +93,7 @@ pub async fn serve(
     let stop = async move {
         stopped.await;
         tokio::spawn(async move {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(connections::GRACE).await;
             service.stop();
         });
     };
