@@ -1,7 +1,7 @@
 //! Unit files that are checked in are what systemd takes.
 #![cfg(target_os = "linux")]
 
-use std::{fs, io, path::Path, process::Command};
+use std::{ffi::OsStr, fs, io, path::Path, process::Command};
 
 #[test]
 fn units_are_what_systemd_takes() {
@@ -10,7 +10,8 @@ fn units_are_what_systemd_takes() {
     let mut paths = Vec::new();
     for entry in fs::read_dir(units).unwrap() {
         let entry = entry.unwrap();
-        if entry.file_name() == "Containerfile" {
+        let is_unit = |kind: &OsStr| kind == "service" || kind == "timer";
+        if !entry.path().extension().is_some_and(is_unit) {
             continue;
         }
         let text = fs::read_to_string(entry.path()).unwrap();
@@ -20,7 +21,7 @@ fn units_are_what_systemd_takes() {
         fs::write(&path, text).unwrap();
         paths.push(path);
     }
-    assert_eq!(paths.len(), 3);
+    assert_eq!(paths.len(), 4);
     let output = Command::new("systemd-analyze")
         .arg("verify")
         .args(&paths)
@@ -31,9 +32,6 @@ fn units_are_what_systemd_takes() {
         output => output.unwrap(),
     };
     let said = String::from_utf8_lossy(&output.stderr);
-    let ours: Vec<&str> = said
-        .lines()
-        .filter(|line| line.contains("soma-trainer") || line.contains("soma-node"))
-        .collect();
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("soma-")).collect();
     assert!(ours.is_empty(), "{said}");
 }
