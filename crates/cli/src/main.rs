@@ -214,10 +214,10 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
         Command::Generate(args) => tokio::task::spawn_blocking(move || generate::run(printer, &args)).await?,
         Command::Eval(args) => tokio::task::spawn_blocking(move || eval::run(printer, &args)).await?,
         Command::Compress(args) => {
-            tokio::task::spawn_blocking(move || compress::compress(printer, &args)).await?
+            tokio::task::spawn_blocking(move || compress::compress(printer, &args, &interrupt)).await?
         }
         Command::Decompress(args) => {
-            tokio::task::spawn_blocking(move || compress::decompress(printer, &args)).await?
+            tokio::task::spawn_blocking(move || compress::decompress(printer, &args, &interrupt)).await?
         }
         Command::Serve(args) => serve::run(printer, context, &args, &interrupt).await,
         Command::Recompute(args) => {

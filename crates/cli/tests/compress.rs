@@ -2,11 +2,19 @@
 
 mod common;
 
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
 use common::{Bench, SMALL};
 use serde_json::Value;
 
 const PROSE: &str = "she sells sea shells by the sea shore\n";
 const TABLE: &str = "1021,77,3\n1022,78,4\n1023,79,5\n";
+
+/// The longest that a command may take to begin.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A bench with a model of prose and one of tables, and a text of both.
 fn bench() -> Bench {
@@ -118,4 +126,39 @@ fn what_cannot_be_opened_says_why() {
     }
     let output = bench.run(&[&["compress", "mixed.txt", "-o", "mixed.txt"], &prose[..]].concat());
     assert!(String::from_utf8_lossy(&output.stderr).contains("it is also an input"));
+}
+
+#[test]
+fn what_is_stopped_leaves_nothing() {
+    let bench = bench();
+    bench.write("long.txt", text().repeat(500));
+    let models = ["--arch", "small.json", "--weights", WEIGHTS];
+    let files = || {
+        let entries = std::fs::read_dir(bench.path("")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = files();
+    let mut child = bench
+        .command(&[&["compress", "long.txt", "-o", "long.soma"], &models[..]].concat())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    while files() == before {
+        assert!(start.elapsed() < PATIENCE, "it writes nothing");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it was stopped"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let told = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(told.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(files(), before);
 }

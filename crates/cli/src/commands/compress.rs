@@ -4,6 +4,10 @@ use std::{
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use indicatif::ProgressBar;
@@ -20,6 +24,7 @@ use super::{
 use crate::{
     args::{CompressArgs, DecompressArgs, WholeArgs},
     error::{CliError, CliResult},
+    interrupt::Interrupt,
     printer::Printer,
 };
 
@@ -54,7 +59,7 @@ struct Loaded {
 }
 
 /// `soma compress`.
-pub fn compress(printer: Printer, args: &CompressArgs) -> CliResult {
+pub fn compress(printer: Printer, args: &CompressArgs, interrupt: &Interrupt) -> CliResult {
     let out = Output::check(&args.out)?.apart_from(input(&args.file))?;
     let (architecture, files) = files(&args.models)?;
     require_memory(printer, &architecture, &files)?;
@@ -75,16 +80,18 @@ pub fn compress(printer: Printer, args: &CompressArgs) -> CliResult {
             model,
         })
         .collect();
-    let (mut source, _bar) = open(printer, &args.file)?;
+    let (mut source, _bar) = open(printer, &args.file, interrupt)?;
     let scorer = Scorer::new()?;
-    let sizes = written(&out, |file| Ok(pack(&scorer, &experts, &mut source, file)?))?;
+    let sizes = written(&out, interrupt, |file| {
+        Ok(pack(&scorer, &experts, &mut source, file)?)
+    })?;
     tell(printer, &out, sizes, &loaded)
 }
 
 /// `soma decompress`.
-pub fn decompress(printer: Printer, args: &DecompressArgs) -> CliResult {
+pub fn decompress(printer: Printer, args: &DecompressArgs, interrupt: &Interrupt) -> CliResult {
     let out = Output::check(&args.out)?.apart_from(input(&args.file))?;
-    let (mut source, _bar) = open(printer, &args.file)?;
+    let (mut source, _bar) = open(printer, &args.file, interrupt)?;
     let of_file = |error: CliError| error.while_doing(shown(&args.file));
     let header = Header::read(&mut source).map_err(|error| of_file(error.into()))?;
     let files = chosen(&args.models, &header)?;
@@ -100,7 +107,7 @@ pub fn decompress(printer: Printer, args: &DecompressArgs) -> CliResult {
     }
     let models: Vec<&Model> = loaded.iter().map(|loaded| &loaded.model).collect();
     let scorer = Scorer::new()?;
-    let sizes = written(&out, |file| {
+    let sizes = written(&out, interrupt, |file| {
         let sizes = header.decompress(&scorer, &models, &mut source, file);
         sizes.map_err(|error| of_file(error.into()))
     })?;
@@ -131,8 +138,9 @@ fn input(path: &Path) -> Option<&Path> {
     (path != Path::new("-")).then_some(path)
 }
 
-/// What is to be read, drawing how far it is while the bar lives.
-fn open(printer: Printer, path: &Path) -> CliResult<(Box<dyn Read>, Cleared)> {
+/// What is to be read, drawing how far it is while the bar lives. Of a file nothing more comes once Ctrl-C is
+/// pressed, so that nothing is left of the result; standard input may never end, so it does not wait there.
+fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<dyn Read>, Cleared)> {
     let Some(path) = input(path) else {
         let bar = ProgressBar::hidden();
         return Ok((Box::new(io::stdin().lock()), Cleared(bar)));
@@ -144,7 +152,27 @@ fn open(printer: Printer, path: &Path) -> CliResult<(Box<dyn Read>, Cleared)> {
             .hint("compress its files one by one, or an archive of them"));
     }
     let bar = printer.progress(metadata.len(), BAR);
-    Ok((Box::new(bar.wrap_read(io::BufReader::new(file))), Cleared(bar)))
+    interrupt.hold();
+    let file = UntilStopped {
+        file: io::BufReader::new(file),
+        stopped: interrupt.flag(),
+    };
+    Ok((Box::new(bar.wrap_read(file)), Cleared(bar)))
+}
+
+/// A file that cannot be read any more once its flag is set.
+struct UntilStopped {
+    file: io::BufReader<File>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for UntilStopped {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Err(io::Error::other("stopped"));
+        }
+        self.file.read(buffer)
+    }
 }
 
 /// A bar that leaves nothing behind.
@@ -164,7 +192,11 @@ fn require_memory(printer: Printer, architecture: &Architecture, files: &[(PathB
 }
 
 /// Writes a result whole or not at all; what went wrong in the middle is told as it is.
-fn written<T>(out: &Output, write: impl FnOnce(&mut &mut dyn Write) -> CliResult<T>) -> CliResult<T> {
+fn written<T>(
+    out: &Output,
+    interrupt: &Interrupt,
+    write: impl FnOnce(&mut &mut dyn Write) -> CliResult<T>,
+) -> CliResult<T> {
     let mut result = None;
     let placed = out.write_with(|mut file| match write(&mut file) {
         Ok(value) => {
@@ -178,6 +210,7 @@ fn written<T>(out: &Output, write: impl FnOnce(&mut &mut dyn Write) -> CliResult
         }
     });
     match result {
+        Some(Err(_)) if interrupt.flag().load(Ordering::Relaxed) => Err(CliError::interrupted()),
         Some(Err(error)) => Err(error),
         Some(Ok(value)) => {
             placed?;
