@@ -6,7 +6,7 @@ use clap::Args;
 /// Most memory and disk for the network's models.
 #[derive(Debug, Args)]
 pub struct Budgets {
-    /// Most memory for models, besides the scout.
+    /// Most memory for the models that score; a scout is besides.
     #[arg(long, value_name = "SIZE", default_value = "8GiB")]
     pub memory: ByteSize,
     /// Most disk for models that memory does not hold, in the folder of wallets.
