@@ -90,8 +90,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     if let Some(mapped) = address.to_ipv4_mapped() {
         return is_public_v4(mapped);
     }
-    if a == 0x64 && b == 0xff9b {
-        let [.., high, low] = address.segments();
+    // Of NAT64, the well-known prefix; the one for local use (64:ff9b:1::/48) is private whatever it carries.
+    if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
         let [c, d] = high.to_be_bytes();
         let [e, f] = low.to_be_bytes();
         return is_public_v4(Ipv4Addr::new(c, d, e, f));
@@ -138,6 +138,7 @@ mod tests {
             "::ffff:10.0.0.1",
             "::127.0.0.1",
             "64:ff9b::a00:1",
+            "64:ff9b:1::808:808",
             "fc00::1",
             "fe80::1",
             "ff02::1",

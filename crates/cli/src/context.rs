@@ -15,7 +15,7 @@ use soma_client::{
     node::LOCAL_URL,
 };
 use soma_types::{
-    Address, Keypair,
+    Address, ChainId, Keypair,
     params::{Params, Preset},
 };
 use zeroize::Zeroizing;
@@ -32,6 +32,8 @@ use crate::{
 
 /// Environment variable with the password of encrypted wallets.
 pub const PASSWORD_VARIABLE: &str = "SOMA_PASSWORD";
+/// Environment variable with the chain that is signed for by commands that name none.
+const CHAIN_VARIABLE: &str = "SOMA_CHAIN";
 /// Environment variable with the network of commands that name none.
 const NETWORK_VARIABLE: &str = "SOMA_NETWORK";
 /// How long a command tries to reach a node before it says that it cannot.
@@ -136,11 +138,15 @@ impl Context {
         let journal = wallets.journal();
         let secret = self.unlock(signer.wallet.as_deref()).await?;
         let (record, printer) = (self.record.clone(), self.printer);
-        Ok(Account::new(node, secret.keypair(), journal)
+        let account = Account::new(node, secret.keypair(), journal)
             .rehearsing()
             .with_max_fee(signer.max_fee)
             .with_wait(Duration::from_secs(signer.wait))
-            .watched(move |notice| record.take(printer, notice)))
+            .watched(move |notice| record.take(printer, notice));
+        Ok(match chain_of(signer)? {
+            Some(chain) => account.on_chain(chain),
+            None => account,
+        })
     }
 
     /// The secrets of a wallet. Asks for its password where it has one that is not in `SOMA_PASSWORD`.
@@ -255,6 +261,18 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
         ..FetchPolicy::default()
     };
     Ok(Experts::new(Downloader::new(node.clone(), policy)?))
+}
+
+/// The chain that is signed for, where someone said so.
+fn chain_of(signer: &Signer) -> CliResult<Option<ChainId>> {
+    let named = match (signer.chain, variable(CHAIN_VARIABLE)?) {
+        (Some(chain), _) => return Ok(Some(chain)),
+        (None, named) => named,
+    };
+    let parsed = named.map(|text| text.parse());
+    parsed
+        .transpose()
+        .map_err(|error| CliError::usage(format!("{CHAIN_VARIABLE}: {error}")))
 }
 
 /// The password that a new wallet is encrypted with: from `SOMA_PASSWORD`, or typed twice at `terminal`;

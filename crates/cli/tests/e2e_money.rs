@@ -345,9 +345,13 @@ fn e2e_what_fails_costs_nothing_and_names_its_code() {
         "{}",
         stderr(&output)
     );
+    // A node of another chain than the one that was named signs for nobody.
+    let other = format!("0x{}", "1".repeat(64));
+    let output = run(&["send", "bob", "1", "--chain", &other]);
+    assert!(stderr(&output).contains("nothing was signed"), "{}", stderr(&output));
     assert_eq!(net.balance(&bench, "alice"), before);
     // Paying oneself is a payment.
-    net.json(&bench, &["send", "alice", "1"]);
+    net.json(&bench, &["send", "alice", "1", "--chain", &net.chain]);
 }
 
 /// Stopped between commit and reveal, it says what is due, and the same command goes on.

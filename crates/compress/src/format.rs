@@ -35,6 +35,11 @@ pub struct Named {
     pub stake: u64,
 }
 
+/// The most bytes of a block for models of sequences so long.
+fn block_bytes_of(max_seq_len: u32) -> u32 {
+    max_seq_len.saturating_mul(BLOCK_SEQUENCES).min(BLOCK_BYTES_MAX)
+}
+
 /// What a file says of itself before its first block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -46,10 +51,9 @@ pub struct Header {
 impl Header {
     /// That of a file which these models make.
     pub(crate) fn new(architecture: Architecture, experts: Vec<Named>) -> Self {
-        let block_bytes = architecture.max_seq_len.saturating_mul(BLOCK_SEQUENCES);
         Self {
             architecture,
-            block_bytes: block_bytes.min(BLOCK_BYTES_MAX),
+            block_bytes: block_bytes_of(architecture.max_seq_len),
             experts,
         }
     }
@@ -107,7 +111,11 @@ impl Header {
             rope_wavelength,
             block_bytes,
         ] = numbers;
-        within("bytes of a block", block_bytes.into(), BLOCK_BYTES_MAX.into())?;
+        within(
+            "bytes of a block",
+            block_bytes.into(),
+            block_bytes_of(max_seq_len).into(),
+        )?;
         let architecture = Architecture {
             embedding_dim,
             heads,

@@ -65,6 +65,8 @@ struct Shared {
     services: Services,
     /// One payment at a time, so that nonces follow each other.
     faucet: Mutex<()>,
+    /// Content that is hashed before it is sent.
+    looks: Turns,
     /// Clients that follow events: half of all, so that they never keep the others out.
     streams: Arc<Semaphore>,
     stopped: watch::Receiver<bool>,
@@ -87,6 +89,7 @@ pub async fn serve(
         query,
         services,
         faucet: Mutex::new(()),
+        looks: Turns::new(),
         streams: Arc::new(Semaphore::new(clients.div_ceil(2))),
         stopped: stopped.clone(),
     });

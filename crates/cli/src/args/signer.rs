@@ -2,7 +2,7 @@
 
 use clap::Args;
 use soma_client::account::MAX_FEE_DEFAULT;
-use soma_types::Shannons;
+use soma_types::{ChainId, Shannons};
 
 /// Who signs, and how much it may cost.
 #[derive(Debug, Args)]
@@ -13,6 +13,9 @@ pub struct Signer {
     /// The most that one transaction may cost in fees, in SOMA.
     #[arg(long, value_name = "AMOUNT", default_value_t = MAX_FEE_DEFAULT)]
     pub max_fee: Shannons,
+    /// Sign for this chain alone: no node of another is believed. If left out, $SOMA_CHAIN, or any.
+    #[arg(long, value_name = "ID")]
+    pub chain: Option<ChainId>,
     /// How long to wait for a transaction's end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub wait: u64,

@@ -24,6 +24,8 @@ use soma_types::{
     objects::{Found, SubmissionStatus, TargetStatus},
 };
 
+use tokio::task::JoinError;
+
 use super::{
     Api, Shared,
     problem::{of_fetch, of_store},
@@ -36,14 +38,20 @@ async fn on_disk<T: Send + 'static>(
     work: impl FnOnce(Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Error> {
     let store = store.clone();
-    let done = tokio::task::spawn_blocking(move || work(store)).await;
+    of_disk(tokio::task::spawn_blocking(move || work(store)).await)
+}
+
+fn of_disk<T>(done: Result<Result<T, StoreError>, JoinError>) -> Result<T, Error> {
     let done = done.map_err(|_| Error::new(StatusCode::INTERNAL_SERVER_ERROR, "the content store failed"))?;
     done.map_err(|error| of_store(&error))
 }
 
 /// Content that the store has, as an answer. It flows from the disk: weights are too many bytes for memory.
+/// It is hashed before, as long as that takes: few at once.
 async fn serve(api: &Shared, hash: ContentHash) -> Result<Response, Error> {
-    let body = on_disk(&api.services.blobs, move |store| store.body(&hash)).await?;
+    let store = api.services.blobs.clone();
+    let found = api.looks.blocking(move || store.body(&hash)).await;
+    let body = of_disk(found)?;
     let body = Body::new(body.ok_or_else(|| Error::not_found("content", hash))?);
     Ok(([(header::CONTENT_TYPE, "application/octet-stream")], body).into_response())
 }

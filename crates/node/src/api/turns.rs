@@ -11,9 +11,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinError};
 
-/// Requests of one kind that are answered at once. Who comes then waits, first come, first served.
+/// What is done at once of one kind. Who comes then waits, first come, first served.
 const READING_MAX: usize = 4;
 
 /// Places of those who read. Clones share.
@@ -23,6 +23,19 @@ pub(super) struct Turns(Arc<Semaphore>);
 impl Turns {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(READING_MAX)))
+    }
+
+    /// Does `work`, which blocks, once there is a place. It keeps the place until it is done, whoever waits.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, JoinError> {
+        let place = Arc::clone(&self.0).acquire_owned().await;
+        tokio::task::spawn_blocking(move || {
+            let _place = place.expect("it is never closed");
+            work()
+        })
+        .await
     }
 
     /// Does `work` once there is a place.

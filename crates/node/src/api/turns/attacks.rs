@@ -1,7 +1,10 @@
 //! Attacks on those who share a node with whoever asks it. The table is docs/attacks.md.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,38 @@ impl Drop for Reading<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Attack: having large content looked at, and leaving
+/// Does: asks for content of gigabytes, which a node hashes before it sends it, hangs up, and asks again, so
+/// that blocks wait for the disk.
+/// Outcome: four are looked at at once; who has left keeps its turn until its disk work is done, and others
+/// wait behind it.
+#[test]
+fn having_content_looked_at_and_leaving() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .unwrap();
+    let (now, most, done) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+    runtime.block_on(async {
+        let turns = Turns::new();
+        for _ in 0..40 {
+            let (now, most, done) = (Arc::clone(&now), Arc::clone(&most), Arc::clone(&done));
+            let look = turns.blocking(move || {
+                let _reading = Reading::begin(&now, &most);
+                std::thread::sleep(Duration::from_millis(5));
+                done.fetch_add(1, Ordering::Relaxed);
+            });
+            // Gone as soon as its work has begun, if it has.
+            let _ = timeout(Duration::from_millis(2), look).await;
+        }
+        // Whoever comes then is answered.
+        turns.blocking(|| ()).await.unwrap();
+    });
+    assert!(most.load(Ordering::Relaxed) <= READING_MAX);
+    assert!(done.load(Ordering::Relaxed) > READING_MAX);
 }
 
 /// Attack: asking for everything from everywhere
