@@ -348,7 +348,11 @@ fn e2e_what_fails_costs_nothing_and_names_its_code() {
     // A node of another chain than the one that was named signs for nobody.
     let other = format!("0x{}", "1".repeat(64));
     let output = run(&["send", "bob", "1", "--chain", &other]);
-    assert!(stderr(&output).contains("nothing was signed"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("nothing was signed"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(net.balance(&bench, "alice"), before);
     // Paying oneself is a payment.
     net.json(&bench, &["send", "alice", "1", "--chain", &net.chain]);

@@ -19,6 +19,18 @@ use soma_localnet::testing::free_ports;
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Whether a node has content.
+fn has_blob(api: &str, hash: &str) -> bool {
+    let host = api.trim_start_matches("http://");
+    let Ok(mut stream) = TcpStream::connect(host) else { return false };
+    let asked = write!(
+        stream,
+        "HEAD /v1/blobs/{hash} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    );
+    let mut answer = String::new();
+    asked.is_ok() && stream.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
+}
+
 /// What a node answers to a GET; none while it does not.
 fn get(api: &str, path: &str) -> Option<Value> {
     let host = api.trim_start_matches("http://");
@@ -100,6 +112,12 @@ fn e2e_survivors_go_on_and_the_killed_one_catches_up() {
             let secret = secret.as_str().unwrap();
             assert!(secret.len() > 60 && !network.contains(secret), "{name} is public");
         }
+    }
+    // What is handed to one of them comes to all.
+    let genesis = wait("the genesis", || get(&net.api, "/v1/genesis"));
+    let hash = genesis["weights"]["hash"].as_str().unwrap();
+    for api in &net.apis {
+        wait("the genesis weights", || has_blob(api, hash).then_some(()));
     }
     let done = AtomicBool::new(false);
     let paid = std::thread::scope(|scope| {

@@ -22,8 +22,8 @@ use soma_blobs::{FetchPolicy, Fetcher, Store};
 use soma_files::Lock;
 use soma_http::descriptors;
 use soma_node::{
-    Node, api::Services, consensus::Identity, descriptors::of_validator, network::Reach, node::Keeping,
-    query::LiveQuery, runtime::since_1970_ms, steady::Origin, time::Time,
+    Node, api::Services, consensus::Identity, descriptors::of_validator, keeper::Nodes, network::Reach,
+    node::Keeping, query::LiveQuery, runtime::since_1970_ms, steady::Origin, time::Time,
 };
 use soma_operator::{Home, Running};
 use soma_scoring::{Limits, Service};
@@ -150,6 +150,11 @@ impl Localnet {
         net._locks = net.lock()?;
         let services = net.services(blob_store_bytes_max)?;
         let peers = net.peers(&p2p_addresses);
+        // All content is in the one store.
+        let nodes = Nodes {
+            fetcher: services.fetcher.clone(),
+            interfaces: Vec::new(),
+        };
         let mut starting = Vec::new();
         for (index, (api, p2p)) in apis.into_iter().zip(p2p_addresses).enumerate() {
             let node = Node {
@@ -169,7 +174,7 @@ impl Localnet {
                 services: services.clone(),
                 // They share one content store, so one of them keeps it.
                 keeping: if index == 0 {
-                    Keeping::Here(retention)
+                    Keeping::Here(retention, nodes.clone())
                 } else {
                     Keeping::Elsewhere
                 },

@@ -211,6 +211,8 @@ fn settle(
         .bytes
         .unwrap_or(u64::MAX)
         .min(plan.blob_store_bytes_max);
+    let others = plan.apis.iter().enumerate().filter(|(other, _)| *other != index);
+    config.content.nodes = others.map(|(_, api)| format!("http://{api}")).collect();
     config.log.filter = "warn".to_owned();
     config.write(&home.config())?;
     network.write(&home.network())

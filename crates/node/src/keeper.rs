@@ -2,7 +2,8 @@
 //! section 7), and what has won or competed stays public for as long as its operator says ([`Retention`]).
 //!
 //! Upon its start, and whenever it has missed blocks: what is needed and not there is fetched from its
-//! owner's host.
+//! owner's host; or, where its owner has handed it to some node (`soma:HASH`), from the other nodes, which
+//! are asked for hours, since that may take a while.
 //! Upon a finalized block: what its operator has taken down since ([`soma_blobs::withdrawn`]) is removed. The
 //! weights that it commits to and the data that has won in it are marked as used, or else fetched from their
 //! owners' hosts, which may go down from then on. Data that lost, or still races, is nobody's business.
@@ -29,6 +30,7 @@
 mod lane;
 mod leaving;
 mod needed;
+mod sources;
 
 use std::{
     collections::HashMap,
@@ -45,7 +47,10 @@ use self::{
     lane::Lane,
     leaving::{Leaving, set_aside},
     needed::{Content, Named, Needed, data_in, needed, weights_in, won_in},
+    sources::Sources,
 };
+
+pub use self::sources::Nodes;
 use crate::{
     index::News,
     query::{Query, ReadError},
@@ -64,7 +69,8 @@ const DATA_FETCH_MAX: Duration = Duration::from_secs(30);
 pub async fn run<E: Runtime>(
     query: Query<E>,
     store: Store,
-    fetcher: Fetcher,
+    owners: Fetcher,
+    nodes: Nodes,
     retention: Retention,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -72,7 +78,7 @@ pub async fn run<E: Runtime>(
     let mut keeper = Keeper {
         query,
         store,
-        fetcher,
+        sources: Sources { owners, nodes },
         retention,
         weights: Lane::new(WEIGHTS_FETCHES_MAX, Duration::MAX),
         data: Lane::new(DATA_FETCHES_MAX, DATA_FETCH_MAX),
@@ -99,7 +105,7 @@ pub async fn run<E: Runtime>(
 struct Keeper<E: Runtime> {
     query: Query<E>,
     store: Store,
-    fetcher: Fetcher,
+    sources: Sources,
     retention: Retention,
     weights: Lane,
     data: Lane,
@@ -159,7 +165,7 @@ impl<E: Runtime> Keeper<E> {
             Content::Weights => &mut self.weights,
             Content::Data => &mut self.data,
         };
-        lane.take(&self.fetcher, &self.store, named);
+        lane.take(&self.sources, &self.store, named);
     }
 
     /// Marks what is needed, has what is `missing` fetched if so told, and sets aside what leaves.

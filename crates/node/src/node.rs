@@ -22,7 +22,7 @@ use crate::{
     api::{self, Services},
     consensus::{Identity, Scheme},
     engine::Timeouts,
-    keeper,
+    keeper::{self, Nodes},
     network::{self, Reach},
     query::LiveQuery,
     retention::Retention,
@@ -40,10 +40,10 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 const VOTING_PAUSE: Duration = Duration::from_millis(5);
 
 /// Who keeps the content store of a node in step with the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Keeping {
-    /// This node, for so long.
-    Here(Retention),
+    /// This node, for so long, with what the others have.
+    Here(Retention, Nodes),
     /// Another node, which has the same store.
     Elsewhere,
 }
@@ -143,11 +143,12 @@ impl Node {
         }
         let Services { blobs, fetcher, .. } = &self.services;
         match self.keeping {
-            Keeping::Here(retention) => {
+            Keeping::Here(retention, nodes) => {
                 tokio::spawn(keeper::run(
                     query.clone(),
                     blobs.clone(),
                     fetcher.clone(),
+                    nodes,
                     retention,
                     stopped.clone(),
                 ));

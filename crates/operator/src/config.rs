@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use soma_blobs::Location;
 use soma_files::{FileError, read_bounded, replace};
 use soma_node::{
     network::Reach,
@@ -103,6 +104,8 @@ pub struct Content {
     pub keep_epochs: Option<u64>,
     /// Most bytes of it.
     pub keep_bytes: u64,
+    /// Interfaces of the other nodes: what was handed to one of them is fetched from there.
+    pub nodes: Vec<String>,
 }
 
 impl Default for Content {
@@ -111,6 +114,7 @@ impl Default for Content {
             bytes_max: 64 << 30,
             keep_epochs: None,
             keep_bytes: 8 << 30,
+            nodes: Vec::new(),
         }
     }
 }
@@ -177,6 +181,9 @@ pub enum ConfigError {
     /// Peers cannot find a port that the system chooses.
     #[error("[p2p] listen = \"{0}\" has no port: name the one that the other operators know")]
     Port(SocketAddr),
+    /// It is no address of a node's interface.
+    #[error("[content] nodes has \"{0}\": give addresses as http://10.0.0.2:9000")]
+    Node(String),
     /// Audits need content for longer.
     #[error("[content] keep_epochs = {0}: the least is {EPOCHS_MIN}, which audits need")]
     Epochs(u64),
@@ -243,7 +250,12 @@ impl Config {
             bytes_max: max,
             keep_epochs,
             keep_bytes: keep,
+            ref nodes,
         } = self.content;
+        let is_interface = |text: &&String| matches!(text.parse(), Ok(Location::Http(_)));
+        if let Some(odd) = nodes.iter().find(|text| !is_interface(text)) {
+            return Err(ConfigError::Node(odd.clone()));
+        }
         match keep_epochs {
             Some(epochs) if epochs < EPOCHS_MIN => Err(ConfigError::Epochs(epochs)),
             _ if keep > max => Err(ConfigError::Bytes { keep, max }),

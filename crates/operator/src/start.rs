@@ -15,8 +15,8 @@ use serde::Deserialize;
 use soma_blobs::{FetchPolicy, Fetcher, Store};
 use soma_files::{Lock, read_bounded};
 use soma_node::{
-    Node, api::Services, consensus::public_key, network::Reach, node::Keeping, query::LiveQuery,
-    steady::Origin, time::Time,
+    Node, api::Services, consensus::public_key, keeper::Nodes, network::Reach, node::Keeping,
+    query::LiveQuery, steady::Origin, time::Time,
 };
 use soma_scoring::{Limits, Service};
 use soma_types::{Keypair, params::Preset};
@@ -142,7 +142,7 @@ impl Started {
             api,
             clients,
             services: services(home, config, &network)?,
-            keeping: Keeping::Here(config.content.retention()),
+            keeping: Keeping::Here(config.content.retention(), nodes(config, &network)?),
         };
         let (stop, stopped) = watch::channel(false);
         let stopped_by_itself = |reason| StartError::Stopped {
@@ -233,18 +233,44 @@ fn threads(reach: Reach) -> usize {
     }
 }
 
-fn services(home: &Home, config: &Config, network: &Network) -> Result<Services, StartError> {
-    let params = &network.genesis.params;
-    let bytes_max = config.content.bytes_max;
-    let blobs = |error: &dyn std::fmt::Display| StartError::Blobs(error.to_string());
+/// Who else may have content. Their operators are known, so they may be anywhere.
+fn nodes(config: &Config, network: &Network) -> Result<Nodes, StartError> {
+    let interfaces = config.content.nodes.clone();
+    if interfaces.is_empty() && network.committee.identities.len() > 1 {
+        warn!(
+            "[content] nodes names nobody: what is handed to other nodes is missing here, and auditors who ask \
+             this one accuse who handed it in"
+        );
+    }
     let fetcher = Fetcher::new(FetchPolicy {
-        size_bytes_max: params.weights_size_max_bytes.min(bytes_max),
+        private_addresses: true,
+        // They have it or not: none sends this node elsewhere.
+        redirects_max: 0,
+        ..policy(config, network)
+    });
+    Ok(Nodes {
+        fetcher: fetcher.map_err(|error| StartError::Blobs(error.to_string()))?,
+        interfaces,
+    })
+}
+
+/// How content is fetched from participants' hosts.
+fn policy(config: &Config, network: &Network) -> FetchPolicy {
+    let params = &network.genesis.params;
+    FetchPolicy {
+        size_bytes_max: params.weights_size_max_bytes.min(config.content.bytes_max),
         timeout: FETCH_TIMEOUT,
         // On a localnet, a participant's host is on this machine.
         private_addresses: params.preset == Preset::Local,
         ..FetchPolicy::default()
-    })
-    .map_err(|error| blobs(&error))?;
+    }
+}
+
+fn services(home: &Home, config: &Config, network: &Network) -> Result<Services, StartError> {
+    let params = &network.genesis.params;
+    let bytes_max = config.content.bytes_max;
+    let blobs = |error: &dyn std::fmt::Display| StartError::Blobs(error.to_string());
+    let fetcher = Fetcher::new(policy(config, network)).map_err(|error| blobs(&error))?;
     let scoring = config
         .api
         .scoring

@@ -1,18 +1,16 @@
-//! Downloads from owners' hosts, which take turns.
+//! Downloads, which take turns.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use soma_blobs::{Fetcher, Location, Store};
+use soma_blobs::{Location, Store};
 use soma_types::ContentHash;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tracing::warn;
 
-use super::needed::Named;
+use super::{needed::Named, sources::Sources};
 
 /// Downloads of a kind under way and waiting.
 const WAITING_MAX: usize = 1_024;
-/// Tries for each.
-const TRIES: u32 = 6;
 /// Between the first and the second; doubled for the next.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -35,15 +33,15 @@ impl Lane {
     }
 
     /// Downloads what is `named` when its turn comes, unless too many wait.
-    pub fn take(&mut self, fetcher: &Fetcher, store: &Store, named: Named) {
+    pub fn take(&mut self, sources: &Sources, store: &Store, named: Named) {
         let hash = named.expected.hash;
         if self.fetches.len() >= WAITING_MAX || !self.under_way.insert(hash) {
             return;
         }
         let (permits, patience) = (self.permits.clone(), self.patience);
-        let (fetcher, store) = (fetcher.clone(), store.clone());
+        let (sources, store) = (sources.clone(), store.clone());
         self.fetches.spawn(async move {
-            fetch(&fetcher, &store, &named, patience, &permits).await;
+            fetch(&sources, &store, &named, patience, &permits).await;
             hash
         });
     }
@@ -62,25 +60,35 @@ impl Lane {
 }
 
 /// Downloads what is `named`, each time when one of the `permits` is free: who waits for a host takes none.
-async fn fetch(fetcher: &Fetcher, store: &Store, named: &Named, patience: Duration, permits: &Semaphore) {
+async fn fetch(sources: &Sources, store: &Store, named: &Named, patience: Duration, permits: &Semaphore) {
     let Named { url, expected, .. } = named;
-    let Ok(Location::Http(address)) = Location::parse_public(url.as_str()) else {
+    let Some(asked) = sources.of(url, &expected.hash) else {
         return;
     };
     let mut pause = RETRY_AFTER;
-    for tried in 1..=TRIES {
-        // Never closed.
-        let permit = permits.acquire().await;
-        let fetched = tokio::time::timeout(patience, fetcher.fetch_into(&address, *expected, store)).await;
-        drop(permit);
-        match fetched {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => warn!(%url, tried, %error, "content was not fetched"),
-            Err(_) => warn!(%url, tried, "content did not come in time"),
+    for tried in 1..=asked.tries {
+        for address in &asked.addresses {
+            let Location::Http(address) = address else {
+                continue;
+            };
+            // Never closed.
+            let permit = permits.acquire().await;
+            let fetching = asked.fetcher.fetch_into(address, *expected, store);
+            let fetched = tokio::time::timeout(patience, fetching).await;
+            drop(permit);
+            match fetched {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => warn!(%address, tried, %error, "content was not fetched"),
+                Err(_) => warn!(%address, tried, "content did not come in time"),
+            }
         }
-        if tried < TRIES {
+        if tried < asked.tries && !asked.addresses.is_empty() {
             tokio::time::sleep(pause).await;
-            pause *= 2;
+            pause = (pause * 2).min(asked.pause_max);
+        }
+        // Somebody may have handed it in meanwhile.
+        if store.contains(&expected.hash) {
+            return;
         }
     }
 }
