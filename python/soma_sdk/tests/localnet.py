@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,8 +11,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
-START_MAX = 180.0
+START_MAX = 600.0
+"""A busy machine starts it late; one that cannot start ends by itself."""
 
 
 def binary() -> str:
@@ -32,24 +33,6 @@ def binary() -> str:
     if path := shutil.which("soma"):
         return path
     pytest.skip("no soma binary: build one (cargo build -p soma-cli) or name it in SOMA_BIN")
-
-
-def free_port() -> int:
-    """The first of four ports that were free a moment ago."""
-    for _ in range(100):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port > 65_000:
-            continue
-        try:
-            for other in range(port, port + 4):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", other))
-        except OSError:
-            continue
-        return port
-    raise RuntimeError("no four free ports in a row")
 
 
 class Localnet:

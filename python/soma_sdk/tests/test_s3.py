@@ -17,7 +17,8 @@ from typing import Any
 
 from environments import environment
 from hosts import ENGLISH, random_weights
-from localnet import Localnet, binary, free_port
+from localnet import Localnet, binary
+from ports import free_port
 
 from soma_sdk import Keypair, SomaClient
 

@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from localnet import Localnet, free_port
+from localnet import Localnet
+from ports import free_port
 from proxy import always, before
 
 from soma_sdk import Keypair, SomaClient, _bridge, _soma_sdk, errors
