@@ -22,7 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Whether a node has content.
 fn has_blob(api: &str, hash: &str) -> bool {
     let host = api.trim_start_matches("http://");
-    let Ok(mut stream) = TcpStream::connect(host) else { return false };
+    let Ok(mut stream) = TcpStream::connect(host) else {
+        return false;
+    };
     let asked = write!(
         stream,
         "HEAD /v1/blobs/{hash} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -143,6 +145,22 @@ fn e2e_survivors_go_on_and_the_killed_one_catches_up() {
     assert!(paid > 0, "there was no load");
     let root = one_root(&net.apis);
     assert!(root.starts_with("0x"));
+
+    // What must go goes everywhere, or from one node.
+    let [first, second] = [0, 1].map(|index| format!("net/validator-{index}"));
+    let alone = ["content", "drop", hash, "--reason", "not here", "--home", &second];
+    bench.ok(&alone);
+    wait("one without it", || (!has_blob(&net.apis[1], hash)).then_some(()));
+    assert!(has_blob(&net.apis[0], hash));
+    bench.ok(&["content", "drop", hash, "--reason", "nowhere", "--dir", "net"]);
+    for api in &net.apis {
+        wait("none with it", || (!has_blob(api, hash)).then_some(()));
+    }
+    assert!(
+        bench
+            .ok(&["content", "list", "--home", &first])
+            .contains("nowhere")
+    );
     assert_eq!(net.balance(&bench, "alice"), paid * 1_000_000_000);
 
     // Whoever is left behind ends with the one that started it, however that ends.

@@ -111,21 +111,14 @@ fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .merge(taking_turns(pages()))
         .merge(taking_turns(single_things()))
+        .merge(taking_turns(standing()))
         .route("/health", get(chain::health))
-        .route("/metrics", get(chain::metrics))
         .route(DOCUMENT_PATH, get(openapi::openapi))
-        .route("/v1/status", get(chain::status))
-        .route("/v1/params", get(chain::params))
         .route("/v1/genesis", get(chain::genesis))
-        .route("/v1/supply", get(chain::supply))
-        .route("/v1/epochs/{epoch}", get(chain::epoch))
         .route("/v1/events", get(events::events))
-        .route("/v1/models/{id}", get(market::model))
         .route("/v1/models/{id}/weights", get(blobs::weights))
-        .route("/v1/targets/{id}", get(market::target))
         .route("/v1/targets/{id}/data", get(blobs::target_data))
         .route("/v1/submissions/{id}/data", get(blobs::submission_data))
-        .route("/v1/data/{hash}", get(market::data))
         .route("/v1/transactions", post(transactions::submit))
         .route("/v1/transactions/simulate", post(transactions::simulate))
         .route("/v1/faucet", post(transactions::faucet))
@@ -167,8 +160,21 @@ fn single_things() -> Router<Arc<Shared>> {
         .route("/v1/blocks/{height}", get(chain::block))
         .route("/v1/finality/{height}", get(chain::finality))
         .route("/v1/accounts/{address}", get(accounts::account))
+        .route("/v1/params", get(chain::params))
+        .route("/v1/supply", get(chain::supply))
+        .route("/v1/epochs/{epoch}", get(chain::epoch))
+        .route("/v1/models/{id}", get(market::model))
+        .route("/v1/targets/{id}", get(market::target))
+        .route("/v1/data/{hash}", get(market::data))
         .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/transactions/{hash}", get(transactions::transaction))
+}
+
+/// How the node stands: who watches it does not wait behind others.
+fn standing() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/v1/status", get(chain::status))
+        .route("/metrics", get(chain::metrics))
 }
 
 /// Which part of a list.

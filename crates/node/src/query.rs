@@ -62,7 +62,7 @@ pub struct Query<E: Runtime> {
     pub(crate) genesis_digest: Digest,
     pub(crate) network_key: [u8; 48],
     pub(crate) identity: Identity,
-    pub(crate) metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) metrics: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
     pub(crate) time: Time,
 }
 
@@ -302,9 +302,9 @@ impl<E: Runtime> Query<E> {
         &self.mempool
     }
 
-    /// All metrics of the node, in Prometheus' text form.
+    /// All metrics of the node as they were a moment ago, in Prometheus' text form.
     #[must_use]
-    pub fn metrics(&self) -> String {
+    pub fn metrics(&self) -> Arc<str> {
         (self.metrics)()
     }
 

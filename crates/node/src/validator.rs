@@ -1,6 +1,9 @@
 //! One validator with everything around its engine: mempool, gossip, ledger, index, and a [`Query`].
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use commonware_consensus::{Reporter, marshal::Update};
 use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
@@ -23,6 +26,9 @@ use crate::{
     runtime::Runtime,
     time::Time,
 };
+
+/// How old metrics may be: whoever asks for them, and however often, has them encoded five times a second.
+const METRICS_AGE_MAX: Duration = Duration::from_millis(200);
 
 /// The application as the SOMA network runs it.
 pub type Application<E> = App<E, LedgerMachine, Mempool, Index<E>>;
@@ -55,6 +61,22 @@ pub struct Validator<E: Runtime> {
     pub handle: Handle<()>,
     /// Reads and submissions.
     pub query: Query<E>,
+}
+
+/// What `encode` gives, anew when it is older than [`METRICS_AGE_MAX`]: it takes longer than most requests.
+fn lately(encode: impl Fn() -> String + Send + Sync + 'static) -> Arc<dyn Fn() -> Arc<str> + Send + Sync> {
+    let last: Mutex<Option<(Instant, Arc<str>)>> = Mutex::default();
+    Arc::new(move || {
+        // What was encoded is whole wherever a panic left it.
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let young = last.as_ref().filter(|(at, _)| at.elapsed() < METRICS_AGE_MAX);
+        if let Some((_, text)) = young {
+            return Arc::clone(text);
+        }
+        let text: Arc<str> = encode().into();
+        *last = Some((Instant::now(), Arc::clone(&text)));
+        text
+    })
 }
 
 /// Starts a validator in `context`, which must be its own.
@@ -92,7 +114,7 @@ where
             index.note_waiting(mempool.len());
             context.encode()
         };
-        Arc::new(encode) as Arc<dyn Fn() -> String + Send + Sync>
+        lately(encode)
     };
     let identity = config.identity.public_key();
     let genesis_ms = config.genesis.timestamp_ms;

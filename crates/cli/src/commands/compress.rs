@@ -160,18 +160,34 @@ fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<
     Ok((Box::new(bar.wrap_read(file)), Cleared(bar)))
 }
 
-/// A file that cannot be read any more once its flag is set.
-struct UntilStopped {
-    file: io::BufReader<File>,
+/// What can be neither read nor written any more once its flag is set.
+struct UntilStopped<T> {
+    file: T,
     stopped: Arc<AtomicBool>,
 }
 
-impl Read for UntilStopped {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+impl<T> UntilStopped<T> {
+    fn goes_on(&mut self) -> io::Result<&mut T> {
         if self.stopped.load(Ordering::Relaxed) {
             return Err(io::Error::other("stopped"));
         }
-        self.file.read(buffer)
+        Ok(&mut self.file)
+    }
+}
+
+impl<T: Read> Read for UntilStopped<T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.goes_on()?.read(buffer)
+    }
+}
+
+impl<T: Write> Write for UntilStopped<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.goes_on()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.goes_on()?.flush()
     }
 }
 
@@ -198,15 +214,19 @@ fn written<T>(
     write: impl FnOnce(&mut &mut dyn Write) -> CliResult<T>,
 ) -> CliResult<T> {
     let mut result = None;
-    let placed = out.write_with(|mut file| match write(&mut file) {
-        Ok(value) => {
-            result = Some(Ok(value));
-            Ok(())
-        }
-        Err(error) => {
-            let stopped = io::Error::other(error.to_string());
-            result = Some(Err(error));
-            Err(stopped)
+    let placed = out.write_with(|file| {
+        let stopped = interrupt.flag();
+        let mut file = UntilStopped { file, stopped };
+        match write(&mut (&mut file as &mut dyn Write)) {
+            Ok(value) => {
+                result = Some(Ok(value));
+                Ok(())
+            }
+            Err(error) => {
+                let stopped = io::Error::other(error.to_string());
+                result = Some(Err(error));
+                Err(stopped)
+            }
         }
     });
     match result {

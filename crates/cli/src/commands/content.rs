@@ -1,11 +1,12 @@
 //! `soma content`: what a node's operator takes down, in the node's own folder. Nobody else can.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{collections::BTreeMap, path::PathBuf, time::SystemTime};
 
 use serde::Serialize;
 use soma_blobs::{Withdrawal, Withdrawn, WithdrawnError};
 use soma_localnet::blobs_of;
 use soma_node::runtime::since_1970_ms;
+use soma_operator::Home;
 use soma_types::ContentHash;
 
 use crate::{
@@ -19,9 +20,9 @@ use crate::{
 #[derive(Serialize)]
 struct Dropped {
     hash: ContentHash,
-    /// The store that it is taken from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<PathBuf>,
+    /// The stores that it is taken from.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from: Vec<PathBuf>,
     #[serde(flatten)]
     withdrawal: Withdrawal,
 }
@@ -34,12 +35,16 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
             reason,
             network,
         } => {
-            let folder = store(context, network)?;
-            let (hash, text, from) = (*hash, reason.clone(), folder.clone());
+            let folders = stores(context, network)?;
+            let (hash, text, from) = (*hash, reason.clone(), folders.clone());
             let now_ms = since_1970_ms(SystemTime::now());
-            let added =
-                tokio::task::spawn_blocking(move || Withdrawn::add(&from, hash, &text, now_ms)).await?;
-            let was_up = added.map_err(of_list)?;
+            let added = tokio::task::spawn_blocking(move || {
+                let each = from
+                    .iter()
+                    .map(|folder| Withdrawn::add(folder, hash, &text, now_ms));
+                each.collect::<Result<Vec<bool>, _>>()
+            });
+            let was_up = added.await?.map_err(of_list)?.contains(&true);
             let withdrawal = Withdrawal {
                 reason: reason.trim().to_owned(),
                 since_ms: now_ms,
@@ -47,7 +52,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
             };
             let dropped = Dropped {
                 hash,
-                from: Some(folder.clone()),
+                from: folders.clone(),
                 withdrawal,
             };
             printer.show(&dropped, |dropped| {
@@ -61,25 +66,32 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
             printer.note(format!(
                 "A node that runs removes it from {} with its next block, others when they start. An audit that needs \
                  it is made by others, or by nobody: docs/content.md",
-                shown(&folder)
+                listed(&folders)
             ));
             Ok(())
         }
         ContentCommand::Restore { hash, network } => {
-            let folder = store(context, network)?;
-            if !Withdrawn::restore(&folder, hash).map_err(of_list)? {
+            let mut was_dropped = false;
+            for folder in stores(context, network)? {
+                was_dropped |= Withdrawn::restore(&folder, hash).map_err(of_list)?;
+            }
+            if !was_dropped {
                 return Err(CliError::new(format!("{hash} was not dropped here"))
                     .hint("`soma content list` shows what was"));
             }
             printer.show(hash, |hash| format!("{hash} may be stored and served again"))
         }
         ContentCommand::List { network } => {
-            let all = Withdrawn::read(&store(context, network)?).map_err(of_list)?;
+            let mut all = BTreeMap::new();
+            for folder in stores(context, network)? {
+                let list = Withdrawn::read(&folder).map_err(of_list)?;
+                all.extend(list.iter().map(|(hash, withdrawal)| (*hash, withdrawal.clone())));
+            }
             let all: Vec<_> = all
                 .iter()
                 .map(|(hash, withdrawal)| Dropped {
                     hash: *hash,
-                    from: None,
+                    from: Vec::new(),
                     withdrawal: withdrawal.clone(),
                 })
                 .collect();
@@ -109,19 +121,37 @@ pub async fn run(printer: Printer, context: &Context, command: &ContentCommand) 
     }
 }
 
-/// The content store of the network in the folder that was typed.
-fn store(context: &Context, network: &NetworkFolder) -> CliResult<PathBuf> {
+/// The content stores of the node or the localnet whose folder was typed: that of a home; of a localnet the
+/// one that its validators share, or each one's own.
+fn stores(context: &Context, network: &NetworkFolder) -> CliResult<Vec<PathBuf>> {
+    let home = context.home()?;
     let directory = match &network.dir {
         Some(directory) => directory.clone(),
-        None => context.home()?.join("localnet"),
+        None if Home::new(home.clone()).network().exists() => home,
+        None => home.join("localnet"),
     };
+    let node = Home::new(directory.clone());
+    if node.network().exists() {
+        return Ok(vec![node.blobs()]);
+    }
     if !directory.join("genesis.json").exists() {
         return Err(
             CliError::new(format!("there is no network in {}", directory.display()))
-                .hint("--dir names the folder that `soma localnet` was given"),
+                .hint("--home names that of a node, --dir the folder that `soma localnet` was given"),
         );
     }
-    Ok(blobs_of(&directory))
+    let own = (0..).map(|index| Home::new(directory.join(format!("validator-{index}"))).blobs());
+    let mut stores: Vec<PathBuf> = own.take_while(|blobs| blobs.exists()).collect();
+    let shared = blobs_of(&directory);
+    if stores.is_empty() || shared.exists() {
+        stores.push(shared);
+    }
+    Ok(stores)
+}
+
+fn listed(folders: &[PathBuf]) -> String {
+    let folders: Vec<String> = folders.iter().map(|folder| shown(folder)).collect();
+    folders.join(", ")
 }
 
 fn of_list(error: WithdrawnError) -> CliError {

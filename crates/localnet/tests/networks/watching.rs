@@ -31,11 +31,16 @@ fn metrics(node: SocketAddr) -> String {
     String::from_utf8(answer.body).unwrap()
 }
 
-fn value(metrics: &str, name: &str) -> f64 {
+/// None as long as the node has not heard of a block.
+fn told(metrics: &str, name: &str) -> Option<f64> {
     let found = metrics
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    found.unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+    Some(found?.parse().unwrap())
+}
+
+fn value(metrics: &str, name: &str) -> f64 {
+    told(metrics, name).unwrap_or_else(|| panic!("no {name}"))
 }
 
 #[test]
@@ -71,7 +76,8 @@ fn what_is_watched_is_there_and_right() {
             .collect()
     };
     let proposed = runtime().block_on(wait("a block of each", async || {
-        let proposed = each("soma_epoch_blocks_proposed");
+        let ask = |node: &SocketAddr| told(&metrics(*node), "soma_epoch_blocks_proposed");
+        let proposed: Vec<f64> = net.apis().iter().map(ask).collect::<Option<_>>()?;
         proposed.iter().all(|&blocks| blocks > 0.0).then_some(proposed)
     }));
     let height = value(&metrics(node), "validator_chain_height");
