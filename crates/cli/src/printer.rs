@@ -99,17 +99,16 @@ impl Printer {
             Format::Json => serde_json::to_string_pretty(value)?,
             Format::Text => text(value),
         };
-        self.put(&printable_lines(output.trim_end()))
-            .map_err(|error| CliError::unprinted(&error))
+        let printed = if may_be_closed() {
+            let closed = "standard output is closed, or the null device";
+            Err(io::Error::new(io::ErrorKind::NotConnected, closed))
+        } else {
+            self.put(&printable_lines(output.trim_end()))
+        };
+        printed.map_err(|error| CliError::unprinted(&error))
     }
 
     fn put(&self, text: &str) -> io::Result<()> {
-        if is_closed() {
-            return Err(io::Error::new(
-                io::ErrorKind::NotConnected,
-                "standard output is closed",
-            ));
-        }
         let mut output = io::stdout().lock();
         writeln!(output, "{text}")?;
         output.flush()
@@ -145,9 +144,10 @@ impl Printer {
     }
 }
 
-/// Whether the process was started without standard output. Then the language's runtime has opened the null
-/// device for it, to read and to write; who wants no output opens it to write.
-fn is_closed() -> bool {
+/// Whether the process was started without standard output, it may be. Then the language's runtime has opened
+/// the null device for it, to read and to write. A shell that wants no output opens it to write; other programs
+/// (Python's `DEVNULL`) as the runtime does.
+fn may_be_closed() -> bool {
     use std::os::fd::AsFd as _;
 
     let output = io::stdout();

@@ -141,6 +141,10 @@ fn words_that_nobody_sees_make_no_wallet() {
         .unwrap();
     assert_eq!(closed.status.code(), Some(1));
     assert!(bench.json(&["wallet", "list"]).as_array().unwrap().is_empty());
+    // A null device as programs open it, to read and to write, takes all that need not be seen.
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null");
+    let listed = bench.command(&["wallet", "list"]).stdout(null.unwrap()).output();
+    assert!(listed.unwrap().status.success());
     // Who throws them away on purpose may.
     let null = bench
         .command(&["wallet", "new", "w"])
