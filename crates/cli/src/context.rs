@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bytesize::ByteSize;
 use soma_agents::{Cache, Downloader, Experts};
 use soma_blobs::FetchPolicy;
 use soma_client::{
@@ -116,7 +117,16 @@ impl Context {
 
     /// What loads the network's models, within budgets of memory and disk.
     pub async fn experts_within(&self, account: &Account, budgets: &Budgets) -> CliResult<Experts> {
-        let experts = experts(account.node(), &*account.params().await?)?.within(budgets.memory.as_u64());
+        let params = account.params().await?;
+        // In the smallest form that weights have: two bytes each.
+        let least = ByteSize(params.architecture.parameters().saturating_mul(2));
+        if budgets.memory < least {
+            return Err(CliError::usage(format!(
+                "--memory {} holds no model of this network: the least is {least}",
+                budgets.memory
+            )));
+        }
+        let experts = experts(account.node(), &params)?.within(budgets.memory.as_u64());
         let (folder, budget_bytes) = (self.home()?.join("weights"), budgets.cache.as_u64());
         if budget_bytes == 0 {
             return Ok(experts);

@@ -119,6 +119,20 @@ fn e2e_validators_audit() {
         })
         .collect();
 
+    // Memory that holds no model is no memory.
+    let small = [
+        "validator",
+        "audit",
+        "--wallet",
+        "validator-0",
+        "--memory",
+        "1KiB",
+    ];
+    let refused = bench.run(&[&small[..], &["--network", &apis[0]]].concat());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.contains("the least is"), "{said}");
+
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let outcome = runtime.block_on(async {
         let node = NodeClient::new(&apis[0]).unwrap();

@@ -20,7 +20,10 @@ pub enum TrainerError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The folder belongs to another owner, network or model.
-    #[error("the trainer's folder is of {what} {found}, not of {expected}: name another folder for this one")]
+    #[error(
+        "the trainer's folder is of {what} {found}, not of {expected}: give that one (--wallet, --network, --model), \
+         or another folder"
+    )]
     Other {
         /// What differs.
         what: &'static str,
