@@ -145,8 +145,8 @@ impl Printer {
 }
 
 /// Whether the process was started without standard output, it may be. Then the language's runtime has opened
-/// the null device for it, to read and to write. A shell that wants no output opens it to write; other programs
-/// (Python's `DEVNULL`) as the runtime does.
+/// the null device for it, to read and to write. A shell that wants no output opens it to write; other
+/// programs (Python's `DEVNULL`) as the runtime does.
 fn may_be_closed() -> bool {
     use std::os::fd::AsFd as _;
 
