@@ -97,7 +97,7 @@ fn build(printer: Printer, founding: &Path) -> CliResult {
 /// Why nothing is to be seen for a while.
 pub fn tell_of_proofs(printer: Printer, folder: &FoundingFolder) {
     let validators = count(folder.genesis().validators.len() as u64, "validator");
-    printer.note(&format!(
+    printer.note(format!(
         "Computing the proofs of {validators}: seconds for a few, minutes for many"
     ));
 }
