@@ -275,11 +275,10 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
 
 /// The chain that is signed for, where someone said so.
 fn chain_of(signer: &Signer) -> CliResult<Option<ChainId>> {
-    let named = match (signer.chain, variable(CHAIN_VARIABLE)?) {
-        (Some(chain), _) => return Ok(Some(chain)),
-        (None, named) => named,
-    };
-    let parsed = named.map(|text| text.parse());
+    if signer.chain.is_some() {
+        return Ok(signer.chain);
+    }
+    let parsed = variable(CHAIN_VARIABLE)?.map(|text| text.parse());
     parsed
         .transpose()
         .map_err(|error| CliError::usage(format!("{CHAIN_VARIABLE}: {error}")))

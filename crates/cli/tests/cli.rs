@@ -8,10 +8,10 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::ffi::OsStrExt as _,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
-use common::{Bench, vectors};
+use common::{Bench, Running, vectors};
 use serde_json::{Value, json};
 use soma_types::ContentHash;
 
@@ -449,17 +449,6 @@ fn every_backend_of_this_machine_is_exact() {
         .output()
         .unwrap();
     assert_eq!(forced.status.code(), Some(1));
-}
-
-/// A process that does not outlive its test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail where it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// A file that nobody can score with is named, and nothing listens.

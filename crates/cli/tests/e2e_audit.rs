@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::Bench;
+use common::{Bench, Running};
 use soma_client::{Account, Journal, NodeClient, Scores, TargetFilter};
 use soma_localnet::{
     Config, Localnet,
@@ -20,16 +20,6 @@ use soma_types::{
     phase::TargetPhase,
     transaction::{BasisPoints, Verdict},
 };
-
-/// A process that is killed with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn key_text(keys: &Keypair) -> String {
     let bytes = keys.to_secret_bytes();

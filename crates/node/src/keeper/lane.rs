@@ -82,13 +82,9 @@ async fn fetch(sources: &Sources, store: &Store, named: &Named, patience: Durati
                 Err(_) => warn!(%address, tried, "content did not come in time"),
             }
         }
-        if tried < asked.tries && !asked.addresses.is_empty() {
+        if tried < asked.tries {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(asked.pause_max);
-        }
-        // Somebody may have handed it in meanwhile.
-        if store.contains(&expected.hash) {
-            return;
         }
     }
 }

@@ -35,24 +35,25 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Who has what its owner says is at `url`.
+    /// Who has what its owner says is at `url`; none where there is nobody to ask.
     pub fn of(&self, url: &Url, hash: &ContentHash) -> Option<Asked<'_>> {
-        match Location::parse_public(url.as_str()).ok()? {
-            location @ Location::Http(_) => Some(Asked {
+        let asked = match Location::parse_public(url.as_str()).ok()? {
+            location @ Location::Http(_) => Asked {
                 fetcher: &self.owners,
                 addresses: vec![location],
                 tries: 6,
                 pause_max: Duration::from_secs(60),
-            }),
+            },
             // Who has won may hand data in for hours.
-            Location::Soma(_) => Some(Asked {
+            Location::Soma(_) => Asked {
                 fetcher: &self.nodes.fetcher,
                 addresses: self.nodes.with(hash),
                 tries: 150,
                 pause_max: Duration::from_secs(300),
-            }),
-            Location::File(_) => None,
-        }
+            },
+            Location::File(_) => return None,
+        };
+        Some(asked).filter(|asked| !asked.addresses.is_empty())
     }
 }
 
