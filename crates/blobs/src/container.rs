@@ -40,7 +40,7 @@ pub use self::{
     error::ContainerError,
     key::DecryptionKey,
     layout::{HEADER_LENGTH_BYTES, KEY_TAG_CONTEXT, MAGIC, VERSION},
-    stream::{Decrypting, encrypt_stream},
+    stream::{Decrypting, check, encrypt_stream},
 };
 
 fn seal(plaintext: &[u8], key: &DecryptionKey, preamble: &Preamble) -> Vec<u8> {

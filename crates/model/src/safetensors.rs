@@ -153,6 +153,18 @@ pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Ve
     Ok(tensors.into_iter().flatten().collect())
 }
 
+/// Reads a source of `size` bytes to its end, one tensor at a time, and keeps nothing: whether [`read`] would.
+///
+/// # Errors
+/// As [`read`].
+pub fn check(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<(), WeightsError> {
+    let (_, placed) = places(&mut source, size, specs)?;
+    for Placed { spec, dtype, .. } in placed {
+        tensor(&mut source, dtype, &specs[spec])?;
+    }
+    Ok(())
+}
+
 /// A file's tensors one at a time, in any order: of a model that is larger than the memory, too.
 #[derive(Debug)]
 pub struct Tensors<R> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use soma_model::{Model, WeightsError, layout};
+use soma_model::{Model, WeightsError, layout, safetensors};
 use soma_types::Architecture;
 
 /// Counts the largest single allocation since it was last reset.
@@ -316,7 +316,9 @@ proptest! {
             let at = at.index(bytes.len().min(4000));
             bytes[at] = byte;
         }
-        let _ = Model::from_bytes(&bytes, &TINY);
+        let read = Model::from_bytes(&bytes, &TINY).map(|_| ()).map_err(|error| error.to_string());
+        let checked = safetensors::check(&bytes[..], bytes.len() as u64, &layout(&TINY));
+        prop_assert_eq!(checked.map_err(|error| error.to_string()), read);
         bytes.truncate(cut.index(bytes.len()));
         prop_assert!(Model::from_bytes(&bytes, &TINY).is_err());
     }

@@ -183,6 +183,10 @@ def test_distilling_is_the_documents_loss_and_agrees():
         losses[framework.name] = loss_of(student, teacher, sig_reg, *tensors)[0].item()
         with pytest.raises(InputError, match="alpha"):
             loss_of(student, teacher, sig_reg, *tensors, alpha=2.0)
+        wide = SMALL.replace(embedding_dim=2 * SMALL.embedding_dim)
+        wider = framework.load_bytes(random_file(wide), wide)
+        with pytest.raises(InputError, match=r"have \d+ numbers, the teacher's"):
+            loss_of(student, wider, sig_reg, *tensors)
     assert losses["torch"] == pytest.approx(losses["flax"], rel=1e-5)
 
 

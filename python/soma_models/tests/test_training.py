@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from itertools import islice
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -76,8 +77,20 @@ def test_bad_settings_are_named(settings, given, says):
 def test_bad_places_and_sizes_are_named_before_the_first_step(tmp_path):
     with pytest.raises(ConfigError, match="there is no folder"):
         Settings.of(SMALL, data=("x",), out=tmp_path / "none" / "out")
+    for folder in (tmp_path, Path()):
+        with pytest.raises(ConfigError, match="a folder: name the file"):
+            Settings.of(SMALL, data=("x",), out=folder)
     with pytest.raises(ConfigError, match="nothing is predicted"):
         Settings.of(SMALL.replace(max_seq_len=1), data=("x",), out=tmp_path / "out")
+
+
+def test_only_a_run_whose_learning_rate_stays_may_be_extended(tmp_path):
+    def run(**given):
+        return Settings.of(SMALL, data=("x",), out=tmp_path / "out", **given)
+
+    for schedule in ("constant", "cosine", "linear"):
+        shorter, longer = (run(schedule=schedule, steps=steps) for steps in (8, 12))
+        assert (shorter.facts() == longer.facts()) is (schedule == "constant")
 
 
 def test_the_command_line_has_somas_names(tmp_path):

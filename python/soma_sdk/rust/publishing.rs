@@ -4,7 +4,12 @@
 //! Upon anything: what earlier calls have handed in, and whose end they did not learn, is waited for first.
 //! What the ledger says of models may be over once it is included.
 //!
-//! Upon a commit of a container that is committed or revealed already: nothing is sent.
+//! Upon a container that is none, or whose weights are not the network's architecture's as far as its key is
+//! known here: an error. What validators could not use costs a tenth of the stake, and what is not encrypted is
+//! nobody's secret any more.
+//!
+//! Upon a commit of a container that is committed or revealed already: nothing is sent. By another model, at
+//! another address or with another commission than is asked for: an error.
 //!
 //! Upon a commit without a model:
 //! - of weights that are committed or revealed in another container: nothing is sent either, as long as the
@@ -26,10 +31,11 @@
 use std::sync::Arc;
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
-use soma_blobs::Location;
-use soma_client::{Account, CommittedModel, Encrypted, ModelFilter, UnheardCommit};
+use soma_blobs::{Decrypting, Location, container};
+use soma_client::{Account, ClientError, CommittedModel, Encrypted, ModelFilter, UnheardCommit};
+use soma_model::{layout, safetensors};
 use soma_types::{
-    ContentHash, Embedding, Epoch, Keypair as Keys, ModelId, TransactionKind, Url,
+    Architecture, ContentHash, Embedding, Epoch, Keypair as Keys, ModelId, TransactionKind, Url,
     api::ModelView,
     objects::{CommittedWeights, Model, ModelStatus},
     receipt::{Created, Outcome as Ended},
@@ -111,7 +117,8 @@ async fn commit(
     if let Some(embedding) = &given.embedding {
         check_dim(account, embedding).await?;
     }
-    let (given, hash) = hashed(given).await?;
+    let architecture = account.params().await?.architecture;
+    let (given, hash) = checked(given, architecture).await?;
     let named = Named::of(given.url.clone(), hash)?;
     let _turn = known.publishing.lock().await;
     let unheard = account.unheard_commits().await?;
@@ -126,15 +133,17 @@ async fn commit(
         Some(_) => vec![named.hash],
         None => same_weights(account, &named, &given).await?,
     };
-    if let Some((model, committed)) = own.iter().find_map(|view| waiting(&view.model, &names)) {
-        connection.note_commit(model, committed.epoch);
+    if let Some((found, committed)) = own.iter().find_map(|view| waiting(&view.model, &names)) {
+        agrees(found, committed, model, &named, commission)?;
+        connection.note_commit(found.id, committed.epoch);
         for commit in unheard.iter().filter(|commit| commit.hash == committed.hash) {
             commit.heard().await?;
         }
-        return Answer::json(&model);
+        return Answer::json(&found.id);
     }
-    if let Some(view) = own.iter().find(|view| is_revealed(&view.model, &names)) {
-        return Answer::json(&view.model.id);
+    if let Some((found, committed)) = own.iter().find_map(|view| revealed(&view.model, &names)) {
+        agrees(found, committed, model, &named, commission)?;
+        return Answer::json(&found.id);
     }
     let model = match model {
         Some(model) => model,
@@ -148,13 +157,30 @@ async fn commit(
     Answer::json(&model)
 }
 
-/// Hashes a container off the executor.
-async fn hashed(given: Given) -> Result<(Given, ContentHash), Failure> {
+/// Hashes and tries a container off the executor.
+async fn checked(given: Given, architecture: Architecture) -> Result<(Given, ContentHash), Failure> {
     let work = move || {
-        let hash = ContentHash::of(&given.container);
-        (given, hash)
+        let container = &given.container[..];
+        let hash = ContentHash::of(container);
+        let made = sealed(&hash);
+        let key = given.key.as_ref().or(made.as_ref().map(|made| &made.key));
+        match key {
+            Some(key) => {
+                let opened = Decrypting::new(container, container.len() as u64, key);
+                let weights = opened.map_err(ClientError::from)?;
+                let size = weights.plaintext_bytes();
+                safetensors::check(weights, size, &layout(&architecture)).map_err(|error| {
+                    Failure::Weights {
+                        name: "the encrypted weights".to_owned(),
+                        error,
+                    }
+                })?;
+            }
+            None => container::check(container).map_err(ClientError::from)?,
+        }
+        Ok((given, hash))
     };
-    blocking(work).await
+    blocking(work).await?
 }
 
 /// The account's containers that hold the same weights as far as this machine knows, this one first.
@@ -180,18 +206,52 @@ pub fn is_hosted(committed: &CommittedWeights) -> bool {
     committed.url.as_str() == Location::Soma(committed.hash).to_string()
 }
 
-/// Whether the model waits for the reveal of one of these containers.
-fn waiting<'a>(model: &'a Model, names: &[ContentHash]) -> Option<(ModelId, &'a CommittedWeights)> {
+/// The model and what it has committed, if it waits for the reveal of one of these containers.
+fn waiting<'a>(model: &'a Model, names: &[ContentHash]) -> Option<(&'a Model, &'a CommittedWeights)> {
     let committed = model.committed.as_ref()?;
-    is_one_of(committed, names).then_some((model.id, committed))
+    is_one_of(committed, names).then_some((model, committed))
 }
 
-/// Whether the model has revealed one of these containers.
-fn is_revealed(model: &Model, names: &[ContentHash]) -> bool {
-    [&model.revealed, &model.weights]
-        .into_iter()
-        .flatten()
-        .any(|weights| is_one_of(&weights.committed, names))
+/// The model and what it has revealed, if that is one of these containers.
+fn revealed<'a>(model: &'a Model, names: &[ContentHash]) -> Option<(&'a Model, &'a CommittedWeights)> {
+    let mut all = [&model.revealed, &model.weights].into_iter().flatten();
+    let weights = all.find(|weights| is_one_of(&weights.committed, names))?;
+    Some((model, &weights.committed))
+}
+
+/// Refuses to take for done what was done otherwise: by another model than `wanted`, elsewhere, or of a model
+/// that was created with another commission.
+fn agrees(
+    found: &Model,
+    committed: &CommittedWeights,
+    wanted: Option<ModelId>,
+    named: &Named,
+    commission: BasisPoints,
+) -> Result<(), Failure> {
+    let id = found.id;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != id) {
+        return Err(Failure::Mismatch(format!(
+            "model {id} has committed these encrypted weights, not {wanted}: nothing was sent; encrypt them anew for \
+             another model"
+        )));
+    }
+    if committed.hash == named.hash && committed.url != named.url {
+        return Err(Failure::Mismatch(format!(
+            "model {id} has committed these encrypted weights at {}, not at {}: nothing was sent; commit what is to lie \
+             elsewhere in another epoch, encrypted anew",
+            committed.url.as_str(),
+            named.url.as_str()
+        )));
+    }
+    if wanted.is_none() && found.commission.next != commission {
+        return Err(Failure::Mismatch(format!(
+            "model {id} has committed these weights, with a commission of {} basis points, not {}: nothing was sent; \
+             set_model_commission_rate changes it",
+            found.commission.next.get(),
+            commission.get()
+        )));
+    }
+    Ok(())
 }
 
 /// Refuses where a model waits for the reveal of its first weights and no caller was told.

@@ -18,11 +18,12 @@ use std::{
 
 use pyo3::{prelude::*, pybacked::PyBackedBytes};
 use serde::Serialize;
+use soma_blobs::verified::Hashing;
 use soma_model::{
     Batch, Directions, Model, ScoreError, Scorer, memory, residency::memory_bytes_max,
     score::working_bytes_max,
 };
-use soma_types::{Architecture, Embedding, Seed, api::score::ContestView};
+use soma_types::{Architecture, ContentHash, Embedding, Seed, api::score::ContestView};
 
 use crate::{
     connection::parse,
@@ -30,6 +31,8 @@ use crate::{
     operation::{Answer, Operation, Outcome, Progress, blocking},
 };
 
+/// Most threads that score, for each core.
+const THREADS_PER_CORE: usize = 4;
 /// Between two words about the progress.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
@@ -59,19 +62,30 @@ impl Weights {
         }
     }
 
-    fn load(&self, index: usize, architecture: &Architecture) -> Result<Model, Failure> {
-        let size = self.size_bytes()?;
-        let read = match self {
-            Self::Bytes(bytes) => Model::read(&bytes[..], size, architecture),
+    /// The model, and the BLAKE3 of its file.
+    fn load(&self, index: usize, architecture: &Architecture) -> Result<(Model, ContentHash), Failure> {
+        match self {
+            Self::Bytes(bytes) => self.read(&bytes[..], index, architecture),
             Self::Path(path) => {
                 let file = File::open(path).map_err(|error| unreadable(path, error))?;
-                Model::read(file, size, architecture)
+                self.read(file, index, architecture)
             }
-        };
-        read.map_err(|error| Failure::Weights {
-            name: self.name(index),
-            error,
-        })
+        }
+    }
+
+    fn read(
+        &self,
+        source: impl io::Read,
+        index: usize,
+        architecture: &Architecture,
+    ) -> Result<(Model, ContentHash), Failure> {
+        let mut source = Hashing::new(source);
+        let name = || self.name(index);
+        let model = Model::read(&mut source, self.size_bytes()?, architecture);
+        let model = model.map_err(|error| Failure::Weights { name: name(), error })?;
+        let hash = source.finish();
+        let hash = hash.map_err(|error| Failure::Unreadable { path: name(), error })?;
+        Ok((model, hash))
     }
 }
 
@@ -92,12 +106,28 @@ struct Job {
     progress: Progress,
 }
 
+/// What was found, and of what.
+#[derive(Serialize)]
+struct Found {
+    /// BLAKE3 of each model's file.
+    weights: Vec<ContentHash>,
+    seed: Seed,
+    contests: Vec<Contested>,
+}
+
 /// One document's contest, or why it has none.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Contested {
-    Contest(ContestView),
-    Failed { error: String },
+    Contest {
+        /// BLAKE3 of the document.
+        data: ContentHash,
+        #[serde(flatten)]
+        contest: ContestView,
+    },
+    Failed {
+        error: String,
+    },
 }
 
 /// Says stop when it is dropped.
@@ -126,7 +156,8 @@ pub fn score(
         architecture: architecture_of(architecture)?,
         documents,
         seed: seed.map(parse).transpose()?.unwrap_or_default(),
-        threads: threads.unwrap_or(cores),
+        // More would only wait for one another.
+        threads: threads.unwrap_or(cores).min(cores * THREADS_PER_CORE),
         progress: Progress::new(progress)?,
     };
     if job.threads == 0 {
@@ -171,22 +202,32 @@ impl Job {
                 ControlFlow::Continue(())
             }
         };
+        let mut hashes = Vec::with_capacity(self.models.len());
         for (index, weights) in self.models.iter().enumerate() {
-            let model = weights.load(index, &self.architecture)?;
+            let (model, hash) = weights.load(index, &self.architecture)?;
+            hashes.push(hash);
             batch.add(&model, &watch)?;
         }
         let contests = batch.finish()?;
         self.progress.tell(total, total);
         let contests: Vec<Contested> = contests
             .iter()
-            .map(|contest| match contest {
-                Ok(contest) => Contested::Contest(ContestView::from(contest)),
+            .zip(&texts)
+            .map(|(contest, text)| match contest {
+                Ok(contest) => Contested::Contest {
+                    data: ContentHash::of(text),
+                    contest: ContestView::from(contest),
+                },
                 Err(error) => Contested::Failed {
                     error: error.to_string(),
                 },
             })
             .collect();
-        Answer::json(&contests)
+        Answer::json(&Found {
+            weights: hashes,
+            seed: self.seed,
+            contests,
+        })
     }
 
     fn require_memory(&self, tokens: u64) -> Result<(), Failure> {

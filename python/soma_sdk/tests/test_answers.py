@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hosts import random_weights
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from localnet import Localnet
@@ -186,7 +187,7 @@ async def test_the_least_stake_is_no_word_to_take_all(
     localnet: Localnet, home: Path, rich: Keypair, client: SomaClient
 ) -> None:
     """A node that calls all one has the least stake of a model, does not get it."""
-    encrypted, _ = SomaClient.encrypt_weights(b"not looked at before the reveal")
+    encrypted, _ = SomaClient.encrypt_weights(random_weights(71))
     parameters = dict(await client.get_parameters())
     parameters["model_stake_min"] = str(SomaClient.to_shannons(480))
     async with before(localnet.port) as proxy:

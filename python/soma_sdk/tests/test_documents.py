@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hosts import ENGLISH, hosting, random_weights
 
-from soma_sdk import Keypair, RejectedError, Score, SomaClient, Target, errors, rejections
+from soma_sdk import Contest, Keypair, RejectedError, Score, SomaClient, Target, errors, rejections, score
 from soma_sdk.strategies import by_domain, domain_gaps, won_data
 
 SNIPPETS = Path(__file__).with_name("snippets")
@@ -118,6 +118,25 @@ def winner(target: Target, scores: dict[str, Score | None]) -> Score | None:
     )
 
 
+async def contested(client: SomaClient, signer: Keypair, target: Target, document: bytes) -> Contest:
+    """The contest of a document; what is one of anything else costs nothing."""
+    models = list(target.models)
+    contest = await client.score(models, document)
+    others = [
+        (await client.score(models, document + b"."), "other data"),
+        (await client.score(models, document, seed="0x" + "11" * 32), "another seed"),
+        (await client.score([*models, models[0]], document), "other models"),
+    ]
+    strangers = [random_weights(77)] * len(models)
+    others.append((score(strangers, document, architecture="nano", seed=contest.seed), "other models"))
+    for other, reason in others:
+        with pytest.raises(errors.InvalidArgument, match=reason):
+            await client.submit_data(signer, target, document, contest=other)
+    with pytest.raises(errors.InvalidArgument, match="what score has found"):
+        await client.submit_data(signer, target, document, contest="x")  # type: ignore[arg-type]
+    return contest
+
+
 async def submit_until_one_hits(client: SomaClient, signer: Keypair) -> str:
     """Try documents on all open targets, until one is submitted; its target."""
     begun = time.monotonic()
@@ -134,8 +153,9 @@ async def submit_until_one_hits(client: SomaClient, signer: Keypair) -> str:
                 continue
             dot = sum(a * b for a, b in zip(found.embedding_q15, target.embedding_q15, strict=True))
             if dot >= target.threshold_q30:
+                found_here = await contested(client, signer, target, document)
                 try:
-                    await client.submit_data(signer, target, document)
+                    await client.submit_data(signer, target, document, contest=found_here)
                 except (RejectedError, errors.DataKnown):
                     break  # others, or the epoch's end, were faster
                 return target.id

@@ -113,6 +113,47 @@ async def test_a_commit_that_is_repeated_happens_once(client: SomaClient, rich: 
         await client.reveal_pending_model(rich, first, EMBEDDING)
 
 
+async def test_weights_that_could_not_compete_are_not_committed(client: SomaClient, rich: Keypair) -> None:
+    """Each of these would cost a tenth of the stake a day later, or give the weights away."""
+    good, before = random_weights(81), await client.get_balance(rich)
+    container, key = SomaClient.encrypt_weights(good)
+    _, other = SomaClient.encrypt_weights(good)
+    with pytest.raises(errors.BadContainer, match="encrypt the weights first"):
+        await client.commit_model(rich, None, good)
+    with pytest.raises(errors.BadContainer, match="truncated"):
+        await client.commit_model(rich, None, container[:-1])
+    with pytest.raises(errors.BadContainer, match="wrong decryption key"):
+        await client.commit_model(rich, None, container, decryption_key=other)
+    head, values = good[:-4], bytes.fromhex("0000c07f")
+    for bad in (b"not weights", head + values, good[:-4]):
+        sealed, _ = SomaClient.encrypt_weights(bad)
+        with pytest.raises(errors.BadWeights):
+            await client.commit_model(rich, None, sealed)
+        with pytest.raises(errors.BadWeights):
+            await client.commit_model_update(rich, "0x" + "11" * 32, "https://example.org/w.enc", sealed)
+    assert await client.get_balance(rich) == before
+    assert await client.get_models(owner=rich) == []
+    assert await client.commit_model(rich, None, container, decryption_key=key)
+
+
+async def test_what_is_committed_otherwise_is_not_taken_for_done(client: SomaClient, rich: Keypair) -> None:
+    container, _ = SomaClient.encrypt_weights(random_weights(82))
+    await beginning(client)
+    model = await client.commit_model(rich, None, container, 1000)
+    before = await client.get_balance(rich)
+    with pytest.raises(
+        errors.CommitMismatch, match=f"{model} has committed these encrypted weights, not 0x11"
+    ):
+        await client.commit_model_update(rich, "0x" + "11" * 32, None, container)
+    with pytest.raises(errors.CommitMismatch, match=r"at soma:.*, not at https://example\.org"):
+        await client.commit_model(rich, "https://example.org/w.enc", container, 1000)
+    with pytest.raises(errors.CommitMismatch, match="1000 basis points, not 2500"):
+        await client.commit_model(rich, None, container, 2500)
+    assert await client.get_balance(rich) == before
+    assert await client.commit_model(rich, None, container, 1000) == model
+    assert await client.commit_model_update(rich, model, None, container) == model
+
+
 async def test_two_commits_at_once_are_two_models(client: SomaClient, rich: Keypair) -> None:
     await beginning(client)
     containers = [SomaClient.encrypt_weights(random_weights(seed))[0] for seed in (4, 5, 6)]

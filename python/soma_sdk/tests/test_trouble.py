@@ -7,16 +7,19 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hosts import random_weights
 from localnet import Localnet
 from ports import free_port
 from proxy import always, before
 
-from soma_sdk import Keypair, SomaClient, _bridge, _soma_sdk, errors
+from soma_sdk import Keypair, SomaClient, _bridge, _soma_sdk, errors, score
 
 
 async def test_a_node_that_is_down_is_said_to_be(home: Path) -> None:
@@ -328,3 +331,54 @@ async def test_a_panic_is_an_exception(capfd: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(errors.WorkerPanicked, match="on purpose"):
         await _bridge.run(_soma_sdk._panic(worker=True))  # type: ignore[attr-defined]
     assert "panicked" in capfd.readouterr().err
+
+
+async def test_arguments_of_another_kind_are_named(client: SomaClient) -> None:
+    keys: Any = Keypair.generate()
+    wrong: list[tuple[Any, str]] = [
+        (lambda: client.get_balance(None), "an account is its address or a Keypair, not None"),
+        (lambda: client.get_balance(5), "not of type int"),
+        (lambda: client.get_model(None), "an id is text, or what has one, not None"),
+        (lambda: client.transfer_coin(None, keys, 1), "the signer is a Keypair, not None"),
+        (lambda: client.transfer_coin(keys.address(), keys, 1), "the signer is a Keypair, not of type str"),
+        (lambda: client.add_stake(keys, None, 1), "a pool is a model, or"),
+        (lambda: client.get_epoch_seed(-1), "epoch is a whole number from 0 on, not -1"),
+        (lambda: client.wait_for_epoch(-1), "epoch is a whole number"),
+        (lambda: client.get_targets(epoch="7"), "epoch is a whole number, not '7'"),
+        (lambda: client.get_targets(limit="5"), "limit is a whole number, not '5'"),
+        (lambda: client.get_submissions(limit=2**70), "limit is a whole number from 0 on"),
+        (lambda: client.score([b""], b"text", threads=0), "threads is a whole number from 1 on"),
+    ]
+    for call, said in wrong:
+        with pytest.raises(errors.InvalidArgument, match=said):
+            await call()
+    with pytest.raises(errors.InvalidArgument, match="architecture is its name, or its sizes"):
+        score([b""], b"text", architecture=None)
+
+
+def test_threads_are_no_more_than_help() -> None:
+    """A million of them once took a machine down."""
+    begun = time.monotonic()
+    contest = score([random_weights(83)], b"some text", architecture="nano", threads=10**6)
+    assert time.monotonic() - begun < 30
+    assert hash(contest) == hash(score([random_weights(83)], b"some text", architecture="nano"))
+
+
+def test_a_client_is_closed_from_another_loop(localnet: Localnet, home: Path) -> None:
+    """What waits there ends; neither hangs."""
+    waiting, ended = threading.Event(), []
+
+    async def wait() -> None:
+        client = clients[0]
+        asyncio.get_running_loop().call_later(0.3, waiting.set)
+        with pytest.raises(errors.ClientClosed):
+            await client.wait_for_epoch(10**6)
+        ended.append(True)
+
+    clients = [SomaClient(localnet.url, home=home)]
+    thread = threading.Thread(target=lambda: asyncio.run(wait()))
+    thread.start()
+    assert waiting.wait(30)
+    asyncio.run(asyncio.wait_for(clients[0].close(), 30))
+    thread.join(30)
+    assert ended == [True]

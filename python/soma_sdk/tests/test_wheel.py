@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hosts import ENGLISH, random_weights
 from localnet import Localnet, binary
 
 import soma_sdk
@@ -54,15 +55,13 @@ def test_the_package_says_its_version() -> None:
 async def test_the_binary_of_the_wheel_talks_to_the_network(
     localnet: Localnet, client: SomaClient, rich: Keypair, home: Path
 ) -> None:
-    encrypted, _ = SomaClient.encrypt_weights(b"not looked at before the reveal")
+    encrypted, _ = SomaClient.encrypt_weights(random_weights(72))
     model = await client.commit_model(rich, None, encrypted, 0)
     told = run("model", "list", "--network", localnet.url, "--json", home=home)
     assert model in told
 
 
 def test_the_binary_and_the_package_score_alike(tmp_path: Path) -> None:
-    from hosts import ENGLISH, random_weights  # noqa: PLC0415
-
     weights, document = tmp_path / "model.safetensors", tmp_path / "document.txt"
     weights.write_bytes(random_weights(60))
     document.write_bytes(ENGLISH[:2000])

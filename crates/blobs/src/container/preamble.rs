@@ -1,5 +1,7 @@
 //! The header: length and nonce, and the tag of the key.
 
+use std::cmp::Ordering;
+
 use aes::{Aes256, cipher::KeyIvInit};
 use zeroize::Zeroize;
 
@@ -54,11 +56,8 @@ impl Preamble {
         header
     }
 
-    /// Reads a header and checks that `key` is the one it commits to.
-    pub(super) fn open(
-        header: &[u8; HEADER_LENGTH_BYTES],
-        key: &DecryptionKey,
-    ) -> Result<Self, ContainerError> {
+    /// Reads a header.
+    pub(super) fn read(header: &[u8; HEADER_LENGTH_BYTES]) -> Result<Self, ContainerError> {
         let magic: [u8; 6] = array(&header[..6]);
         if magic != MAGIC {
             return Err(ContainerError::BadMagic { found: magic });
@@ -67,15 +66,33 @@ impl Preamble {
         if version != VERSION {
             return Err(ContainerError::UnsupportedVersion { found: version });
         }
-        let preamble = Self {
+        Ok(Self {
             version,
             length_bytes: u64::from_le_bytes(array(&header[8..16])),
             nonce: array(&header[16..32]),
-        };
+        })
+    }
+
+    /// Reads a header and checks that `key` is the one it commits to.
+    pub(super) fn open(
+        header: &[u8; HEADER_LENGTH_BYTES],
+        key: &DecryptionKey,
+    ) -> Result<Self, ContainerError> {
+        let preamble = Self::read(header)?;
         if preamble.key_tag(key) != blake3::Hash::from_bytes(array(&header[32..])) {
             return Err(ContainerError::WrongKey);
         }
         Ok(preamble)
+    }
+
+    /// Checks that the body has the length that the header says.
+    pub(super) fn check_length(&self, found: u64) -> Result<(), ContainerError> {
+        let expected = self.length_bytes;
+        match found.cmp(&expected) {
+            Ordering::Less => Err(ContainerError::Truncated { expected, found }),
+            Ordering::Greater => Err(ContainerError::TrailingBytes { expected }),
+            Ordering::Equal => Ok(()),
+        }
     }
 
     pub(super) fn cipher(&self, key: &DecryptionKey) -> Cipher {

@@ -1,7 +1,6 @@
 //! Containers that are too large for memory: encrypted and decrypted as they flow.
 
 use std::{
-    cmp::Ordering,
     fmt,
     io::{self, Read, Write},
 };
@@ -43,31 +42,15 @@ impl<R: Read> Decrypting<R> {
     /// # Errors
     /// When the key is another, the bytes are not exactly one container, or the source cannot be read.
     pub fn new(mut source: R, container_bytes: u64, key: &DecryptionKey) -> Result<Self, ContainerError> {
-        let mut header = [0; HEADER_LENGTH_BYTES];
-        let Some(found) = container_bytes.checked_sub(HEADER_LENGTH_BYTES as u64) else {
-            let there = &mut header[..container_bytes as usize];
-            source.read_exact(there)?;
-            // A short file that is no container at all is better called that.
-            return Err(match there.first_chunk::<6>() {
-                Some(magic) if *magic != MAGIC => ContainerError::BadMagic { found: *magic },
-                _ => ContainerError::TruncatedHeader {
-                    found: container_bytes,
-                },
-            });
-        };
-        source.read_exact(&mut header)?;
+        let (header, body_bytes) = header(&mut source, container_bytes)?;
         let preamble = Preamble::open(&header, key)?;
-        let expected = preamble.length_bytes;
-        match found.cmp(&expected) {
-            Ordering::Less => Err(ContainerError::Truncated { expected, found }),
-            Ordering::Greater => Err(ContainerError::TrailingBytes { expected }),
-            Ordering::Equal => Ok(Self {
-                source,
-                cipher: preamble.cipher(key),
-                plaintext_bytes: expected,
-                left_bytes: expected,
-            }),
-        }
+        preamble.check_length(body_bytes)?;
+        Ok(Self {
+            source,
+            cipher: preamble.cipher(key),
+            plaintext_bytes: body_bytes,
+            left_bytes: body_bytes,
+        })
     }
 
     /// Length of the whole plaintext in bytes.
@@ -86,6 +69,36 @@ impl<R: Read> Read for Decrypting<R> {
         self.left_bytes -= count as u64;
         Ok(count)
     }
+}
+
+/// Whether `container` is one, as far as can be told without its key.
+///
+/// # Errors
+/// When it is none, or not exactly one.
+pub fn check(container: &[u8]) -> Result<(), ContainerError> {
+    let (header, body_bytes) = header(&mut &container[..], container.len() as u64)?;
+    Preamble::read(&header)?.check_length(body_bytes)
+}
+
+/// The header of a container of so many bytes, and how many come after it.
+fn header(
+    source: &mut impl Read,
+    container_bytes: u64,
+) -> Result<([u8; HEADER_LENGTH_BYTES], u64), ContainerError> {
+    let mut header = [0; HEADER_LENGTH_BYTES];
+    let Some(body_bytes) = container_bytes.checked_sub(HEADER_LENGTH_BYTES as u64) else {
+        let there = &mut header[..container_bytes as usize];
+        source.read_exact(there)?;
+        // A short file that is no container at all is better called that.
+        return Err(match there.first_chunk::<6>() {
+            Some(magic) if *magic != MAGIC => ContainerError::BadMagic { found: *magic },
+            _ => ContainerError::TruncatedHeader {
+                found: container_bytes,
+            },
+        });
+    };
+    source.read_exact(&mut header)?;
+    Ok((header, body_bytes))
 }
 
 /// [`encrypt`](super::encrypt) for weights too large for memory: reads exactly `length_bytes` from `source`.

@@ -69,6 +69,15 @@ fn every_refusal_is_named() {
             found: 11
         })
     ));
+    assert!(check(&container).is_ok());
+    assert!(matches!(
+        check(&container[..container.len() - 1]),
+        Err(ContainerError::Truncated {
+            expected: 12,
+            found: 11
+        })
+    ));
+    assert!(matches!(check(&[7; 100]), Err(ContainerError::BadMagic { .. })));
     container.push(0);
     assert!(matches!(
         decrypt(&container, &key),
@@ -167,6 +176,12 @@ proptest! {
         }
         container.truncate(cut);
         let whole = decrypt(&container, &key);
+        // Who has no key refuses nothing that opens, and says the same of what is cut.
+        prop_assert!(whole.is_err() || check(&container).is_ok());
+        if let Err(refused) = check(&container) {
+            let told = whole.as_ref().map_err(ToString::to_string).map(|_| ());
+            prop_assert!(told == Err(refused.to_string()) || matches!(whole, Err(ContainerError::WrongKey)));
+        }
         let opened = Decrypting::new(Trickle(&container), container.len() as u64, &key);
         let opened = opened.map(|mut decrypting| {
             let mut plaintext = Vec::new();

@@ -28,7 +28,7 @@ from soma_sdk.views import (
 )
 
 __version__: str = _soma_sdk.VERSION
-"""The version of the package and of the Rust core in it."""
+"""The version of the package. The `soma` in it says its own."""
 
 __all__ = [
     "AccountView",

@@ -6,7 +6,7 @@ from typing import SupportsIndex, TypeAlias
 
 from soma_sdk.errors import InvalidArgument
 
-Amount: TypeAlias = int | float | str | Decimal
+Amount: TypeAlias = int | float | str | Decimal | SupportsIndex
 """An amount of SOMA. A float stands for the number that it is printed as: `0.1` is a tenth."""
 
 SHANNONS_PER_SOMA = 10**9
@@ -15,7 +15,7 @@ _MOST_SOMA = 10_000_000
 _DIGITS_MAX = 100
 
 
-def to_shannons(amount: Amount | SupportsIndex) -> int:
+def to_shannons(amount: Amount) -> int:
     """Return an amount of SOMA in shannons.
 
     Raises `InvalidArgument` (a `ValueError`) for what is no such amount: negative, not finite, finer
@@ -56,7 +56,7 @@ def to_soma(shannons: int) -> Decimal:
     return Decimal(f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}")
 
 
-def _decimal(amount: Amount | SupportsIndex) -> Decimal:
+def _decimal(amount: Amount) -> Decimal:
     if isinstance(amount, bool):
         raise InvalidArgument("True and False are no amounts")
     if isinstance(amount, Decimal):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import operator
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast, final, overload
+from typing import TYPE_CHECKING, Any, cast, final, overload
 
+from soma_sdk import _arguments as given
 from soma_sdk import _soma_sdk, scoring
 from soma_sdk._bridge import run
 from soma_sdk.amounts import Amount, to_shannons, to_soma
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from types import TracebackType
 
+    from soma_sdk._arguments import Named
     from soma_sdk._soma_sdk import DecryptionKey, Keypair, Operation
     from soma_sdk.scoring import Contest, Data, Progress, Weights
 
-Named: TypeAlias = str | Model | Target | Submission
-"""An id, or what has one."""
-
-_TARGETS_DEFAULT = 100
+_LISTED = 100
+"""Entries of a list, unless it is said."""
 _LOOKED_AT = 10_000
 """Of so many submissions of someone the targets are known."""
-_ID = re.compile(r"0x[0-9a-fA-F]{64}")
+_CLOSING_LOOK_SECONDS = 0.01
+"""Between two looks whether what runs in another event loop has ended."""
 
 
 @final
@@ -77,6 +77,9 @@ class SomaClient:
         )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
+        # Of the models that were scored with in the epoch that has this seed.
+        self._hashes_seed = ""
+        self._hashes: dict[str, str] = {}
 
     # The life of a client.
 
@@ -105,10 +108,18 @@ class SomaClient:
     async def close(self) -> None:
         """End what runs: each such await raises `ClientClosed`. What is asked later does so too."""
         self._closed = True
+        here = asyncio.get_running_loop()
         for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+            loop = task.get_loop()
+            if loop is here:
+                task.cancel()
+            else:
+                # A loop that is closed has ended its tasks itself.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(task.cancel)
+        # No event reaches across loops.
+        while any(_runs(task, here) for task in list(self._tasks)):  # noqa: ASYNC110
+            await asyncio.sleep(_CLOSING_LOOK_SECONDS)
 
     def is_closed(self) -> bool:
         """Return whether it was closed."""
@@ -214,7 +225,7 @@ class SomaClient:
 
     async def get_epoch_seed(self, epoch: int | None = None) -> str:
         """Return the seed of an epoch's SIGReg directions, as `score` takes it; the current one's."""
-        return str((await self._ask(self._native.epoch(epoch)))["state"]["seed"])
+        return str((await self._ask(self._native.epoch(_epoch(epoch))))["state"]["seed"])
 
     async def wait_for_next_epoch(self, timeout: float | None = None) -> int:
         """Wait for the next epoch; return it. For ever, unless `timeout` in seconds is given.
@@ -227,7 +238,7 @@ class SomaClient:
 
     async def wait_for_epoch(self, epoch: int, timeout: float | None = None) -> int:
         """Wait until an epoch is in progress or over; return the epoch then in progress."""
-        return int(await self._ask(self._native.wait_for_epoch(epoch, timeout)))
+        return int(await self._ask(self._native.wait_for_epoch(given.count("epoch", epoch), timeout)))
 
     async def advance_epoch(self) -> int:
         """Wait for the next boundary, which on a localnet is near; return the epoch that begins.
@@ -249,12 +260,12 @@ class SomaClient:
 
     async def get_account(self, account: str | Keypair) -> AccountView:
         """Return an account. One that was never used is all zeros."""
-        return AccountView.read(await self._ask(self._native.account(_address(account))))
+        return AccountView.read(await self._ask(self._native.account(given.address(account))))
 
     async def request_faucet(self, account: str | Keypair, amount: Amount | None = None) -> Decimal:
         """Ask a localnet for money; return the balance then."""
         shannons = None if amount is None else to_shannons(amount)
-        await self._ask(self._native.faucet(_address(account), shannons))
+        await self._ask(self._native.faucet(given.address(account), shannons))
         return await self.get_balance(account)
 
     async def transfer_coin(self, signer: Keypair, recipient: str | Keypair, amount: Amount) -> Receipt:
@@ -271,34 +282,37 @@ class SomaClient:
         if isinstance(recipients, str) or len(recipients) != len(amounts):
             raise InvalidArgument("give as many amounts as recipients")
         payments = [
-            (_address(recipient), to_shannons(amount))
+            (given.address(recipient), to_shannons(amount))
             for recipient, amount in zip(recipients, amounts, strict=True)
         ]
-        return await self._receipt(_soma_sdk.pay(self._native, signer, payments))
+        return await self._receipt(_soma_sdk.pay(self._native, given.signer(signer), payments))
 
-    async def add_stake(self, signer: Keypair, pool: str, amount: Amount) -> Receipt:
-        """Stake on `validator:ADDRESS` (or the address alone) or `model:ID`, from the next epoch."""
+    async def add_stake(self, signer: Keypair, pool: str | Model, amount: Amount) -> Receipt:
+        """Stake on a model, `model:ID` or `validator:ADDRESS` (or the address alone), from the next epoch."""
         return await self._receipt(
-            _soma_sdk.add_stake(self._native, signer, _pool(pool), to_shannons(amount)),
+            _soma_sdk.add_stake(self._native, given.signer(signer), given.pool(pool), to_shannons(amount)),
         )
 
     async def withdraw_stake(
         self,
         signer: Keypair,
-        pool: str,
+        pool: str | Model,
         amount: Amount | None = None,
     ) -> Receipt:
-        """Take stake out of a pool, all of it unless an amount is given. It unbonds first."""
+        """Take stake out of a pool, all of it unless an amount is given. It unbonds first.
+
+        A pool is named as `add_stake` takes it: of a model the `Model`, or `model:ID`.
+        """
         shannons = None if amount is None else to_shannons(amount)
         return await self._receipt(
-            _soma_sdk.withdraw_stake(self._native, signer, _pool(pool), shannons),
+            _soma_sdk.withdraw_stake(self._native, given.signer(signer), given.pool(pool), shannons),
         )
 
     # Models.
 
     async def get_models(self, status: str | None = None, owner: str | Keypair | None = None) -> list[Model]:
         """Return models: all, or those that stand so (`created`, `active`, `stale`, `retired`)."""
-        address = None if owner is None else _address(owner)
+        address = None if owner is None else given.address(owner)
         return await self._models(self._native.models(status, address))
 
     async def _models(self, operation: Operation) -> list[Model]:
@@ -311,7 +325,7 @@ class SomaClient:
 
     async def get_model(self, model_id: Named) -> Model:
         """Return a model."""
-        (model,) = await self._models(self._native.model(_id(model_id)))
+        (model,) = await self._models(self._native.model(given.name(model_id)))
         return model
 
     async def get_model_manifests(
@@ -322,9 +336,9 @@ class SomaClient:
         if isinstance(ids_or_target, Target):
             ids: list[str] = list(ids_or_target.models)
         elif isinstance(ids_or_target, (str, Model, Submission)):
-            ids = [_id(ids_or_target)]
+            ids = [given.name(ids_or_target)]
         else:
-            ids = [_id(entry) for entry in ids_or_target]
+            ids = [given.name(entry) for entry in ids_or_target]
         manifests = []
         for model in await asyncio.gather(*(self.get_model(name) for name in ids)):
             if model.manifest is None:
@@ -348,8 +362,8 @@ class SomaClient:
         With a path they are written there, whole or not at all, without being held in memory.
         """
         if path is None:
-            return cast("bytes", await self._run(self._native.fetch_model(_id(model_id))))
-        await self._run(self._native.fetch_model_to(_id(model_id), path))
+            return cast("bytes", await self._run(self._native.fetch_model(given.name(model_id))))
+        await self._run(self._native.fetch_model_to(given.name(model_id), path))
         return Path(path)
 
     async def commit_model(
@@ -382,13 +396,13 @@ class SomaClient:
         """
         native = _soma_sdk.commit_model(
             self._native,
-            signer,
+            given.signer(signer),
             encrypted_weights,
             weights_url,
-            _basis_points(commission_rate),
-            None if model_id is None else _id(model_id),
+            given.basis_points(commission_rate),
+            None if model_id is None else given.name(model_id),
             decryption_key,
-            None if embedding is None else _floats(embedding),
+            None if embedding is None else given.floats(embedding),
         )
         return cast("str", await self._ask(native))
 
@@ -429,9 +443,9 @@ class SomaClient:
         """
         native = _soma_sdk.reveal_model(
             self._native,
-            signer,
-            _id(model_id),
-            _floats(embedding),
+            given.signer(signer),
+            given.name(model_id),
+            given.floats(embedding),
             encrypted_weights,
             weights_url,
             decryption_key,
@@ -465,7 +479,7 @@ class SomaClient:
         return [
             PendingModel(model_id=model, hash=container, reveal_in=int(epoch))
             for model, container, epoch in await self._ask(
-                _soma_sdk.pending_models(self._native, signer),
+                _soma_sdk.pending_models(self._native, given.signer(signer)),
             )
         ]
 
@@ -476,7 +490,9 @@ class SomaClient:
         embedding: Iterable[float],
     ) -> int:
         """Reveal what a model committed from this machine, with the key that is kept here."""
-        native = _soma_sdk.reveal_model(self._native, signer, _id(model_id), _floats(embedding))
+        native = _soma_sdk.reveal_model(
+            self._native, given.signer(signer), given.name(model_id), given.floats(embedding)
+        )
         return int(await self._ask(native))
 
     async def set_model_commission_rate(
@@ -489,19 +505,21 @@ class SomaClient:
         return await self._receipt(
             _soma_sdk.set_model_commission(
                 self._native,
-                signer,
-                _id(model_id),
-                _basis_points(new_rate),
+                given.signer(signer),
+                given.name(model_id),
+                given.basis_points(new_rate),
             ),
         )
 
     async def deactivate_model(self, signer: Keypair, model_id: Named) -> Receipt:
         """Stop competing at the next boundary, for good. Stake can still be withdrawn."""
-        return await self._receipt(_soma_sdk.deactivate_model(self._native, signer, _id(model_id)))
+        return await self._receipt(
+            _soma_sdk.deactivate_model(self._native, given.signer(signer), given.name(model_id))
+        )
 
     async def add_stake_to_model(self, signer: Keypair, model_id: Named, amount: Amount) -> Receipt:
         """Stake on a model, from the next epoch."""
-        return await self.add_stake(signer, f"model:{_id(model_id)}", amount)
+        return await self.add_stake(signer, f"model:{given.name(model_id)}", amount)
 
     # Targets and submissions.
 
@@ -517,11 +535,10 @@ class SomaClient:
         Of an epoch, or of the current one; `filled` ones without an epoch are the most recent over
         epochs. With a submitter: those that they have submitted to.
         """
-        wanted = _TARGETS_DEFAULT if limit is None else limit
-        if wanted < 0:
-            raise InvalidArgument(f"a limit of {wanted} makes no sense")
+        wanted = _limit(limit)
+        epoch = _epoch(epoch)
         if submitter is not None:
-            return await self._targets_of(_address(submitter), status, epoch, wanted)
+            return await self._targets_of(given.address(submitter), status, epoch, wanted)
         views = await self._ask(self._native.targets(wanted, status, epoch))
         return [Target.read(view) for view in views]
 
@@ -547,29 +564,30 @@ class SomaClient:
 
     async def get_target(self, target_id: Named) -> Target:
         """Return a target."""
-        return Target.read(await self._ask(self._native.target(_id(target_id))))
+        return Target.read(await self._ask(self._native.target(given.name(target_id))))
 
     async def get_submissions(
         self,
         submitter: str | Keypair | None = None,
         target_id: Named | None = None,
         status: str | None = None,
-        limit: int = 100,
+        limit: int | None = None,
         *,
         model_id: Named | None = None,
     ) -> list[Submission]:
-        """Return submissions, latest first; with a model those that it predicts best."""
-        address = None if submitter is None else _address(submitter)
-        target = None if target_id is None else _id(target_id)
-        model = None if model_id is None else _id(model_id)
-        if limit < 0:
-            raise InvalidArgument(f"a limit of {limit} makes no sense")
-        native = self._native.submissions(limit, address, target, status, model)
+        """Return submissions, latest first, at most `limit` (100 unless given).
+
+        With a model those that it predicts best.
+        """
+        address = None if submitter is None else given.address(submitter)
+        target = None if target_id is None else given.name(target_id)
+        model = None if model_id is None else given.name(model_id)
+        native = self._native.submissions(_limit(limit), address, target, status, model)
         return [Submission.read(view) for view in await self._ask(native)]
 
     async def get_submission(self, submission_id: Named) -> Submission:
         """Return a submission."""
-        return Submission.read(await self._ask(self._native.submission(_id(submission_id))))
+        return Submission.read(await self._ask(self._native.submission(given.name(submission_id))))
 
     async def fetch_submission_data(self, target_id: Named) -> bytes:
         """Return the data that filled a target, verified against what the ledger names.
@@ -577,7 +595,7 @@ class SomaClient:
         `NotFound` where the target has no winner yet, or the data is no longer kept: it is public until
         the audits of its epoch are over, and then for as long as the node's operator has set.
         """
-        name = _id(target_id)
+        name = given.name(target_id)
         data = await self._run(self._native.fetch_target_data(name))
         if isinstance(data, str):
             raise NotFound(f"target {name} has no winner yet, so there is no data")
@@ -595,16 +613,19 @@ class SomaClient:
         """Commit data to a target, reveal it, hand it over if it wins; return the submission's id.
 
         `data_url` is where auditors find the data; with None the node hosts it. The data is scored
-        first with the target's models, or `contest` is what `score` has found. Repeated after whatever
-        stopped it, the same call goes on: nothing is committed twice.
+        first with the target's models, or `contest` is what `score` has found: for this data, with these
+        models and this epoch's seed, or it is refused, for a claim of it would cost the bond. Repeated
+        after whatever stopped it, the same call goes on: nothing is committed twice.
         """
-        name, content = _id(target_id), scoring.document(data)
+        name, content = given.name(target_id), scoring.document(data)
+        target = await self.get_target(name)
         if contest is None:
-            target = await self.get_target(name)
             contest = await self.score(list(target.models), content)
+        else:
+            await self._check_contest(contest, target, content)
         native = _soma_sdk.submit_data(
             self._native,
-            signer,
+            given.signer(signer),
             name,
             content,
             (
@@ -616,11 +637,59 @@ class SomaClient:
         )
         return cast("str", await self._ask(native))
 
+    async def _check_contest(self, contest: Contest, target: Target, content: bytes) -> None:
+        """Refuse what was found of anything else than this data by these models in the target's epoch."""
+        if not isinstance(contest, scoring.Contest):
+            raise InvalidArgument(f"a contest is what score has found, not {type(contest).__name__}")
+        if contest.data != _soma_sdk.commitment(content):
+            raise InvalidArgument("the contest is of other data: score this data")
+        seed = await self.get_epoch_seed(target.epoch)
+        if contest.seed != seed:
+            raise InvalidArgument(
+                f"the contest was scored with another seed than epoch {target.epoch}'s: score with the "
+                "client, or with seed=await client.get_epoch_seed()",
+            )
+        if seed != await self.get_epoch_seed():
+            # The epoch is over: nothing is committed any more, and its models may have other weights by now.
+            return
+        weights = [await self._hash_of(model, seed) for model in target.models]
+        if list(contest.weights) != weights:
+            raise InvalidArgument(
+                "the contest is of other models, or of these in another order: score with "
+                "list(target.models)",
+            )
+
+    async def _hash_of(self, model: str, seed: str) -> str:
+        """Return the BLAKE3 of a model's weights in the epoch that has this seed."""
+        known = self._hashes_in(seed)
+        if model not in known:
+            known[model] = _soma_sdk.commitment(await self.fetch_model(model))
+        return known[model]
+
+    def _hashes_in(self, seed: str) -> dict[str, str]:
+        if self._hashes_seed != seed:
+            self._hashes_seed, self._hashes = seed, {}
+        return self._hashes
+
+    def _note_hashes(
+        self,
+        models: Sequence[object],
+        found: list[Contest | str],
+        seed: str,
+    ) -> None:
+        """Keep the weights' hashes of models that were scored with by their ids."""
+        contest = next((entry for entry in found if isinstance(entry, scoring.Contest)), None)
+        if contest is None:
+            return
+        for model, weights in zip(models, contest.weights, strict=True):
+            if _names_model(model):
+                self._hashes_in(seed)[given.name(cast("Named", model))] = weights
+
     async def reveal_pending_submissions(self, signer: Keypair) -> list[str]:
         """Reveal what an earlier run committed, hand over what has won; return the submissions' ids."""
         return cast(
             "list[str]",
-            await self._ask(_soma_sdk.reveal_submissions(self._native, signer)),
+            await self._ask(_soma_sdk.reveal_submissions(self._native, given.signer(signer))),
         )
 
     # Scoring.
@@ -688,18 +757,17 @@ class SomaClient:
             [scoring.document(entry) for entry in data] if many else [scoring.document(data)],
             architecture,
             state["seed"] if seed is None else seed,
-            threads,
+            scoring.threads_of(threads),
             None if progress is None else _on_loop(progress),
         )
         found = scoring.contests(await self._run(operation), wanted)
+        self._note_hashes(listed, found, state["seed"])
         return found if many else scoring.one(found)
 
     async def _weights(self, model: Named | Weights) -> bytes | str:
-        if isinstance(model, (Model, Target, Submission)) or (
-            isinstance(model, str) and _ID.fullmatch(model)
-        ):
-            return await self.fetch_model(model)
-        return scoring.weights(model)
+        if _names_model(model):
+            return await self.fetch_model(cast("Named", model))
+        return scoring.weights(cast("Weights", model))
 
     async def _receipt(self, operation: Operation) -> Receipt:
         return Receipt.read(await self._ask(operation))
@@ -718,33 +786,22 @@ def _on_loop(progress: Progress) -> Callable[[int, int], object]:
     return lambda done, total: loop.call_soon_threadsafe(progress, done, total)
 
 
-def _address(account: str | Keypair) -> str:
-    return account if isinstance(account, str) else account.address()
+def _runs(task: asyncio.Task[Any], here: asyncio.AbstractEventLoop) -> bool:
+    """Whether a task still runs, in this loop or in one that goes on."""
+    loop = task.get_loop()
+    return not task.done() and (loop is here or loop.is_running())
 
 
-def _id(named: Named) -> str:
-    return named if isinstance(named, str) else named.id
+def _names_model(model: object) -> bool:
+    """Whether a model is given by its id, and not as a file or its bytes."""
+    if isinstance(model, str):
+        return given.ID.fullmatch(model) is not None
+    return isinstance(model, (Model, Target, Submission))
 
 
-def _pool(pool: str) -> str:
-    return f"validator:{pool}" if _ID.fullmatch(pool) else pool
+def _limit(limit: int | None) -> int:
+    return _LISTED if limit is None else given.count("limit", limit)
 
 
-def _basis_points(rate: int) -> int:
-    most = 10_000
-    try:
-        points = operator.index(rate)
-    except TypeError:
-        points = -1
-    if not 0 <= points <= most:
-        raise InvalidArgument(
-            f"a rate is a number of basis points from 0 to {most} (100 are 1%), not {rate!r}"
-        )
-    return points
-
-
-def _floats(vector: Iterable[float]) -> list[float]:
-    try:
-        return [float(number) for number in vector]
-    except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"an embedding is a list of numbers: {error}") from error
+def _epoch(epoch: int | None) -> int | None:
+    return None if epoch is None else given.count("epoch", epoch)

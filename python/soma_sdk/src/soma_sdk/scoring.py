@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, cast, overload
 
-from soma_sdk import _soma_sdk
+from soma_sdk import _arguments, _soma_sdk
 from soma_sdk.errors import InvalidArgument, ScoreFailed
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ class Score:
     sigreg_nano: int
     """SIGReg with its factors, in nano-nats."""
     predicted_tokens: int
-    embedding_q15: array[int] = field(repr=False)
+    embedding_q15: array[int] = field(repr=False, hash=False)
     """The direction of the mean representation, in units of 2^-15: a buffer of int16."""
-    mean_embedding: array[float] = field(repr=False)
+    mean_embedding: array[float] = field(repr=False, hash=False)
     """The mean representation: a buffer of float32. Nothing is decided by it."""
 
     @property
@@ -68,6 +68,12 @@ class Contest:
     """Binds every model's loss and embedding."""
     similarity_q30: int | None
     """The dot product of the winner's embedding and the target, in units of 2^-30, if one was given."""
+    data: str
+    """BLAKE3 of the document."""
+    weights: tuple[str, ...]
+    """BLAKE3 of each model's file."""
+    seed: str
+    """What names SIGReg's directions."""
 
     @property
     def winning(self) -> Score:
@@ -131,14 +137,26 @@ def direction(target: Iterable[float] | None, architecture: str) -> array[int] |
     return found
 
 
+def threads_of(given: int | None) -> int | None:
+    """Return threads to score with; the cores' number where none is given."""
+    return None if given is None else _arguments.count("threads", given, least=1)
+
+
 def architecture_text(architecture: str | Mapping[str, int]) -> str:
     """Return an architecture as the native part takes it."""
-    return architecture if isinstance(architecture, str) else json.dumps(dict(architecture))
+    if isinstance(architecture, str):
+        return architecture
+    try:
+        return json.dumps(dict(architecture))
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"an architecture is its name, or its sizes by name: {error}") from error
 
 
 def contests(answer: str, target: array[int] | None) -> list[Contest | str]:
     """Read what the native part answers: contests, or why a document has none."""
-    return [_contest(entry, target) for entry in json.loads(answer)]
+    found = json.loads(answer)
+    weights, seed = tuple(found["weights"]), str(found["seed"])
+    return [_contest(entry, target, weights, seed) for entry in found["contests"]]
 
 
 def one(found: list[Contest | str]) -> Contest:
@@ -149,7 +167,7 @@ def one(found: list[Contest | str]) -> Contest:
     return contest
 
 
-def _contest(entry: Any, target: array[int] | None) -> Contest | str:
+def _contest(entry: Any, target: array[int] | None, weights: tuple[str, ...], seed: str) -> Contest | str:
     if "error" in entry:
         return str(entry["error"])
     scores = tuple(None if "error" in score else _score(score) for score in entry["models"])
@@ -164,6 +182,9 @@ def _contest(entry: Any, target: array[int] | None) -> Contest | str:
         winner=winner,
         transcript=entry["transcript"],
         similarity_q30=similarity,
+        data=entry["data"],
+        weights=weights,
+        seed=seed,
     )
 
 
@@ -242,7 +263,7 @@ def score(
         [document(entry) for entry in data] if many else [document(data)],
         text,
         seed,
-        threads,
+        threads_of(threads),
         progress,
     )
     found = contests(cast("str", operation.wait()), wanted)

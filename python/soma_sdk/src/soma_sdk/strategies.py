@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from soma_sdk.client import Named, SomaClient
+    from soma_sdk._arguments import Named
+    from soma_sdk.client import SomaClient
     from soma_sdk.scoring import Data, Weights
     from soma_sdk.views import Submission, Target
 

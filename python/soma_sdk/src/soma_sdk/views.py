@@ -115,7 +115,7 @@ class Model(_Embedded):
     hits_total: int
     rewards_total: Decimal
     """In SOMA."""
-    architecture: Mapping[str, int] = field(repr=False)
+    architecture: Mapping[str, int] = field(repr=False, hash=False)
 
     @property
     def is_live(self) -> bool:

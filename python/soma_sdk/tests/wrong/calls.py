@@ -14,7 +14,7 @@ async def calls(client: SomaClient, keys: Keypair, key: DecryptionKey) -> None:
     await client.transfer_coin(keys.address(), keys, 1)  #: arg-type: expected "Keypair"
     await client.transfer_coin(keys, keys)  #: call-arg: Missing positional argument "amount"
     await client.transfer_coin(keys, keys, None)  #: arg-type: incompatible type "None"
-    await client.pay_coins(keys, [keys], 1)  #: arg-type: expected "Sequence[int | float | str | Decimal]"
+    await client.pay_coins(keys, [keys], 1)  #: arg-type: expected "Sequence[int | float | str | Decimal | SupportsIndex]"
     await client.commit_model(keys, None, "weights")  #: arg-type: expected "bytes"
     await client.commit_model(keys, None, b"", 0.1)  #: arg-type: expected "int"
     await client.commit_model(keys, None, b"", 0, "0x12")  #: call-arg: Too many positional arguments

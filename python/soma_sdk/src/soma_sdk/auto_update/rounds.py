@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
+    from soma_sdk._arguments import Named
     from soma_sdk._soma_sdk import Keypair
-    from soma_sdk.client import Named
     from soma_sdk.views import Model
 
 __all__ = ["auto_update"]

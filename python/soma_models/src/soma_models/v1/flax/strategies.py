@@ -13,6 +13,7 @@ from flax import nnx
 from jax import Array
 from numpy.typing import NDArray
 
+from soma_models.errors import InputError
 from soma_models.v1.configs import PAD
 from soma_models.v1.flax.loss import compute_loss
 from soma_models.v1.flax.model import Model
@@ -39,7 +40,8 @@ def distill_loss(
     compiled function closes over is not switched; `teacher.eval()` once is enough.
 
     Raises:
-        InputError: alpha is not 0 to 1, or tokens and targets are none (`compute_loss`).
+        InputError: alpha is not 0 to 1, the two are of different widths, or tokens and targets are
+            none (`compute_loss`).
 
     """
     check_share("alpha", alpha)
@@ -47,6 +49,9 @@ def distill_loss(
     mask = token_ids != PAD
     representations = jax.lax.stop_gradient(teacher.encode(token_ids))
     theirs = jnp.sum(representations, axis=(0, 1), where=mask[..., None]) / mask.sum()
+    if embedding.shape != theirs.shape:
+        own, other = embedding.shape[-1], theirs.shape[-1]
+        raise InputError(f"the student's embeddings have {own} numbers, the teacher's {other}")
     return alpha * task + (1 - alpha) * jnp.mean(jnp.square(embedding - theirs)), embedding
 
 

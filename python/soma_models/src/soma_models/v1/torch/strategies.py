@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 (its usual name)
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from soma_models.errors import InputError
 from soma_models.v1.configs import PAD
 from soma_models.v1.strategies import check_share, direction, genesis_sequences
 from soma_models.v1.torch.loss import compute_loss
@@ -36,7 +37,8 @@ def distill_loss(
     student gets a gradient; the teacher is run without dropout.
 
     Raises:
-        InputError: alpha is not 0 to 1, or tokens and targets are none (`compute_loss`).
+        InputError: alpha is not 0 to 1, the two are of different widths, or tokens and targets are
+            none (`compute_loss`).
 
     """
     check_share("alpha", alpha)
@@ -51,6 +53,9 @@ def distill_loss(
             theirs = (share.unsqueeze(-1) * representations).sum((0, 1))
     finally:
         teacher.train(trains)
+    if embedding.shape != theirs.shape:
+        own, other = embedding.shape[-1], theirs.shape[-1]
+        raise InputError(f"the student's embeddings have {own} numbers, the teacher's {other}")
     return alpha * task + (1 - alpha) * F.mse_loss(embedding, theirs), embedding
 
 

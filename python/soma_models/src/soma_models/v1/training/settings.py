@@ -91,6 +91,8 @@ class Settings:
             raise ConfigError(f"schedule is {self.schedule!r}, must be cosine, linear or constant")
         if self.config.max_seq_len == 1:
             raise ConfigError("max_seq_len is 1: in sequences of one byte nothing is predicted")
+        if self.out.is_dir():
+            raise ConfigError(f"out is {self.out}, a folder: name the file that the weights go to")
         if not self.out.parent.is_dir():
             raise ConfigError(f"out is {self.out}, but there is no folder {self.out.parent}")
         if not self.data:
@@ -133,7 +135,9 @@ class Settings:
 
     def facts(self) -> dict[str, str]:
         """Return what must be equal for a checkpoint to fit, by name."""
-        own = [field.name for field in fields(self) if field.name not in _FREE]
+        # Where the learning rate stays, a run's length changes no update: it may be extended.
+        free = (*_FREE, "steps") if self.schedule == "constant" else _FREE
+        own = [field.name for field in fields(self) if field.name not in free]
         return {name: str(getattr(self, name)) for name in own}
 
     def check_facts(self, found: dict[str, str]) -> None:
