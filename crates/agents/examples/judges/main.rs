@@ -135,6 +135,34 @@ fn losses(stage: &Stage<'_>) {
         }
         println!();
     }
+    println!(
+        "APART: deviation of the logarithm of two models' losses, in %: best and copy, then specialists"
+    );
+    for region in &stage.studied {
+        let scored = |place: usize| &region.honest[region.first + place].1[..];
+        let copy = &region.cheats[KINDS.len()].1[..];
+        let pairs = [
+            (scored(0), copy),
+            (scored(0), scored(1)),
+            (scored(0), scored(2)),
+            (scored(1), scored(2)),
+        ];
+        let told: Vec<String> = pairs.map(|(a, b)| format!("{:5.2}", 100.0 * apart(a, b))).into();
+        println!("{:10}  {}", region.name, told.join(" "));
+    }
+}
+
+/// How far two models are from being one, up to a factor: what a copy cannot hide.
+fn apart(a: &[Scored], b: &[Scored]) -> f64 {
+    let logs = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (b.loss_nano as f64 / a.loss_nano as f64).ln());
+    let logs: Vec<f64> = logs.collect();
+    let count = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / count;
+    let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+    (squares / count).sqrt()
 }
 
 fn print(name: &str, findings: &Findings) {
