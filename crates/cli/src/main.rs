@@ -35,7 +35,7 @@ use crate::{
     args::{Cli, Command, ScoreArgs, ScoreCommand, TrainerCommand},
     commands::{
         chain, completions, compress, content, data, encryption, eval, forecast, generate, genesis, global,
-        localnet, model, money, node, recheck, recompute, scoring, serve, sim, strategy, submit, target,
+        localnet, model, money, node, proof, recheck, recompute, scoring, serve, sim, strategy, submit, target,
         train, trainer, transaction, validator, wallet, whole::from_network, why,
     },
     context::Context,
@@ -156,6 +156,8 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
         Command::Status => chain::status(printer, context).await,
         Command::Epoch { epoch } => chain::epoch(printer, context, epoch).await,
         Command::Params => chain::params(printer, context).await,
+        Command::Prove(command) => proof::prove(printer, context, command).await,
+        Command::Verify(args) => proof::verify(printer, &args),
         Command::Wallet(command) => wallet::run(printer, context, &command).await,
         Command::Balance { account } => money::balance(printer, context, account.as_deref()).await,
         Command::Send { to, amount, signer } => money::send(printer, context, &to, amount, &signer).await,

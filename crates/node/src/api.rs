@@ -17,6 +17,7 @@ mod looked;
 mod market;
 mod openapi;
 mod problem;
+mod proofs;
 mod request;
 mod transactions;
 mod turns;
@@ -149,6 +150,10 @@ fn pages() -> Router<Arc<Shared>> {
             get(accounts::account_transactions),
         )
         .route("/v1/validators", get(accounts::validators))
+        .route("/v1/proofs/accounts/{address}", get(proofs::account_proof))
+        .route("/v1/proofs/models/{id}", get(proofs::model_proof))
+        .route("/v1/proofs/targets/{id}", get(proofs::target_proof))
+        .route("/v1/proofs/receipts/{hash}", get(proofs::receipt_proof))
         .route("/v1/global", get(global::global))
         .route("/v1/models", get(market::models))
         .route("/v1/models/{id}/generations", get(generations::generations))
