@@ -137,18 +137,20 @@ impl Proof {
         if certificate.proposal.payload != last {
             return Err(Refused::OtherBlock);
         }
+        // Hashes first: what is forged is refused before anything costs a pairing.
+        let header = &first.header;
+        let found = claim.check(header)?;
         let scheme = network_key.scheme(&chain.0);
         if !certificate.verify(&mut rand::rng(), &scheme, &Sequential) {
             return Err(Refused::OtherKey(network_key.to_string()));
         }
-        let header = &first.header;
         Ok(Proven {
             chain: *chain,
             height: Height(header.height.get()),
             block: BlockHash(block.as_ref().try_into().expect("a digest has 32 bytes")),
             timestamp_ms: header.timestamp_ms,
             subject: claim.subject(),
-            found: claim.check(header)?,
+            found,
         })
     }
 }

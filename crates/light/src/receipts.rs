@@ -2,7 +2,7 @@
 //! names. So that there is one is proved by its path, and that there is none by the two between which it
 //! would be.
 
-use commonware_codec::{Buf, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
+use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
 use commonware_cryptography::Hasher as _;
 use commonware_runtime::BufMut;
 use commonware_storage::bmt::{Builder, Proof, Tree};
@@ -184,7 +184,7 @@ impl Read for Path {
 
 #[cfg(test)]
 mod tests {
-    use commonware_codec::DecodeExt as _;
+    use commonware_codec::{DecodeExt as _, Encode as _};
     use soma_types::{Address, Height, Shannons, receipt::Outcome};
 
     use super::*;

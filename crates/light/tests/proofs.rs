@@ -160,6 +160,7 @@ struct Stage {
     committee: Committee,
     database: Database,
     link: Link,
+    certificate: Finalization,
     receipts: Vec<Receipt>,
     model: ModelId,
     target: TargetId,
@@ -177,8 +178,10 @@ impl Stage {
             .collect();
         let database = write(open(context).await, changes).await;
         let link = link(Digest::from([3; 32]), 5, &database, &receipts);
+        let committee = Committee::new(1);
         Self {
-            committee: Committee::new(1),
+            certificate: committee.certificate(link.block()),
+            committee,
             database,
             link,
             receipts,
@@ -187,8 +190,20 @@ impl Stage {
         }
     }
 
+    /// The same height with another state.
+    async fn with(self, key: Vec<u8>, value: Option<Vec<u8>>) -> Self {
+        let database = write(self.database, vec![(key, value)]).await;
+        let link = link(Digest::from([3; 32]), 5, &database, &self.receipts);
+        Self {
+            certificate: self.committee.certificate(link.block()),
+            database,
+            link,
+            ..self
+        }
+    }
+
     fn prove(&self, claim: Claim) -> Proof {
-        let certificate = self.committee.certificate(self.link.block());
+        let certificate = self.certificate.clone();
         Proof {
             chain: soma_types::ChainId(CHAIN),
             finality: Finality {
@@ -303,23 +318,20 @@ fn forged_values_are_refused_of_every_kind() {
 #[test]
 fn a_value_of_yesterday_is_not_today_s() {
     run(|context| async move {
-        let mut stage = Stage::new(&context).await;
+        let stage = Stage::new(&context).await;
         let held = Held::Account(address(8));
         let before = claim(&stage.database, held).await;
         let poor = Account {
             balance: Shannons(1),
             nonce: 9,
         };
-        let changes = vec![(held.key(), Some(borsh::to_vec(&poor).unwrap()))];
-        stage.database = write(stage.database, changes).await;
-        stage.link = link(Digest::from([3; 32]), 5, &stage.database, &stage.receipts);
+        let stage = stage.with(held.key(), Some(borsh::to_vec(&poor).unwrap())).await;
         // The old entry is in the log still, and its proof too: it is not current.
         assert_eq!(stage.believed(before), Err(Unfounded::Value.into()));
         let now = claim(&stage.database, held).await;
         assert_eq!(stage.believed(now.clone()), Ok(Some(Found::Account(poor))));
         // And once it is gone, it is gone.
-        stage.database = write(stage.database, vec![(held.key(), None)]).await;
-        stage.link = link(Digest::from([3; 32]), 5, &stage.database, &stage.receipts);
+        let stage = stage.with(held.key(), None).await;
         assert_eq!(stage.believed(now), Err(Unfounded::Value.into()));
         assert_eq!(stage.believed(claim(&stage.database, held).await), Ok(None));
     });

@@ -150,10 +150,6 @@ fn pages() -> Router<Arc<Shared>> {
             get(accounts::account_transactions),
         )
         .route("/v1/validators", get(accounts::validators))
-        .route("/v1/proofs/accounts/{address}", get(proofs::account_proof))
-        .route("/v1/proofs/models/{id}", get(proofs::model_proof))
-        .route("/v1/proofs/targets/{id}", get(proofs::target_proof))
-        .route("/v1/proofs/receipts/{hash}", get(proofs::receipt_proof))
         .route("/v1/global", get(global::global))
         .route("/v1/models", get(market::models))
         .route("/v1/models/{id}/generations", get(generations::generations))
@@ -170,6 +166,10 @@ fn single_things() -> Router<Arc<Shared>> {
         .route("/v1/accounts/{address}", get(accounts::account))
         .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/transactions/{hash}", get(transactions::transaction))
+        .route("/v1/proofs/accounts/{address}", get(proofs::account_proof))
+        .route("/v1/proofs/models/{id}", get(proofs::model_proof))
+        .route("/v1/proofs/targets/{id}", get(proofs::target_proof))
+        .route("/v1/proofs/receipts/{hash}", get(proofs::receipt_proof))
 }
 
 /// Which part of a list.

@@ -64,7 +64,7 @@ impl<E: Runtime> Query<E> {
             };
             (height, claim)
         };
-        self.proof(height, claim).await
+        Ok(self.proof(self.finality(height).await?, claim))
     }
 
     /// Proves the receipt of a transaction, or that the block at `height` has none of it. Where no height is
@@ -79,10 +79,16 @@ impl<E: Runtime> Query<E> {
     ) -> Result<Proof, ProveError> {
         let included = self.index().transaction(&transaction).map(|(height, _)| height);
         let height = height.or(included).ok_or(ProveError::NotIncluded(transaction))?;
-        // A block that held nothing has no record.
+        let finality = self.finality(height).await?;
+        // A block that held nothing has no record, and neither has one that is no longer kept.
         let record = self.index().record(height).await;
         let receipts = record.map_or_else(Vec::new, |record| record.receipts);
-        let path = Receipts::new(&receipts).prove(&transaction);
+        let tree = Receipts::new(&receipts);
+        let named = finality.links.first().map(|link| link.header.receipts_root);
+        if named != Some(tree.root()) {
+            return Err(ProveError::NotKept(height));
+        }
+        let path = tree.prove(&transaction);
         let receipt = receipts
             .into_iter()
             .find(|receipt| receipt.transaction == transaction);
@@ -93,15 +99,15 @@ impl<E: Runtime> Query<E> {
             },
             None => Claim::NoReceipt { transaction, path },
         };
-        self.proof(height, claim).await
+        Ok(self.proof(finality, claim))
     }
 
-    async fn proof(&self, height: u64, claim: Claim) -> Result<Proof, ProveError> {
-        Ok(Proof {
+    fn proof(&self, finality: Finality, claim: Claim) -> Proof {
+        Proof {
             chain: self.genesis().chain_id(),
-            finality: self.finality(height).await?,
+            finality,
             claim,
-        })
+        }
     }
 
     /// What makes the block at `height` final: its own certificate, or the next that there is.

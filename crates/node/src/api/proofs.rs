@@ -38,7 +38,8 @@ async fn prove(api: &Shared, held: Held) -> Result<Json<ProofView>, Error> {
 
 /// Proof of an account as it is in the last finalized state, or that there is none.
 #[utoipa::path(get, path = "/v1/proofs/accounts/{address}", params(("address" = Address, Path)),
-    responses((status = 200, body = ProofView)))]
+    responses((status = 200, body = ProofView),
+        (status = 410, description = "The block is not kept here", body = Problem)))]
 pub async fn account_proof(
     State(api): Api,
     InPath(address): InPath<Address>,
@@ -48,14 +49,16 @@ pub async fn account_proof(
 
 /// Proof of a model as it is in the last finalized state, or that there is none.
 #[utoipa::path(get, path = "/v1/proofs/models/{id}", params(("id" = ModelId, Path)),
-    responses((status = 200, body = ProofView)))]
+    responses((status = 200, body = ProofView),
+        (status = 410, description = "The block is not kept here", body = Problem)))]
 pub async fn model_proof(State(api): Api, InPath(id): InPath<ModelId>) -> Result<Json<ProofView>, Error> {
     prove(&api, Held::Model(id)).await
 }
 
 /// Proof of a target as it is in the last finalized state, or that there is none.
 #[utoipa::path(get, path = "/v1/proofs/targets/{id}", params(("id" = TargetId, Path)),
-    responses((status = 200, body = ProofView)))]
+    responses((status = 200, body = ProofView),
+        (status = 410, description = "The block is not kept here", body = Problem)))]
 pub async fn target_proof(State(api): Api, InPath(id): InPath<TargetId>) -> Result<Json<ProofView>, Error> {
     prove(&api, Held::Target(id)).await
 }
