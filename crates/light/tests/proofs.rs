@@ -16,8 +16,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{Runner as _, Supervisor as _, buffer::paged::CacheRef, deterministic};
 use commonware_storage::{
     journal::contiguous::variable::Config as LogConfig,
-    merkle::full::Config as MerkleConfig,
-    mmr,
+    mmr::{self, full::Config as MerkleConfig},
     qmdb::{
         current::{VariableConfig, ordered::variable::Db},
         floor::Proportional,
