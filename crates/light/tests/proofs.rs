@@ -427,6 +427,9 @@ fn whatever_bytes_come_they_are_a_proof_or_none() {
             assert!(Proof::decode(&bytes[..length]).is_err());
         }
         assert!(Proof::decode(&[bytes.as_slice(), &[0]].concat()).is_err());
+        for filler in [0x00, 0x01, 0x7f, 0xff] {
+            assert!(Proof::decode(&vec![filler; 1 << 20]).is_err(), "{filler}");
+        }
     });
 }
 
