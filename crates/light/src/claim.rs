@@ -88,7 +88,7 @@ impl Claim {
                 if !proof.verify::<Hasher, Encoding>(key, value.clone(), &header.state_root) {
                     return Err(Unfounded::Value);
                 }
-                held.read(&value.0).map(Some).ok_or(Unfounded::Kind)
+                held.found(&value.0).map(Some).ok_or(Unfounded::Kind)
             }
             Self::NoValue { held, proof } => {
                 let key = state_key(&held.key());

@@ -51,11 +51,12 @@ pub struct Header {
 }
 
 impl Header {
-    /// The round whose certificate carries the seed of a block in `context`; `None` if its parent is genesis.
+    /// The round whose signature seeds the blocks on top of this one: its own, in whatever epoch of consensus
+    /// they are. `None` at genesis, on which nobody votes.
     #[must_use]
-    pub fn seed_round(context: &Context) -> Option<Round> {
-        let view = context.parent.0;
-        (!view.is_zero()).then(|| Round::new(context.round.epoch(), view))
+    pub fn seed_round(&self) -> Option<Round> {
+        let round = self.context.round;
+        (!round.view().is_zero()).then_some(round)
     }
 
     /// The most bytes of one.

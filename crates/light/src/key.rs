@@ -4,12 +4,12 @@ use std::{fmt, str::FromStr};
 
 use commonware_codec::{DecodeExt as _, Encode as _};
 
-use crate::consensus::{Scheme, Variant, namespace};
+use crate::consensus::{Scheme, namespace};
 
 /// Its length, in bytes.
 pub const KEY_BYTES: usize = 48;
 
-type Public = <Variant as commonware_cryptography::bls12381::primitives::variant::Variant>::Public;
+type Public = commonware_cryptography::bls12381::primitives::group::G1;
 
 /// The key that verifies every certificate of a network, for ever.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl FromStr for NetworkKey {
     fn from_str(text: &str) -> Result<Self, NoNetworkKey> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
         let bytes = hex::decode(digits).ok().filter(|bytes| bytes.len() == KEY_BYTES);
-        let key = bytes.and_then(|bytes| Public::decode(bytes.as_slice()).ok());
+        let key = bytes.and_then(|bytes| Public::decode(bytes).ok());
         key.map(Self).ok_or_else(|| NoNetworkKey(text.to_owned()))
     }
 }

@@ -4,7 +4,9 @@
 //! A block may be final through a later one's certificate. Then the headers in between go with it, each of
 //! which names the one before.
 
-use commonware_codec::{Buf, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write};
+use commonware_codec::{
+    Buf, Copying, Encode as _, EncodeSize, Error as CodecError, Read, ReadExt as _, Write,
+};
 use commonware_parallel::Sequential;
 use commonware_runtime::BufMut;
 use serde::Serialize;
@@ -104,7 +106,7 @@ impl Proof {
     /// # Errors
     /// [`Refused::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<Self, Refused> {
-        <Self as commonware_codec::DecodeExt<()>>::decode(bytes)
+        <Self as commonware_codec::DecodeExt<()>>::decode(Copying(bytes))
             .map_err(|error| Refused::Undecodable(error.to_string()))
     }
 

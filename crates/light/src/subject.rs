@@ -32,7 +32,7 @@ impl Held {
     }
 
     /// What the ledger keeps there; `None` where it is no such thing.
-    pub(crate) fn read(&self, value: &[u8]) -> Option<Found> {
+    pub(crate) fn found(&self, value: &[u8]) -> Option<Found> {
         match self {
             Self::Account(_) => Account::try_from_slice(value).ok().map(Found::Account),
             Self::Model(_) => {

@@ -191,7 +191,7 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
         if !timestamp_follows(block, parent) {
             return Err("its timestamp does not follow its parent's");
         }
-        match (Header::seed_round(&block.context), &block.seed) {
+        match (parent.seed_round(), &block.seed) {
             (None, None) => Ok(()),
             (Some(round), Some(seed)) if self.seeds.verify(&self.scheme, round, seed) => Ok(()),
             _ => Err("its seed is not the network's signature of its parent's round"),
@@ -245,7 +245,7 @@ where
         let parent = ancestry.next().await?;
         let (parent_digest, parent) = (parent.digest(), parent.inner().header());
 
-        let seed = match Header::seed_round(&consensus) {
+        let seed = match parent.seed_round() {
             Some(round) => Some(self.seeds.wait(round).await),
             None => None,
         };

@@ -64,6 +64,10 @@ impl<E: Runtime> Query<E> {
             };
             (height, claim)
         };
+        if height == 0 {
+            // Nobody votes on genesis: the first block's state is the first that is proved.
+            return Err(ProveError::NotFinal(height));
+        }
         Ok(self.proof(self.finality(height).await?, claim))
     }
 

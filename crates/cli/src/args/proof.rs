@@ -3,50 +3,37 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use soma_light::{
-    key::NetworkKey,
-    subject::{Held, Subject},
-};
-use soma_types::{Address, Height, ModelId, TargetId, TransactionHash};
+use soma_light::key::NetworkKey;
+use soma_types::TransactionHash;
+
+use crate::reference::Reference;
 
 /// What is to be proved.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub enum ProveCommand {
     /// An account as it is now, or that there is none.
     Account {
-        /// Its address.
-        address: Address,
+        /// Its address, or a wallet; the wallet in use if left out.
+        account: Option<String>,
     },
     /// A model as it is now, or that there is none.
     Model {
-        /// Its whole id.
-        id: ModelId,
+        /// The model.
+        model: Reference,
     },
     /// A target as it is now, or that there is none.
     Target {
-        /// Its whole id.
-        id: TargetId,
+        /// The target.
+        target: Reference,
     },
     /// The receipt of a transaction, or that a block has none of it.
     Receipt {
-        /// The transaction's whole hash.
+        /// The transaction's hash.
         transaction: TransactionHash,
         /// The block; that which it is in, if left out.
         #[arg(long, value_name = "HEIGHT")]
         height: Option<u64>,
     },
-}
-
-impl ProveCommand {
-    /// What it is about, and in which block.
-    pub fn subject(self) -> (Subject, Option<Height>) {
-        match self {
-            Self::Account { address } => (Subject::Held(Held::Account(address)), None),
-            Self::Model { id } => (Subject::Held(Held::Model(id)), None),
-            Self::Target { id } => (Subject::Held(Held::Target(id)), None),
-            Self::Receipt { transaction, height } => (Subject::Receipt(transaction), height.map(Height)),
-        }
-    }
 }
 
 /// Options of `soma verify`.

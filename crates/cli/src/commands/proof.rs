@@ -13,6 +13,7 @@ use soma_light::{
 };
 use soma_types::{Height, api::ProofView};
 
+use super::{model, named::resolve_target};
 use crate::{
     args::{ProveCommand, VerifyArgs},
     context::Context,
@@ -24,9 +25,24 @@ use crate::{
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// `soma prove`.
-pub async fn prove(printer: Printer, context: &Context, command: ProveCommand) -> CliResult {
-    let (subject, height) = command.subject();
-    let proof = context.node()?.proof(&subject, height).await?;
+pub async fn prove(printer: Printer, context: &Context, command: &ProveCommand) -> CliResult {
+    let node = context.node()?;
+    let (subject, height) = match command {
+        ProveCommand::Account { account } => {
+            let address = context.account_named(account.as_deref()).await?;
+            (Subject::Held(Held::Account(address)), None)
+        }
+        ProveCommand::Model { model } => {
+            let id = model::resolve(&node, model).await?;
+            (Subject::Held(Held::Model(id)), None)
+        }
+        ProveCommand::Target { target } => {
+            let id = resolve_target(&node, target).await?;
+            (Subject::Held(Held::Target(id)), None)
+        }
+        ProveCommand::Receipt { transaction, height } => (Subject::Receipt(*transaction), height.map(Height)),
+    };
+    let proof = node.proof(&subject, height).await?;
     let proven = proof.finality.links.first();
     let view = ProofView {
         height: Height(proven.map_or(0, |link| link.header.height.get())),

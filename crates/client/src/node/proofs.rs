@@ -11,12 +11,12 @@ use super::NodeClient;
 use crate::error::ClientError;
 
 impl NodeClient {
-    /// A proof about `subject`, as the node gives it: nothing of it is checked yet. Of a receipt in the block
-    /// at `height`, or in that which it is in.
+    /// A proof about `subject`, as the node gives it: whether it holds is not checked yet. Of a receipt in the
+    /// block at `height`, or in that which it is in.
     ///
     /// # Errors
-    /// When the node does not answer, or not as its interface promises; when the transaction is in no block
-    /// ([`ClientError::is_not_found`]).
+    /// When the node does not answer, or not as its interface promises, or about something else; when the
+    /// transaction is in no block ([`ClientError::is_not_found`]).
     pub async fn proof(&self, subject: &Subject, height: Option<Height>) -> Result<Proof, ClientError> {
         let path = path_of(subject);
         let query: Vec<(&'static str, String)> = height
@@ -25,15 +25,19 @@ impl NodeClient {
             .collect();
         let ProofView { proof, .. } = self.get(&path, &query).await?;
         let bytes = hex::decode(proof.trim_start_matches("0x")).map_err(|error| bad(&path, error))?;
-        Proof::decode(&bytes).map_err(|refused| bad(&path, refused))
+        let proof = Proof::decode(&bytes).map_err(|refused| bad(&path, refused))?;
+        let first = proof.finality.links.first().map(|link| link.header.height.get());
+        if proof.claim.subject() != *subject || height.is_some_and(|Height(height)| first != Some(height)) {
+            return Err(bad(&path, "it is a proof of something else"));
+        }
+        Ok(proof)
     }
 
     /// What is so about `subject` at a height that is final, for whoever trusts nothing but `key`. There may
     /// be higher ones: ask several nodes, and take the highest.
     ///
     /// # Errors
-    /// Those of [`Self::proof`], and [`ClientError::BadAnswer`] when the proof shows nothing, or something
-    /// else.
+    /// Those of [`Self::proof`], and [`ClientError::BadAnswer`] when the proof shows nothing.
     pub async fn proven(
         &self,
         subject: &Subject,
@@ -42,11 +46,7 @@ impl NodeClient {
     ) -> Result<Proven, ClientError> {
         let path = path_of(subject);
         let proof = self.proof(subject, height).await?;
-        let proven = proof.verify(key).map_err(|refused| bad(&path, refused))?;
-        if proven.subject != *subject || height.is_some_and(|height| height != proven.height) {
-            return Err(bad(&path, "it is a proof of something else"));
-        }
-        Ok(proven)
+        proof.verify(key).map_err(|refused| bad(&path, refused))
     }
 }
 
