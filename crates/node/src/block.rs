@@ -272,7 +272,7 @@ mod tests {
         );
         assert_eq!(
             ContentHash::of(&block.encode()).to_string(),
-            "0x5cea803645f019ec6c08584490e1e504a7f1ad8df00df18cb6a4a80fbf163145"
+            "0x55e8a4591fb77bb0a799eebdc5848bb28c5acbeddc699fd877d9c14d92d70fd3"
         );
         assert_eq!(
             hex::encode(block.digest()),

@@ -89,3 +89,36 @@ pub fn belongs(storage: &Path, chain: &ChainId) -> Result<bool, StorageError> {
         Err(error) => Err(error).at("read", &path)?,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn storage_is_one_networks_and_of_one_layout() {
+        let disk = tempfile::tempdir().unwrap();
+        let storage = disk.path().join("storage");
+        let (ours, theirs) = (ChainId([1; 32]), ChainId([2; 32]));
+        assert!(!belongs(&storage, &ours).unwrap());
+        claim(&storage, &ours).unwrap();
+        assert!(belongs(&storage, &ours).unwrap());
+        claim(&storage, &ours).unwrap();
+        assert!(matches!(
+            claim(&storage, &theirs),
+            Err(StorageError::Other { found, .. }) if found == ours.to_string()
+        ));
+        // As it was written before layouts had numbers, and as it may be one day.
+        for (written, layout) in [
+            (format!("{ours}\n"), "layout 1"),
+            (format!("{ours} layout 3\n"), "layout 3"),
+        ] {
+            fs::write(storage.join("chain"), written).unwrap();
+            for refused in [claim(&storage, &ours), belongs(&storage, &ours).map(|_| ())] {
+                let Err(StorageError::OtherLayout { found, .. }) = refused else {
+                    panic!("{refused:?}")
+                };
+                assert_eq!(found, layout);
+            }
+        }
+    }
+}

@@ -27,7 +27,7 @@ use commonware_utils::{
     N3f1, NZU16, NZU64, NZUsize, TryCollect as _, iter::NonEmpty, non_empty_range, ordered::Set,
 };
 use rand::{SeedableRng as _, rngs::StdRng};
-use soma_ledger::testing::{World, address, tiny};
+use soma_ledger::testing::{World, tiny};
 use soma_light::{
     claim::Claim,
     consensus::{Context, Digest, Finalization, Hasher, Scheme, Variant, namespace},
