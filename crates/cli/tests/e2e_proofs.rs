@@ -81,13 +81,33 @@ fn e2e_proofs_are_checked_offline_and_forged_ones_refused() {
             "{about:?}: {refused:?}"
         );
     }
-    // What the node said as JSON, and from standard input.
-    let document = serde_json::json!({"height": height, "proof": proofs[0]}).to_string();
+    // What the node said as JSON, from standard input. The height that counts is that of the header, and it is
+    // said that it need not be the last one.
+    let document = serde_json::json!({"height": 123_456_789, "proof": proofs[0]}).to_string();
     let piped = away.run_with(&["verify", "-", "--network-key", &key], &document, None);
     let shown = String::from_utf8(piped.stdout).unwrap();
     assert!(shown.contains(&alice) && shown.contains("7000000000"), "{shown}");
+    assert!(!shown.contains("123456789"), "{shown}");
+    assert!(
+        shown.contains("ask several nodes") && shown.contains(" ago by"),
+        "{shown}"
+    );
     away.write("proof", &proofs[0]);
     let refused = verify("proof", OTHER_KEY);
     assert_eq!(refused.status.code(), DIFFERS, "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not signed by the network's key"));
+    // What is no proof at all.
+    for (none, says) in [
+        (&proofs[0][..proofs[0].len() / 2 * 2 - 8], "it is no proof"),
+        (&"00".repeat(9 << 20), "longer than"),
+        ("{}", "no proof in hex"),
+    ] {
+        away.write("none", none);
+        let refused = verify("none", &key);
+        assert_eq!(refused.status.code(), Some(1), "{says}");
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains(says),
+            "{refused:?}"
+        );
+    }
 }

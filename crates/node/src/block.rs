@@ -276,7 +276,7 @@ mod tests {
         );
         assert_eq!(
             hex::encode(block.digest()),
-            "8c6beacb786ddba6c39d5d1bdc96aa09833727bd2186766ab082beb5036bff32"
+            "a3cc2f06d774f246a67565acc7009d94610e73af8b75309f4a78b7f54e125f67"
         );
     }
 

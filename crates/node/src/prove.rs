@@ -28,6 +28,14 @@ pub enum ProveError {
     /// The network has just begun, or the node is far behind.
     #[error("this node has no certificate yet by which block {0} is final: try again in a second")]
     NotFinal(u64),
+    /// The block asked for is yet to come.
+    #[error("there is no block {height} yet: the last one is {last}")]
+    NotYet {
+        /// What was asked for.
+        height: u64,
+        /// The last.
+        last: u64,
+    },
     /// It is no longer there.
     #[error("block {0} is not kept here: ask a node that keeps more blocks")]
     NotKept(u64),
@@ -81,6 +89,10 @@ impl<E: Runtime> Query<E> {
         transaction: TransactionHash,
         height: Option<u64>,
     ) -> Result<Proof, ProveError> {
+        let last = self.index().tip().map_or(0, |tip| tip.height);
+        if let Some(height) = height.filter(|height| *height > last) {
+            return Err(ProveError::NotYet { height, last });
+        }
         let included = self.index().transaction(&transaction).map(|(height, _)| height);
         let height = height.or(included).ok_or(ProveError::NotIncluded(transaction))?;
         let finality = self.finality(height).await?;

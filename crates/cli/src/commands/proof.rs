@@ -4,13 +4,16 @@ use std::{
     fs::File,
     io::{self, Read},
     path::Path,
+    time::{Duration, SystemTime},
 };
 
+use indicatif::HumanDuration;
 use serde::Deserialize;
 use soma_light::{
     proof::{Proof, Proven, Refused},
     subject::{Held, Subject},
 };
+use soma_node::runtime::since_1970_ms;
 use soma_types::{Height, api::ProofView};
 
 use super::{model, named::resolve_target};
@@ -90,9 +93,20 @@ fn bytes_of(text: &str) -> CliResult<Vec<u8>> {
     let text = text.trim();
     let given = serde_json::from_str(text).map(|Given { proof }| proof);
     let digits = given.unwrap_or_else(|_| text.to_owned());
-    hex::decode(digits.trim_start_matches("0x")).map_err(|error| {
+    hex::decode(digits.strip_prefix("0x").unwrap_or(&digits)).map_err(|error| {
         CliError::new(format!("it is no proof in hex: {error}")).hint("give what `soma prove` prints")
     })
+}
+
+/// How long before `now_ms` a block was proposed, as its leader and this machine count time.
+fn age(timestamp_ms: u64, now_ms: u64) -> String {
+    match now_ms.checked_sub(timestamp_ms) {
+        Some(ms) => format!(
+            "{} ago by this machine's clock",
+            HumanDuration(Duration::from_millis(ms))
+        ),
+        None => "later than this machine's clock says it is now".to_owned(),
+    }
 }
 
 fn text_of(proven: &Proven) -> String {
@@ -102,15 +116,61 @@ fn text_of(proven: &Proven) -> String {
         Subject::Held(Held::Target(id)) => ("target", id.to_string()),
         Subject::Receipt(hash) => ("receipt of", hash.to_string()),
     };
-    let found = proven.found.as_ref().map(serde_json::to_string);
+    let was = match &proven.found {
+        Some(found) => serde_json::to_string(found).expect("it has no map whose keys are not text"),
+        None => "not there".to_owned(),
+    };
     facts(&[
         subject,
+        ("was", was),
         (
-            "was",
-            found.map_or_else(|| "not there".to_owned(), |found| found.unwrap_or_default()),
+            "at height",
+            format!(
+                "{}, final; later ones may be, too: ask several nodes",
+                proven.height
+            ),
         ),
-        ("at height", proven.height.to_string()),
+        (
+            "proposed",
+            age(proven.timestamp_ms, since_1970_ms(SystemTime::now())),
+        ),
         ("block", proven.block.to_string()),
         ("chain", proven.chain.to_string()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_says_how_old_it_is() {
+        let minute = 60_000;
+        assert_eq!(
+            age(5 * minute, 8 * minute),
+            "3 minutes ago by this machine's clock"
+        );
+        assert_eq!(
+            age(8 * minute, 8 * minute),
+            "0 seconds ago by this machine's clock"
+        );
+        assert!(age(8 * minute + 1, 8 * minute).starts_with("later"));
+    }
+
+    #[test]
+    fn a_proof_is_read_with_and_without_json() {
+        for text in ["0xabcd", "abcd\n", r#"{"height": 9, "proof": "0xabcd"}"#] {
+            assert_eq!(bytes_of(text).unwrap(), [0xab, 0xcd], "{text}");
+        }
+        for text in [
+            "0x0xab",
+            "0xabc",
+            "0xzz",
+            r#"{"height": 9}"#,
+            r#"{"proof": 9}"#,
+            "\u{ab}",
+        ] {
+            assert!(bytes_of(text).is_err(), "{text}");
+        }
+    }
 }

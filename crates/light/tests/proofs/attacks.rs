@@ -1,5 +1,7 @@
 //! What a node could say that is not so. The table is docs/attacks.md.
 
+use std::mem;
+
 use commonware_storage::qmdb::any::ordered::Update;
 use soma_ledger::testing::address;
 use soma_light::{
@@ -200,9 +202,12 @@ fn another_header_under_a_certificate() {
         let stage = Stage::new(&context).await;
         let key = &stage.committee.key;
         let good = stage.prove(claim(&stage.database, Held::Account(address(8))).await);
-        let changes: [fn(&mut Link); 6] = [
+        let changes: [fn(&mut Link); 9] = [
             |link| link.header.state_root = Digest::from([9; 32]),
             |link| link.header.receipts_root = Digest::from([9; 32]),
+            |link| link.header.state_root = link.header.log_root,
+            |link| mem::swap(&mut link.header.state_root, &mut link.header.log_root),
+            |link| mem::swap(&mut link.header.state_root, &mut link.header.receipts_root),
             |link| link.header.height = link.header.height.next(),
             |link| link.header.timestamp_ms += 250,
             |link| link.header.parent = Digest::from([9; 32]),

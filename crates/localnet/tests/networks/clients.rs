@@ -1,11 +1,13 @@
 //! A localnet as a client sees it: reads, writes, refusals, and a restart.
 
+use std::time::Duration;
+
 use soma_blobs::Expected;
-use soma_client::{NodeClient, SubmissionFilter};
+use soma_client::{NodeClient, NodeOptions, SubmissionFilter};
 use soma_light::subject::{Found, Held, Subject};
 use soma_localnet::{Config, FolderError, Localnet, LocalnetError, testing::wait};
 use soma_types::{
-    Epoch, Height, Keypair, ModelId, Shannons, Transaction, TransactionKind,
+    Epoch, Height, Keypair, ModelId, Shannons, Transaction, TransactionHash, TransactionKind,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
     api::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, BlockView},
     genesis::GenesisAccount,
@@ -91,6 +93,16 @@ fn clients_read_write_and_the_network_resumes() {
         };
         assert!(at >= receipt.height);
         assert_eq!(found, Some(Found::Account(account)));
+        // One that does not answer hides nothing from those who ask several.
+        let gone = NodeOptions {
+            retry_window: Duration::ZERO,
+            ..NodeOptions::default()
+        };
+        let gone = NodeClient::with_options("http://127.0.0.1:1", gone).unwrap();
+        let nodes = [first.clone(), last.clone()];
+        let latest = gone.latest(&nodes, Held::Account(ALICE), &key).await.unwrap();
+        assert!(latest.height >= at);
+        assert_eq!(latest.found, Some(Found::Account(account)));
         let nothing = Subject::Held(Held::Model(ModelId([0xa1; 32])));
         assert_eq!(prove(nothing, None).await.1, None);
         let paid = Subject::Receipt(hash);
@@ -98,6 +110,11 @@ fn clients_read_write_and_the_network_resumes() {
         assert_eq!(prove(paid, None).await, (receipt.height, shown));
         let earlier = Height(receipt.height.0 - 1);
         assert_eq!(prove(paid, Some(earlier)).await, (earlier, None));
+        let unknown = Subject::Receipt(TransactionHash([0xa2; 32]));
+        for height in [None, Some(Height(u64::MAX))] {
+            let refused = last.proven(&unknown, height, &key).await.unwrap_err();
+            assert!(refused.is_not_found(), "{refused}");
+        }
 
         // Content goes in at one validator and comes out at another.
         let bytes = vec![7; 100_000];

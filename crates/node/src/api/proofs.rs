@@ -82,7 +82,7 @@ impl From<ProveError> for Error {
             ProveError::Read(_) | ProveError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ProveError::NotFinal(_) => StatusCode::SERVICE_UNAVAILABLE,
             ProveError::NotKept(_) => StatusCode::GONE,
-            ProveError::NotIncluded(_) => StatusCode::NOT_FOUND,
+            ProveError::NotIncluded(_) | ProveError::NotYet { .. } => StatusCode::NOT_FOUND,
         };
         Self::new(status, error.to_string())
     }

@@ -44,7 +44,7 @@ fn section() -> String {
     };
     let (std, local) = (values(&Params::std()), values(&Params::local()));
     let mut text = String::from(
-        "## 12. Parameters\n\nMade from the presets (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-types documented` writes \
+        "## 13. Parameters\n\nMade from the presets (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-types documented` writes \
          it anew). Amounts are in shannons, shares in basis points, names with `q16` in 2^-16; `auditors` 0 is the whole \
          committee.\n\n| parameter | std | local |\n|---|---|---|\n",
     );
