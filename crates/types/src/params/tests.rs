@@ -29,7 +29,7 @@ fn bounds_are_named() {
     assert!(params.validate().is_err());
 }
 
-/// Section 12 of `docs/protocol.md`, made from the presets.
+/// Section 13 of `docs/protocol.md`, made from the presets.
 fn section() -> String {
     let values = |params: &Params| -> Vec<(String, String)> {
         let json = serde_json::to_string_pretty(params).unwrap();
