@@ -203,7 +203,7 @@ def torchrun(folder, arguments):
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
 

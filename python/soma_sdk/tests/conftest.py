@@ -1,23 +1,27 @@
 """What the tests share: a localnet that pytest starts, its wallets' folder, accounts with money."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from localnet import Localnet
+from localnet import Localnet, shared
 
 from soma_sdk import Keypair, SomaClient
 
 
 @pytest.fixture(scope="session")
 def localnet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Localnet]:
-    """A localnet for all tests."""
-    network = Localnet(tmp_path_factory.mktemp("localnet"))
-    network.start()
-    yield network
-    network.stop()
+    """A localnet for all tests, those of pytest's other workers too."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= "localnet"
+    folder.mkdir(exist_ok=True)
+    with shared(folder) as network:
+        yield network
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
-"""`soma localnet` as pytest starts it."""
+"""`soma localnet` as pytest starts it: one for a test of its own, or one for all processes of pytest."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -8,7 +10,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from ports import free_port
@@ -38,19 +42,16 @@ def binary() -> str:
 class Localnet:
     """`soma localnet` as its own process."""
 
-    def __init__(self, folder: Path, architecture: str | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
-        self.architecture = architecture
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
         command = [binary(), "--home", str(self.folder / "node-home"), "localnet"]
         command += ["--dir", str(self.folder / "net"), "--listen", f"127.0.0.1:{self.port}"]
-        if self.architecture is not None:
-            command += ["--arch", self.architecture]
         with (self.folder / "localnet.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         begun = time.monotonic()
@@ -75,3 +76,38 @@ class Localnet:
         self.process.send_signal(signal.SIGKILL if kill else signal.SIGINT)
         self.process.wait(timeout=60)
         self.process = None
+
+
+@contextlib.contextmanager
+def shared(folder: Path) -> Iterator[Localnet]:
+    """One localnet for all processes that name a folder. The first starts it, and stops it after the last."""
+    told = folder / "port"
+    with (folder / "starts").open("w") as starts, (folder / "uses").open("w") as uses:
+        with locked(starts):
+            if told.exists():
+                network = Localnet(folder, int(told.read_text()))
+            else:
+                network = Localnet(folder)
+                network.start()
+                told.write_text(str(network.port))
+            fcntl.flock(uses, fcntl.LOCK_SH)
+        try:
+            yield network
+        finally:
+            fcntl.flock(uses, fcntl.LOCK_UN)
+            while network.process is not None:
+                with locked(starts), contextlib.suppress(BlockingIOError):
+                    fcntl.flock(uses, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    told.unlink()
+                    network.stop()
+                time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def locked(file: IO[str]) -> Iterator[None]:
+    """Keep other processes waiting."""
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)

@@ -98,7 +98,7 @@ class Scene:
             capture_output=True,
             text=True,
             check=False,
-            timeout=150,
+            timeout=600,
         )
         assert done.returncode == (-signal.SIGKILL if kill else 0), done.stdout + done.stderr
         return done

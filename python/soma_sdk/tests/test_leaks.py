@@ -173,7 +173,7 @@ def counted(body: str, home: Path, tmp_path: Path, rounds: int = ROUNDS) -> tupl
         [sys.executable, "-W", "ignore", "-c", script, url, str(weights), json.dumps(SMALL.architecture())],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
         env={
             "SOMA_HOME": str(home),

@@ -66,7 +66,7 @@ async def run(name: str) -> Any:
     await NotebookClient(
         notebook,
         kernel_name="python3",
-        timeout=240,
+        timeout=600,
         record_timing=False,
         resources={"metadata": {"path": str(NOTEBOOKS)}},
     ).async_execute()

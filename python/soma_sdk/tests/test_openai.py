@@ -84,7 +84,7 @@ def test_the_official_client_is_answered(server: str, tmp_path: Path) -> None:
         [environment("openai"), "-W", "error", "-c", PROGRAM, server],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

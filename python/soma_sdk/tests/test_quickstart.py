@@ -69,7 +69,7 @@ def run(name: str, *arguments: str, folder: Path, arch: str, more: dict[str, str
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

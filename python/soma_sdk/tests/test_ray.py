@@ -61,7 +61,7 @@ def test_a_corpus_is_scored_by_ray(interpreter: Path, tmp_path: Path, ray_folder
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=600,
         )
         assert done.returncode == 0, done.stderr
         assert "12,006 bytes in" in done.stdout

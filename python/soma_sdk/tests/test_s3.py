@@ -82,7 +82,7 @@ class Soma:
         env |= {"SOMA_HOME": str(self.home), "AWS_ENDPOINT_URL": self.endpoint}
         env |= SIGNED if signed else {}
         return subprocess.run(
-            [binary(), *args, "--json"], env=env, capture_output=True, text=True, check=False, timeout=300
+            [binary(), *args, "--json"], env=env, capture_output=True, text=True, check=False, timeout=600
         )
 
     def ok(self, *args: str) -> Any:

@@ -58,7 +58,7 @@ fn main() -> Result<(), Failure> {
 fn odds() {
     println!("NEAR  WITH ONE OF 1, 2, 4, 8   BEST IS FIRST, SECOND, THIRD OF ALL, in % of draws of three");
     for near in [3, 6, 8, 12] {
-        let chances = chances(Draw::Even, &vec![1; near]);
+        let chances = chances(Draw::Even, &vec![1.0; near]);
         let with_one_of = |models: usize| 100.0 * chances.iter().take(models).sum::<f64>();
         let with: Vec<String> = [1, 2, 4, 8]
             .map(|models| format!("{:5.1}", with_one_of(models)))

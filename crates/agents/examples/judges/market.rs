@@ -1,13 +1,13 @@
 //! One region's market: targets, who is near them, what submitters choose, and who is paid.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use soma_routing::RoutingTable;
-use soma_types::{Embedding, ModelId, Seed, Shannons, params::Params};
+use soma_types::{Embedding, ModelId, Seed, Shannons, embedding::UNIT_Q30, params::Params};
 
 use crate::{
     cast::{ARCHITECTURE, Entrant},
-    rules::{Hit, Rule, chances},
+    rules::{Draw, Hit, Rule, chances},
     scores::Scored,
 };
 
@@ -15,6 +15,9 @@ use crate::{
 const TARGETS: u64 = 100;
 /// Below this chance of a hit nobody commits.
 const CHANCE_MIN: f64 = 0.25;
+
+/// How much less nearness counts for a seat than for a place near a target: so many times.
+const SOFTER: f64 = 4.0;
 
 /// A model on its documents, with its stake.
 #[derive(Clone)]
@@ -29,8 +32,8 @@ pub struct Market<'a> {
     /// In the order of their commits; the reference first.
     pub players: Vec<Player<'a>>,
     targets: Vec<Embedding>,
-    /// By target.
-    near: Vec<Vec<usize>>,
+    /// By target: who is near, and the weight by which they are drawn.
+    near: Vec<Vec<(usize, f64)>>,
     rule: Rule,
     threshold_q30: i32,
     band: std::ops::RangeInclusive<u64>,
@@ -67,11 +70,24 @@ impl<'a> Market<'a> {
         let targets: Vec<_> = (0..TARGETS)
             .map(|index| Embedding::draw(&seed.derive("target", index), dim as usize))
             .collect();
-        let routed = table.route(&targets, rule.near);
-        let place = |id: &ModelId| usize::from(id.0[0]);
+        let routed = table.route(&targets, rule.near.min(players.len()));
+        let weighed = |target: &Embedding, id: &ModelId| {
+            let player = usize::from(id.0[0]);
+            let Player { entrant, stake, .. } = &players[player];
+            let nearness = match rule.draw {
+                Draw::Even | Draw::Stake => 0.0,
+                Draw::Seats => similarity(&entrant.place, target) * 4.0 * f64::from(dim).sqrt() / SOFTER,
+            };
+            (player, *stake as f64 * nearness.exp())
+        };
+        let near = targets
+            .iter()
+            .zip(&routed)
+            .map(|(target, ids)| ids.iter().map(|id| weighed(target, id)).collect())
+            .collect();
         let params = Params::std();
         Self {
-            near: routed.iter().map(|ids| ids.iter().map(place).collect()).collect(),
+            near,
             players,
             targets,
             rule,
@@ -82,9 +98,7 @@ impl<'a> Market<'a> {
 
     /// Models that one has to have to score for every target.
     pub fn distinct(&self) -> usize {
-        let mut all: Vec<_> = self.near.iter().flatten().collect();
-        all.sort_unstable();
-        all.dedup();
+        let all: BTreeSet<_> = self.near.iter().flatten().map(|(player, _)| player).collect();
         all.len()
     }
 
@@ -95,7 +109,7 @@ impl<'a> Market<'a> {
             (0..self.targets.len()).map(move |target| {
                 let judge = match self.rule.hit {
                     Hit::Reference => 0,
-                    Hit::Near | Hit::Drawn => self.by_loss(document, target)[0],
+                    Hit::Near | Hit::Drawn => self.best(document, target),
                 };
                 self.dot(judge, document, target)
             })
@@ -107,7 +121,7 @@ impl<'a> Market<'a> {
     pub fn submitted(&self, document: usize, mine: impl Fn(usize) -> bool) -> Option<Outcome> {
         let outcomes = (0..self.targets.len()).filter_map(|target| {
             let outcome = self.outcome(document, target)?;
-            let closeness = self.dot(self.by_loss(document, target)[0], document, target);
+            let closeness = self.dot(self.best(document, target), document, target);
             Some((outcome.hit + outcome.of(&mine), closeness, outcome))
         });
         let best = outcomes.max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -120,13 +134,13 @@ impl<'a> Market<'a> {
         };
         let near = self.by_loss(document, target);
         match self.rule.hit {
-            Hit::Near if !hits(near[0]) => return None,
+            Hit::Near if !hits(near[0].0) => return None,
             Hit::Reference if !hits(0) => return None,
             _ => {}
         }
-        let stakes: Vec<u64> = near.iter().map(|player| self.players[*player].stake).collect();
+        let weights: Vec<f64> = near.iter().map(|(_, weight)| *weight).collect();
         let mut outcome = Outcome::default();
-        for (player, chance) in near.into_iter().zip(chances(self.rule.draw, &stakes)) {
+        for ((player, _), chance) in near.into_iter().zip(chances(self.rule.draw, &weights)) {
             let paid = match self.rule.hit {
                 Hit::Drawn => hits(player),
                 Hit::Near | Hit::Reference => self.reads(player, document),
@@ -154,10 +168,19 @@ impl<'a> Market<'a> {
             .dot(&self.targets[target])
     }
 
+    fn best(&self, document: usize, target: usize) -> usize {
+        self.by_loss(document, target)[0].0
+    }
+
     /// The models near a target, by their losses on a document; of equals the earlier commit comes first.
-    fn by_loss(&self, document: usize, target: usize) -> Vec<usize> {
+    fn by_loss(&self, document: usize, target: usize) -> Vec<(usize, f64)> {
         let mut near = self.near[target].clone();
-        near.sort_by_key(|player| self.players[*player].scored[document].loss_nano);
+        near.sort_by_key(|(player, _)| self.players[*player].scored[document].loss_nano);
         near
     }
+}
+
+/// The cosine, which the length of embeddings makes of their product.
+fn similarity(a: &Embedding, b: &Embedding) -> f64 {
+    f64::from(a.dot(b)) / f64::from(UNIT_Q30)
 }

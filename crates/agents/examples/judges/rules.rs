@@ -21,12 +21,15 @@ pub enum Draw {
     Even,
     /// One after the other by stake.
     Stake,
+    /// Each seat by itself, of all models, by stake and nearness: who is drawn twice judges once.
+    Seats,
 }
 
 /// A rule.
 #[derive(Clone, Copy)]
 pub struct Rule {
     pub name: &'static str,
+    /// Models that are near a target.
     pub near: usize,
     pub hit: Hit,
     pub draw: Draw,
@@ -42,7 +45,7 @@ const fn rule(name: &'static str, near: usize, hit: Hit, draw: Draw) -> Rule {
 }
 
 /// The documents' rule first.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 14] = [
     rule("documents: 3 of 3", 3, Hit::Near, Draw::Even),
     rule("near's hit, 3 of 6", 6, Hit::Near, Draw::Even),
     rule("near's hit, 3 of 8", 8, Hit::Near, Draw::Even),
@@ -61,34 +64,40 @@ pub const RULES: [Rule; 13] = [
         Hit::Reference,
         Draw::Stake,
     ),
+    rule(
+        "reference's hit, 3 seats",
+        usize::MAX,
+        Hit::Reference,
+        Draw::Seats,
+    ),
 ];
 
-/// The chance of each of `stakes`, which stand in the order of their losses, to be the best of those drawn.
-pub fn chances(draw: Draw, stakes: &[u64]) -> Vec<f64> {
-    let drawn = DRAWN.min(stakes.len());
+/// The chance of each to be the best of those drawn, by the weights that the draw goes by, which stand in the
+/// order of losses.
+pub fn chances(draw: Draw, weights: &[f64]) -> Vec<f64> {
+    let drawn = DRAWN.min(weights.len());
+    let total: f64 = weights.iter().sum();
     // The chance that none of the first so many is drawn.
     let none = |first: usize| match draw {
         Draw::Even => (0..drawn)
-            .map(|k| (stakes.len() - first).saturating_sub(k) as f64 / (stakes.len() - k) as f64)
+            .map(|k| (weights.len() - first).saturating_sub(k) as f64 / (weights.len() - k) as f64)
             .product(),
-        Draw::Stake => {
-            let outside: Vec<f64> = stakes[first..].iter().map(|stake| *stake as f64).collect();
-            undrawn(&outside, stakes.iter().sum::<u64>() as f64, drawn)
-        }
+        Draw::Stake => undrawn(&weights[first..], total, drawn),
+        Draw::Seats => (weights[first..].iter().sum::<f64>() / total).powi(drawn as i32),
     };
-    (0..stakes.len())
+    (0..weights.len())
         .map(|place| none(place) - none(place + 1))
         .collect()
 }
 
-/// The chance that `draws` draws by stake, of stakes of `total` in all, take only some of these.
-fn undrawn(stakes: &[f64], total: f64, draws: usize) -> f64 {
+/// The chance that `draws` draws by weight, of `total` in all, take only some of these.
+fn undrawn(weights: &[f64], total: f64, draws: usize) -> f64 {
     if draws == 0 {
         return 1.0;
     }
-    let first = stakes.iter().enumerate().map(|(place, stake)| {
-        let rest: Vec<f64> = [&stakes[..place], &stakes[place + 1..]].concat();
-        stake / total * undrawn(&rest, total - stake, draws - 1)
+    let first = weights.iter().enumerate().map(|(place, weight)| {
+        let rest: Vec<f64> = [&weights[..place], &weights[place + 1..]].concat();
+        weight / total * undrawn(&rest, total - weight, draws - 1)
     });
     first.sum()
 }
