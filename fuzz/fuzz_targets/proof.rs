@@ -1,5 +1,5 @@
-//! What a node, which need not be honest, sends as a proof: bytes that decode are the one encoding of what they
-//! decode to, and what they claim is checked without a panic, and never believed.
+//! What a node, which need not be honest, sends as a proof: bytes that decode are the one encoding of what
+//! they decode to, and what they claim is checked without a panic, and never believed.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -122,7 +122,8 @@ pub enum Command {
     /// Print a proof of what a node says, for `soma verify`.
     #[command(subcommand)]
     Prove(ProveCommand),
-    /// Check a proof with nothing but the network's key, and print what it shows: exit code 5 if it is forged.
+    /// Check a proof with nothing but the network's key, and print what it shows: exit code 5 if it is
+    /// forged.
     Verify(VerifyArgs),
     /// Keep keys.
     #[command(subcommand)]

@@ -81,8 +81,8 @@ fn e2e_proofs_are_checked_offline_and_forged_ones_refused() {
             "{about:?}: {refused:?}"
         );
     }
-    // What the node said as JSON, from standard input. The height that counts is that of the header, and it is
-    // said that it need not be the last one.
+    // What the node said as JSON, from standard input. The height that counts is that of the header, and it
+    // is said that it need not be the last one.
     let document = serde_json::json!({"height": 123_456_789, "proof": proofs[0]}).to_string();
     let piped = away.run_with(&["verify", "-", "--network-key", &key], &document, None);
     let shown = String::from_utf8(piped.stdout).unwrap();

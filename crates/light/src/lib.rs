@@ -13,7 +13,7 @@
 //! use soma_light::{key::NetworkKey, proof::Proof};
 //!
 //! let key = "0xab".parse::<NetworkKey>();
-//! assert_eq!(key.unwrap_err().to_string(), "'0xab' is no network key: give its 48 bytes in hex, as soma status shows it");
+//! assert!(key.unwrap_err().to_string().starts_with("'0xab' is no network key: give its 48 bytes in hex"));
 //! assert!(Proof::decode(&[1, 2, 3]).is_err());
 //! ```
 #![forbid(unsafe_code)]

@@ -1,5 +1,5 @@
-//! What it costs that what the state holds can be proved: the same blocks written to a database whose root is that
-//! of all changes, and to that of a node, whose root is that of the current values in order.
+//! What it costs that what the state holds can be proved: the same blocks written to a database whose root
+//! is that of all changes, and to that of a node, whose root is that of the current values in order.
 //! `cargo run --release -p soma-node --example state -- 1000000`, which is how many values there are.
 
 use std::{
@@ -43,7 +43,7 @@ fn write(number: u64, block: u64) -> Change {
     (state_key(&number.to_le_bytes()), Some(StateValue(value)))
 }
 
-/// The blocks that fill the state, those that change values, those that add some, and those that take them away.
+/// The blocks that fill the state, those that change values, that add some, and that take them away.
 fn phases(values: u64) -> [(&'static str, Vec<Vec<Change>>); 4] {
     let blocks = |first: u64, count: u64, change: &dyn Fn(u64, u64) -> Change| {
         let block = |block| (0..WRITES).map(move |index| (block, index));

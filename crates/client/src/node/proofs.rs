@@ -14,8 +14,8 @@ use super::NodeClient;
 use crate::error::ClientError;
 
 impl NodeClient {
-    /// A proof about `subject`, as the node gives it: whether it holds is not checked yet. Of a receipt in the
-    /// block at `height`, or in that which it is in.
+    /// A proof about `subject`, as the node gives it: whether it holds is not checked yet. Of a receipt in
+    /// the block at `height`, or in that which it is in.
     ///
     /// # Errors
     /// When the node does not answer, or not as its interface promises, or about something else; when the
@@ -53,9 +53,10 @@ impl NodeClient {
         proof.verify(key).map_err(|refused| bad(&path, &refused))
     }
 
-    /// What is so about `held` at the greatest height that this node or one of `others` proves to whoever trusts
-    /// `key`. What is final need not be the latest: a node that is behind, or says what was so long ago, is found
-    /// out by any other. Those that do not answer, or whose proofs show nothing, are passed over.
+    /// What is so about `held` at the greatest height that this node or one of `others` proves to whoever
+    /// trusts `key`. What is final need not be the latest: a node that is behind, or says what was so long
+    /// ago, is found out by any other. Those that do not answer, or whose proofs show nothing, are passed
+    /// over.
     ///
     /// # Errors
     /// Those of [`Self::proven`], when no node proves anything.

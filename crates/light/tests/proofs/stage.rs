@@ -1,5 +1,5 @@
-//! A ledger's state in a real database, a block that leads to it, and a committee whose certificate makes that
-//! final.
+//! A ledger's state in a real database, a block that leads to it, and a committee whose certificate makes
+//! that final.
 
 use std::iter;
 
