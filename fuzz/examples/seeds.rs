@@ -1,16 +1,31 @@
 //! Writes the small seed corpus of each target anew: `cargo run --example seeds -- seeds`.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, iter, path::Path};
 
 use commonware_codec::{DecodeExt as _, Encode as _};
-use commonware_consensus::types::{Epoch as Era, Height as BlockHeight, Round, View};
-use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
+use commonware_consensus::{
+    simplex::types::{Finalize, Proposal},
+    types::{Epoch as Era, Height as BlockHeight, Round, View},
+};
+use commonware_cryptography::{
+    Digestible as _, Signer as _,
+    bls12381::{dkg::feldman_desmedt::deal, primitives::sharing::Mode},
+    ed25519,
+};
+use commonware_parallel::Sequential;
 use commonware_storage::mmr::Location as Place;
-use commonware_utils::non_empty_range;
+use commonware_utils::{N3f1, TryCollect as _, iter::NonEmpty, non_empty_range, ordered::Set};
+use rand::{SeedableRng as _, rngs::StdRng};
 use soma_blobs::encrypt;
 use soma_client::keyfile::{KeyFile, Secret};
 use soma_fuzz::{World, keys, params, small_architecture};
 use soma_ledger::{testing, view};
+use soma_light::{
+    claim::Claim,
+    consensus::{Finalization, Scheme, Variant, namespace},
+    proof::{Finality, Link, Proof},
+    receipts::Receipts,
+};
 use soma_model::layout;
 use soma_node::{
     block::{Block, Header, SeedSignature},
@@ -20,7 +35,7 @@ use soma_node::{
 };
 use soma_types::{
     ContentHash, Embedding, Epoch, Height, RejectionCode, Salt, Seed, Shannons, SignedTransaction,
-    SubmissionId, Transaction, TransactionKind as Kind, Transcript,
+    SubmissionId, Transaction, TransactionHash, TransactionKind as Kind, Transcript,
     amount::SHANNONS_PER_SOMA,
     api::{
         AccountView, EpochView, FaucetRequest, ModelView, Page, Problem, StakeView, SubmissionView,
@@ -86,9 +101,42 @@ fn block(transactions: Vec<Vec<u8>>, seed: Option<SeedSignature>) -> Block {
         timestamp_ms: 1_250,
         seed,
         state_root: Digest::from([3; 32]),
+        log_root: Digest::from([4; 32]),
+        receipts_root: Receipts::new(&[]).root(),
         range: non_empty_range!(Place::new(2), Place::new(1_000)),
     };
     Block::new(header, transactions.into_iter().map(Into::into).collect())
+}
+
+/// Proof by a committee of one that the block has no receipt.
+fn proof(block: &Block) -> Proof {
+    let chain = genesis().chain_id();
+    let members: Set<_> = iter::once(ed25519::PrivateKey::from_seed(1).public_key())
+        .try_collect()
+        .expect("one member");
+    let mut rng = StdRng::seed_from_u64(1);
+    let (output, shares) = deal::<Variant, _, N3f1>(&mut rng, Mode::NonZeroCounter, members.clone())
+        .expect("one member");
+    let (polynomial, share) = (output.public().clone(), shares.values()[0].clone());
+    let scheme = Scheme::signer(&namespace(&chain.0), members, polynomial, share).expect("its share");
+    let round = block.header().context.round;
+    let vote = Finalize::sign(&scheme, Proposal::new(round, View::new(6), block.digest())).expect("its share");
+    let votes = NonEmpty::new(vote, iter::empty());
+    let transaction = TransactionHash([5; 32]);
+    Proof {
+        chain,
+        finality: Finality {
+            links: vec![Link {
+                header: block.header().clone(),
+                transactions: block.transactions_hash(),
+            }],
+            certificate: Finalization::from_owned_finalizes(&scheme, votes, &Sequential).expect("all votes"),
+        },
+        claim: Claim::NoReceipt {
+            transaction,
+            path: Receipts::new(&[]).prove(&transaction),
+        },
+    }
 }
 
 /// What became of a boundary's block with a transaction in it.
@@ -355,6 +403,7 @@ fn main() -> io::Result<()> {
         assert_eq!(Block::decode(encoded.clone()).map_err(io::Error::other)?, block);
         write(folder, "block", name, &[&[0], &encoded[..]].concat())?;
     }
+    write(folder, "proof", "no_receipt", &proof(&block(vec![], None)).encoded())?;
     let mut world = World::populated();
     for (decoder, bytes) in stored(&mut world) {
         write(folder, "objects", &format!("stored_{decoder}"), &bytes)?;

@@ -8,7 +8,7 @@ use commonware_consensus::BoundedBlock;
 use commonware_cryptography::Digestible;
 use libfuzzer_sys::fuzz_target;
 use soma_node::{
-    block::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, Block, Header, TIMESTAMP_STEP_MS_MAX},
+    block::{BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, Block, TIMESTAMP_STEP_MS_MAX, timestamp_follows},
     execution::{STATE_VALUE_BYTES_MAX, StateValue},
     index::Record,
 };
@@ -37,14 +37,14 @@ fn block(bytes: &[u8]) {
         assert_ne!(Block::new(header.clone(), others).digest(), digest);
     }
     // No timestamp is beyond arithmetic, and no block follows itself.
-    assert!(!header.timestamp_follows(header));
+    assert!(!timestamp_follows(header, header));
     let mut next = header.clone();
     next.timestamp_ms = header.timestamp_ms.wrapping_add(TIMESTAMP_STEP_MS_MAX);
     assert_eq!(
-        next.timestamp_follows(header),
+        timestamp_follows(&next, header),
         next.timestamp_ms > header.timestamp_ms
     );
-    let _ = Header::seed_round(&header.context);
+    let _ = header.seed_round();
     for transaction in transactions {
         if let Ok(signed) = SignedTransaction::decode(transaction) {
             assert_eq!(signed.encode(), *transaction);

@@ -8,6 +8,7 @@
 //! | peers | blocks | `block` |
 //! | clients | HTTP bodies in JSON; ids and amounts in paths and queries | `api`, `text` |
 //! | nodes, to clients | answers in JSON, streams of events | `api` |
+//! | nodes, to light clients | proofs | `proof` |
 //! | a node's disk | values of the state, records of blocks | `objects`, `block` |
 //! | an operator | the genesis file, an architecture, amounts, ids, URLs | `genesis`, `architecture`, `text` |
 //! | hosts of weights | encrypted containers, weights | `container`, `weights` |

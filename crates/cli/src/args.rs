@@ -14,6 +14,7 @@ mod market;
 mod model;
 mod node;
 mod positive;
+mod proof;
 mod score;
 mod serve;
 mod signer;
@@ -52,6 +53,7 @@ pub use self::{
     market::{JudgeArgs, SubmissionCommand, TargetCommand},
     model::ModelCommand,
     node::{GenesisCommand, NodeCommand, NodeInitArgs},
+    proof::{ProveCommand, VerifyArgs},
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
     serve::{RecomputeArgs, ServeModelsArgs},
     signer::Signer,
@@ -117,6 +119,12 @@ pub enum Command {
     },
     /// Show the network's parameters.
     Params,
+    /// Print a proof of what a node says, for `soma verify`.
+    #[command(subcommand)]
+    Prove(ProveCommand),
+    /// Check a proof with nothing but the network's key, and print what it shows: exit code 5 if it is
+    /// forged.
+    Verify(VerifyArgs),
     /// Keep keys.
     #[command(subcommand)]
     Wallet(WalletCommand),

@@ -17,6 +17,7 @@ pub mod model;
 pub mod money;
 pub mod named;
 pub mod node;
+pub mod proof;
 pub mod recheck;
 pub mod recompute;
 pub mod scoring;

@@ -19,7 +19,11 @@ fn commands(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// A command's words as a shell takes them apart, with an id for each that is only named.
+/// A network's key.
+const KEY: &str =
+    "0x97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb";
+
+/// A command's words as a shell takes them apart, with an id or a key for each that is only named.
 fn words(command: &str) -> Vec<String> {
     let id = format!("0x{}", "7".repeat(64));
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
@@ -35,6 +39,7 @@ fn words(command: &str) -> Vec<String> {
     words.retain(|word| !word.is_empty());
     let filled = |word: String| match word.as_str() {
         "ID" | "HASH" | "MODEL" => id.clone(),
+        "KEY" => KEY.to_owned(),
         "model:ID" => format!("model:{id}"),
         _ => word,
     };

@@ -18,6 +18,7 @@ mod global;
 mod lists;
 mod market;
 mod problem;
+mod proofs;
 mod request;
 mod traffic;
 mod transactions;

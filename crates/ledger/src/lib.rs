@@ -75,6 +75,7 @@ mod error;
 mod execute;
 mod genesis;
 mod hints;
+pub mod keys;
 mod ledger;
 mod market;
 mod money;

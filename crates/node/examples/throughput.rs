@@ -204,7 +204,9 @@ fn main() {
                 timestamp_ms: context.timestamp_ms,
                 seed: None,
                 state_root: Digest::from([0; 32]),
+                log_root: Digest::from([0; 32]),
                 range: parent.header().range.clone(),
+                receipts_root: Digest::from([0; 32]),
             };
             let encoded = executed.transactions.iter().map(VerifiedTransaction::encoded);
             let block = Block::new(header, encoded.cloned().collect());

@@ -17,6 +17,7 @@ mod looked;
 mod market;
 mod openapi;
 mod problem;
+mod proofs;
 mod request;
 mod standing;
 mod transactions;
@@ -168,6 +169,10 @@ fn single_things() -> Router<Arc<Shared>> {
         .route("/v1/data/{hash}", get(market::data))
         .route("/v1/submissions/{id}", get(market::submission))
         .route("/v1/transactions/{hash}", get(transactions::transaction))
+        .route("/v1/proofs/accounts/{address}", get(proofs::account_proof))
+        .route("/v1/proofs/models/{id}", get(proofs::model_proof))
+        .route("/v1/proofs/targets/{id}", get(proofs::target_proof))
+        .route("/v1/proofs/receipts/{hash}", get(proofs::receipt_proof))
 }
 
 /// How the node stands: who watches it does not wait behind others.

@@ -13,7 +13,7 @@
 //!   network's signature of `p`'s round, or if any transaction may not enter a block;
 //! * if its timestamp lies ahead of this node's [`time`], delay the verdict until then, but no
 //!   longer than it lies after `p`'s. A clock never decides a verdict;
-//! * execute it. The engine compares the resulting state root with the block's.
+//! * execute it, and compare the roots it leads to with the block's.
 //!
 //! Failures: a node whose storage fails stops. It recovers by restarting.
 
@@ -35,7 +35,7 @@ use tracing::{debug, warn};
 
 use self::pending::Pending;
 use crate::{
-    block::{Block, Header, SeedSignature},
+    block::{Block, Header, SeedSignature, timestamp_follows},
     consensus::{Context, Digest, Scheme},
     execution::{
         Batch, BatchSource, Bridge, DatabaseSource, Databases, Sealed, Source, SpeculativeSource, StateValue,
@@ -188,10 +188,10 @@ impl<E: Runtime, M: Machine, P: Pool, O: Observer<M::Outcome>> App<E, M, P, O> {
 
     /// Whether `block` obeys the rules that need no execution.
     fn follows(&self, block: &Header, parent: &Header) -> Result<(), &'static str> {
-        if !block.timestamp_follows(parent) {
+        if !timestamp_follows(block, parent) {
             return Err("its timestamp does not follow its parent's");
         }
-        match (Header::seed_round(&block.context), &block.seed) {
+        match (parent.seed_round(), &block.seed) {
             (None, None) => Ok(()),
             (Some(round), Some(seed)) if self.seeds.verify(&self.scheme, round, seed) => Ok(()),
             _ => Err("its seed is not the network's signature of its parent's round"),
@@ -226,10 +226,8 @@ where
     type Input = ();
 
     fn sync_targets(block: &Block) -> <Self::Databases as DatabaseSet<E>>::SyncTargets {
-        let Header {
-            state_root, range, ..
-        } = block.header();
-        Target::new(*state_root, range.clone())
+        let Header { log_root, range, .. } = block.header();
+        Target::new(*log_root, range.clone())
     }
 
     async fn genesis(&mut self) -> Block {
@@ -247,7 +245,7 @@ where
         let parent = ancestry.next().await?;
         let (parent_digest, parent) = (parent.digest(), parent.inner().header());
 
-        let seed = match Header::seed_round(&consensus) {
+        let seed = match parent.seed_round() {
             Some(round) => Some(self.seeds.wait(round).await),
             None => None,
         };
@@ -279,7 +277,9 @@ where
             timestamp_ms,
             seed,
             state_root: merkleized.root(),
-            range: non_empty_range!(bounds.inactivity_floor, bounds.tip.size),
+            log_root: merkleized.ops_root(),
+            range: non_empty_range!(merkleized.sync_boundary(), bounds.tip.size),
+            receipts_root: self.machine.receipts_root(&executed.outcome),
         };
         let encoded = executed.transactions.iter().map(VerifiedTransaction::encoded);
         let block = Block::new(header, encoded.cloned().collect());
@@ -321,6 +321,12 @@ where
             .await
             .inspect_err(|invalid| warn!(height = %header.height, %invalid, "rejected a block"))
             .ok()?;
+        // The engine compares the log's root; the other two are ours to compare.
+        let receipts_root = self.machine.receipts_root(&executed.outcome);
+        if (header.state_root, header.receipts_root) != (sealed.root(), receipts_root) {
+            warn!(height = %header.height, "rejected a block: its roots are not what it leads to");
+            return None;
+        }
         self.get_ahead(&block, &executed, &sealed);
         self.pending
             .insert(header.height.get(), digest, header.parent, executed);

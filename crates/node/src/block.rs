@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use commonware_codec::{
-    Buf, Encode as _, EncodeSize, Error as CodecError, FixedSize as _, MaxEncodeSize as _, RangeCfg, Read,
-    ReadExt as _, Write,
+    Buf, Encode as _, EncodeSize, Error as CodecError, RangeCfg, Read, ReadExt as _, Write,
 };
 use commonware_consensus::{
     Block as ConsensusBlock, BoundedBlock, CertifiableBlock, Heightable,
@@ -20,11 +19,14 @@ use commonware_runtime::BufMut;
 use commonware_storage::mmr::Location;
 use commonware_utils::range::NonEmptyRange;
 
+use soma_light::receipts::Receipts;
 #[cfg(feature = "test-support")]
 use soma_types::tally::Counter;
 use soma_types::transaction::TRANSACTION_BYTES_MAX;
 
-use crate::consensus::{Context, Digest, Hasher, SEED_SIGNATURE_BYTES};
+use crate::consensus::{Context, Digest, Hasher};
+
+pub use soma_light::header::{Header, SeedSignature};
 
 /// Most transactions in a block.
 pub const BLOCK_TRANSACTIONS_MAX: usize = 4_096;
@@ -37,7 +39,6 @@ pub const BLOCK_TIME_MS: u64 = 250;
 /// much in each block.
 pub const TIMESTAMP_STEP_MS_MAX: u64 = 10_000;
 
-const BLOCK_DOMAIN: &[u8] = b"soma 2026 block";
 const TRANSACTIONS_DOMAIN: &[u8] = b"soma 2026 block transactions";
 
 const _: () = assert!(
@@ -54,104 +55,13 @@ const _: () = assert!(BLOCK_TIME_MS <= TIMESTAMP_STEP_MS_MAX, "a timely block ex
 #[cfg(feature = "test-support")]
 pub static DIGESTED: Counter = Counter::new();
 
-/// The threshold signature of a round, as bytes. Whoever relies on it verifies it first.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SeedSignature(pub [u8; SEED_SIGNATURE_BYTES]);
-
-impl std::fmt::Debug for SeedSignature {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SeedSignature(0x{})", hex::encode(&self.0[..8]))
-    }
-}
-
-/// What a block says besides its transactions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// Round, leader and parent, as consensus sees them.
-    pub context: Context,
-    /// Digest of the parent.
-    pub parent: Digest,
-    /// Number of ancestors.
-    pub height: Height,
-    /// When the leader proposed it: milliseconds since 1970, at least [`BLOCK_TIME_MS`] after the parent.
-    pub timestamp_ms: u64,
-    /// The seed signature of the parent's round; none if the parent is genesis. Its own round's seed
-    /// does not exist yet when a block is proposed.
-    pub seed: Option<SeedSignature>,
-    /// State root after execution.
-    pub state_root: Digest,
-    /// Operations of the state's log that are still active, and its end.
-    pub range: NonEmptyRange<Location>,
-}
-
-impl Header {
-    /// The round whose certificate carries the seed of a block in `context`; `None` if its parent is genesis.
-    #[must_use]
-    pub fn seed_round(context: &Context) -> Option<Round> {
-        let view = context.parent.0;
-        (!view.is_zero()).then(|| Round::new(context.round.epoch(), view))
-    }
-
-    /// Whether the timestamp may follow the parent's.
-    #[must_use]
-    pub fn timestamp_follows(&self, parent: &Self) -> bool {
-        self.timestamp_ms
-            .checked_sub(parent.timestamp_ms)
-            .is_some_and(|step| (BLOCK_TIME_MS..=TIMESTAMP_STEP_MS_MAX).contains(&step))
-    }
-}
-
-impl Write for Header {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.context.write(buf);
-        self.parent.write(buf);
-        self.height.write(buf);
-        self.timestamp_ms.write(buf);
-        self.seed.is_some().write(buf);
-        if let Some(SeedSignature(bytes)) = &self.seed {
-            bytes.write(buf);
-        }
-        self.state_root.write(buf);
-        self.range.write(buf);
-    }
-}
-
-impl EncodeSize for Header {
-    fn encode_size(&self) -> usize {
-        self.context.encode_size()
-            + self.parent.encode_size()
-            + self.height.encode_size()
-            + self.timestamp_ms.encode_size()
-            + 1
-            + self.seed.map_or(0, |_| SEED_SIGNATURE_BYTES)
-            + self.state_root.encode_size()
-            + self.range.encode_size()
-    }
-}
-
-impl Read for Header {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &Self::Cfg) -> Result<Self, CodecError> {
-        let context = Context::read(buf)?;
-        let parent = Digest::read(buf)?;
-        let height = Height::read(buf)?;
-        let timestamp_ms = u64::read(buf)?;
-        let seed = if bool::read(buf)? {
-            Some(SeedSignature(<[u8; SEED_SIGNATURE_BYTES]>::read(buf)?))
-        } else {
-            None
-        };
-        Ok(Self {
-            context,
-            parent,
-            height,
-            timestamp_ms,
-            seed,
-            state_root: Digest::read(buf)?,
-            range: NonEmptyRange::read(buf)?,
-        })
-    }
+/// Whether a block's timestamp may follow its parent's.
+#[must_use]
+pub fn timestamp_follows(block: &Header, parent: &Header) -> bool {
+    block
+        .timestamp_ms
+        .checked_sub(parent.timestamp_ms)
+        .is_some_and(|step| (BLOCK_TIME_MS..=TIMESTAMP_STEP_MS_MAX).contains(&step))
 }
 
 /// A block of the SOMA chain. It does not change, so its digest is computed once.
@@ -179,7 +89,7 @@ impl Block {
     pub fn genesis(
         chain: [u8; 32],
         timestamp_ms: u64,
-        state_root: Digest,
+        log_root: Digest,
         range: NonEmptyRange<Location>,
     ) -> Self {
         let header = Header {
@@ -192,8 +102,11 @@ impl Block {
             height: Height::zero(),
             timestamp_ms,
             seed: None,
-            state_root,
+            // Nothing is in it, and no certificate makes it final: nothing is proved by it.
+            state_root: log_root,
+            log_root,
             range,
+            receipts_root: Receipts::new(&[]).root(),
         };
         Self::new(header, Vec::new())
     }
@@ -202,6 +115,12 @@ impl Block {
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The hash of its transactions, which its digest covers.
+    #[must_use]
+    pub fn transactions_hash(&self) -> Digest {
+        Hasher::hash(&[TRANSACTIONS_DOMAIN, &self.transactions.encode()])
     }
 
     /// Encoded signed transactions, in order. Whoever relies on one decodes and verifies it first.
@@ -261,8 +180,7 @@ impl Digestible for Block {
         *self.digest.get_or_init(|| {
             #[cfg(feature = "test-support")]
             DIGESTED.count();
-            let transactions = Hasher::hash(&[TRANSACTIONS_DOMAIN, &self.transactions.encode()]);
-            Hasher::hash(&[BLOCK_DOMAIN, &self.header.encode(), transactions.as_ref()])
+            self.header.block(&self.transactions_hash())
         })
     }
 }
@@ -290,16 +208,7 @@ impl CertifiableBlock for Block {
 impl BoundedBlock for Block {
     fn max_encode_size((): &Self::Cfg) -> usize {
         const LENGTH_BYTES_MAX: usize = 5; // a varint of a length
-        Context::MAX_ENCODE_SIZE
-            + Digest::SIZE
-            + Height::MAX_ENCODE_SIZE
-            + u64::SIZE
-            + 1
-            + SEED_SIGNATURE_BYTES
-            + Digest::SIZE
-            + NonEmptyRange::<Location>::MAX_ENCODE_SIZE
-            + LENGTH_BYTES_MAX * (1 + BLOCK_TRANSACTIONS_MAX)
-            + BLOCK_BYTES_MAX
+        Header::BYTES_MAX + LENGTH_BYTES_MAX * (1 + BLOCK_TRANSACTIONS_MAX) + BLOCK_BYTES_MAX
     }
 }
 
@@ -310,6 +219,7 @@ mod tests {
     use soma_types::ContentHash;
 
     use super::*;
+    use crate::consensus::SEED_SIGNATURE_BYTES;
 
     fn header(seed: Option<SeedSignature>) -> Header {
         let range = non_empty_range!(Location::new(1), Location::new(9));
@@ -325,7 +235,9 @@ mod tests {
             timestamp_ms: 1_250,
             seed,
             state_root: Digest::from([3; 32]),
+            log_root: Digest::from([5; 32]),
             range,
+            receipts_root: Digest::from([6; 32]),
         }
     }
 
@@ -360,11 +272,11 @@ mod tests {
         );
         assert_eq!(
             ContentHash::of(&block.encode()).to_string(),
-            "0x5cea803645f019ec6c08584490e1e504a7f1ad8df00df18cb6a4a80fbf163145"
+            "0x55e8a4591fb77bb0a799eebdc5848bb28c5acbeddc699fd877d9c14d92d70fd3"
         );
         assert_eq!(
             hex::encode(block.digest()),
-            "8c6beacb786ddba6c39d5d1bdc96aa09833727bd2186766ab082beb5036bff32"
+            "a3cc2f06d774f246a67565acc7009d94610e73af8b75309f4a78b7f54e125f67"
         );
     }
 
@@ -375,7 +287,7 @@ mod tests {
             let transactions = transactions.iter().map(|bytes| Bytes::from_static(bytes));
             Block::new(header.clone(), transactions.collect()).digest()
         };
-        let mut others = vec![base.clone(); 7];
+        let mut others = vec![base.clone(); 9];
         others[0].context.parent.0 = View::new(5);
         others[1].parent = Digest::from([8; 32]);
         others[2].height = Height::new(2);
@@ -383,6 +295,8 @@ mod tests {
         others[4].seed = Some(SeedSignature([0; SEED_SIGNATURE_BYTES]));
         others[5].state_root = Digest::from([4; 32]);
         others[6].range = non_empty_range!(Location::new(2), Location::new(9));
+        others[7].log_root = Digest::from([4; 32]);
+        others[8].receipts_root = Digest::from([4; 32]);
         for (index, other) in others.iter().enumerate() {
             assert_ne!(digest(other, &[&[1]]), digest(&base, &[&[1]]), "field {index}");
         }
@@ -415,9 +329,9 @@ mod tests {
             (TIMESTAMP_STEP_MS_MAX + 1, false),
         ] {
             child.timestamp_ms = parent.timestamp_ms + step;
-            assert_eq!(child.timestamp_follows(&parent), follows, "{step} ms");
+            assert_eq!(timestamp_follows(&child, &parent), follows, "{step} ms");
         }
         child.timestamp_ms = parent.timestamp_ms - 1;
-        assert!(!child.timestamp_follows(&parent));
+        assert!(!timestamp_follows(&child, &parent));
     }
 }

@@ -41,7 +41,7 @@ use commonware_parallel::Sequential;
 use commonware_runtime::{Handle, buffer::paged::CacheRef};
 use commonware_storage::{
     archive::prunable, journal::contiguous::variable::Config as LogConfig, mmr::full::Config as MmrConfig,
-    qmdb::any::VariableConfig, translator::EightCap,
+    qmdb::current::VariableConfig, translator::EightCap,
 };
 use commonware_utils::{NZDuration, NZU16, NZU64, NZUsize};
 
@@ -340,6 +340,7 @@ fn database_config<E: Runtime>(
             write_buffer: BUFFER_BYTES,
             replay_buffer: BUFFER_BYTES,
         },
+        grafted_metadata_partition: format!("{partition}-state-current"),
         translator: EightCap,
         init_cache: Some(NZUsize!(65_536)),
         init_buffer: NZUsize!(1 << 21),

@@ -15,70 +15,34 @@ use std::{
     sync::Arc,
 };
 
-use commonware_codec::{Buf, EncodeSize, Error as CodecError, Read, Write};
 use commonware_glue::stateful::db::{DatabaseSet, Shared};
 use commonware_parallel::Sequential;
-use commonware_runtime::BufMut;
 use commonware_storage::{
     mmr,
-    qmdb::{Error as StorageError, any::unordered::variable},
+    qmdb::{Error as StorageError, current::ordered::variable},
     translator::EightCap,
 };
 use commonware_utils::sync::Notify;
 use futures::future::{pending, select};
 use soma_ledger::{Error, Missing, State};
+use soma_light::state::CHUNK_BYTES;
 
 use crate::{
     consensus::{Digest, Hasher},
     runtime::Runtime,
 };
 
-/// Longest value of the state, in bytes.
-pub const STATE_VALUE_BYTES_MAX: usize = 128 * 1024;
+pub use soma_light::state::{STATE_VALUE_BYTES_MAX, StateValue, state_key};
 
-/// A value of the state: bytes with a limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateValue(pub Vec<u8>);
-
-impl Write for StateValue {
-    fn write(&self, buf: &mut impl BufMut) {
-        self.0.write(buf);
-    }
-}
-
-impl EncodeSize for StateValue {
-    fn encode_size(&self) -> usize {
-        self.0.encode_size()
-    }
-}
-
-impl Read for StateValue {
-    type Cfg = ();
-
-    fn read_cfg(buf: &mut impl Buf, (): &Self::Cfg) -> Result<Self, CodecError> {
-        Vec::read_cfg(buf, &((0..=STATE_VALUE_BYTES_MAX).into(), ())).map(Self)
-    }
-}
-
-/// Authenticated storage: BLAKE3 of a ledger key to the raw value.
-pub type Database<E> = variable::Db<mmr::Family, E, Digest, StateValue, Hasher, EightCap, Sequential>;
+/// Authenticated storage: BLAKE3 of a ledger key to the raw value, with proofs of what is current.
+pub type Database<E> =
+    variable::Db<mmr::Family, E, Digest, StateValue, Hasher, EightCap, CHUNK_BYTES, Sequential>;
 /// The databases of a node (one).
 pub type Databases<E> = Shared<Database<E>>;
 /// Uncommitted changes on top of some block's state.
 pub type Batch<E> = <Databases<E> as DatabaseSet<E>>::Unmerkleized;
 /// Changes with a known root.
 pub type Sealed<E> = <Databases<E> as DatabaseSet<E>>::Merkleized;
-
-/// The storage key of a ledger key. Hashing spreads keys evenly and hides their length.
-#[must_use]
-pub fn state_key(key: &[u8]) -> Digest {
-    Digest::from(
-        *blake3::Hasher::new_derive_key("soma 2026 state key")
-            .update(key)
-            .finalize()
-            .as_bytes(),
-    )
-}
 
 /// Where state comes from.
 pub trait Source: Sync {

@@ -13,6 +13,7 @@ use soma_ledger::{
     BlockInfo, BlockOutcome, Error, MemoryState, Preparation, RoutingCache, State as _, initialize,
     transaction_keys, view,
 };
+use soma_light::receipts::Receipts;
 use soma_types::{Address, Epoch, Height, PublicKey, Seed, VerifiedTransaction, genesis::Genesis};
 
 use self::beginnings::{Beginning, Beginnings, Making};
@@ -171,6 +172,10 @@ impl Machine for LedgerMachine {
             transactions: included,
             outcome: sound(outcome),
         })
+    }
+
+    fn receipts_root(&self, outcome: &BlockOutcome) -> Digest {
+        Receipts::new(&outcome.receipts).root()
     }
 
     fn is_worth_preparing(&self, outcome: &BlockOutcome) -> bool {

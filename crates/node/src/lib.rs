@@ -33,6 +33,7 @@ pub mod machine;
 pub mod mempool;
 pub mod network;
 pub mod node;
+pub mod prove;
 pub mod query;
 pub mod retention;
 pub mod runtime;

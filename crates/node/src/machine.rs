@@ -79,6 +79,9 @@ pub trait Machine: Clone + Send + Sync + 'static {
         inadmissible: Inadmissible,
     ) -> impl Future<Output = Result<Executed<Self::Outcome>, Invalid>> + Send;
 
+    /// The root of the receipts in `outcome`, which a block's header names.
+    fn receipts_root(&self, outcome: &Self::Outcome) -> Digest;
+
     /// Whether the block after the one that led to `outcome` takes so long that it is best begun at once.
     fn is_worth_preparing(&self, outcome: &Self::Outcome) -> bool;
 

@@ -9,7 +9,7 @@ use commonware_glue::stateful::db::{AttachableResolver, Shared};
 use commonware_storage::{
     mmr,
     qmdb::{
-        any::unordered::variable,
+        any::ordered::variable,
         sync::{Request, Source, source},
     },
 };

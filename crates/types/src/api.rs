@@ -35,6 +35,8 @@
 //! | POST `/v1/transactions/simulate` | same body; [`Simulated`] |
 //! | GET `/v1/data/{hash}` | [`DataView`]: whose data this BLAKE3 names; 404 while it is new |
 //! | GET `/v1/finality/{height}` | [`FinalityView`] |
+//! | GET `/v1/proofs/accounts/{address}`, `/models/{id}`, `/targets/{id}` | [`ProofView`]: of its value in the last finalized state, or that it has none |
+//! | GET `/v1/proofs/receipts/{hash}?height=` | [`ProofView`]: of a transaction's receipt, or that the block at `height` has none of it |
 //! | GET `/v1/events?from={height}` | server-sent events: each `data` is an [`EventView`]; resumed after header `Last-Event-ID`, or after `?last_event_id=` |
 //! | PUT `/v1/blobs/{hash}` | stores the body under its BLAKE3; 201 and [`BlobView`] |
 //! | GET `/v1/blobs/{hash}` | the bytes |
@@ -70,7 +72,8 @@ pub use self::{
         TransactionBatch,
     },
     chain::{
-        BlobView, BlockView, EventView, FaucetRequest, FinalityView, Simulated, Submitted, TransactionView,
+        BlobView, BlockView, EventView, FaucetRequest, FinalityView, ProofView, Simulated, Submitted,
+        TransactionView,
     },
     global::{ExpertView, GlobalView},
     market::{AuditView, DataView, GenerationView, ModelView, SubmissionView, TargetView},

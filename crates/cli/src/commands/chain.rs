@@ -26,6 +26,7 @@ fn status_text(status: &Status) -> String {
     let mut lines = vec![
         ("network", status.network.clone()),
         ("chain", status.chain.to_string()),
+        ("network key", status.network_key.clone()),
         ("node", format!("soma {}{}", status.version, role(status))),
         ("height", status.height.to_string()),
         ("block", status.block.to_string()),

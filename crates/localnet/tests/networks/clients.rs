@@ -1,14 +1,18 @@
 //! A localnet as a client sees it: reads, writes, refusals, and a restart.
 
+use std::time::Duration;
+
 use soma_blobs::Expected;
-use soma_client::{NodeClient, SubmissionFilter};
+use soma_client::{NodeClient, NodeOptions, SubmissionFilter};
+use soma_light::subject::{Found, Held, Subject};
 use soma_localnet::{Config, FolderError, Localnet, LocalnetError, testing::wait};
 use soma_types::{
-    Epoch, Height, Keypair, Shannons, Transaction, TransactionKind,
+    Epoch, Height, Keypair, ModelId, Shannons, Transaction, TransactionHash, TransactionKind,
     amount::{MAX_SUPPLY, SHANNONS_PER_SOMA},
     api::{BATCH_BYTES_MAX, BATCH_TRANSACTIONS_MAX, BlockView},
     genesis::GenesisAccount,
     list::List,
+    objects::Account,
     transaction::Payment,
 };
 
@@ -71,6 +75,46 @@ fn clients_read_write_and_the_network_resumes() {
                 .is_empty()
         );
         assert_eq!(first.epoch(None).await.unwrap().epoch, Epoch(0));
+
+        // What it says is proved to whoever trusts the network's key alone.
+        let key = last.status().await.unwrap().network_key.parse().unwrap();
+        let prove = async |subject: Subject, height: Option<Height>| {
+            let proven = wait("a certificate", async || {
+                last.proven(&subject, height, &key).await.ok()
+            })
+            .await;
+            assert_eq!((proven.chain, proven.subject), (chain, subject));
+            (proven.height, proven.found)
+        };
+        let (at, found) = prove(Subject::Held(Held::Account(ALICE)), None).await;
+        let account = Account {
+            balance: Shannons(5 * SHANNONS_PER_SOMA),
+            nonce: 0,
+        };
+        assert!(at >= receipt.height);
+        assert_eq!(found, Some(Found::Account(account)));
+        // One that does not answer hides nothing from those who ask several.
+        let gone = NodeOptions {
+            retry_window: Duration::ZERO,
+            ..NodeOptions::default()
+        };
+        let gone = NodeClient::with_options("http://127.0.0.1:1", gone).unwrap();
+        let nodes = [first.clone(), last.clone()];
+        let latest = gone.latest(&nodes, Held::Account(ALICE), &key).await.unwrap();
+        assert!(latest.height >= at);
+        assert_eq!(latest.found, Some(Found::Account(account)));
+        let nothing = Subject::Held(Held::Model(ModelId([0xa1; 32])));
+        assert_eq!(prove(nothing, None).await.1, None);
+        let paid = Subject::Receipt(hash);
+        let shown = Some(Found::Receipt(Box::new(receipt.clone())));
+        assert_eq!(prove(paid, None).await, (receipt.height, shown));
+        let earlier = Height(receipt.height.0 - 1);
+        assert_eq!(prove(paid, Some(earlier)).await, (earlier, None));
+        let unknown = Subject::Receipt(TransactionHash([0xa2; 32]));
+        for height in [None, Some(Height(u64::MAX))] {
+            let refused = last.proven(&unknown, height, &key).await.unwrap_err();
+            assert!(refused.is_not_found(), "{refused}");
+        }
 
         // Content goes in at one validator and comes out at another.
         let bytes = vec![7; 100_000];

@@ -5,7 +5,7 @@ use soma_http::document::Border;
 use soma_scoring::score;
 use utoipa::OpenApi;
 
-use super::{accounts, blobs, chain, events, generations, global, market, transactions};
+use super::{accounts, blobs, chain, events, generations, global, market, proofs, transactions};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,10 @@ use super::{accounts, blobs, chain, events, generations, global, market, transac
         accounts::account,
         accounts::account_transactions,
         accounts::validators,
+        proofs::account_proof,
+        proofs::model_proof,
+        proofs::target_proof,
+        proofs::receipt_proof,
         global::global,
         market::models,
         market::model,

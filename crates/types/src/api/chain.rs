@@ -76,6 +76,14 @@ answers! {
         pub latency_ms: Option<u64>,
     }
 
+    /// A proof, for whoever trusts nothing but the network's key.
+    pub struct ProofView {
+        /// The height of the block after which it was so.
+        pub height: Height,
+        /// The proof in hex, for `soma verify` and its like: claim, headers, certificate.
+        pub proof: String,
+    }
+
     /// One change of the ledger, in order.
     pub struct EventView {
         /// The block.

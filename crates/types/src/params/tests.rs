@@ -29,7 +29,7 @@ fn bounds_are_named() {
     assert!(params.validate().is_err());
 }
 
-/// Section 12 of `docs/protocol.md`, made from the presets.
+/// Section 13 of `docs/protocol.md`, made from the presets.
 fn section() -> String {
     let values = |params: &Params| -> Vec<(String, String)> {
         let json = serde_json::to_string_pretty(params).unwrap();
@@ -44,7 +44,7 @@ fn section() -> String {
     };
     let (std, local) = (values(&Params::std()), values(&Params::local()));
     let mut text = String::from(
-        "## 12. Parameters\n\nMade from the presets (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-types documented` writes \
+        "## 13. Parameters\n\nMade from the presets (`SOMA_UPDATE_DOCS=1 cargo nextest run -p soma-types documented` writes \
          it anew). Amounts are in shannons, shares in basis points, names with `q16` in 2^-16; `auditors` 0 is the whole \
          committee.\n\n| parameter | std | local |\n|---|---|---|\n",
     );
@@ -58,13 +58,13 @@ fn section() -> String {
 fn every_parameter_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
     let document = std::fs::read_to_string(path).unwrap();
-    let (rules, written) = document.split_at(document.find("## 12. ").expect("a section 12"));
+    let (rules, written) = document.split_at(document.find("## 13. ").expect("a section 13"));
     if std::env::var_os("SOMA_UPDATE_DOCS").is_some() {
         std::fs::write(path, rules.to_owned() + &section()).unwrap();
         return;
     }
     assert!(
         written == section(),
-        "docs/protocol.md, section 12 is out of date: see its first sentence"
+        "docs/protocol.md, section 13 is out of date: see its first sentence"
     );
 }

@@ -23,6 +23,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("crates/node/src/api/turns/attacks.rs", "soma-node"),
     ("crates/localnet/tests/networks/reading.rs", "soma-localnet"),
     ("crates/node/src/ledger/tests/attacks.rs", "soma-node"),
+    ("crates/light/tests/proofs/attacks.rs", "soma-light"),
     ("crates/ledger/src/tests/attacks/stakes.rs", "soma-ledger"),
     ("crates/ledger/src/tests/attacks/proposals.rs", "soma-ledger"),
 ];
