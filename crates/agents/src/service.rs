@@ -13,13 +13,14 @@
 //! Upon a stop: the search in hand is dropped, since it has cost nothing; what is under way is brought to its
 //! end, so that no deposit is lost and no winner's data is missing.
 //!
-//! Upon a failure before a commit was sent (a full disk): the document stays where it was, and the service ends,
-//! so that the next run goes on at it.
+//! Upon a failure before a commit was sent (a full disk): the document stays where it was, and the service
+//! ends, so that the next run goes on at it.
 //!
-//! **Limits.** Hits: those of this run, and those that its caller has of earlier ones ([`Hits`]). Bonds and deposits that are locked at a time: those of this account's submissions as the
-//! ledger has them, and of those under way. Fees: those that this account's submissions have cost since the
-//! service began, or since the height from which the caller has it count; what is under way counts as what it
-//! may cost. Both are asked of the ledger when the service begins, so that a crash does not raise them.
+//! **Limits.** Hits: those of this run, and those that its caller has of earlier ones ([`Hits`]). Bonds and
+//! deposits that are locked at a time: those of this account's submissions as the ledger has them, and of
+//! those under way. Fees: those that this account's submissions have cost since the service began, or since
+//! the height from which the caller has it count; what is under way counts as what it may cost. Both are
+//! asked of the ledger when the service begins, so that a crash does not raise them.
 //!
 //! Persistence: the client's journal has what was committed. How far the documents have come the caller keeps
 //! ([`Tally::position`]).

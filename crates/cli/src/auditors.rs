@@ -56,8 +56,8 @@ const LINES_MAX: usize = 20;
 /// Troubles that are known at a time.
 const KNOWN_MAX: usize = 1_000;
 
-/// What was told of an auditor's troubles, so that what lasts is told once, and a log grows by a few lines at a
-/// time, whatever fails. Its next step tries again.
+/// What was told of an auditor's troubles, so that what lasts is told once, and a log grows by a few lines at
+/// a time, whatever fails. Its next step tries again.
 #[derive(Debug, Default)]
 pub struct Told {
     /// When each came last.

@@ -58,8 +58,8 @@ pub const LIFETIME_EPOCHS: u64 = 2;
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(120);
 
-/// A key at a node. Clones share the sequence of nonces, and the submissions that they are at: use one account
-/// per key in a program.
+/// A key at a node. Clones share the sequence of nonces, and the submissions that they are at: use one
+/// account per key in a program.
 #[derive(Clone, Debug)]
 pub struct Account {
     node: NodeClient,

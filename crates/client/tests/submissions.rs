@@ -256,6 +256,9 @@ async fn what_another_process_is_at_is_left_to_it() {
     let pending = committed(&first).await;
     assert_eq!(first.pending_submissions().await.unwrap(), [pending]);
     drop(first);
+    // Who wants another leaves it to who wants it.
+    let third = ledger.account(home.path()).await;
+    assert!(third.pending_submissions_of(|_| false).await.unwrap().is_empty());
     assert_eq!(second.finish_submissions().await.unwrap().len(), 1);
     assert!(is_clean(&second));
 }

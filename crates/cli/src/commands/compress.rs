@@ -152,9 +152,9 @@ fn input(path: &Path) -> Option<&Path> {
     (path != Path::new("-")).then_some(path)
 }
 
-/// What is to be read, drawing how far it is while the bar lives. Nothing more comes once Ctrl-C is pressed, so
-/// that nothing is left of the result; standard input, which may say nothing for long, is waited for only until
-/// then.
+/// What is to be read, drawing how far it is while the bar lives. Nothing more comes once Ctrl-C is pressed,
+/// so that nothing is left of the result; standard input, which may say nothing for long, is waited for only
+/// until then.
 fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<dyn Read>, Cleared)> {
     let Some(path) = input(path) else {
         interrupt.hold();

@@ -23,9 +23,20 @@ impl Account {
     /// # Errors
     /// When the node or the disk fails, or a commit that was left behind did ([`Account::resume`]).
     pub async fn pending_submissions(&self) -> Result<Vec<PendingSubmission>, ClientError> {
+        self.pending_submissions_of(|_| true).await
+    }
+
+    /// [`Account::pending_submissions`] that are `wanted`; the others are left to whoever wants them.
+    ///
+    /// # Errors
+    /// As [`Account::pending_submissions`].
+    pub async fn pending_submissions_of(
+        &self,
+        wanted: impl Fn(&PendingSubmission) -> bool + Send + 'static,
+    ) -> Result<Vec<PendingSubmission>, ClientError> {
         let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
         let mut due = Vec::new();
-        for mut pending in self.claimed(chain).await? {
+        for mut pending in self.claimed(chain, wanted).await? {
             // A list that does not have it proves nothing: a node may lag. Only an end that is told is one.
             let view = match pending.submission {
                 Some(id) => match self.node().submission(&id).await {
@@ -70,14 +81,18 @@ impl Account {
     }
 
     /// The journal's entries of this account that no other is at.
-    async fn claimed(&self, chain: ChainId) -> Result<Vec<PendingSubmission>, ClientError> {
+    async fn claimed(
+        &self,
+        chain: ChainId,
+        wanted: impl Fn(&PendingSubmission) -> bool + Send + 'static,
+    ) -> Result<Vec<PendingSubmission>, ClientError> {
         let (me, claims) = (self.address(), self.claims().clone());
         self.journaled(move |journal| {
             let mut own = Vec::new();
             for entry in journal.submissions(&chain)?.entries {
                 let commitment = entry.commitment();
                 let claim = journal.claim(&chain, &commitment);
-                if entry.submitter != me || !claims.take(commitment, &claim)? {
+                if entry.submitter != me || !wanted(&entry) || !claims.take(commitment, &claim)? {
                     continue;
                 }
                 // As it is now: who was at it may have brought it to its end since.
