@@ -8,8 +8,8 @@
 //!
 //! A crash in between loses nothing: [`Account::pending_submissions`] says what is not over, and
 //! [`Account::finish_submissions`] goes on with it. What another process is at, or another account of this
-//! one, is left to it. Only a winner whose data nobody can fetch is lost, and for that there is time until its
-//! audit (docs/protocol.md, section 7).
+//! one, is left to it. Only a winner whose data nobody can fetch is lost, and for that there is time until
+//! its audit (docs/protocol.md, section 7).
 
 mod commit;
 mod fetch;
