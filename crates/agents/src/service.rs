@@ -13,16 +13,23 @@
 //! Upon a stop: the search in hand is dropped, since it has cost nothing; what is under way is brought to its
 //! end, so that no deposit is lost and no winner's data is missing.
 //!
-//! **Limits.** Bonds and deposits that are locked at a time: those of this account's submissions as the
-//! ledger has them, and of those under way. Fees: those that this account's submissions have cost since the
-//! service began, or since the height from which the caller has it count; what is under way counts as what it
-//! may cost. Both are asked of the ledger when the service begins, so that a crash does not raise them.
+//! Upon a failure before a commit was sent (a full disk): the document stays where it was, and the service
+//! ends, so that the next run goes on at it.
+//!
+//! **Limits.** Hits: those of this run, and those that its caller has of earlier ones ([`Hits`]). Bonds and
+//! deposits that are locked at a time: those of this account's submissions as the ledger has them, and of
+//! those under way. Fees: those that this account's submissions have cost since the service began, or since
+//! the height from which the caller has it count; what is under way counts as what it may cost. Both are
+//! asked of the ledger when the service begins, so that a crash does not raise them.
 //!
 //! Persistence: the client's journal has what was committed. How far the documents have come the caller keeps
 //! ([`Tally::position`]).
 
 mod budget;
+mod ends;
 mod error;
+mod hits;
+mod left;
 mod limits;
 mod race;
 mod told;
@@ -35,15 +42,16 @@ use std::{
 };
 
 use soma_client::{Account, ClientError};
-use soma_types::{RejectionCode, Shannons, TargetId, objects::SubmissionStatus};
+use soma_types::{Shannons, TargetId};
 use tokio::{
     sync::mpsc,
     task::{JoinError, JoinSet},
 };
 
-use crate::submitter::{ATTEMPTS_MAX, Effort, Find, Search, Submitter};
+use crate::submitter::{Effort, Find, Search, Submitter};
 use budget::Budget;
 pub use error::ServiceError;
+pub use hits::Hits;
 pub use limits::Limits;
 use race::{Raced, race};
 pub use told::{Document, End, Tally, Told};
@@ -54,6 +62,7 @@ pub struct Service {
     submitter: Submitter,
     limits: Limits,
     budget: Budget,
+    hits: Hits,
     tally: Tally,
     races: JoinSet<Raced>,
     /// Targets raced for, with the documents.
@@ -68,12 +77,23 @@ pub struct Service {
     refused: Option<Box<ClientError>>,
 }
 
+/// What is to be done.
+enum Next {
+    /// A document is tried, for the first time or again.
+    Document(Document, usize),
+    /// A race has ended.
+    Raced(Result<Raced, JoinError>),
+    /// What was left may be all that is wanted.
+    Left,
+}
+
 impl Service {
     /// A service around `submitter`.
     #[must_use]
     pub fn new(submitter: Submitter, limits: Limits) -> Self {
         Self {
             budget: Budget::new(&limits),
+            hits: limits.hits.clone(),
             submitter,
             limits,
             tally: Tally::default(),
@@ -91,6 +111,12 @@ impl Service {
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// What was won, in this run and those before it, and what is raced for.
+    #[must_use]
+    pub const fn hits(&self) -> &Hits {
+        &self.hits
     }
 
     /// What searching has taken so far.
@@ -122,13 +148,12 @@ impl Service {
 
     /// Whether another race may be begun: were all under way won, there would be no more hits than wanted.
     fn has_room(&self) -> bool {
-        let under_way = self.races.len();
-        let is_wanted = |hits: u64| self.tally.won.saturating_add(under_way as u64) < hits;
-        under_way < self.limits.under_way_max.get() && self.limits.hits_max.is_none_or(is_wanted)
+        let is_wanted = |hits: u64| self.hits.most() < hits;
+        self.races.len() < self.limits.under_way_max.get() && self.limits.hits_max.is_none_or(is_wanted)
     }
 
     fn is_enough(&self) -> bool {
-        let has_hits = self.limits.hits_max.is_some_and(|hits| self.tally.won >= hits);
+        let has_hits = self.limits.hits_max.is_some_and(|hits| self.hits.won >= hits);
         self.fees_reached || has_hits
     }
 
@@ -153,41 +178,40 @@ impl Service {
             }
             begun = self.begin_run(&mut tell) => begun,
         };
+        if ended.is_ok() && !self.tally.stopped && self.is_enough() {
+            tell(Told::HitsReached(self.hits.won), self);
+        }
         while ended.is_ok() && !self.tally.stopped && !self.is_enough() {
             let has_room = self.has_room();
             let again = if has_room { self.again.pop_front() } else { None };
-            let (document, attempts) = match again {
-                Some(again) => again,
+            let next = match again {
+                Some((document, attempts)) => Next::Document(document, attempts),
+                None if !has_room && self.races.is_empty() => Next::Left,
                 None => tokio::select! {
                     () = &mut stop => {
                         self.tally.stopped = true;
                         break;
                     }
-                    Some(raced) = self.races.join_next() => {
-                        ended = self.over(raced, &mut tell);
-                        continue;
-                    }
+                    Some(raced) = self.races.join_next() => Next::Raced(raced),
                     document = documents.recv(), if has_room => match document {
-                        Some(document) => (document, 1),
+                        Some(document) => Next::Document(document, 1),
                         None if self.races.is_empty() && self.again.is_empty() => break,
                         // Races may still give documents back.
-                        None => {
-                            if let Some(raced) = self.races.join_next().await {
-                                ended = self.over(raced, &mut tell);
-                            }
-                            continue;
-                        }
+                        None => match self.races.join_next().await {
+                            Some(raced) => Next::Raced(raced),
+                            None => continue,
+                        },
                     },
                 },
             };
-            self.next = self.next.max(document.number.saturating_add(1));
-            self.unfinished.insert(document.number);
             ended = tokio::select! {
+                // What a race came to is taken note of first.
+                biased;
+                done = self.advance(next, &mut tell) => done,
                 () = &mut stop => {
                     self.tally.stopped = true;
                     Ok(())
                 }
-                tried = self.take(document, attempts, &mut tell) => tried,
             };
         }
         // Whatever happened, deposits and winners' data are at stake.
@@ -196,14 +220,23 @@ impl Service {
         ended.and(cleared)
     }
 
-    /// Takes all that is under way to its end.
-    async fn clear_races(&mut self, tell: &mut impl FnMut(Told<'_>, &Self)) -> Result<(), ServiceError> {
-        let mut ended = Ok(());
-        while let Some(raced) = self.races.join_next().await {
-            let over = self.over(raced, tell);
-            ended = ended.and(over);
+    async fn advance(
+        &mut self,
+        next: Next,
+        tell: &mut impl FnMut(Told<'_>, &Self),
+    ) -> Result<(), ServiceError> {
+        match next {
+            Next::Document(document, attempts) => {
+                self.next = self.next.max(document.number.saturating_add(1));
+                self.unfinished.insert(document.number);
+                self.take(document, attempts, tell).await
+            }
+            Next::Raced(raced) => match self.over(raced, tell) {
+                Err(error) if self.bears(&error) => self.wait_for_node(&error, tell).await,
+                over => over,
+            },
+            Next::Left => self.wait_for_left(tell).await,
         }
-        ended
     }
 
     /// Counts what was paid, and finishes what was left.
@@ -291,84 +324,9 @@ impl Service {
             return Ok(());
         }
         self.under_way.insert(find.target, document.number);
+        self.hits.racing.insert(find.target);
+        tell(Told::Races, self);
         self.races.spawn(race(account, document, attempts, find, storage));
         Ok(())
     }
-
-    /// Takes note of a race's end.
-    fn over(
-        &mut self,
-        raced: Result<Raced, JoinError>,
-        tell: &mut impl FnMut(Told<'_>, &Self),
-    ) -> Result<(), ServiceError> {
-        let Raced {
-            document,
-            attempts,
-            target,
-            fees,
-            end,
-        } = raced?;
-        self.under_way.remove(&target);
-        self.budget.release(&target, fees, &end);
-        let is_closed = |error: &ClientError| error.rejection_code() == Some(RejectionCode::TargetClosed);
-        match end {
-            End::Rejected(error) if is_closed(&error) && attempts < ATTEMPTS_MAX => {
-                self.again.push_back((document, attempts + 1));
-            }
-            // The next waits for it to come back, or finds that none will.
-            End::Rejected(error) if is_money(&error) => {
-                self.budget.note_shortage(error);
-                self.again.push_back((document, attempts));
-            }
-            end => {
-                self.end(&document, &end, tell);
-                if let End::Rejected(error) = end {
-                    self.refused = Some(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, document: &Document, end: &End, tell: &mut impl FnMut(Told<'_>, &Self)) {
-        let tally = &mut self.tally;
-        match end {
-            End::Missed(_) => tally.missed += 1,
-            End::Known(_) => tally.known += 1,
-            End::Rejected(_) => tally.rejected += 1,
-            End::Left(_) => tally.submitted += 1,
-            End::Over(_, status) => {
-                tally.submitted += 1;
-                if matches!(status, SubmissionStatus::Won | SubmissionStatus::Paid { .. }) {
-                    tally.won += 1;
-                }
-            }
-        }
-        self.unfinished.remove(&document.number);
-        self.note_position();
-        tell(Told::Ended(document, end), self);
-    }
-
-    /// All before the first that is unfinished are done.
-    fn note_position(&mut self) {
-        self.tally.position = self.unfinished.first().copied().unwrap_or(self.next);
-    }
-
-    /// Finishes what an earlier run has left.
-    async fn finish_left(&mut self, tell: &mut impl FnMut(Told<'_>, &Self)) -> Result<(), ServiceError> {
-        for (pending, finished) in self.account().finish_submissions().await? {
-            // Where the ledger has spoken, it is over; what else failed may do better the next time.
-            let told = finished.as_ref().map(|view| view.submission.status);
-            tell(Told::Finished(pending.submission, told), self);
-        }
-        Ok(())
-    }
-}
-
-/// Whether the ledger said no for want of money.
-fn is_money(error: &ClientError) -> bool {
-    matches!(
-        error.rejection_code(),
-        Some(RejectionCode::InsufficientBalance | RejectionCode::CannotPayFee)
-    )
 }

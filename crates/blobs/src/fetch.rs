@@ -7,7 +7,8 @@
 //!
 //! Size: the announced length, and never more than the policy's cap; `Content-Length` is checked before a
 //! byte is read, and what streams in is counted, since a host may leave the header out or lie. Time: one
-//! limit from connecting to the last byte, so a host that trickles is cut off. Redirects: counted, and each
+//! limit from connecting to the last byte, and, where the policy has one, for each mebibyte, so a host that
+//! trickles is cut off. Redirects: counted, and each
 //! is held to the same rules. Memory: a piece; the rest goes to a disk.
 //!
 //! # Failures
@@ -24,6 +25,7 @@ mod flights;
 use std::{sync::Arc, time::Duration};
 
 use reqwest::redirect::Policy as RedirectPolicy;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::{
@@ -38,6 +40,9 @@ use self::flights::{Errand, Flights};
 
 pub use self::error::FetchError;
 
+/// What a host has to give within a policy's pace.
+pub const PACE_BYTES: u64 = 1 << 20;
+
 /// What a fetcher permits.
 #[derive(Clone, Debug)]
 pub struct FetchPolicy {
@@ -45,6 +50,9 @@ pub struct FetchPolicy {
     pub size_bytes_max: u64,
     /// From connecting to the last byte.
     pub timeout: Duration,
+    /// Within this time the answer has to begin, and each [`PACE_BYTES`] of it come, or what is left; no such
+    /// limit where there is none.
+    pub pace: Option<Duration>,
     /// Until the connection stands.
     pub connect_timeout: Duration,
     /// Redirects followed.
@@ -59,6 +67,7 @@ impl Default for FetchPolicy {
         Self {
             size_bytes_max: 1 << 20,
             timeout: Duration::from_secs(30),
+            pace: None,
             connect_timeout: Duration::from_secs(5),
             redirects_max: 3,
             private_addresses: false,
@@ -172,12 +181,9 @@ impl Fetcher {
                 limit_bytes: self.policy.size_bytes_max,
             });
         }
-        let response = self
-            .client
-            .get(url.clone())
-            .send()
-            .await
-            .map_err(|error| self.failed(&error, None))?;
+        let begun = Instant::now();
+        let response = self.paced(begun, (0, expected), self.client.get(url.clone()).send());
+        let response = response.await?.map_err(|error| self.failed(&error, None))?;
         let status = response.status();
         if status.as_u16() != 200 {
             return Err(FetchError::Status {
@@ -203,6 +209,25 @@ impl Fetcher {
             response,
             expected,
             found_bytes: 0,
+            paced: (Instant::now(), 0),
+        })
+    }
+
+    /// What a host gives, unless it takes too long for it.
+    async fn paced<T>(
+        &self,
+        since: Instant,
+        (found_bytes, expected): (u64, Expected),
+        given: impl Future<Output = T>,
+    ) -> Result<T, FetchError> {
+        let Some(within) = self.policy.pace else {
+            return Ok(given.await);
+        };
+        let given = tokio::time::timeout_at(since + within, given).await;
+        given.map_err(|_| FetchError::Slow {
+            found_bytes,
+            expected_bytes: expected.size_bytes,
+            within,
         })
     }
 
@@ -255,6 +280,8 @@ struct Download {
     response: reqwest::Response,
     expected: Expected,
     found_bytes: u64,
+    /// When the mebibyte that is awaited began, and how many bytes had come then.
+    paced: (Instant, u64),
 }
 
 impl Download {
@@ -281,13 +308,15 @@ impl Download {
         &mut self,
     ) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>>, FetchError> {
         let progress = Some((self.expected, self.found_bytes));
-        let chunk = self
-            .response
-            .chunk()
-            .await
-            .map_err(|error| self.fetcher.failed(&error, progress))?;
+        let fetcher = self.fetcher.clone();
+        let place = (self.found_bytes, self.expected);
+        let chunk = fetcher.paced(self.paced.0, place, self.response.chunk());
+        let chunk = chunk.await?.map_err(|error| fetcher.failed(&error, progress))?;
         if let Some(bytes) = &chunk {
             self.found_bytes = self.found_bytes.saturating_add(bytes.len() as u64);
+            if self.found_bytes - self.paced.1 >= PACE_BYTES {
+                self.paced = (Instant::now(), self.found_bytes);
+            }
             if self.found_bytes > self.expected.size_bytes {
                 return Err(FetchError::TooLarge {
                     found: None,

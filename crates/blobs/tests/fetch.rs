@@ -214,12 +214,22 @@ async fn stalling_and_trickling_hosts_time_out() {
         }
     })
     .await;
-    for address in [silent, trickling] {
+    for (address, pace) in [
+        (silent, None),
+        (trickling, None),
+        (silent, Some(timeout)),
+        (trickling, Some(timeout)),
+    ] {
         let start = Instant::now();
-        let error = fetch_with(FetchPolicy { timeout, ..policy() }, &url(address))
-            .await
-            .unwrap_err();
-        assert!(matches!(error, FetchError::TimedOut { .. }), "{error}");
+        let policy = match pace {
+            None => FetchPolicy { timeout, ..policy() },
+            pace => FetchPolicy { pace, ..policy() },
+        };
+        let error = fetch_with(policy, &url(address)).await.unwrap_err();
+        match pace {
+            None => assert!(matches!(error, FetchError::TimedOut { .. }), "{error}"),
+            Some(_) => assert!(matches!(error, FetchError::Slow { .. }), "{error}"),
+        }
         // Two fetches; far less than the 3.8 s that one trickle takes.
         assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }

@@ -29,6 +29,7 @@ pub mod target;
 pub mod train;
 pub mod trainer;
 pub mod transaction;
+pub mod vacant;
 pub mod validator;
 pub mod wallet;
 pub mod whole;

@@ -40,7 +40,9 @@ const NETWORK_VARIABLE: &str = "SOMA_NETWORK";
 /// How long a command tries to reach a node before it says that it cannot.
 const RETRY_WINDOW: Duration = Duration::from_secs(1);
 /// Until weights or data are downloaded.
-const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(600);
+/// Until a mebibyte of them is: a host that trickles serves nobody in time.
+pub const FETCH_PACE: Duration = Duration::from_secs(30);
 
 /// The network and the wallets that a command line names.
 #[derive(Clone, Debug)]
@@ -267,6 +269,7 @@ pub fn experts(node: &NodeClient, params: &Params) -> Result<Experts, soma_blobs
     let policy = FetchPolicy {
         size_bytes_max: params.weights_size_max_bytes.max(params.data_size_max_bytes()),
         timeout: FETCH_TIMEOUT,
+        pace: Some(FETCH_PACE),
         private_addresses: params.preset == Preset::Local,
         ..FetchPolicy::default()
     };

@@ -3,6 +3,7 @@
 mod common;
 
 use std::{
+    io::Write as _,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -140,25 +141,31 @@ fn what_is_stopped_leaves_nothing() {
         names
     };
     let before = files();
-    let mut child = bench
-        .command(&[&["compress", "long.txt", "-o", "long.soma"], &models[..]].concat())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    while files() == before {
-        assert!(start.elapsed() < PATIENCE, "it writes nothing");
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it ended before it was stopped"
-        );
-        std::thread::sleep(Duration::from_millis(20));
+    // Standard input has said something, and says no more.
+    for input in ["long.txt", "-"] {
+        let mut child = bench
+            .command(&[&["compress", input, "-o", "long.soma"], &models[..]].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(text().as_bytes()).unwrap();
+        let start = Instant::now();
+        while files() == before {
+            assert!(start.elapsed() < PATIENCE, "it writes nothing");
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "it ended before it was stopped"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let told = Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status();
+        assert!(told.unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{input}");
+        assert_eq!(files(), before, "{input}");
     }
-    let told = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(told.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(files(), before);
 }

@@ -124,6 +124,29 @@ fn e2e_validators_audit() {
     assert!(said.contains("the least is"), "{said}");
 
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    // One is enough.
+    let log = bench.path("validator-0.log");
+    runtime.block_on(wait("the first", async || {
+        std::fs::read_to_string(&log)
+            .ok()
+            .filter(|log| log.contains("Auditing for"))
+    }));
+    let again = [
+        "validator",
+        "audit",
+        "--wallet",
+        "validator-0",
+        "--network",
+        &apis[0],
+    ];
+    let refused = bench.run(&again);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("another `soma validator audit` is at work"),
+        "{said}"
+    );
+
     let outcome = runtime.block_on(async {
         let node = NodeClient::new(&apis[0]).unwrap();
         let keys = Keypair::from_secret_bytes([9; 32]);

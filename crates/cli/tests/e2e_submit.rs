@@ -290,8 +290,14 @@ fn killed_at_any_step_it_goes_on(bench: &Bench, net: &Localnet) {
         "--network",
         &net.api,
     ];
-    let before = submissions(bench, net, "bob").len();
-    for pause_ms in [2_000, 300, 3_000, 900, 3_500, 1_300, 2_500, 600, 4_000] {
+    let before = submissions(bench, net, "bob");
+    let is_new = |view: &&Value| before.iter().all(|other| other["id"] != view["id"]);
+    let is_won = |view: &&Value| ["won", "paid"].contains(&view["status"]["status"].as_str().unwrap());
+    // Each second one is asked to stop, and comes to its end.
+    for (run, pause_ms) in [2_000, 300, 3_000, 900, 3_500, 1_300, 2_500, 600, 4_000]
+        .into_iter()
+        .enumerate()
+    {
         let mut child = bench
             .command(&submit)
             .stdout(Stdio::null())
@@ -299,15 +305,39 @@ fn killed_at_any_step_it_goes_on(bench: &Bench, net: &Localnet) {
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(pause_ms));
-        let _ = child.kill();
-        child.wait().unwrap();
+        if run % 2 == 0 {
+            let _ = child.kill();
+            child.wait().unwrap();
+        } else {
+            let asked = std::process::Command::new("kill")
+                .args(["-INT", &child.id().to_string()])
+                .status();
+            assert!(asked.unwrap().success());
+            assert_eq!(child.wait().unwrap().code(), Some(130));
+        }
     }
-    // The next run finishes what those have left, and stops in good order.
-    let output = net.json(
-        bench,
-        &["submit", "--wallet", "bob", "--data", "killed.txt", "--hits", "2"],
+    // The next run finishes what those have left, and knows what they won: no more is won than is wanted.
+    let run = |hits: u64| {
+        let hits = hits.to_string();
+        net.json(bench, &[&submit[..5], &["--hits", &hits]].concat())
+    };
+    let output = run(1);
+    let before_it = output["hits"].as_u64().unwrap();
+    let all = submissions(bench, net, "bob");
+    let won = all.iter().filter(is_new).filter(is_won).count() as u64;
+    assert!(before_it >= 1 && before_it == won, "{output:#} {won}");
+    let output = run(before_it + 2);
+    assert_eq!(
+        (output["won"].as_u64(), output["hits"].as_u64()),
+        (Some(2), Some(before_it + 2)),
+        "{output:#}"
     );
-    assert!(output["won"].as_u64().unwrap() >= 2, "{output:#}");
+    let output = run(before_it + 2);
+    assert_eq!(
+        (output["won"].as_u64(), output["submitted"].as_u64()),
+        (Some(0), Some(0)),
+        "{output:#}"
+    );
     assert_eq!(
         net.json(bench, &["submission", "finish", "--wallet", "bob"]),
         Value::Array(Vec::new())
@@ -339,7 +369,7 @@ fn killed_at_any_step_it_goes_on(bench: &Bench, net: &Localnet) {
             assert!(winners.insert(hash), "{view:#}");
         }
     }
-    assert!(all.len() > before + 2, "{} submissions", all.len());
+    assert!(all.iter().filter(is_new).count() > 2, "{} submissions", all.len());
 }
 
 /// A run for ever outlives its node: it says so, waits, and goes on.

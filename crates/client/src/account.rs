@@ -43,6 +43,7 @@ use self::{
 };
 use crate::{
     blocking::blocking,
+    claims::Claims,
     error::ClientError,
     follow::{End, follow_from, unknown},
     journal::Journal,
@@ -57,13 +58,15 @@ pub const LIFETIME_EPOCHS: u64 = 2;
 
 const WAIT_DEFAULT: Duration = Duration::from_secs(120);
 
-/// A key at a node. Clones share the sequence of nonces: use one account per key in a program.
+/// A key at a node. Clones share the sequence of nonces, and the submissions that they are at: use one
+/// account per key in a program.
 #[derive(Clone, Debug)]
 pub struct Account {
     node: NodeClient,
     keys: Keypair,
     journal: Journal,
     sequence: Arc<Mutex<Sequence>>,
+    claims: Claims,
     chain: Option<ChainId>,
     wait: Duration,
     max_fee: Shannons,
@@ -79,6 +82,7 @@ impl Account {
             keys,
             journal,
             sequence: Arc::default(),
+            claims: Claims::default(),
             chain: None,
             wait: WAIT_DEFAULT,
             max_fee: MAX_FEE_DEFAULT,
@@ -224,6 +228,10 @@ impl Account {
     /// Its transactions whose end is not known yet, as this machine has them.
     pub fn outbox(&self, chain: &ChainId) -> Outbox {
         self.journal.outbox(chain, &self.address())
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Runs a step of the journal off the executor, since it waits for the disk.

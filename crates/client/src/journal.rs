@@ -8,7 +8,8 @@
 //! # Layout
 //!
 //! `CHAIN/model-HASH.json` by the BLAKE3 of the encrypted weights, `CHAIN/submission-COMMITMENT.json` and the
-//! submitted data in `CHAIN/data-HASH.bin`; CHAIN is the first 16 hex digits of the network's id. Files are
+//! submitted data in `CHAIN/data-HASH.bin`; `CHAIN/claim-COMMITMENT.lock` is locked by whoever is at a
+//! submission. CHAIN is the first 16 hex digits of the network's id. Files are
 //! mode 600 and not encrypted: the secrets are published by the reveal anyway, within an epoch. Transactions
 //! whose end is not known are kept beside them ([`crate::outbox`]).
 //!
@@ -208,6 +209,14 @@ impl Journal {
     /// When the disk cannot be written.
     pub fn remove_submission(&self, chain: &ChainId, commitment: &Commitment) -> Result<bool, FileError> {
         files::remove(&self.path(chain, &submission_name(commitment)))
+    }
+
+    /// The file whose lock says that someone is at a submission.
+    pub(crate) fn claim(&self, chain: &ChainId, commitment: &Commitment) -> PathBuf {
+        self.path(
+            chain,
+            &format!("claim-{}.lock", hex::encode(commitment.as_bytes())),
+        )
     }
 
     /// Keeps submitted data until its submission is over; its BLAKE3.

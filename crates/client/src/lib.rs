@@ -32,6 +32,7 @@
 
 pub mod account;
 mod blocking;
+mod claims;
 pub mod error;
 pub mod events;
 pub mod follow;

@@ -7,8 +7,9 @@
 //! the node, or put where the participant's own host serves it; if not, nobody ever sees it.
 //!
 //! A crash in between loses nothing: [`Account::pending_submissions`] says what is not over, and
-//! [`Account::finish_submissions`] goes on with it. Only a winner whose data nobody can fetch is lost, and
-//! for that there is time until its audit (docs/protocol.md, section 7).
+//! [`Account::finish_submissions`] goes on with it. What another process is at, or another account of this
+//! one, is left to it. Only a winner whose data nobody can fetch is lost, and for that there is time until
+//! its audit (docs/protocol.md, section 7).
 
 mod commit;
 mod fetch;

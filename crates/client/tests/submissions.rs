@@ -184,6 +184,7 @@ async fn a_winner_whose_data_was_not_taken_is_not_over() {
         inner.hop = Box::new(|_, answer| answer);
         inner.blobs.clear();
     });
+    drop(account);
     let account = ledger.account(home.path()).await;
     let left = account.pending_submissions().await.unwrap();
     assert!(left[0].revealed);
@@ -223,4 +224,130 @@ async fn own_storage_gets_what_has_won_and_the_node_nothing() {
         assert!(ledger.with(|inner| inner.blobs.is_empty()));
         assert!(is_clean(&account));
     }
+}
+
+/// Several programs under one key: what one is at, another leaves alone, and takes up once it is gone.
+#[tokio::test]
+async fn what_another_process_is_at_is_left_to_it() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    ledger.with(|inner| inner.race = SubmissionStatus::Revealed);
+    let first = ledger.account(home.path()).await;
+    let second = ledger.account(home.path()).await;
+    for at in 0..2 {
+        let mut pending = committed(&first).await;
+        if at == 1 {
+            first.reveal_submission(&pending).await.unwrap();
+            pending.revealed = true;
+        }
+        assert!(second.finish_submissions().await.unwrap().is_empty(), "{at}");
+        let known = second.commit_submission(TARGET, DATA.to_vec(), scores()).await;
+        assert!(matches!(known, Err(ClientError::DataKnown { .. })), "{known:?}");
+        ledger.with(|inner| inner.race = SubmissionStatus::Won);
+        first.finish_submission(&pending).await.unwrap();
+        assert!(is_clean(&first));
+        assert!(second.finish_submissions().await.unwrap().is_empty());
+        assert_eq!(ledger.with(|inner| std::mem::take(&mut inner.blobs)), [DATA]);
+    }
+    assert_eq!(
+        ledger.kinds(),
+        ["commit_submission", "reveal_submission"].repeat(2)
+    );
+
+    let pending = committed(&first).await;
+    assert_eq!(first.pending_submissions().await.unwrap(), [pending]);
+    drop(first);
+    // Who wants another leaves it to who wants it.
+    let third = ledger.account(home.path()).await;
+    assert!(third.pending_submissions_of(|_| false).await.unwrap().is_empty());
+    assert_eq!(second.finish_submissions().await.unwrap().len(), 1);
+    assert!(is_clean(&second));
+}
+
+/// The plan is on disk, and its commit not yet with the node: nobody else makes the same.
+#[tokio::test]
+async fn one_of_two_commits_of_the_same_data_is_made() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let (first, second) = (
+        ledger.account(home.path()).await,
+        ledger.account(home.path()).await,
+    );
+    let both = tokio::join!(
+        first.commit_submission(TARGET, DATA.to_vec(), scores()),
+        second.commit_submission(TARGET, DATA.to_vec(), scores()),
+    );
+    assert!(both.0.is_ok() != both.1.is_ok(), "{both:?}");
+    assert_eq!(ledger.kinds(), ["commit_submission"]);
+}
+
+/// Its reveal came first, from another machine with this key: that is no refusal.
+#[tokio::test]
+async fn what_is_revealed_already_is_settled() {
+    for race in [
+        SubmissionStatus::Won,
+        LOST,
+        SubmissionStatus::Expired {
+            forfeited: Shannons::ZERO,
+        },
+    ] {
+        let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+        ledger.with(|inner| inner.race = race);
+        let account = ledger.account(home.path()).await;
+        let pending = committed(&account).await;
+        account.reveal_submission(&pending).await.unwrap();
+        ledger.with(|inner| {
+            inner.judge = Box::new(|_, _| Some(Rejection::NotAwaitingReveal {}));
+        });
+        let finished = account.finish_submission(&pending).await;
+        match race {
+            SubmissionStatus::Expired { .. } => assert!(finished.is_err()),
+            _ => assert_eq!(finished.unwrap().submission.status, race),
+        }
+        assert!(is_clean(&account), "{race:?}");
+    }
+}
+
+/// The disk fills before the commit is sent, or just when it is: the one stops it, and the other does not
+/// lose it.
+#[tokio::test]
+async fn a_full_disk_stops_what_was_not_sent_and_nothing_else() {
+    let (ledger, home) = (Ledger::new(), tempfile::tempdir().unwrap());
+    let account = ledger.account(home.path()).await;
+    let folder = home.path().join(hex::encode(&CHAIN.as_bytes()[..8]));
+    // Nothing is made below a file.
+    std::fs::write(&folder, "").unwrap();
+    let refused = account.commit_submission(TARGET, DATA.to_vec(), scores()).await;
+    assert!(
+        matches!(&refused, Err(error) if !error.is_unknown()),
+        "{refused:?}"
+    );
+    assert!(ledger.kinds().is_empty());
+    std::fs::remove_file(&folder).unwrap();
+
+    let (kept, full) = (home.path().join("kept"), folder.clone());
+    ledger.with(|inner| {
+        inner.hop = Box::new(move |request, answer| {
+            if request.method == "POST" && !kept.exists() {
+                std::fs::rename(&full, &kept).unwrap();
+                std::fs::write(&full, "").unwrap();
+            }
+            answer
+        });
+    });
+    let pending = committed(&account).await;
+    account.reveal_submission(&pending).await.unwrap_err();
+    drop(account);
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(home.path().join("kept"), &folder).unwrap();
+    ledger.with(|inner| inner.hop = Box::new(|_, answer| answer));
+
+    // Its name is not on disk, and the ledger tells it.
+    let account = ledger.account(home.path()).await;
+    assert_eq!(
+        account.journal().submissions(&CHAIN).unwrap().entries[0].submission,
+        None
+    );
+    assert_eq!(account.finish_submissions().await.unwrap().len(), 1);
+    assert_eq!(ledger.kinds(), ["commit_submission", "reveal_submission"]);
+    assert_eq!(ledger.with(|inner| inner.blobs.clone()), [DATA]);
+    assert!(is_clean(&account));
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::{
-    DataError, Found, LeftOut, Note, Object, Place, Plain, Provenance, Record, Rules, Store, Want,
+    BYTES_MAX, DataError, Found, LeftOut, Note, Object, Place, Plain, Provenance, Record, Rules, Store, Want,
     decode::{Compression, Layout, bounded, explained, unpacked},
     error::{is_absent, shown},
     jsonl,
@@ -17,6 +17,8 @@ use crate::{
 /// A character of text takes at most six bytes of JSON, and a line has other fields.
 const JSON_BYTES_FOR_ONE: u64 = 6;
 const OTHER_FIELDS_BYTES_MAX: u64 = 1 << 20;
+/// A line that is longer than any record is passed over up to here: one that goes on is no line.
+const SKIPPED_BYTES_MAX: u64 = BYTES_MAX;
 
 /// What gives a file's records.
 pub enum Decoder {
@@ -80,8 +82,8 @@ impl Decoder {
             }
             Layout::Plain => whole(file, &*object, rules, rest_bytes).map(|data| Self::Whole(Some(data))),
             Layout::Jsonl => {
-                let line_bytes_max = rules
-                    .document_bytes_max
+                let text_bytes_max = rules.document_bytes_max.min(rules.record_bytes_max);
+                let line_bytes_max = text_bytes_max
                     .saturating_mul(JSON_BYTES_FOR_ONE)
                     .saturating_add(OTHER_FIELDS_BYTES_MAX);
                 Ok(Self::Lines {
@@ -241,13 +243,15 @@ fn next_line(
             Err(LineError::TooLong) if line_bytes_max == rules.bytes_max => {
                 return Err(too_large(file, rules, rules.bytes_max));
             }
-            Err(LineError::TooLong) => {
-                return Err(DataError::TooLong {
-                    document: format!("{}:{number}", shown(path)),
-                    found_bytes: None,
-                    limit_bytes: rules.document_bytes_max,
-                });
+            // Every document is wanted.
+            Err(LineError::TooLong) if rules.document_bytes_max <= rules.record_bytes_max => {
+                return Err(endless(file, number, rules.document_bytes_max));
             }
+            Err(LineError::TooLong) => match lines.skip_line(SKIPPED_BYTES_MAX) {
+                Ok(()) => return Ok(Some(of_line(lines, Record::TooLong))),
+                Err(LineError::Io(error)) => return Err(explained(path, file.compression, error)),
+                Err(LineError::TooLong) => return Err(endless(file, number, rules.record_bytes_max)),
+            },
         };
         let record = jsonl::record(line, want).map_err(|problem| DataError::Jsonl {
             path: path.clone(),
@@ -256,16 +260,30 @@ fn next_line(
         })?;
         // A blank line is no line.
         if let Some(record) = record {
-            return Ok(Some(Piece {
-                number: Some(number),
-                offset: None,
-                record,
-                next: Place::Line {
-                    byte: lines.byte,
-                    lines: lines.count,
-                },
-            }));
+            return Ok(Some(of_line(lines, record)));
         }
+    }
+}
+
+/// The last line that was read, as a piece.
+const fn of_line(lines: &Lines, record: Record) -> Piece {
+    Piece {
+        number: Some(lines.count),
+        offset: None,
+        record,
+        next: Place::Line {
+            byte: lines.byte,
+            lines: lines.count,
+        },
+    }
+}
+
+/// A line is longer than any text within the limit can make it.
+fn endless(file: &Planned, number: u64, limit_bytes: u64) -> DataError {
+    DataError::TooLong {
+        document: format!("{}:{number}", shown(&file.found.path)),
+        found_bytes: None,
+        limit_bytes,
     }
 }
 

@@ -222,6 +222,7 @@ impl Documents {
             Record::NoText => Err(LeftOut::NoTextInLine),
             Record::Filtered => Err(LeftOut::Filtered),
             Record::Unfit => Err(LeftOut::Unfit),
+            Record::TooLong => Err(LeftOut::TooLong),
             Record::Text(data, _) if data.is_empty() => Err(LeftOut::NoTextInLine),
             Record::Text(data, _) if data.len() as u64 > self.rules.document_bytes_max => {
                 if found.remote.is_none() {
@@ -231,6 +232,9 @@ impl Documents {
                         limit_bytes: self.rules.document_bytes_max,
                     });
                 }
+                Err(LeftOut::TooLong)
+            }
+            Record::Text(data, _) if number.is_some() && data.len() as u64 > self.rules.record_bytes_max => {
                 Err(LeftOut::TooLong)
             }
             Record::Text(data, _) if data.len() as u64 > rest_bytes => {

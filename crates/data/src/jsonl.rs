@@ -34,6 +34,8 @@ pub enum Record {
     NoText,
     /// A filter does not hold of it.
     Filtered,
+    /// It is longer than a record may be, and was not looked at.
+    TooLong,
     /// Its text lies elsewhere and cannot be had, or is in no encoding that is read.
     Unfit,
 }

@@ -67,7 +67,7 @@ pub use object::{Changed, LocalFile, Object};
 pub use pieces::{PIECE_BYTES_MAX, PIECE_BYTES_MIN, pieces};
 pub use read::{DOCUMENTS_MAX, Reading, no_text, read, read_from};
 pub use report::{LeftOut, Note, Report};
-pub use rules::{BYTES_MAX, Plain, Rules};
+pub use rules::{BYTES_MAX, Plain, RECORD_BYTES_MAX, Rules};
 pub use seen::SEEN_MAX;
 pub use soma_types::provenance::Provenance;
 pub use store::{Row, Rows, Store};

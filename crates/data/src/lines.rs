@@ -18,6 +18,8 @@ pub enum LineError {
 pub struct Lines {
     reader: BufReader<Box<dyn Read + Send>>,
     line: Vec<u8>,
+    /// Bytes of the last line, as far as it was read.
+    taken: u64,
     /// The first byte after the last line.
     pub byte: u64,
     /// The lines so far.
@@ -30,6 +32,7 @@ impl Lines {
         Self {
             reader: BufReader::with_capacity(BUFFER_BYTES, reader),
             line: Vec::new(),
+            taken: 0,
             byte,
             count,
         }
@@ -40,7 +43,8 @@ impl Lines {
         self.reader.fill_buf()
     }
 
-    /// The next line, without its end; none at the end of the stream.
+    /// The next line, without its end; none at the end of the stream. Of one that is too long, `bytes_max`
+    /// and one are read.
     pub fn next_line(&mut self, bytes_max: u64) -> Result<Option<&[u8]>, LineError> {
         self.line.clear();
         // What a long line took is not kept for short ones.
@@ -51,12 +55,34 @@ impl Lines {
             return Ok(None);
         }
         let is_whole = self.line.last() == Some(&b'\n');
+        self.taken = read as u64;
         if !is_whole && read as u64 > bytes_max {
             return Err(LineError::TooLong);
         }
         self.byte += read as u64;
         self.count += 1;
         Ok(Some(&self.line[..read - usize::from(is_whole)]))
+    }
+
+    /// Passes over the rest of a line that was too long, if it has no more than so many bytes in all.
+    pub fn skip_line(&mut self, bytes_max: u64) -> Result<(), LineError> {
+        self.line = Vec::new();
+        let mut length = self.taken;
+        loop {
+            let buffer = self.reader.fill_buf().map_err(LineError::Io)?;
+            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let (part, is_over) = (end.unwrap_or(buffer.len()), end.is_some() || buffer.is_empty());
+            length += part as u64;
+            if length > bytes_max {
+                return Err(LineError::TooLong);
+            }
+            self.reader.consume(part + usize::from(end.is_some()));
+            if is_over {
+                self.byte += length + u64::from(end.is_some());
+                self.count += 1;
+                return Ok(());
+            }
+        }
     }
 }
 
@@ -84,6 +110,25 @@ mod tests {
                 (b"c".to_vec(), 15, 5)
             ]
         );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_passed_over() {
+        let mut lines = lines("abcd\nef\ng");
+        assert!(matches!(lines.next_line(2), Err(LineError::TooLong)));
+        lines.skip_line(4).unwrap();
+        assert_eq!((lines.byte, lines.count), (15, 3));
+        assert_eq!(lines.next_line(2).unwrap(), Some(&b"ef"[..]));
+        assert_eq!(lines.next_line(2).unwrap(), Some(&b"g"[..]));
+        for (bytes_max, ends) in [(3, false), (4, true), (9, true)] {
+            let mut last = Lines::new(Box::new(&b"abcd"[..]), 0, 0);
+            assert!(last.next_line(1).is_err());
+            assert_eq!(last.skip_line(bytes_max).is_ok(), ends, "{bytes_max}");
+        }
+        let mut endless = Lines::new(Box::new(io::repeat(b'a')), 0, 0);
+        assert!(endless.next_line(1 << 10).is_err());
+        assert!(matches!(endless.skip_line(1 << 24), Err(LineError::TooLong)));
+        assert!(endless.line.capacity() == 0);
     }
 
     #[test]

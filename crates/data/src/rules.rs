@@ -7,11 +7,17 @@ use crate::Want;
 /// The most bytes of text that are read into memory, after unpacking.
 pub const BYTES_MAX: u64 = 4 << 30;
 
+/// The longest text of a line or a row, if nothing else is said: what a model scores in one go.
+pub const RECORD_BYTES_MAX: u64 = 16 << 20;
+
 /// What to read, and within which limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The longest document.
+    /// The longest document: one on this machine that is longer is an error.
     pub document_bytes_max: u64,
+    /// The longest text of a line or a row: a longer one is left out and counted. However long a line is, no
+    /// more of it is in memory than such a text can take.
+    pub record_bytes_max: u64,
     /// Whether a file that is one text comes as one document, or as several.
     pub plain: Plain,
     /// All documents together: more of them is an error.
@@ -46,6 +52,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             document_bytes_max: BYTES_MAX,
+            record_bytes_max: RECORD_BYTES_MAX,
             plain: Plain::default(),
             bytes_max: BYTES_MAX,
             take_bytes: None,

@@ -365,6 +365,36 @@ fn unpacking_ends_at_the_limit() {
     );
 }
 
+/// A line without end, or a record of any length, is passed over in the memory of one that fits, and told.
+#[test]
+fn a_record_that_is_too_long_is_left_out() {
+    let long = "a".repeat(1 << 12);
+    let endless = "b".repeat(3 << 20);
+    let lines = format!("\"one\"\n\"{long}\"\n\"{endless}\"\n\"two\"\n\"{endless}");
+    let dir = folder(&[
+        ("a.jsonl", lines.as_bytes()),
+        ("a.jsonl.gz", &gzip(lines.as_bytes())),
+        ("a.jsonl.zst", &zstd::encode_all(lines.as_bytes(), 1).unwrap()),
+    ]);
+    let rules = Rules {
+        record_bytes_max: 1 << 11,
+        ..Rules::default()
+    };
+    for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
+        let reading = read(&[dir.path().join(name)], &rules).unwrap();
+        assert_eq!(texts(&reading), ["one", "two"], "{name}");
+        assert_eq!(count(&reading, LeftOut::TooLong), 3);
+        let told = reading.report.to_string();
+        assert!(
+            told.contains(&format!(
+                "longer than a document may be (3: {}",
+                dir.path().join(name).display()
+            )),
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn the_samples_of_this_repository_have_four_domains() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../data");

@@ -1,4 +1,4 @@
-//! A folder for one process at a time.
+//! A folder or a file for one process at a time.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -13,7 +13,7 @@ use crate::{At as _, FileError};
 /// name.
 const FILE_NAME: &str = "lock";
 
-/// A folder's lock, held until it is dropped or the process ends, however it ends.
+/// A lock, held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
@@ -37,17 +37,26 @@ impl Lock {
     /// If it is held, or the disk refuses.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         fs::create_dir_all(folder).at("create", folder)?;
-        let path = folder.join(FILE_NAME);
+        let locked = Self::of_file(&folder.join(FILE_NAME))?;
+        locked.ok_or_else(|| LockError::Held(folder.to_owned()))
+    }
+
+    /// Locks the file `path`, which is made if needed; none where it is held. Who removes the file does so
+    /// while they have it, and only for good.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn of_file(path: &Path) -> Result<Option<Self>, FileError> {
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(&path)
-            .at("open", &path)?;
+            .open(path)
+            .at("open", path)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::Held(folder.to_owned())),
-            Err(TryLockError::Error(error)) => Err(error).at("lock", &path)?,
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error).at("lock", path),
         }
     }
 }

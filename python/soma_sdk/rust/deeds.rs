@@ -137,10 +137,11 @@ async fn submit(
     url: Option<soma_types::Url>,
 ) -> Result<SubmissionId, Failure> {
     let hash = ContentHash::of(data);
-    let left = account.pending_submissions().await?;
-    let left = left
-        .into_iter()
-        .find(|pending| pending.target == target && pending.reveal.data_hash == hash);
+    // Others of this account are for others to take up.
+    let left = account
+        .pending_submissions_of(move |pending| pending.target == target && pending.reveal.data_hash == hash)
+        .await?
+        .pop();
     if left.is_none() {
         check(account, target, &scores).await?;
     }

@@ -148,14 +148,16 @@ impl Budget {
         Ok(true)
     }
 
-    /// Takes note of a race's end, and of what it has cost.
-    pub(super) fn release(&mut self, target: &TargetId, fees: Shannons, end: &End) {
+    /// Takes note of a race's end, if it has begun, and of what it has cost.
+    pub(super) fn release(&mut self, target: &TargetId, fees: Shannons, end: Option<&End>) {
         let cost = self.reserved.remove(target);
         self.fees = sum([self.fees, fees].into_iter());
         let stays = match end {
-            End::Over(submission, status) if status.phase() == SubmissionPhase::Won => Some(*submission),
+            Some(End::Over(submission, status)) if status.phase() == SubmissionPhase::Won => {
+                Some(*submission)
+            }
             // Whether it is locked, only the ledger knows.
-            End::Left(_) => {
+            Some(End::Left(_)) => {
                 self.locked = None;
                 None
             }

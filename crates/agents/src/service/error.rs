@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use soma_client::ClientError;
-use soma_types::Shannons;
+use soma_types::{RejectionCode, Shannons};
 use tokio::task::JoinError;
 
 use crate::submitter::SubmitError;
@@ -62,4 +62,12 @@ impl ServiceError {
         };
         client.is_passing() || matches!(client, ClientError::TimedOut { .. })
     }
+}
+
+/// Whether the ledger said no for want of money.
+pub(super) fn is_money(error: &ClientError) -> bool {
+    matches!(
+        error.rejection_code(),
+        Some(RejectionCode::InsufficientBalance | RejectionCode::CannotPayFee)
+    )
 }

@@ -4,11 +4,15 @@ use std::num::NonZeroUsize;
 
 use soma_types::{Height, Shannons};
 
+use super::hits::Hits;
+
 /// What the service keeps to.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Stop after this many hits.
     pub hits_max: Option<u64>,
+    /// Hits that count already, and races that may have become some.
+    pub hits: Hits,
     /// Most that may be locked in bonds and deposits at a time.
     pub bonds_max: Option<Shannons>,
     /// Most that submissions may cost in fees, in all.

@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use soma_client::{Account, ClientError, Notice, SourcedData, Storage};
-use soma_types::{Shannons, TargetId};
+use soma_client::{Account, ClientError, Notice, SourcedData, Storage, journal::PendingSubmission};
+use soma_types::{Shannons, TargetId, api::SubmissionView};
 
-use super::{Document, End};
+use super::{Document, End, error::is_money};
 use crate::submitter::Find;
 
 /// How long the end of a race is waited for at a time.
@@ -28,7 +28,8 @@ pub(super) struct Raced {
     pub(super) attempts: usize,
     pub(super) target: TargetId,
     pub(super) fees: Shannons,
-    pub(super) end: End,
+    /// None where nothing was sent; why not.
+    pub(super) end: Result<End, Box<ClientError>>,
 }
 
 /// Commits, reveals, waits for the end of the race, and hands over data that has won.
@@ -61,24 +62,52 @@ pub(super) async fn race(
     }
 }
 
-async fn end_of(account: &Account, submitted: SourcedData, find: Find, storage: Option<&Storage>) -> End {
+async fn end_of(
+    account: &Account,
+    submitted: SourcedData,
+    find: Find,
+    storage: Option<&Storage>,
+) -> Result<End, Box<ClientError>> {
     let Find { target, claim } = find;
-    let pending = match account.enter_submission(target, submitted, claim, storage).await {
+    let committed = match storage {
+        Some(storage) => {
+            account
+                .commit_submission_in(target, submitted, claim, storage)
+                .await
+        }
+        None => account.commit_submission(target, submitted, claim).await,
+    };
+    let mut pending = match committed {
         Ok(pending) => pending,
-        Err(error @ ClientError::DataKnown { .. }) => return End::Known(error.to_string()),
-        Err(error) if error.rejection_code().is_some() => return End::Rejected(Box::new(error)),
-        Err(error) => return End::Left(Box::new(error)),
+        Err(error @ ClientError::DataKnown { .. }) => return Ok(End::Known(error.to_string())),
+        Err(error) if error.rejection_code().is_some() => return Ok(End::Rejected(Box::new(error))),
+        Err(error) if error.is_unknown() => return Ok(End::Left(Box::new(error))),
+        Err(error) => return Err(Box::new(error)),
     };
     let mut pause = SETTLE_AGAIN;
     let mut tries = 1;
     loop {
-        match account.settle_submission(&pending, SETTLE_WAIT).await {
-            Ok(view) => return End::Over(view.submission.id, view.submission.status),
-            Err(error) if tries >= SETTLE_TRIES => return End::Left(Box::new(error)),
-            Err(_) => {
-                tokio::time::sleep(pause).await;
-                (tries, pause) = (tries + 1, pause * 2);
+        let error = match finish(account, &mut pending).await {
+            Ok(view) => return Ok(End::Over(view.submission.id, view.submission.status)),
+            // Money may come back while the deposit can still be saved.
+            Err(error) if error.rejection_code().is_some() && !is_money(&error) => {
+                return Ok(End::Rejected(Box::new(error)));
             }
+            Err(error) => error,
+        };
+        if tries >= SETTLE_TRIES {
+            return Ok(End::Left(Box::new(error)));
         }
+        tokio::time::sleep(pause).await;
+        (tries, pause) = (tries + 1, pause * 2);
     }
+}
+
+/// What is left of a race whose commit is in a block.
+async fn finish(account: &Account, pending: &mut PendingSubmission) -> Result<SubmissionView, ClientError> {
+    if !pending.revealed {
+        account.reveal_submission(pending).await?;
+        pending.revealed = true;
+    }
+    account.settle_submission(pending, SETTLE_WAIT).await
 }

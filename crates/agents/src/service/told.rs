@@ -42,6 +42,10 @@ pub enum Told<'a> {
     Finished(Option<SubmissionId>, Result<SubmissionStatus, &'a ClientError>),
     /// Nothing can be done just now: why, in words.
     Waits(String),
+    /// A race begins: what it is for is among the service's hits to come.
+    Races,
+    /// There are as many hits as wanted, before anything was begun.
+    HitsReached(u64),
     /// The limit of fees is reached.
     FeesReached(Shannons),
 }

@@ -8,7 +8,7 @@ use soma_types::objects::ModelStatus;
 use super::{Service, ServiceError, Told};
 
 /// Between two looks for what is waited for.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause between two looks for a node that does not answer.
 const PAUSE_MAX: Duration = Duration::from_secs(15);
 /// Epochs to wait for an open target: models that were revealed compete from the next on.

@@ -77,6 +77,19 @@ pub enum FetchError {
         /// The policy's limit.
         timeout: Duration,
     },
+    /// The host trickles.
+    #[error(
+        "the host gave less than a mebibyte in {} s, after {found_bytes} of {expected_bytes} bytes",
+        within.as_secs_f32()
+    )]
+    Slow {
+        /// Bytes that came.
+        found_bytes: u64,
+        /// Size announced on chain.
+        expected_bytes: u64,
+        /// The policy's pace.
+        within: Duration,
+    },
     /// The host keeps pointing elsewhere.
     #[error("the host redirects more than {limit} times")]
     Redirects {

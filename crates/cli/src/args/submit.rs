@@ -21,7 +21,8 @@ pub struct SubmitArgs {
     /// What to read of it.
     #[command(flatten)]
     pub selection: Selection,
-    /// Stop after this many hits; otherwise when the text is used up.
+    /// Stop after this many hits, those of a run that was stopped and of one that goes on there counted
+    /// together; otherwise when the text is used up.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub hits: Option<u64>,
     /// Go on for ever: when the text is used up, read it again, and try what did not win on the targets that

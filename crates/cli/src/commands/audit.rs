@@ -1,11 +1,15 @@
 //! `soma validator audit`: what a validator is drawn for is examined and voted on, for as long as it runs.
 
+use std::{path::Path, time::Instant};
+
 use soma_agents::{
     Auditor, ScoringDesk,
     auditor::{AuditError, Progress},
 };
+use soma_client::Account;
+use soma_files::{Lock, LockError, create_private_directory};
 use soma_model::Scorer;
-use soma_types::text::printable;
+use soma_types::{ContentHash, hash::domain_hash, text::printable};
 
 use crate::{
     args::AuditArgs,
@@ -29,6 +33,7 @@ pub async fn run(printer: Printer, context: &Context, args: &AuditArgs, interrup
     }
     let params = (*account.params().await?).clone();
     let experts = context.experts_within(&account, &args.budgets).await?;
+    let _lock = alone(&context.home()?, &account).await?;
     let auditor = Auditor::new(account, params, experts, ScoringDesk::new(Scorer::new()?));
     interrupt.hold();
     printer.note(format!(
@@ -41,6 +46,26 @@ pub async fn run(printer: Printer, context: &Context, args: &AuditArgs, interrup
         never = never => match never {},
         () = interrupt.wait() => Ok(()),
     }
+}
+
+/// Held while a validator's audits are this process's: two would score everything twice, and be in each
+/// other's way.
+async fn alone(home: &Path, account: &Account) -> CliResult<Lock> {
+    let (chain, address) = (account.chain().await?, account.address());
+    let name = ContentHash(domain_hash(
+        "soma validator audit",
+        &[chain.as_bytes(), &address.0],
+    ))
+    .to_string();
+    let folder = home.join("audit").join(&name[2..18]);
+    create_private_directory(&folder)?;
+    Lock::acquire(&folder).map_err(|error| match error {
+        LockError::Held(_) => {
+            CliError::new(format!("another `soma validator audit` is at work for {address}"))
+                .hint("one is enough: stop it before this one starts")
+        }
+        LockError::File(error) => error.into(),
+    })
 }
 
 /// A line for each thing that was done, and for each trouble that is new.
@@ -57,7 +82,7 @@ fn tell(printer: Printer, told: &mut Told, step: Result<Progress, AuditError>) {
     for model in &progress.models_reported {
         printer.note(format!("reported model {model}: its weights are unusable"));
     }
-    for trouble in told.new_ones(&progress.passed_over) {
+    for trouble in told.news(&progress.passed_over, Instant::now()) {
         printer.note(trouble);
     }
 }

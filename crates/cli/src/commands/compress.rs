@@ -8,12 +8,17 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use indicatif::ProgressBar;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use serde::Serialize;
 use soma_compress::{Expert, Header, Named, Sizes, blocks_at_once, compress as pack};
-use soma_files::Output;
+use soma_files::{Output, sweep};
 use soma_model::{Model, Scorer, Sequence};
 use soma_types::{Architecture, ContentHash};
 
@@ -28,6 +33,8 @@ use crate::{
     printer::Printer,
 };
 
+/// Between two looks whether it is to stop, while nothing comes.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How far it is, by what was read.
 const BAR: &str = "{bar:32} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 
@@ -60,7 +67,7 @@ struct Loaded {
 
 /// `soma compress`.
 pub fn compress(printer: Printer, args: &CompressArgs, interrupt: &Interrupt) -> CliResult {
-    let out = Output::check(&args.out)?.apart_from(input(&args.file))?;
+    let out = place(&args.out, &args.file)?;
     let (architecture, files) = files(&args.models)?;
     require_memory(printer, &architecture, &files)?;
     let mut loaded = Vec::with_capacity(files.len());
@@ -90,7 +97,7 @@ pub fn compress(printer: Printer, args: &CompressArgs, interrupt: &Interrupt) ->
 
 /// `soma decompress`.
 pub fn decompress(printer: Printer, args: &DecompressArgs, interrupt: &Interrupt) -> CliResult {
-    let out = Output::check(&args.out)?.apart_from(input(&args.file))?;
+    let out = place(&args.out, &args.file)?;
     let (mut source, _bar) = open(printer, &args.file, interrupt)?;
     let of_file = |error: CliError| error.while_doing(shown(&args.file));
     let header = Header::read(&mut source).map_err(|error| of_file(error.into()))?;
@@ -112,6 +119,13 @@ pub fn decompress(printer: Printer, args: &DecompressArgs, interrupt: &Interrupt
         sizes.map_err(|error| of_file(error.into()))
     })?;
     tell(printer, &out, sizes, &loaded)
+}
+
+/// Where the result goes. What earlier ones left there that were killed is removed.
+fn place(out: &Path, file: &Path) -> CliResult<Output> {
+    let place = Output::check(out)?.apart_from(input(file))?;
+    sweep(out.parent().unwrap_or(Path::new(".")));
+    Ok(place)
 }
 
 /// The files of the models that a container names, in its order.
@@ -138,12 +152,14 @@ fn input(path: &Path) -> Option<&Path> {
     (path != Path::new("-")).then_some(path)
 }
 
-/// What is to be read, drawing how far it is while the bar lives. Of a file nothing more comes once Ctrl-C is
-/// pressed, so that nothing is left of the result; standard input may never end, so it does not wait there.
+/// What is to be read, drawing how far it is while the bar lives. Nothing more comes once Ctrl-C is pressed,
+/// so that nothing is left of the result; standard input, which may say nothing for long, is waited for only
+/// until then.
 fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<dyn Read>, Cleared)> {
     let Some(path) = input(path) else {
-        let bar = ProgressBar::hidden();
-        return Ok((Box::new(io::stdin().lock()), Cleared(bar)));
+        interrupt.hold();
+        let file = io::BufReader::new(StandardInput(interrupt.flag()));
+        return Ok((Box::new(file), Cleared(ProgressBar::hidden())));
     };
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
@@ -188,6 +204,29 @@ impl<T: Write> Write for UntilStopped<T> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.goes_on()?.flush()
+    }
+}
+
+/// Standard input, which ends in an error once the flag is set, also while nothing comes.
+struct StandardInput(Arc<AtomicBool>);
+
+impl Read for StandardInput {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let input = io::stdin();
+        let look = Timespec::try_from(LOOK_EVERY).map_err(io::Error::other)?;
+        loop {
+            let mut file = UntilStopped {
+                file: (),
+                stopped: Arc::clone(&self.0),
+            };
+            file.goes_on()?;
+            let mut waiting = [PollFd::new(&input, PollFlags::IN)];
+            match poll(&mut waiting, Some(&look)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(rustix::io::read(&input, buffer)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

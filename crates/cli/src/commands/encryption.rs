@@ -9,7 +9,10 @@ use soma_types::ContentHash;
 
 use crate::{
     args::WeightsCommand,
-    commands::scoring::{shown, unreadable},
+    commands::{
+        scoring::{shown, unreadable},
+        vacant::vacant,
+    },
     error::{CliError, CliResult},
     printer::{Printer, facts},
 };
@@ -99,9 +102,7 @@ fn decrypt(printer: Printer, encrypted: &Path, out: &Path, key: &Path) -> CliRes
         .metadata()
         .map_err(|error| unreadable(encrypted, &error))?
         .len();
-    let place = Output::check(out)?
-        .apart_from([encrypted, key])?
-        .with_room(size_bytes)?;
+    let place = vacant(out)?.with_room(size_bytes)?;
     let mut plaintext = Decrypting::new(source, size_bytes, &read_key(key)?)
         .map_err(|error| CliError::new(format!("{}: {error}", shown(encrypted))))?;
     let output = DecryptOutput {

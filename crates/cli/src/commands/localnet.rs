@@ -11,7 +11,7 @@ use std::{
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use indicatif::ProgressBar;
@@ -218,7 +218,7 @@ async fn operate(
         };
         // What was told is sound wherever a panic left it.
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-        for trouble in told.entry(index).or_default().new_ones(&troubles) {
+        for trouble in told.entry(index).or_default().news(&troubles, Instant::now()) {
             printer.note(format!("auditor of validator {index}: {trouble}"));
         }
     })?;

@@ -6,7 +6,6 @@ mod text;
 
 use serde::Serialize;
 use soma_client::{Account, ModelFilter, NodeClient};
-use soma_files::Output;
 use soma_types::{ModelId, Shannons, text::printable, transaction::BasisPoints};
 
 use self::{
@@ -15,7 +14,7 @@ use self::{
 };
 use crate::{
     args::ModelCommand,
-    commands::money::show_receipt,
+    commands::{money::show_receipt, vacant::vacant},
     context::Context,
     error::CliResult,
     printer::{Printer, facts},
@@ -125,7 +124,7 @@ pub async fn run(printer: Printer, context: &Context, command: &ModelCommand) ->
             printer.show(&view, |view| show_text(view, &status))
         }
         ModelCommand::Fetch { model, out } => {
-            let place = Output::check(out)?;
+            let place = vacant(out)?;
             let node = context.node()?;
             let model = resolve(&node, model).await?;
             let size_bytes = node.fetch_model_to(&model, place).await?;

@@ -23,6 +23,7 @@ use soma_agents::{
 use soma_client::{ClientError, Storage};
 use soma_data::{DataError, Report};
 use soma_files::Output;
+use soma_sources::Fault;
 use soma_types::{Shannons, SubmissionId, text::printable};
 use tokio::{sync::mpsc, task::JoinError};
 
@@ -69,6 +70,8 @@ struct SubmitOutput {
     rejected: u64,
     submitted: u64,
     won: u64,
+    /// Those of the run, with what it won before it was stopped.
+    hits: u64,
     stopped: bool,
     fees: Shannons,
     #[serde(flatten)]
@@ -99,6 +102,7 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
     }
     let limits = Limits {
         hits_max: args.hits,
+        hits: run.hits().clone(),
         bonds_max: args.bond_budget,
         fees_max: args.fee_budget,
         fees_from: args.fee_budget.map(|_| run.begun()),
@@ -125,14 +129,15 @@ pub async fn run(printer: Printer, context: &Context, args: &SubmitArgs, interru
                 session.take(&told, service);
             })
             .await;
-        session.run.note(service.tally().position)?;
-        let is_over = ended.is_err() || service.is_over();
+        // Why it ended says more than that the disk is full, too.
+        let noted = session.run.note(&service);
+        let is_over = ended.is_err() || service.is_over() || noted.is_err();
         let fed = feeding.end(is_over).await;
         if let Some(fed) = &fed {
             session.read(&fed.report);
         }
         if is_over {
-            break ended.map_err(CliError::from);
+            break ended.map_err(CliError::from).and(noted);
         }
         let fed = fed.ok_or_else(|| CliError::new("reading stopped unexpectedly"))?;
         match fed.is_used_up {
@@ -176,9 +181,16 @@ async fn open(
     .await
 }
 
-/// Whether a source may do better later: it, or the way to it, failed, and not what is in it.
-const fn may_pass(error: &DataError) -> bool {
-    matches!(error, DataError::Unreadable { .. } | DataError::Changed(_))
+/// Whether a source may do better later: it, or the way to it, failed, and not what is in it. What refuses
+/// these credentials does so until the command starts with others.
+fn may_pass(error: &DataError) -> bool {
+    match error {
+        DataError::Unreadable { error, .. } => {
+            let fault = error.get_ref().and_then(|inner| inner.downcast_ref::<Fault>());
+            !matches!(fault, Some(Fault::Refused { .. }))
+        }
+        error => matches!(error, DataError::Changed(_)),
+    }
 }
 
 struct Session<'a> {
@@ -247,7 +259,7 @@ impl Session<'_> {
         match told {
             Told::Ended(document, end) => {
                 self.ended(&document.name, document.data.len(), end);
-                self.run.note_soon(service.tally().position, document);
+                self.run.note_soon(service, document);
                 self.log.line(|elapsed| {
                     let rates = Rates::new(service, elapsed, self.experts.downloaded_bytes());
                     format!("{}; {rates}", progress::counts(&service.tally()))
@@ -262,6 +274,12 @@ impl Session<'_> {
                 printer.note(format!("submission {submission} of an earlier run: {how}"));
             }
             Told::Waits(why) => self.waits_for(why.clone()),
+            // Before it is begun. Where the disk does not take it, it takes no commit.
+            Told::Races => drop(self.run.note(service)),
+            Told::HitsReached(hits) => printer.note(format!(
+                "--hits is reached: {} by this run before. It goes on with more; other text is another run",
+                count(*hits, "hit")
+            )),
             Told::FeesReached(fees) => {
                 printer.note(format!("--fee-budget is reached: fees have cost {fees} SOMA"));
             }
@@ -310,6 +328,7 @@ impl Session<'_> {
             rejected: tally.rejected,
             submitted: tally.submitted,
             won: tally.won,
+            hits: service.hits().won,
             stopped: tally.stopped,
             fees: service.fees(),
             rates: Rates::new(service, self.log.elapsed(), self.experts.downloaded_bytes()),
@@ -374,5 +393,27 @@ mod tests {
         }
         assert!(came_to(1, refused()).is_ok());
         assert!(came_to(0, None).is_ok());
+    }
+
+    /// Who waits for ever waits for what may come.
+    #[test]
+    fn credentials_that_are_refused_are_not_waited_for() {
+        let of = |error: std::io::Error| DataError::Unreadable {
+            path: "s3://corpus/a.jsonl".into(),
+            error,
+        };
+        let refused = Fault::Refused {
+            status: 403,
+            remedy: "set AWS_ACCESS_KEY_ID".into(),
+        };
+        assert!(!may_pass(&of(refused.into())));
+        assert!(may_pass(&of(Fault::Cut {
+            found_bytes: 1,
+            expected_bytes: None
+        }
+        .into())));
+        assert!(may_pass(&of(std::io::ErrorKind::NotFound.into())));
+        assert!(may_pass(&DataError::Changed("a".into())));
+        assert!(!may_pass(&DataError::NoText("a".into())));
     }
 }

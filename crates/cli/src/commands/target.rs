@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use soma_client::{SubmissionFilter, TargetFilter};
-use soma_files::Output;
 use soma_types::{
     ContentHash, Epoch, Shannons, SubmissionId, TargetId,
     api::{SubmissionView, TargetView},
@@ -13,7 +12,7 @@ use soma_types::{
 
 use crate::{
     args::{SubmissionCommand, TargetCommand},
-    commands::{model::resolve, money::show_receipt, named::resolve_target, recheck, submit},
+    commands::{model::resolve, money::show_receipt, named::resolve_target, recheck, submit, vacant::vacant},
     context::Context,
     error::{CliError, CliResult},
     printer::{Printer, facts, short, table},
@@ -48,7 +47,7 @@ pub async fn targets(printer: Printer, context: &Context, command: &TargetComman
             printer.show(&view, target_text)
         }
         TargetCommand::Data { target, out } => {
-            let place = Output::check(out)?;
+            let place = vacant(out)?;
             let target = resolve_target(&node, target).await?;
             let Some(data) = node.fetch_target_data(&target).await? else {
                 return Err(

@@ -57,7 +57,8 @@ impl Account {
             self.watchers.tell(Notice::Sending(&sent.transaction));
             let error = match self.node.submit(&sent.transaction).await {
                 Ok(_) => {
-                    on_disk(&turn, move |turn| turn.set_last(&hash)).await?;
+                    // The node has it, whatever the disk says: who is not told asks for the nonce.
+                    let _ = on_disk(&turn, move |turn| turn.set_last(&hash)).await;
                     sequence.next_nonce = Some(nonce.saturating_add(1));
                     sequence.last = Some(hash);
                     return Ok((sent, None));
@@ -135,7 +136,7 @@ impl Account {
     }
 
     /// Waits until no other process of this machine hands in for this account.
-    pub(super) async fn turn(&self, chain: &ChainId) -> Result<Arc<Turn>, ClientError> {
+    pub(crate) async fn turn(&self, chain: &ChainId) -> Result<Arc<Turn>, ClientError> {
         let (outbox, start) = (self.outbox(chain), Instant::now());
         loop {
             let outbox = outbox.clone();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use soma_blobs::Location;
 use soma_types::{
-    ContentHash, Receipt, Rejection, Salt, SubmissionId, TargetId, Url,
+    ChainId, ContentHash, Receipt, Rejection, Salt, SubmissionId, TargetId, Url,
     list::List,
     receipt::{Created, Outcome},
     transaction::SubmissionReveal,
@@ -14,7 +14,7 @@ use super::{Scores, SourcedData, Storage};
 use crate::{
     account::{Account, LIFETIME_EPOCHS},
     error::{ClientError, unexpected},
-    journal::PendingSubmission,
+    journal::{Journal, PendingSubmission},
 };
 
 impl Account {
@@ -37,7 +37,7 @@ impl Account {
             .expect("soma: and a hash make a short ASCII URL");
         let url = url.telling(&provenance);
         let reveal = reveal_of(url, data.len() as u64, hash, scores)?;
-        self.commit_kept(target, data, reveal, None).await
+        self.commit_kept(target, Some(data), reveal, None).await
     }
 
     /// First step, for data that goes to `storage` if it wins. The journal keeps it until then.
@@ -56,7 +56,7 @@ impl Account {
         let url = storage.url(&hash)?.telling(&provenance);
         let reveal = reveal_of(url, data.len() as u64, hash, scores)?;
         let folder = Some(storage.folder().to_owned());
-        self.commit_kept(target, data, reveal, folder).await
+        self.commit_kept(target, Some(data), reveal, folder).await
     }
 
     /// First step, for data that the participant hosts at `url` until the audit window closes.
@@ -87,33 +87,19 @@ impl Account {
         target: TargetId,
         reveal: SubmissionReveal,
     ) -> Result<PendingSubmission, ClientError> {
-        self.check_new(reveal.data_hash).await?;
-        self.afford(&reveal).await?;
-        self.commit_checked(target, reveal, None).await
+        self.commit_kept(target, None, reveal, None).await
     }
 
-    /// [`Self::commit_reveal`] to `data`, which the journal keeps.
+    /// [`Self::commit_reveal`] to data, which the journal keeps if it is given.
     async fn commit_kept(
         &self,
         target: TargetId,
-        data: Vec<u8>,
+        data: Option<Vec<u8>>,
         reveal: SubmissionReveal,
         folder: Option<PathBuf>,
     ) -> Result<PendingSubmission, ClientError> {
         self.check_new(reveal.data_hash).await?;
         self.afford(&reveal).await?;
-        let chain = self.chain().await?;
-        self.journaled(move |journal| journal.put_data(&chain, &data))
-            .await?;
-        self.commit_checked(target, reveal, folder).await
-    }
-
-    async fn commit_checked(
-        &self,
-        target: TargetId,
-        reveal: SubmissionReveal,
-        folder: Option<PathBuf>,
-    ) -> Result<PendingSubmission, ClientError> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(ClientError::Randomness)?;
         let mut pending = PendingSubmission {
@@ -127,24 +113,45 @@ impl Account {
             revealed: false,
             folder,
         };
-        let entry = pending.clone();
-        self.journaled(move |journal| journal.put_submission(&entry))
-            .await?;
-        let receipt = match self.execute(pending.commit()).await {
+        let begun = match self.enter(&pending, data).await {
+            Ok(()) => self.execute(pending.commit()).await,
+            Err(error) => Err(error),
+        };
+        let receipt = match begun {
             Ok(receipt) => receipt,
             Err(error) => {
-                // Where the ledger said no, there is nothing to reveal. Otherwise it may yet happen.
-                if error.rejection_code().is_some() {
-                    self.forget(&pending).await?;
+                // What may yet happen stays; of the rest nothing is left, if the disk allows.
+                if !error.is_unknown() {
+                    let _ = self.forget(&pending).await;
                 }
                 return Err(error);
             }
         };
         pending.submission = Some(submission_of(&receipt)?);
         let entry = pending.clone();
-        self.journaled(move |journal| journal.put_submission(&entry))
-            .await?;
+        // It is committed, whatever the disk says. The name that it does not take, the ledger tells.
+        let _ = self
+            .journaled(move |journal| journal.put_submission(&entry))
+            .await;
         Ok(pending)
+    }
+
+    /// Writes a plan to the journal, claimed, unless this account is at the same data by now.
+    async fn enter(&self, pending: &PendingSubmission, data: Option<Vec<u8>>) -> Result<(), ClientError> {
+        // Of several processes, one at a time looks and writes.
+        let turn = self.turn(&pending.chain).await?;
+        self.check_own(&pending.chain, pending.reveal.data_hash).await?;
+        let (entry, claims) = (pending.clone(), self.claims().clone());
+        self.journaled(move |journal| {
+            let _turn = turn;
+            if let Some(data) = data {
+                journal.put_data(&entry.chain, &data)?;
+            }
+            let commitment = entry.commitment();
+            claims.take(commitment, &journal.claim(&entry.chain, &commitment))?;
+            journal.put_submission(&entry)
+        })
+        .await
     }
 
     /// Whether data is someone's already, as far as that can be known before it is revealed: the ledger's
@@ -153,28 +160,43 @@ impl Account {
     /// # Errors
     /// [`ClientError::DataKnown`]; when the node or the disk fails.
     pub async fn check_new(&self, data: ContentHash) -> Result<(), ClientError> {
-        let known = |submission| {
-            Err(ClientError::DataKnown {
+        if let Some(claim) = self.node().data_claim(&data).await? {
+            let submission = Some(claim.submission);
+            return Err(ClientError::DataKnown {
                 hash: data,
                 submission,
-            })
-        };
-        if let Some(claim) = self.node().data_claim(&data).await? {
-            return known(Some(claim.submission));
+            });
         }
-        let (chain, me) = (self.chain().await?, self.address());
+        self.check_own(&self.chain().await?, data).await
+    }
+
+    /// [`Self::check_new`] by what this machine knows.
+    async fn check_own(&self, chain: &ChainId, data: ContentHash) -> Result<(), ClientError> {
+        let (chain, me, claims) = (*chain, self.address(), self.claims().clone());
         let outbox = self.outbox(&chain);
-        let (own, sent) = self
-            .journaled(move |journal| Ok((journal.submissions(&chain)?, outbox.all()?)))
-            .await?;
-        // One without a name whose commit was never handed in is a plan that a crash ended.
-        let counts = |entry: &PendingSubmission| {
-            let commit = entry.commit();
-            entry.submission.is_some() || sent.iter().any(|signed| signed.transaction.kind == commit)
+        let is_known = move |journal: &Journal| {
+            let (own, sent) = (journal.submissions(&chain)?, outbox.all()?);
+            for entry in own.entries {
+                if entry.submitter != me || entry.reveal.data_hash != data {
+                    continue;
+                }
+                // One without a name whose commit was never handed in, and that nobody is at, is a plan that
+                // a crash ended.
+                let (commit, commitment) = (entry.commit(), entry.commitment());
+                if entry.submission.is_some()
+                    || sent.iter().any(|signed| signed.transaction.kind == commit)
+                    || claims.is_taken(&commitment, &journal.claim(&chain, &commitment))?
+                {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         };
-        let of_this = |entry: &&PendingSubmission| entry.submitter == me && entry.reveal.data_hash == data;
-        if own.entries.iter().filter(of_this).any(counts) {
-            return known(None);
+        if self.journaled(is_known).await? {
+            return Err(ClientError::DataKnown {
+                hash: data,
+                submission: None,
+            });
         }
         Ok(())
     }

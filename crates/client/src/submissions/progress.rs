@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use soma_types::{SubmissionId, api::SubmissionView, objects::SubmissionStatus, phase::SubmissionPhase};
+use soma_types::{ChainId, SubmissionId, api::SubmissionView, objects::SubmissionStatus};
 
 use super::commit::submission_of;
 use crate::{
@@ -15,61 +15,52 @@ use crate::{
 const POLL_DELAY: Duration = Duration::from_millis(300);
 
 impl Account {
-    /// This account's submissions that are not over, for [`Account::finish_submission`]: committed, in their
-    /// races, or won with their data still to be handed over. Drops the secrets of the others. What a program
+    /// This account's submissions that are not over and that nobody is at, for
+    /// [`Account::finish_submission`]: committed, in their races, or won with their data still to be handed
+    /// over. From then on this account is at them. Drops the secrets of those that are over. What a program
     /// asks when it starts.
     ///
     /// # Errors
     /// When the node or the disk fails, or a commit that was left behind did ([`Account::resume`]).
     pub async fn pending_submissions(&self) -> Result<Vec<PendingSubmission>, ClientError> {
+        self.pending_submissions_of(|_| true).await
+    }
+
+    /// [`Account::pending_submissions`] that are `wanted`; the others are left to whoever wants them.
+    ///
+    /// # Errors
+    /// As [`Account::pending_submissions`].
+    pub async fn pending_submissions_of(
+        &self,
+        wanted: impl Fn(&PendingSubmission) -> bool + Send + 'static,
+    ) -> Result<Vec<PendingSubmission>, ClientError> {
         let (chain, epoch) = (self.chain().await?, self.current_epoch().await?);
-        let found = self.journaled(move |journal| journal.submissions(&chain)).await?;
-        let own: Vec<_> = found
-            .entries
-            .into_iter()
-            .filter(|entry| entry.submitter == self.address())
-            .collect();
-        if own.is_empty() {
-            return Ok(own);
-        }
-        let filter = SubmissionFilter {
-            submitter: Some(self.address()),
-            phase: Some(SubmissionPhase::Committed),
-            ..SubmissionFilter::default()
-        };
-        let waiting = self.node().submissions(&filter).await?;
         let mut due = Vec::new();
-        for mut pending in own {
-            let commitment = pending.commitment();
-            if let Some(view) = waiting
-                .iter()
-                .find(|view| view.submission.commitment == commitment)
-            {
-                pending.submission = Some(view.id());
-                due.push(pending);
-                continue;
-            }
+        for mut pending in self.claimed(chain, wanted).await? {
             // A list that does not have it proves nothing: a node may lag. Only an end that is told is one.
-            if let Some(id) = pending.submission {
-                match self.node().submission(&id).await {
-                    Ok(view) => match view.submission.status {
-                        SubmissionStatus::Committed => {
-                            due.push(pending);
-                            continue;
-                        }
-                        SubmissionStatus::Revealed
-                        | SubmissionStatus::Won
-                        | SubmissionStatus::Paid { .. }
-                            if self.data_of(&pending).await?.is_some() =>
-                        {
-                            pending.revealed = true;
-                            due.push(pending);
-                            continue;
-                        }
-                        _ => {}
-                    },
+            let view = match pending.submission {
+                Some(id) => match self.node().submission(&id).await {
+                    Ok(view) => Some(view),
                     Err(error) if error.is_not_found() => continue,
                     Err(error) => return Err(error),
+                },
+                None => self.find(&pending).await?,
+            };
+            if let Some(view) = view {
+                pending.submission = Some(view.id());
+                match view.submission.status {
+                    SubmissionStatus::Committed => {
+                        due.push(pending);
+                        continue;
+                    }
+                    SubmissionStatus::Revealed | SubmissionStatus::Won | SubmissionStatus::Paid { .. }
+                        if self.data_of(&pending).await?.is_some() =>
+                    {
+                        pending.revealed = true;
+                        due.push(pending);
+                        continue;
+                    }
+                    _ => {}
                 }
             } else if epoch <= pending.keep_until {
                 match self.resume(&pending.commit()).await {
@@ -87,6 +78,49 @@ impl Account {
             self.forget(&pending).await?;
         }
         Ok(due)
+    }
+
+    /// The journal's entries of this account that no other is at.
+    async fn claimed(
+        &self,
+        chain: ChainId,
+        wanted: impl Fn(&PendingSubmission) -> bool + Send + 'static,
+    ) -> Result<Vec<PendingSubmission>, ClientError> {
+        let (me, claims) = (self.address(), self.claims().clone());
+        self.journaled(move |journal| {
+            let mut own = Vec::new();
+            for entry in journal.submissions(&chain)?.entries {
+                let commitment = entry.commitment();
+                let claim = journal.claim(&chain, &commitment);
+                if entry.submitter != me || !wanted(&entry) || !claims.take(commitment, &claim)? {
+                    continue;
+                }
+                // As it is now: who was at it may have brought it to its end since.
+                match journal.submission(&chain, &commitment)? {
+                    Some(entry) => own.push(entry),
+                    None => {
+                        let _held = claims.release(&commitment);
+                        soma_files::remove(&claim)?;
+                    }
+                }
+            }
+            Ok(own)
+        })
+        .await
+    }
+
+    /// A submission whose name is not known here, as the ledger has it.
+    async fn find(&self, pending: &PendingSubmission) -> Result<Option<SubmissionView>, ClientError> {
+        let filter = SubmissionFilter {
+            submitter: Some(self.address()),
+            target: Some(pending.target),
+            ..SubmissionFilter::default()
+        };
+        let commitment = pending.commitment();
+        let listed = self.node().submissions(&filter).await?;
+        Ok(listed
+            .into_iter()
+            .find(|view| view.submission.commitment == commitment))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use soma_types::{Receipt, RejectionCode, TransactionKind};
+use soma_types::{RejectionCode, TransactionKind, objects::SubmissionStatus};
 
 use super::settle::name_of;
 use crate::{account::Account, error::ClientError, journal::PendingSubmission};
@@ -20,7 +20,7 @@ impl Account {
     /// # Errors
     /// When the commit has no name yet; when the ledger says no ([`ClientError::rejection_code`]), or how it
     /// ended did not become known ([`ClientError::is_unknown`]).
-    pub async fn reveal_submission(&self, pending: &PendingSubmission) -> Result<Receipt, ClientError> {
+    pub async fn reveal_submission(&self, pending: &PendingSubmission) -> Result<(), ClientError> {
         let submission = name_of(pending)?;
         let kind = TransactionKind::RevealSubmission {
             submission,
@@ -29,32 +29,37 @@ impl Account {
         };
         let mut retries = 0;
         loop {
-            match self.execute(kind.clone()).await {
-                Ok(receipt) => {
-                    if self.data_of(pending).await?.is_some() {
-                        self.note_revealed(pending).await?;
-                    } else {
-                        self.forget(pending).await?;
-                    }
-                    return Ok(receipt);
-                }
-                Err(error)
-                    if error.rejection_code() == Some(RejectionCode::RevealTooSoon)
-                        && retries < REVEAL_RETRIES_MAX =>
-                {
+            let Err(error) = self.execute(kind.clone()).await else {
+                break;
+            };
+            match error.rejection_code() {
+                Some(RejectionCode::RevealTooSoon) if retries < REVEAL_RETRIES_MAX => {
                     retries += 1;
                     tokio::time::sleep(REVEAL_RETRY_DELAY).await;
                 }
-                Err(error) => {
-                    // What is closed does not open again: the commit is over, and its data may go to another
-                    // target.
-                    if error.rejection_code() == Some(RejectionCode::TargetClosed) {
-                        self.forget(pending).await?;
+                // By another machine with this key, or by a process whose end came first: only this can have
+                // been revealed, and how its race stands is to be asked.
+                Some(RejectionCode::NotAwaitingReveal) => {
+                    match self.node().submission(&submission).await?.submission.status {
+                        SubmissionStatus::Committed => return Err(error),
+                        SubmissionStatus::Expired { .. } => {
+                            return self.forget(pending).await.and(Err(error));
+                        }
+                        _ => break,
                     }
-                    return Err(error);
                 }
+                // What is closed does not open again: the commit is over, and its data may go to another
+                // target.
+                Some(RejectionCode::TargetClosed) => return self.forget(pending).await.and(Err(error)),
+                _ => return Err(error),
             }
         }
+        if self.data_of(pending).await?.is_none() {
+            return self.forget(pending).await;
+        }
+        // It is revealed, whatever the disk says: at worst that is found out again.
+        let _ = self.note_revealed(pending).await;
+        Ok(())
     }
 
     /// The data of a submission, if the journal has it.
@@ -73,12 +78,18 @@ impl Account {
             .await
     }
 
-    /// Drops the secrets of a submission, and its data where no other needs it.
+    /// Drops the secrets of a submission, and its data where no other needs it, and the claim to it.
     pub(super) async fn forget(&self, pending: &PendingSubmission) -> Result<(), ClientError> {
         let (chain, commitment, hash) = (pending.chain, pending.commitment(), pending.reveal.data_hash);
+        // Another process may be about to commit the same data to another target.
+        let turn = self.turn(&chain).await?;
+        let claims = self.claims().clone();
         self.journaled(move |journal| {
+            let _turn = turn;
+            // Until the end of this: who finds its file gone finds no entry either.
+            let _held = claims.release(&commitment);
             journal.remove_submission(&chain, &commitment)?;
-            // The same data may be committed to another target.
+            soma_files::remove(&journal.claim(&chain, &commitment))?;
             let others = journal.submissions(&chain)?;
             if others.damaged.is_empty() && others.entries.iter().all(|other| other.reveal.data_hash != hash)
             {

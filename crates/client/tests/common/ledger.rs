@@ -153,11 +153,17 @@ impl Inner {
                     None => missing(),
                 }
             }
-            ("GET", ["submissions"]) => ok(&Page::<SubmissionView> {
-                items: Vec::new(),
-                next: None,
-            }),
-            ("GET", ["submissions", id]) => self.submission(id.parse().unwrap()),
+            ("GET", ["submissions"]) => {
+                let commits = self.included.iter().map(|view| SubmissionId(view.hash.0));
+                ok(&Page {
+                    items: commits.filter_map(|id| self.submission(id)).collect(),
+                    next: None,
+                })
+            }
+            ("GET", ["submissions", id]) => match self.submission(id.parse().unwrap()) {
+                Some(view) => ok(&view),
+                None => missing(),
+            },
             ("POST", ["transactions", "simulate"]) => self.simulate(&request.body),
             ("GET", ["accounts", _, "transactions"]) => ok(&Page {
                 items: self.included.iter().rev().cloned().collect(),
@@ -221,7 +227,7 @@ impl Inner {
         }
     }
 
-    fn submission(&self, id: SubmissionId) -> Answer {
+    fn submission(&self, id: SubmissionId) -> Option<SubmissionView> {
         let applied = |view: &&TransactionView| view.receipt.as_ref().is_some_and(Receipt::applied);
         let mut revealed = false;
         for view in self.included.iter().filter(applied).rev() {
@@ -246,7 +252,7 @@ impl Inner {
                         found: None,
                         challenge: None,
                     };
-                    return ok(&SubmissionView {
+                    return Some(SubmissionView {
                         submission,
                         embedding: None,
                         audit_stage: None,
@@ -258,7 +264,7 @@ impl Inner {
                 _ => {}
             }
         }
-        missing()
+        None
     }
 
     fn submit(&mut self, body: &[u8]) -> Answer {

@@ -55,7 +55,7 @@ pub async fn commit(
         }
         Some((url, key)) => {
             let sealed = open(account, weights, key).await?;
-            sealed::commit(account, model, &sealed, url, None).await?
+            sealed::commit(printer, account, model, &sealed, url, None).await?
         }
     };
     printer.show(&committed, commit_text)
@@ -128,7 +128,7 @@ pub async fn update(
         }
         (Source::Sealed(sealed, url), _) => {
             let embedding = embed(printer, sealed.model.clone(), text).await?;
-            let committed = sealed::commit(account, model, &sealed, &url, Some(embedding.clone()));
+            let committed = sealed::commit(printer, account, model, &sealed, &url, Some(embedding.clone()));
             (embedding, committed.await?)
         }
     };

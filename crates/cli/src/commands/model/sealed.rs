@@ -14,8 +14,9 @@ use crate::{
         encryption::read_key,
         scoring::{shown, unreadable},
     },
-    context::experts,
+    context::{FETCH_PACE, FETCH_TIMEOUT, experts},
     error::{CliError, CliResult},
+    printer::Printer,
 };
 
 /// An encrypted file that opens with its key to sound weights.
@@ -58,6 +59,7 @@ impl Sealed {
 
 /// Commits to it, once `url` was seen to serve it. What is committed already is not committed again.
 pub async fn commit(
+    printer: Printer,
     account: &Account,
     model: ModelId,
     sealed: &Sealed,
@@ -72,6 +74,12 @@ pub async fn commit(
         url: url.clone(),
         expected: sealed.is,
     };
+    printer.note(format!(
+        "Fetching {} bytes from {url}, as validators will: at most {} s for each mebibyte, {} s in all",
+        sealed.is.size_bytes,
+        FETCH_PACE.as_secs(),
+        FETCH_TIMEOUT.as_secs()
+    ));
     let experts = experts(account.node(), &*account.params().await?)?;
     experts.downloader().fetch(&named).await.map_err(|error| {
         CliError::from(error).hint(

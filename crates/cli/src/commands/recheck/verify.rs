@@ -3,13 +3,18 @@
 use serde::Serialize;
 use soma_agents::{
     ScoringDesk,
-    bench::{Bench, data_of},
+    bench::{Bench, BenchError, data_of},
+    download::DownloadError,
     recheck::{Claimed, Recheck, recheck},
 };
+use soma_blobs::Location;
 use soma_model::Scorer;
 use soma_types::{
-    ContentHash, Epoch, ModelId, Seed, SubmissionId, TargetId, api::SubmissionView, objects::AuditFinding,
-    provenance::Provenance, transaction::Verdict,
+    ContentHash, Epoch, ModelId, Seed, SubmissionId, TargetId,
+    api::SubmissionView,
+    objects::{AuditFinding, Found, Submission},
+    provenance::Provenance,
+    transaction::Verdict,
 };
 
 use super::compared::{differences, losses_text, parts};
@@ -56,12 +61,9 @@ pub async fn verify(printer: Printer, context: &Context, submission: &Reference)
     let target = node.target(&view.submission.target).await?;
     let bench = Bench::of(&node, target).await?;
     let (experts, desk) = (experts(&node, &params)?, ScoringDesk::new(Scorer::new()?));
-    let data = data_of(&experts, found).await.map_err(|error| {
-        CliError::from(error).hint(
-            "data stays public for as long as a node's operator has set, and that of submissions that did not \
-             win does not: ask another node with --network",
-        )
-    })?;
+    let data = data_of(&experts, found)
+        .await
+        .map_err(|error| unread(error, &view.submission))?;
     let exact = bench.contest(data, &experts, &desk).await?;
     let models = bench.target.target.models.clone();
     let claimed = Claimed::by(found, view.embedding.clone(), &models);
@@ -90,6 +92,41 @@ pub async fn verify(printer: Printer, context: &Context, submission: &Reference)
         ))
         .hint("while it can be challenged, `soma submission challenge` has it audited")),
     }
+}
+
+/// Why there is no data to recheck, and what to do about it.
+fn unread(error: BenchError, submission: &Submission) -> CliError {
+    let id = submission.id;
+    let hint = match &error {
+        BenchError::Data(DownloadError::Here { .. }) => {
+            "the node or this machine failed, not the data: try again, or another node with --network"
+                .to_owned()
+        }
+        BenchError::Data(DownloadError::Mismatch { .. }) => format!(
+            "auditors find the same; while it can be challenged, `soma submission challenge {id}` has it audited"
+        ),
+        _ if submission
+            .found
+            .as_ref()
+            .is_none_or(|found| found.winner_index.is_none()) =>
+        {
+            format!("only data that has won is public; `soma why {id}` says how this one stands")
+        }
+        _ if submission.found.as_ref().is_some_and(is_hosted) => format!(
+            "its submitter serves it, and has to until its audit: auditors who cannot fetch it find it false; \
+             `soma why {id}` says what they found"
+        ),
+        _ => "a node keeps data for as long as its operator has set: ask another with --network".to_owned(),
+    };
+    CliError::from(error).hint(hint)
+}
+
+/// Whether its submitter serves its data, and not the nodes.
+fn is_hosted(found: &Found) -> bool {
+    matches!(
+        Location::parse_public(found.data_url.as_str()),
+        Ok(Location::Http(_))
+    )
 }
 
 /// How many revealed findings are this one, and how many are not.
@@ -143,4 +180,66 @@ fn verify_text(output: &VerifyOutput) -> String {
         losses_text(&output.models, &output.recheck),
         facts(&lines)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use soma_types::{
+        Address, Commitment, Height, Shannons, Url, objects::SubmissionStatus, transaction::BasisPoints,
+    };
+
+    use super::*;
+
+    fn submission(url: &Url, winner_index: Option<u64>) -> Submission {
+        Submission {
+            id: SubmissionId([1; 32]),
+            target: TargetId([2; 32]),
+            submitter: Address([3; 32]),
+            commitment: Commitment([4; 32]),
+            committed: Height(1),
+            sequence: 0,
+            threshold_q30: 0,
+            deposit: Shannons::ZERO,
+            bond: Shannons::ZERO,
+            status: SubmissionStatus::Won,
+            found: Some(Found {
+                revealed: Height(2),
+                data_url: url.clone(),
+                data_size_bytes: 10,
+                data_hash: ContentHash([5; 32]),
+                losses_nano: Vec::new(),
+                cross_entropy_nano: 1,
+                model: ModelId([6; 32]),
+                commission: BasisPoints::default(),
+                dot_q30: 0,
+                winner_index,
+            }),
+            challenge: None,
+        }
+    }
+
+    /// What helps depends on what is missing, and where.
+    #[test]
+    fn what_cannot_be_read_says_what_would_help() {
+        let stored: Url = format!("soma:{}", ContentHash([5; 32])).parse().unwrap();
+        let served: Url = "https://example.org/data".parse().unwrap();
+        let error = |kind: &str, url: &Url| {
+            let (url, reason) = (url.clone(), "why".to_owned());
+            BenchError::Data(match kind {
+                "here" => DownloadError::Here { url, reason },
+                "other" => DownloadError::Mismatch { url, reason },
+                _ => DownloadError::Unavailable { url, reason },
+            })
+        };
+        for (kind, url, winner_index, hint) in [
+            ("here", &stored, Some(0), "try again"),
+            ("other", &served, Some(0), "challenge"),
+            ("gone", &stored, None, "only data that has won"),
+            ("gone", &served, Some(0), "its submitter serves it"),
+            ("gone", &stored, Some(0), "ask another"),
+        ] {
+            let said = format!("{:?}", unread(error(kind, url), &submission(url, winner_index)));
+            assert!(said.contains(hint), "{kind} {url}: {said}");
+        }
+    }
 }

@@ -12,6 +12,8 @@ use tokio::sync::{mpsc::Sender, oneshot};
 use super::place::{Mark, Place};
 use crate::args::{Selection, SubmitArgs};
 
+/// Most of standard input, which is in memory whole.
+const STANDARD_INPUT_BYTES_MAX: u64 = 256 << 20;
 /// How long a reading that nobody waits for any more may take to say what it has read.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -85,6 +87,8 @@ impl Feed {
     fn at(sources: &[PathBuf], selection: &Selection, place: Place) -> Result<Self, DataError> {
         let rules = Rules {
             bytes_max: u64::MAX,
+            // Files come in parts.
+            document_bytes_max: STANDARD_INPUT_BYTES_MAX,
             plain: Plain::Parts,
             unique: true,
             ..selection.rules()

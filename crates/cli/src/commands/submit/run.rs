@@ -12,7 +12,10 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use soma_agents::service::Document;
+use soma_agents::{
+    Service,
+    service::{Document, Hits},
+};
 use soma_client::Account;
 use soma_files::{Lock, LockError, create_private_directory, read_bounded, remove, replace_private};
 use soma_types::{ContentHash, Height, hash::domain_hash};
@@ -33,6 +36,9 @@ struct Kept {
     place: Place,
     /// The block at which the run began.
     begun: Height,
+    /// What it has won, and what it raced for.
+    #[serde(default)]
+    hits: Hits,
 }
 
 /// A run that has its folder.
@@ -80,6 +86,7 @@ impl Run {
             kept: kept.unwrap_or(Kept {
                 place: Place::default(),
                 begun: status.height,
+                hits: Hits::default(),
             }),
             recent: Vec::new(),
             marks: VecDeque::new(),
@@ -92,6 +99,11 @@ impl Run {
     /// The block at which it began.
     pub(super) const fn begun(&self) -> Height {
         self.kept.begun
+    }
+
+    /// Its hits so far.
+    pub(super) const fn hits(&self) -> &Hits {
+        &self.kept.hits
     }
 
     /// Where it goes on.
@@ -110,10 +122,10 @@ impl Run {
     }
 
     /// Notes how far it is, and writes it unless that was done a moment ago.
-    pub(super) fn note_soon(&mut self, position: u64, document: &Document) {
+    pub(super) fn note_soon(&mut self, service: &Service, document: &Document) {
         self.recent
             .push((document.number, ContentHash::of(&document.data)));
-        self.set(position);
+        self.set(service);
         if self.written.is_none_or(|written| written.elapsed() >= EVERY) {
             self.written = Some(Instant::now());
             // A disk that is full costs another look at documents, if the run is stopped.
@@ -122,12 +134,14 @@ impl Run {
     }
 
     /// Notes how far it is, and writes it.
-    pub(super) fn note(&mut self, position: u64) -> CliResult {
-        self.set(position);
+    pub(super) fn note(&mut self, service: &Service) -> CliResult {
+        self.set(service);
         self.write()
     }
 
-    fn set(&mut self, position: u64) {
+    fn set(&mut self, service: &Service) {
+        let position = service.tally().position;
+        self.kept.hits.clone_from(service.hits());
         if position > self.kept.place.position {
             let last = self.recent.iter().find(|(number, _)| number + 1 == position);
             self.marks
