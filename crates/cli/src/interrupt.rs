@@ -50,9 +50,9 @@ impl Interrupt {
                 tokio::time::sleep(ECHO).await;
                 Signals::new().insistent().await;
             }
-            let code = last();
-            // Leaves the terminal as it was, and no file that is half written: nothing is done any more.
+            // Leaves the terminal as it was, and no file that is half written.
             terminal::restore();
+            let code = last();
             soma_files::abandon();
             std::process::exit(code.into())
         });
