@@ -50,9 +50,11 @@ impl Interrupt {
                 tokio::time::sleep(ECHO).await;
                 Signals::new().insistent().await;
             }
-            // Leaves the terminal as it was.
+            // Leaves the terminal as it was, and no file that is half written.
             terminal::restore();
-            std::process::exit(last().into())
+            let code = last();
+            soma_files::abandon();
+            std::process::exit(code.into())
         });
         Self { held, flag, happened }
     }

@@ -82,13 +82,16 @@ fn main() -> ExitCode {
         }
         Err(error) => Err(error.into()),
     };
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error.report(printer, context.record());
             ExitCode::from(error.exit_code(context.record()))
         }
-    }
+    };
+    // What is written behind is not finished any more.
+    soma_files::abandon();
+    code
 }
 
 /// A command line that makes no sense, or asks for help.

@@ -3,7 +3,6 @@
 mod common;
 
 use std::{
-    io::Write as _,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -83,15 +82,13 @@ fn a_file_goes_there_and_back() {
         assert_eq!(std::fs::read_to_string(bench.path("mixed.out")).unwrap(), text());
         std::fs::remove_file(bench.path("mixed.out")).unwrap();
     }
-    let to_output = [
-        "decompress",
-        "mixed.soma",
-        "-o",
-        "/dev/stdout",
-        "--weights",
-        WEIGHTS,
-    ];
-    assert_eq!(bench.ok(&to_output), text());
+    for output in ["-", "/dev/stdout"] {
+        let opened = bench.ok(&["decompress", "mixed.soma", "-o", output, "--weights", WEIGHTS]);
+        assert_eq!(opened, text());
+        let written = bench.run(&[&["compress", "mixed.txt", "-o", output], &models[..]].concat());
+        assert_eq!(written.stdout, packed);
+    }
+    assert!(!bench.path("-").exists());
 }
 
 #[test]
@@ -125,8 +122,38 @@ fn what_cannot_be_opened_says_why() {
         // A file stays as it was, whatever happens.
         assert_eq!(std::fs::read(bench.path("kept.txt")).unwrap(), b"kept");
     }
-    let output = bench.run(&[&["compress", "mixed.txt", "-o", "mixed.txt"], &prose[..]].concat());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("it is also an input"));
+    // Nothing that is read is written over: no text, and no model that is used or only offered.
+    let offered = ["--weights", WEIGHTS];
+    let of_small = ["--arch", "small.json"];
+    std::os::unix::fs::symlink("table.safetensors", bench.path("link")).unwrap();
+    for (command, out) in [
+        (&["compress", "mixed.txt"][..], "mixed.txt"),
+        (&["compress", "mixed.txt"], "prose.safetensors"),
+        (&["compress", "mixed.txt"], "link"),
+        (&["compress", "mixed.txt"], "small.json"),
+        (&["decompress", "mixed.soma"], "mixed.soma"),
+        (&["decompress", "mixed.soma"], "prose.safetensors"),
+        (&["decompress", "mixed.soma"], "link"),
+        (&["merge", "prose.safetensors", "table.safetensors"], "small.json"),
+    ] {
+        let weights = if command[0] == "merge" {
+            &[][..]
+        } else {
+            &offered[..]
+        };
+        let before = std::fs::read(bench.path(out)).unwrap();
+        let output = bench.run(&[command, &["--out", out], weights, &of_small].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{command:?} {out}: {error}");
+        assert!(
+            error.contains("it is also an input"),
+            "{command:?} {out}: {error}"
+        );
+        assert!(
+            std::fs::read(bench.path(out)).unwrap() == before,
+            "{command:?} {out}"
+        );
+    }
 }
 
 #[test]
@@ -141,17 +168,15 @@ fn what_is_stopped_leaves_nothing() {
         names
     };
     let before = files();
-    // Standard input has said something, and says no more.
-    for input in ["long.txt", "-"] {
+    // Of a file the work comes to an end; standard input may give nothing for ever, so there it ends at once.
+    for source in ["long.txt", "-"] {
         let mut child = bench
-            .command(&[&["compress", input, "-o", "long.soma"], &models[..]].concat())
+            .command(&[&["compress", source, "-o", "long.soma"], &models[..]].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let mut pipe = child.stdin.take().unwrap();
-        pipe.write_all(text().as_bytes()).unwrap();
         let start = Instant::now();
         while files() == before {
             assert!(start.elapsed() < PATIENCE, "it writes nothing");
@@ -165,7 +190,10 @@ fn what_is_stopped_leaves_nothing() {
             .args(["-INT", &child.id().to_string()])
             .status();
         assert!(told.unwrap().success());
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{input}");
-        assert_eq!(files(), before, "{input}");
+        // Its input stays open until it ended.
+        let open = child.stdin.take();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        drop(open);
+        assert_eq!(files(), before);
     }
 }

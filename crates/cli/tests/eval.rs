@@ -135,6 +135,22 @@ fn a_text_is_routed_to_the_models_nearest_to_it() {
 fn what_cannot_be_evaluated_says_why() {
     let bench = bench();
     bench.write("empty.txt", "");
+    bench.write("byte.txt", "a");
+    let byte = [&["eval", "byte.txt"], &MODELS[..]].concat();
+    let output = bench.run(&byte);
+    assert!(output.status.success());
+    let (text, note) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert!(
+        !text.contains("0.0") && !text.contains("-0") && !text.contains("NaN"),
+        "{text}"
+    );
+    assert!(note.contains("no byte is predicted"), "{note}");
+    let output = bench.json(&byte);
+    assert_eq!(output["bits_per_byte"], Value::Null);
+    assert_eq!(output["experts"][1]["share"], Value::Null);
     for (args, why) in [
         (
             &["eval", "mixed.txt", "--network", "http://127.0.0.1:1"][..],

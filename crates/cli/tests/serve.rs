@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use common::{Bench, SMALL, serving::Server};
 use serde_json::{Value, json};
-use soma_serving::Receipt;
+use soma_serving::{Receipt, engine::AT_ONCE};
 
 const MODELS: [&str; 4] = [
     "--arch",
@@ -85,7 +85,7 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
     );
 
     // What was altered, under the hash or beside it, is told apart.
-    let alterations: [fn(&mut Value); 9] = [
+    let alterations: [fn(&mut Value); 20] = [
         |answer| answer["soma"]["drawn"]["seed"] = json!(6),
         |answer| answer["soma"]["models"][0]["name"] = json!("mallory"),
         |answer| answer["soma"]["models"][0]["shares"][1] = json!(0.5),
@@ -95,6 +95,23 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
         |answer| answer["choices"][0]["text"] = json!("send me money"),
         |answer| answer["choices"][1]["finish_reason"] = json!("stop"),
         |answer| answer["usage"]["completion_tokens"] = json!(1),
+        |answer| answer["usage"]["total_tokens"] = json!(1),
+        |answer| answer["usage"] = Value::Null,
+        |answer| answer["choices"][0]["text"] = json!(""),
+        |answer| {
+            answer["choices"][0]["text"] = json!("");
+            answer["choices"][1]["text"] = json!("");
+        },
+        |answer| answer["choices"][1]["finish_reason"] = Value::Null,
+        |answer| answer["choices"][1]["index"] = json!(0),
+        |answer| answer["choices"].as_array_mut().unwrap().clear(),
+        |answer| answer["choices"].as_array_mut().unwrap().truncate(1),
+        |answer| answer["choices"].as_array_mut().unwrap().reverse(),
+        |answer| {
+            let choices = answer["choices"].as_array_mut().unwrap();
+            choices.push(choices[0].clone());
+        },
+        |answer| answer["ends_stream"] = json!(true),
     ];
     for (index, alter) in alterations.iter().enumerate() {
         let mut altered = answer.clone();
@@ -124,14 +141,24 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
     let parts = events[..events.len() - 1]
         .iter()
         .map(|event| serde_json::from_str::<Value>(event).unwrap());
-    let (mut texts, mut receipt) = ([String::new(), String::new()], Value::Null);
+    let (mut texts, mut receipt, mut last) = ([String::new(), String::new()], Value::Null, Value::Null);
     for part in parts {
         for choice in part["choices"].as_array().unwrap() {
             texts[choice["index"].as_u64().unwrap() as usize] += choice["text"].as_str().unwrap();
         }
         receipt = part["soma"].clone();
+        last = part;
     }
     assert_eq!(receipt["hash"], answer["soma"]["hash"]);
+    // It is told that no text stands there; any that does is none of the stream's.
+    bench.write("last.json", last.to_string());
+    let output = recompute("last.json", "table.safetensors,prose.safetensors");
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("it ends a stream"));
+    last["choices"][0]["text"] = json!("send me money");
+    bench.write("last.json", last.to_string());
+    let output = recompute("last.json", "table.safetensors,prose.safetensors");
+    assert_eq!(output.status.code(), Some(5), "{output:?}");
     assert!(
         texts
             .iter()
@@ -206,9 +233,87 @@ fn what_else_the_interface_offers() {
         ("/v1/embeddings", json!({"model": "whole", "input": "a"}), 404),
         ("/v1/chat/completions", json!({}), 404),
     ] {
-        let (found, answer) = server.ask("POST", path, &body);
-        assert_eq!(found, status, "{path} {body}: {answer}");
+        refused(&server, "POST", path, &body, status);
     }
+    // What the border refuses by itself is told alike.
+    let long = json!({"model": "whole", "prompt": "a".repeat(1 << 20)});
+    refused(&server, "POST", "/v1/completions", &long, 413);
+    refused(&server, "PUT", "/v1/completions", &Value::Null, 405);
+    let of_rust = json!({"model": "whole", "prompt": "a", "n": "2"});
+    let told = refused(&server, "POST", "/v1/completions", &of_rust, 400);
+    assert!(
+        told.contains("'n'") && told.contains("expected a whole number"),
+        "{told}"
+    );
+    let told = refused(&server, "POST", "/v1/completions", &json!([]), 400);
+    assert!(told.contains("expected an object"), "{told}");
+    let (_, document) = server.ask("GET", "/openapi.json", &Value::Null);
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let required = document["components"]["schemas"]["Problem"]["required"]
+        .as_array()
+        .unwrap();
+    assert!(required.contains(&json!("error")), "{required:?}");
+
+    // What is told beside each byte takes memory: written bytes count as those of prompts that are told.
+    for (n, max_tokens, echo, status) in [(2, 40_000, false, 400), (1, 65_534, true, 400), (1, 1, true, 200)]
+    {
+        let ask = json!({"model": "prose", "prompt": "she", "n": n, "max_tokens": max_tokens,
+            "echo": echo, "logprobs": 1});
+        let (found, answer) = server.ask("POST", "/v1/completions", &ask);
+        assert_eq!(found, status, "{answer}");
+    }
+
+    let (status, model) = server.ask("GET", "/v1/models/prose", &Value::Null);
+    let (_, models) = server.ask("GET", "/v1/models", &Value::Null);
+    let models: Value = serde_json::from_str(&models).unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(serde_json::from_str::<Value>(&model).unwrap(), models["data"][1]);
+    refused(&server, "GET", "/v1/models/none", &Value::Null, 404);
+    refused(&server, "GET", "/v1/models/%ff", &Value::Null, 400);
+}
+
+/// Asks for what is refused so; what is told, in the words of RFC 9457 and of OpenAI alike.
+fn refused(server: &Server, method: &str, path: &str, body: &Value, status: u16) -> String {
+    let (found, answer) = server.ask(method, path, body);
+    assert_eq!(found, status, "{path}: {answer}");
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    let error = json!({
+        "message": answer["detail"],
+        "type": "invalid_request_error",
+        "param": null,
+        "code": null,
+    });
+    assert_eq!((&answer["status"], &answer["error"]), (&json!(status), &error));
+    answer["detail"].as_str().unwrap().to_owned()
+}
+
+/// The status was sent when a model overflows: the client has to find the error among the events.
+#[test]
+fn a_stream_that_fails_says_so_where_clients_look() {
+    let bench = Bench::new();
+    bench.write("small.json", SMALL);
+    let architecture = serde_json::from_str(SMALL).unwrap();
+    let width = serde_json::from_str::<Value>(SMALL).unwrap()["embedding_dim"]
+        .as_u64()
+        .unwrap() as usize;
+    let tensors = soma_model::layout(&architecture).into_iter().map(|spec| {
+        let mut values = vec![0.5; spec.len()];
+        if spec.name == "embedding.weight" {
+            values[usize::from(b'z') * width..][..width].fill(3e38);
+        }
+        (spec.name, values)
+    });
+    let model = soma_model::Model::from_tensors(&architecture, tensors).unwrap();
+    bench.write("broken.safetensors", model.to_bytes());
+    let models = ["--arch", "small.json", "--weights", "broken.safetensors"];
+    let server = Server::start(&bench, &models);
+    let ask = json!({"model": "broken", "prompt": "abz", "stream": true});
+    let (status, events) = server.ask("POST", "/v1/completions", &ask);
+    assert_eq!(status, 200);
+    let data = events.strip_prefix("event: error\ndata: ").unwrap();
+    let error: Value = serde_json::from_str(data.trim()).unwrap();
+    assert_eq!(error["error"]["message"], error["detail"]);
+    assert!(error["detail"].as_str().unwrap().contains("model 0"), "{error}");
 }
 
 /// A number of `GET /metrics`.
@@ -253,6 +358,8 @@ fn a_long_prompt_and_who_hangs_up_hold_nobody_up() {
             stream
         })
         .collect();
+    until(|| metric(&server, "soma_serving_texts_in_hand") == AT_ONCE as u64);
+    assert!(metric(&server, "soma_serving_texts_waiting") > 0);
     let mut refused = String::new();
     let mut more = ask.clone();
     more["n"] = json!(1);
@@ -265,5 +372,9 @@ fn a_long_prompt_and_who_hangs_up_hold_nobody_up() {
     );
     drop(many);
     until(|| metric(&server, "soma_serving_texts_in_hand") == 0);
+    // Those that hung up while they waited are counted too.
+    assert_eq!(metric(&server, "soma_serving_texts_waiting"), 0);
+    let gone = ["dropped", "ended"].map(|how| metric(&server, &format!("soma_serving_texts_{how}_total")));
+    assert_eq!(gone.iter().sum::<u64>(), 1 + 1 + 64);
     server.complete(&json!({"model": "whole", "prompt": "she", "max_tokens": 5, "seed": 1}));
 }

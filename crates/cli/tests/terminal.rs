@@ -240,3 +240,17 @@ fn kill(signal: &str, child: &Child) {
             .success()
     );
 }
+
+#[test]
+fn what_may_be_any_bytes_is_no_text_for_a_terminal() {
+    let bench = Bench::new();
+    for command in ["compress", "decompress"] {
+        let mut session = Session::start(&bench, &format!("{command} a.txt -o - --weights a.safetensors"));
+        assert_eq!(session.ended().code(), Some(2), "{}", session.screen());
+        assert!(
+            session.screen().contains("a terminal does not take"),
+            "{}",
+            session.screen()
+        );
+    }
+}

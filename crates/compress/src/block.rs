@@ -1,6 +1,8 @@
 //! A block of text to words and back. Blocks know nothing of one another, so many are coded side by side, and
 //! decoded in step: each expert's weights are read once for a byte of all of them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use constriction::{
     backends::Cursor,
     stream::{
@@ -11,7 +13,10 @@ use constriction::{
 use rayon::prelude::*;
 use soma_model::{Model, Reading, ScoreError, Scorer};
 
-use crate::shares::{PRECISION, Shares};
+use crate::{
+    error::BlockError,
+    shares::{PRECISION, Shares},
+};
 
 /// Models with their stakes, in order.
 pub type Experts<'a> = [(&'a Model, u64)];
@@ -25,13 +30,17 @@ pub const SMALL_BATCH: usize = 32;
 /// Blocks of which a byte each is worth a task.
 const TASK_BLOCKS: usize = 8;
 
+/// Bytes of a block that are coded until it is looked whether to stop: what experts read in one pass.
+const PART_BYTES: usize = 256;
+
 /// The code of each block, a whole number of words.
 pub fn encode_each(
     scorer: &Scorer,
     experts: &Experts<'_>,
     blocks: &[&[u8]],
-) -> Result<Vec<Vec<u8>>, ScoreError> {
-    let encode = |block: &&[u8]| encode(scorer, experts, block);
+    stopped: &AtomicBool,
+) -> Result<Vec<Vec<u8>>, BlockError> {
+    let encode = |block: &&[u8]| encode(scorer, experts, block, stopped);
     if fills_threads(experts) {
         blocks.iter().map(encode).collect()
     } else {
@@ -39,15 +48,24 @@ pub fn encode_each(
     }
 }
 
-fn encode(scorer: &Scorer, experts: &Experts<'_>, block: &[u8]) -> Result<Vec<u8>, ScoreError> {
+fn encode(
+    scorer: &Scorer,
+    experts: &Experts<'_>,
+    block: &[u8],
+    stopped: &AtomicBool,
+) -> Result<Vec<u8>, BlockError> {
     let mut coder = DefaultRangeEncoder::new();
-    Reading::new(scorer, experts)?.read(block, |byte, before| {
-        let shares = before
-            .probabilities()
-            .map_or_else(Shares::even, |probabilities| Shares::of(&probabilities));
-        let coded = Encode::<PRECISION>::encode_symbol(&mut coder, byte, &shares);
-        coded.expect("every byte has a share, and memory takes all words");
-    })?;
+    let mut reading = Reading::new(scorer, experts)?;
+    for part in block.chunks(PART_BYTES) {
+        goes_on(stopped)?;
+        reading.read(part, |byte, before| {
+            let shares = before
+                .probabilities()
+                .map_or_else(Shares::even, |probabilities| Shares::of(&probabilities));
+            let coded = Encode::<PRECISION>::encode_symbol(&mut coder, byte, &shares);
+            coded.expect("every byte has a share, and memory takes all words");
+        })?;
+    }
     let words = coder.into_compressed().unwrap_or_else(|never| match never {});
     Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
 }
@@ -63,15 +81,16 @@ pub fn decode_each(
     scorer: &Scorer,
     experts: &Experts<'_>,
     coded: &[Coded<'_>],
-) -> Result<Vec<Option<Vec<u8>>>, ScoreError> {
+    stopped: &AtomicBool,
+) -> Result<Vec<Option<Vec<u8>>>, BlockError> {
     if fills_threads(experts) {
-        return decode_batch(scorer, experts, coded);
+        return decode_batch(scorer, experts, coded, stopped);
     }
     let threads = rayon::current_num_threads();
     let batch = coded.len().div_ceil(threads).clamp(1, SMALL_BATCH);
     let batches: Vec<_> = coded
         .par_chunks(batch)
-        .map(|coded| decode_batch(scorer, experts, coded))
+        .map(|coded| decode_batch(scorer, experts, coded, stopped))
         .collect::<Result<_, _>>()?;
     Ok(batches.into_iter().flatten().collect())
 }
@@ -112,7 +131,8 @@ fn decode_batch(
     scorer: &Scorer,
     experts: &Experts<'_>,
     coded: &[Coded<'_>],
-) -> Result<Vec<Option<Vec<u8>>>, ScoreError> {
+    stopped: &AtomicBool,
+) -> Result<Vec<Option<Vec<u8>>>, BlockError> {
     let begin = |coded: &Coded<'_>| {
         let (words, _) = coded.code.as_chunks::<WORD_BYTES>();
         let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
@@ -125,6 +145,7 @@ fn decode_batch(
     };
     let mut all: Vec<Decoding<'_>> = coded.iter().map(begin).collect::<Result<_, ScoreError>>()?;
     loop {
+        goes_on(stopped)?;
         let (mut readings, bytes): (Vec<&mut Reading<'_>>, Vec<u8>) = all
             .par_iter_mut()
             .with_min_len(TASK_BLOCKS)
@@ -140,6 +161,14 @@ fn decode_batch(
             .into_iter()
             .collect::<Result<(), _>>()?;
     }
+}
+
+/// Looks whether somebody wants it to stop.
+pub fn goes_on(stopped: &AtomicBool) -> Result<(), BlockError> {
+    if stopped.load(Ordering::Relaxed) {
+        return Err(BlockError::Stopped);
+    }
+    Ok(())
 }
 
 /// Whether a pass of an expert is enough work for all threads.

@@ -5,6 +5,15 @@ use std::io;
 use soma_model::ScoreError;
 use soma_types::ContentHash;
 
+/// Why blocks are not coded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlockError {
+    #[error("stopped")]
+    Stopped,
+    #[error(transparent)]
+    Model(#[from] ScoreError),
+}
+
 /// Why a text is not compressed.
 #[derive(Debug, thiserror::Error)]
 pub enum CompressError {
@@ -19,6 +28,9 @@ pub enum CompressError {
     /// Models that differ in their dimensions.
     #[error("the models are of different architectures: compress with models of one")]
     Architectures,
+    /// Somebody wanted it to stop.
+    #[error("stopped")]
+    Stopped,
     /// The text could not be read, or what became of it not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -87,10 +99,31 @@ pub enum DecompressError {
     /// A model has other dimensions than those it was compressed with.
     #[error("model {0} has another architecture than the file names")]
     Other(ContentHash),
+    /// Somebody wanted it to stop.
+    #[error("stopped")]
+    Stopped,
     /// The file could not be read, or the text not be written.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A model has no distribution over what follows.
     #[error(transparent)]
     Model(#[from] ScoreError),
+}
+
+impl From<BlockError> for CompressError {
+    fn from(error: BlockError) -> Self {
+        match error {
+            BlockError::Stopped => Self::Stopped,
+            BlockError::Model(error) => Self::Model(error),
+        }
+    }
+}
+
+impl From<BlockError> for DecompressError {
+    fn from(error: BlockError) -> Self {
+        match error {
+            BlockError::Stopped => Self::Stopped,
+            BlockError::Model(error) => Self::Model(error),
+        }
+    }
 }

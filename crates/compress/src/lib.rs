@@ -12,6 +12,8 @@
 //! probabilities are the same bits on every machine. So what one machine wrote, every other opens.
 //!
 //! ```
+//! use std::sync::atomic::AtomicBool;
+//!
 //! use soma_compress::{Expert, Header, compress};
 //! use soma_model::{Model, Scorer};
 //! use soma_types::{Architecture, ContentHash};
@@ -19,12 +21,15 @@
 //! let model = Model::random(&Architecture::NANO, 1);
 //! let weights = ContentHash::of(&model.to_bytes());
 //! let (scorer, mut packed, mut opened) = (Scorer::new()?, Vec::new(), Vec::new());
-//! compress(&scorer, &[Expert { weights, stake: 1, model: &model }], &mut &b"a text"[..], &mut packed)?;
+//! // Set by another thread, it ends the work between two bytes.
+//! let stopped = AtomicBool::new(false);
+//! let experts = [Expert { weights, stake: 1, model: &model }];
+//! compress(&scorer, &experts, &mut &b"a text"[..], &mut packed, &stopped)?;
 //!
 //! let mut packed = &packed[..];
 //! let header = Header::read(&mut packed)?;
 //! assert_eq!(header.experts()[0].weights, weights);
-//! header.decompress(&scorer, &[&model], &mut packed, &mut opened)?;
+//! header.decompress(&scorer, &[&model], &mut packed, &mut opened, &stopped)?;
 //! assert_eq!(opened, b"a text");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -1,12 +1,15 @@
 //! From a reader to a writer: some blocks at a time, so that memory does not grow with the text.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    sync::atomic::AtomicBool,
+};
 
 use soma_model::{Model, Scorer, Sequence, score::splits};
 use soma_types::{Architecture, ContentHash};
 
 use crate::{
-    block::{Coded, SMALL_BATCH, decode_each, encode_each},
+    block::{Coded, SMALL_BATCH, decode_each, encode_each, goes_on},
     error::{CompressError, DecompressError},
     format::{EXPERTS_MAX, End, Frame, Header, Named, Next, Place, next},
 };
@@ -49,16 +52,17 @@ pub fn blocks_at_once(architecture: &Architecture, experts: usize) -> usize {
     usize::try_from(READ_BYTES_MAX / each.max(1)).map_or(most, |fit| fit.clamp(1, most))
 }
 
-/// Compresses all of `input` into `output`.
+/// Compresses all of `input` into `output`, until `stopped` is set.
 ///
 /// # Errors
 /// When there are no models, or too many, or of different architectures; when reading, writing or a model
-/// fails.
+/// fails, or it is stopped.
 pub fn compress(
     scorer: &Scorer,
     experts: &[Expert<'_>],
     input: &mut impl Read,
     output: &mut impl Write,
+    stopped: &AtomicBool,
 ) -> Result<Sizes, CompressError> {
     let architecture = match experts {
         [first, ..] if experts.len() <= EXPERTS_MAX => *first.model.architecture(),
@@ -89,10 +93,11 @@ pub fn compress(
     let mut whole = Whole::default();
     let batch = blocks_at_once(&architecture, experts.len()) * header.block_bytes as usize;
     loop {
+        goes_on(stopped)?;
         let mut text = Vec::new();
         input.take(batch as u64).read_to_end(&mut text)?;
         let blocks: Vec<&[u8]> = text.chunks(header.block_bytes as usize).collect();
-        let codes = encode_each(scorer, &models, &blocks)?;
+        let codes = encode_each(scorer, &models, &blocks, stopped)?;
         for (block, code) in blocks.into_iter().zip(codes) {
             Frame::new(whole.place.block, block, code).write(&mut output)?;
             whole.add(block);
@@ -110,18 +115,20 @@ pub fn compress(
 }
 
 impl Header {
-    /// Opens the rest of a file, whose header this is, with its models in its order. What was written before
-    /// an error is sound as far as its block's checksum says; all of it is, where there is none.
+    /// Opens the rest of a file, whose header this is, with its models in its order, until `stopped` is set.
+    /// What was written before an error is sound as far as its block's checksum says; all of it is, where
+    /// there is none.
     ///
     /// # Errors
     /// When the models are not those of the header in number or dimensions, the file is cut off, damaged or
-    /// goes on after its end, or when reading, writing or a model fails.
+    /// goes on after its end, when reading, writing or a model fails, or it is stopped.
     pub fn decompress(
         &self,
         scorer: &Scorer,
         models: &[&Model],
         input: &mut impl Read,
         output: &mut impl Write,
+        stopped: &AtomicBool,
     ) -> Result<Sizes, DecompressError> {
         if models.len() != self.experts.len() {
             return Err(DecompressError::Count {
@@ -146,6 +153,7 @@ impl Header {
         let mut whole = Whole::default();
         loop {
             // Places of blocks whose text is not known yet.
+            goes_on(stopped)?;
             let (mut place, mut frames, mut end) = (whole.place, Vec::new(), None);
             while frames.len() < batch && end.is_none() {
                 match next(&mut input, self, place) {
@@ -159,7 +167,15 @@ impl Header {
                     Err(error) => end = Some(Err(error)),
                 }
             }
-            self.open(scorer, &experts, &frames, &mut whole, output)?;
+            let coded = frames.iter().filter(|frame| !frame.is_stored());
+            let coded: Vec<Coded<'_>> = coded
+                .map(|frame| Coded {
+                    length: frame.length,
+                    code: &frame.body,
+                })
+                .collect();
+            let decoded = decode_each(scorer, &experts, &coded, stopped)?;
+            whole.open(&frames, decoded, output)?;
             let Some(end) = end else { continue };
             if end? != whole.end() {
                 return Err(DecompressError::Whole);
@@ -173,37 +189,6 @@ impl Header {
                 packed_bytes: input.bytes,
             });
         }
-    }
-
-    /// The text of some blocks.
-    fn open(
-        &self,
-        scorer: &Scorer,
-        experts: &[(&Model, u64)],
-        frames: &[Frame],
-        whole: &mut Whole,
-        output: &mut impl Write,
-    ) -> Result<(), DecompressError> {
-        let coded = frames.iter().filter(|frame| !frame.is_stored());
-        let coded: Vec<Coded<'_>> = coded
-            .map(|frame| Coded {
-                length: frame.length,
-                code: &frame.body,
-            })
-            .collect();
-        let mut decoded = decode_each(scorer, experts, &coded)?.into_iter();
-        for frame in frames {
-            let text = if frame.is_stored() {
-                Some(frame.body.clone())
-            } else {
-                decoded.next().flatten()
-            };
-            let text = text.filter(|text| frame.holds(whole.place.block, text));
-            let text = text.ok_or_else(|| whole.place.damaged())?;
-            output.write_all(&text)?;
-            whole.add(&text);
-        }
-        Ok(())
     }
 }
 
@@ -223,6 +208,28 @@ impl Default for Whole {
 }
 
 impl Whole {
+    /// Writes the text of some blocks, of which those that are not stored were decoded in their order.
+    fn open(
+        &mut self,
+        frames: &[Frame],
+        decoded: Vec<Option<Vec<u8>>>,
+        output: &mut impl Write,
+    ) -> Result<(), DecompressError> {
+        let mut decoded = decoded.into_iter();
+        for frame in frames {
+            let text = if frame.is_stored() {
+                Some(frame.body.clone())
+            } else {
+                decoded.next().flatten()
+            };
+            let text = text.filter(|text| frame.holds(self.place.block, text));
+            let text = text.ok_or_else(|| self.place.damaged())?;
+            output.write_all(&text)?;
+            self.add(&text);
+        }
+        Ok(())
+    }
+
     fn add(&mut self, block: &[u8]) {
         self.place.block += 1;
         self.place.bytes += block.len() as u64;

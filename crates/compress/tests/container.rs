@@ -1,6 +1,12 @@
 //! What is compressed is opened, on every backend and any number of threads, and what is not sound says why.
 
-use std::{io, sync::LazyLock};
+use std::{
+    io::{self, Read},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use proptest::prelude::*;
 use soma_compress::{CompressError, DecompressError, Expert, Header, Sizes, compress};
@@ -25,6 +31,9 @@ fn weights(index: usize) -> ContentHash {
     ContentHash([index as u8; 32])
 }
 
+/// Nobody wants it to stop.
+static NEVER: AtomicBool = AtomicBool::new(false);
+
 fn experts() -> [Expert<'static>; 2] {
     [0, 1].map(|index| Expert {
         weights: weights(index),
@@ -39,7 +48,7 @@ fn models() -> [&'static Model; 2] {
 
 fn packed(scorer: &Scorer, text: &[u8]) -> Vec<u8> {
     let mut packed = Vec::new();
-    let sizes = compress(scorer, &experts(), &mut &text[..], &mut packed).unwrap();
+    let sizes = compress(scorer, &experts(), &mut &text[..], &mut packed, &NEVER).unwrap();
     let expected = Sizes {
         text_bytes: text.len() as u64,
         packed_bytes: packed.len() as u64,
@@ -50,7 +59,7 @@ fn packed(scorer: &Scorer, text: &[u8]) -> Vec<u8> {
 
 fn opened(scorer: &Scorer, mut packed: &[u8]) -> Result<Vec<u8>, DecompressError> {
     let (header, mut text, length) = (Header::read(&mut packed)?, Vec::new(), packed.len());
-    let sizes = header.decompress(scorer, &models(), &mut packed, &mut text)?;
+    let sizes = header.decompress(scorer, &models(), &mut packed, &mut text, &NEVER)?;
     assert_eq!(sizes.text_bytes, text.len() as u64);
     assert!(sizes.packed_bytes > length as u64);
     Ok(text)
@@ -198,7 +207,7 @@ fn other_models_open_nothing() {
             .collect();
         assert_eq!(named, [(weights(0), 1), (weights(1), 3)]);
         header
-            .decompress(&scorer, models, &mut packed, &mut io::sink())
+            .decompress(&scorer, models, &mut packed, &mut io::sink(), &NEVER)
             .unwrap_err()
     };
     let [first, second] = models();
@@ -221,8 +230,9 @@ fn other_models_open_nothing() {
 #[test]
 fn what_cannot_be_compressed_says_why() {
     let scorer = Scorer::new().unwrap();
-    let attempt =
-        |experts: &[Expert<'_>]| compress(&scorer, experts, &mut &b"text"[..], &mut io::sink()).unwrap_err();
+    let attempt = |experts: &[Expert<'_>]| {
+        compress(&scorer, experts, &mut &b"text"[..], &mut io::sink(), &NEVER).unwrap_err()
+    };
     assert!(matches!(attempt(&[]), CompressError::Experts { found: 0, .. }));
     assert!(matches!(
         attempt(&[experts()[0]; 257]),
@@ -254,4 +264,44 @@ proptest! {
             prop_assert!(opened(&scorer, &spoiled).is_err());
         }
     }
+}
+
+/// Wants the work to stop once all is read.
+struct Stopping<'t> {
+    bytes: &'t [u8],
+    stopped: &'t AtomicBool,
+}
+
+impl Read for Stopping<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.bytes.read(buffer)?;
+        self.stopped.store(self.bytes.is_empty(), Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// What is in hand may take hours: whoever stops it does not wait for its end.
+#[test]
+fn what_is_stopped_ends_within_the_blocks_in_hand() {
+    let scorer = Scorer::new().unwrap();
+    let text = likely(2 * BLOCK);
+    let packed = packed(&scorer, text);
+    let (stopped, mut out) = (AtomicBool::new(false), Vec::new());
+    let mut source = Stopping {
+        bytes: text,
+        stopped: &stopped,
+    };
+    let ended = compress(&scorer, &experts(), &mut source, &mut out, &stopped);
+    assert!(matches!(ended, Err(CompressError::Stopped)), "{ended:?}");
+    assert!(out.len() < packed.len() && out == packed[..out.len()]);
+
+    let (stopped, mut out) = (AtomicBool::new(false), Vec::new());
+    let mut source = Stopping {
+        bytes: &packed,
+        stopped: &stopped,
+    };
+    let header = Header::read(&mut source).unwrap();
+    let ended = header.decompress(&scorer, &models(), &mut source, &mut out, &stopped);
+    assert!(matches!(ended, Err(DecompressError::Stopped)), "{ended:?}");
+    assert!(out.is_empty());
 }

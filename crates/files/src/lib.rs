@@ -8,7 +8,8 @@
 //! created exclusively, then flushed and renamed. It keeps its owner and its permissions; where the system
 //! does not allow that, it is written to in place. A link is followed to what it names, and what is no
 //! regular file (a device, a pipe, an open descriptor such as `/dev/stdout`) is written to and stays what it
-//! is. Of two hard links, one is replaced.
+//! is. Of two hard links, one is replaced. What ends the process at once calls [`abandon`] before, so that no
+//! temporary file is left.
 //!
 //! ```
 //! use soma_files::{FileError, Output, read_bounded};
@@ -31,6 +32,7 @@ mod put;
 mod read;
 mod scratch;
 mod space;
+mod unfinished;
 
 pub use error::{At, FileError};
 pub use lock::{Lock, LockError};
@@ -39,3 +41,4 @@ pub use put::sweep;
 pub use read::{create_private_directory, read_bounded, remove};
 pub use scratch::Scratch;
 pub use space::free_bytes;
+pub use unfinished::abandon;

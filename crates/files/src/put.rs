@@ -9,9 +9,9 @@ use std::{
 };
 
 use rustix::fs::{Mode, OFlags};
-use tempfile::{Builder, NamedTempFile};
+use tempfile::Builder;
 
-use crate::{At as _, FileError, place::folder_of};
+use crate::{At as _, FileError, place::folder_of, unfinished::Unfinished};
 
 /// How temporary names begin and end.
 const PREFIX: &str = ".soma-";
@@ -31,14 +31,14 @@ pub(crate) enum Readers {
 }
 
 /// A file of its own beside `path`, hidden until it takes its name. It is locked as long as its writer lives.
-pub(crate) fn temporary(path: &Path, readers: Readers) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary(path: &Path, readers: Readers) -> io::Result<Unfinished> {
     let mut builder = Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     if readers == Readers::AsBefore {
         // Less what the process's mask takes away.
         builder.permissions(Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder_of(path))?;
+    let file = Unfinished::new(&builder, folder_of(path))?;
     // Where files cannot be locked, they are young while they are written.
     let _ = file.as_file().try_lock();
     Ok(file)
@@ -61,13 +61,12 @@ pub(crate) fn put(
     };
     buffered(file.as_file_mut(), write)?;
     match file.persist(path) {
-        Ok(_) => sync(folder_of(path)),
-        Err(failed) if before.is_some() => {
-            let mut whole = failed.file.into_file();
+        Ok(()) => sync(folder_of(path)),
+        Err((mut whole, _)) if before.is_some() => {
             whole.rewind()?;
             overwrite(path, |writer| io::copy(&mut whole, writer).map(|_| ()))
         }
-        Err(failed) => Err(failed.error),
+        Err((_, error)) => Err(error),
     }
 }
 
@@ -87,7 +86,7 @@ fn overwrite(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) 
 }
 
 /// Gives `file` the owner, the group and the permissions of the one before; whether it could.
-fn resemble(file: &NamedTempFile, before: &Metadata, path: &Path) -> bool {
+fn resemble(file: &Unfinished, before: &Metadata, path: &Path) -> bool {
     let file = file.as_file();
     let same_owner = file
         .metadata()

@@ -142,7 +142,7 @@ async fn collect(body: Body, limit_bytes: usize) -> Result<Bytes, Error> {
 pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let (path, reason) = (error.path().to_string(), error.inner());
+        let (path, reason) = (error.path().to_string(), in_words(&error.inner().to_string()));
         // A dot is the whole body.
         if path == "." {
             Error::bad_request(format!("the body is not what is taken here: {reason}"))
@@ -154,4 +154,72 @@ pub fn json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         .end()
         .map_err(|error| Error::bad_request(format!("the body goes on after its end: {error}")))?;
     Ok(value)
+}
+
+/// What a reader of JSON says, with kinds of values called as JSON calls them and not as this program does.
+fn in_words(reason: &str) -> String {
+    let Some((found, rest)) = reason.rsplit_once(", expected ") else {
+        return reason.to_owned();
+    };
+    let (expected, place) = rest.split_at(rest.find(" at line ").unwrap_or(rest.len()));
+    let whole = |most: u64| format!("a whole number from 0 to {most}");
+    let words = match expected {
+        "u8" => whole(u8::MAX.into()),
+        "u16" => whole(u16::MAX.into()),
+        "u32" => whole(u32::MAX.into()),
+        "u64" | "usize" => whole(u64::MAX),
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "unit" => "null".to_owned(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "an object".to_owned(),
+        named if named.starts_with("struct ") => "an object".to_owned(),
+        other => other.to_owned(),
+    };
+    format!("{found}, expected {words}{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "no body here is one")]
+    struct Asked {
+        count: usize,
+        few: u8,
+        share: f64,
+        more: Vec<String>,
+        by_name: BTreeMap<String, bool>,
+    }
+
+    #[test]
+    fn a_wrong_kind_of_value_is_named_as_json_names_it() {
+        for (body, expected) in [
+            ("[]", "expected an object"),
+            ("7", "expected an object"),
+            (
+                r#"{"count":-1}"#,
+                "expected a whole number from 0 to 18446744073709551615",
+            ),
+            (
+                r#"{"count":"a, expected b"}"#,
+                "expected a whole number from 0 to",
+            ),
+            (
+                r#"{"few":256}"#,
+                "`256`, expected a whole number from 0 to 255 at line 1",
+            ),
+            (r#"{"share":"x"}"#, "expected a number"),
+            (r#"{"more":1}"#, "expected a list"),
+            (r#"{"by_name":1}"#, "expected an object"),
+        ] {
+            let problem = json::<Asked>(body.as_bytes()).unwrap_err().into_problem();
+            assert!(problem.detail.contains(expected), "{body}: {}", problem.detail);
+        }
+    }
 }

@@ -86,7 +86,10 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.status();
         let body = serde_json::to_vec(&self.0).expect("plain data is JSON");
-        (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA)], body).into_response()
+        let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA)], body).into_response();
+        // A server whose clients know errors by other fields too finds here what to tell them.
+        response.extensions_mut().insert(*self.0);
+        response
     }
 }
 

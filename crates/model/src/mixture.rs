@@ -89,13 +89,13 @@ pub struct MixtureScore {
 }
 
 impl MixtureScore {
-    /// Bits per predicted byte of the mixture.
+    /// Bits per predicted byte of the mixture; not a number where no byte is predicted.
     #[must_use]
     pub fn mixture_bits_per_byte(&self) -> f64 {
         self.bits_per_byte(self.mixture_nano)
     }
 
-    /// Bits per predicted byte of each expert.
+    /// Bits per predicted byte of each expert, as of the mixture.
     #[must_use]
     pub fn experts_bits_per_byte(&self) -> Vec<f64> {
         self.experts_nano
@@ -111,7 +111,7 @@ impl MixtureScore {
     }
 
     fn bits_per_byte(&self, nano: u64) -> f64 {
-        nano as f64 / 1e9 / std::f64::consts::LN_2 / self.predicted_bytes.max(1) as f64
+        nano as f64 / 1e9 / std::f64::consts::LN_2 / self.predicted_bytes as f64
     }
 
     /// Adds another document's totals.

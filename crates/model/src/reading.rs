@@ -65,6 +65,22 @@ impl<'a> Reading<'a> {
         })
     }
 
+    /// Passes over those of a text's first bytes of which nothing is left once `length` bytes of it are read:
+    /// how many. What is read next are those after them, up to `length`. One expert alone has forgotten what
+    /// its last sequence did not begin with, and its weight does not move; of several every byte counts, and
+    /// so does all that was read before.
+    pub fn pass_over(&mut self, length: usize) -> usize {
+        let [reader] = &self.readers[..] else { return 0 };
+        if self.length > 0 {
+            return 0;
+        }
+        let whole = reader.sequence.room();
+        // Each time that a sequence is full it begins so much later.
+        let later = whole - whole / 2;
+        self.length = length.saturating_sub(whole).div_ceil(later) * later;
+        self.length
+    }
+
     /// Takes bytes as the text's next, telling `each` what stood before every byte.
     ///
     /// # Errors
@@ -334,6 +350,42 @@ mod tests {
             assert!(Some(found) == *expected.last().unwrap());
             assert_eq!(reading.weights(), alone.weights());
         }
+    }
+
+    /// Nothing is left of what is passed over: what may follow is the same to the bit, here and from here on.
+    #[test]
+    fn what_is_passed_over_does_not_show() {
+        let model = Model::random(&Architecture::NANO, 5);
+        let scorer = Scorer::new().unwrap();
+        let text: Vec<u8> = (0..1400).map(|i| (i * 29 % 241) as u8).collect();
+        let length_max = Architecture::NANO.max_seq_len as usize;
+        let half = length_max / 2;
+        for length in [
+            1,
+            length_max - 1,
+            length_max,
+            length_max + 1,
+            length_max + half,
+            length_max + half + 1,
+            4 * length_max + 5,
+        ] {
+            let mut whole = Reading::new(&scorer, &[(&model, 7)]).unwrap();
+            whole.read(&text[..length], |_, _| ()).unwrap();
+            let mut part = Reading::new(&scorer, &[(&model, 7)]).unwrap();
+            let passed = part.pass_over(length);
+            assert!(length - passed <= length_max && (length <= length_max) == (passed == 0));
+            part.read(&text[passed..length], |_, _| ()).unwrap();
+            let more = &text[length..length + 270];
+            assert!(
+                all_before(&mut part, more) == all_before(&mut whole, more),
+                "{length}"
+            );
+            assert_eq!((part.weights(), part.length), (whole.weights(), whole.length));
+            assert_eq!(part.pass_over(5000), 0, "it has begun");
+        }
+        let models = [1, 2].map(|seed| Model::random(&Architecture::NANO, seed));
+        let mut several = Reading::new(&scorer, &experts(&models)).unwrap();
+        assert_eq!(several.pass_over(5000), 0);
     }
 
     /// What each byte was drawn from is told the same, however the text is cut.

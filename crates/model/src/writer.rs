@@ -126,8 +126,14 @@ impl<'a> Writer<'a> {
         if prompt.is_empty() {
             return Err(ScoreError::Empty);
         }
-        writer.read(prompt, |_, _| ())?;
+        let passed = writer.pass_over(prompt.len());
+        writer.read(&prompt[passed..], |_, _| ())?;
         Ok(writer)
+    }
+
+    /// Passes over what leaves nothing behind, as [`Reading::pass_over`].
+    pub fn pass_over(&mut self, length: usize) -> usize {
+        self.reading.pass_over(length)
     }
 
     /// Takes bytes as the text's next, telling `each` what stood before every one of them.

@@ -30,6 +30,9 @@ pub struct Completion {
     /// What it takes to compute it again; at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soma: Option<Receipt>,
+    /// True beside the receipt of a stream: its texts were told before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ends_stream: Option<bool>,
 }
 
 /// A text.

@@ -26,6 +26,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use crate::{
     answer::{Answering, Completion, Logprobs, Receipt, Usage, Written},
     engine::{Byte, Ended, Full, Place, Task, Told},
+    refusal::{Refusal, refused},
     request::{Asked, CompletionRequest},
     state::{Current, Serving},
 };
@@ -57,14 +58,6 @@ pub async fn completions(State(serving): State<Serving>, request: Request) -> Re
         },
         Err(error) => refused(error),
     }
-}
-
-/// A refusal, which says when to come again where that helps.
-pub fn refused(error: Error) -> Response {
-    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
-        return ([(header::RETRY_AFTER, "2")], error).into_response();
-    }
-    error.into_response()
 }
 
 /// An answer in the making, and what is told of each text, in order.
@@ -126,6 +119,7 @@ impl Making {
             choices: Vec::new(),
             usage: None,
             soma: None,
+            ends_stream: None,
         };
         Self {
             head,
@@ -205,6 +199,7 @@ impl Making {
         let end = Completion {
             usage: (!self.asked.tells_usage).then_some(usage),
             soma: Some(receipt),
+            ends_stream: Some(true),
             ..self.part(vec![written])
         };
         let usage = self.asked.tells_usage.then(|| Completion {
@@ -306,8 +301,8 @@ fn streamed(
                 }
                 // No receipt of what is no answer, nor the mark of its end.
                 Told::Failed(reason) => {
-                    let problem = failed(&reason).into_problem();
-                    let event = Event::default().event("error").json_data(problem);
+                    let refusal = Refusal::from(failed(&reason).into_problem());
+                    let event = Event::default().event("error").json_data(refusal);
                     return Some((vec![event.unwrap_or_default()], None));
                 }
             }

@@ -11,12 +11,16 @@ pub struct Counts(Arc<Mutex<Counted>>);
 /// Numbers since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
+    /// Texts that were taken on, and wait until they are begun.
+    pub taken: u64,
     /// Texts that were begun.
     pub begun: u64,
     /// Texts that were written to their end.
     pub ended: u64,
-    /// Texts that nobody listened to any more.
+    /// Texts that nobody listened to any more, once they were begun.
     pub dropped: u64,
+    /// Texts that nobody waited for any more, before they were begun.
+    pub left: u64,
     /// Texts that could not go on.
     pub failed: u64,
     /// Texts that were refused, because too many waited.
@@ -52,20 +56,34 @@ impl Counted {
             .saturating_sub(self.failed)
     }
 
+    /// Texts that wait.
+    #[must_use]
+    pub const fn waiting(&self) -> u64 {
+        self.taken.saturating_sub(self.begun).saturating_sub(self.left)
+    }
+
     /// In Prometheus's text format.
     #[must_use]
     pub fn exposition(&self) -> String {
         let mut exposition = Exposition::default();
-        let in_hand = self.in_hand();
-        exposition.gauge(
-            "soma_serving_texts_in_hand",
-            "Texts that are read or written.",
-            in_hand,
-        );
+        for (name, help, value) in [
+            ("texts_in_hand", "Texts that are read or written.", self.in_hand()),
+            (
+                "texts_waiting",
+                "Texts that wait until one in hand has ended.",
+                self.waiting(),
+            ),
+        ] {
+            exposition.gauge(&format!("soma_serving_{name}"), help, value);
+        }
         for (name, help, value) in [
             ("texts_begun", "Texts that were begun.", self.begun),
             ("texts_ended", "Texts that were written to their end.", self.ended),
-            ("texts_dropped", "Texts whose asker hung up.", self.dropped),
+            (
+                "texts_dropped",
+                "Texts whose asker hung up.",
+                self.dropped + self.left,
+            ),
             ("texts_failed", "Texts that could not go on.", self.failed),
             (
                 "texts_refused",

@@ -21,7 +21,8 @@ use soma_types::{
 
 use crate::{
     answer::Usage,
-    completions::{BODY_BYTES_MAX, refused},
+    completions::BODY_BYTES_MAX,
+    refusal::refused,
     request::{CHOICES_MAX, texts},
     state::Serving,
 };

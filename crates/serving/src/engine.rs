@@ -2,10 +2,10 @@
 //! done or nobody listens any more.
 //!
 //! One thread takes a byte of every text in hand, those of the same models by one pass of each, on all
-//! cores; of the prompts that are not read yet it reads a part of one between two bytes, each in its turn, so
-//! that a long prompt holds nobody up. Which others are in hand does not show in a text. Bounds: [`AT_ONCE`]
-//! texts in hand, and as many as wait; a text has its [`Place`] until it was heard to its end, or nobody
-//! hears.
+//! cores; of the prompts that are not read yet it reads a small part of one between two bytes, each in its
+//! turn, so that a long prompt holds nobody up. Which others are in hand does not show in a text. Bounds:
+//! [`AT_ONCE`] texts in hand, and as many as wait; a text has its [`Place`] until it was heard to its end, or
+//! nobody hears.
 
 use std::{
     collections::VecDeque,
@@ -29,8 +29,10 @@ use crate::{
 
 /// Texts in hand at once.
 pub const AT_ONCE: usize = 32;
-/// Bytes of a prompt that are read before the others go on.
+/// Bytes of a prompt that are read at once where nobody waits for it.
 const PART_BYTES: usize = 256;
+/// Bytes of a prompt that are read before those that are written go on.
+const PART_BESIDE_BYTES: usize = 16;
 
 /// Room for a request's texts. Whoever writes one holds it, and whoever hears it.
 pub type Place = Arc<OwnedSemaphorePermit>;
@@ -134,7 +136,11 @@ impl Engine {
     /// # Errors
     /// When nobody writes any more.
     pub fn begin(&self, task: Task) -> Result<(), Full> {
-        self.tasks.send(task).map_err(|_| Full)
+        self.counts.add(|counted| counted.taken += 1);
+        self.tasks.send(task).map_err(|_| {
+            self.counts.add(|counted| counted.left += 1);
+            Full
+        })
     }
 }
 
@@ -143,7 +149,7 @@ struct Text<'m> {
     task: Task,
     writer: Writer<'m>,
     spoken: Spoken,
-    /// Bytes of the prompt that are read.
+    /// Bytes of the prompt that are read, or passed over.
     read: usize,
     /// Written, and not told yet.
     held: Vec<Byte>,
@@ -175,14 +181,22 @@ fn write(models: &Models, tasks: &Receiver<Task>, counts: &Counts) {
         }
         waiting.extend(tasks.try_iter());
         // Whoever hung up before their turn makes room for others.
+        let waited = waiting.len();
         waiting.retain(|task: &Task| !task.told.is_closed());
+        let left = (waited - waiting.len()) as u64;
+        counts.add(|counted| counted.left += left);
         while unread.len() + texts.len() < AT_ONCE
             && let Some(task) = waiting.pop_front()
         {
             unread.extend(begin(models, task, counts));
         }
         if let Some(text) = unread.pop_front() {
-            let (part, turn) = Text::reads_on(text);
+            let at_once = if texts.is_empty() {
+                PART_BYTES
+            } else {
+                PART_BESIDE_BYTES
+            };
+            let (part, turn) = Text::reads_on(text, at_once);
             counts.add(|counted| counted.read_bytes += part as u64);
             if let Some(text) = goes_on(turn, counts) {
                 if text.is_read() {
@@ -222,9 +236,13 @@ fn goes_on<'m>(turn: Turn<'m>, counts: &Counts) -> Option<Text<'m>> {
 fn begin<'m>(models: &'m Models, task: Task, counts: &Counts) -> Option<Text<'m>> {
     counts.add(|counted| counted.begun += 1);
     match Writer::unread(models.scorer(), &models.mixed(&task.chosen)) {
-        Ok(writer) => Some(Text {
+        Ok(mut writer) => Some(Text {
             spoken: Spoken::new(task.stops.iter().map(|stop| stop.as_bytes().to_vec())),
-            read: 0,
+            read: if task.echoes {
+                0
+            } else {
+                writer.pass_over(task.prompt.len())
+            },
             held: Vec::new(),
             left: task.bytes,
             writer,
@@ -264,13 +282,13 @@ impl<'m> Text<'m> {
         self.read == self.task.prompt.len()
     }
 
-    /// Reads a part of the prompt; how many bytes, and where the text stands then.
-    fn reads_on(mut self) -> (usize, Turn<'m>) {
+    /// Reads a part of the prompt, `most` bytes; how many, and where the text stands then.
+    fn reads_on(mut self, most: usize) -> (usize, Turn<'m>) {
         if self.task.told.is_closed() {
             return (0, Turn::Dropped);
         }
         let prompt = &self.task.prompt;
-        let mut end = prompt.len().min(self.read + PART_BYTES);
+        let mut end = prompt.len().min(self.read + most);
         // Characters are told whole.
         while !prompt.is_char_boundary(end) {
             end -= 1;

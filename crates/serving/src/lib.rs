@@ -13,6 +13,7 @@
 //! | [`engine`] | many texts written at once |
 //! | [`state`] | what every request finds: the models of now |
 //! | [`counts`] | what was done, for operators |
+//! | [`refusal`] | errors, in the fields of RFC 9457 and in OpenAI's |
 //! | [`completions`], [`embeddings`], [`server`] | the routes |
 //!
 //! What is drawn is checked alike where it is asked for and where it is computed again:
@@ -39,6 +40,7 @@ pub mod counts;
 pub mod embeddings;
 pub mod engine;
 pub mod models;
+pub mod refusal;
 pub mod request;
 pub mod server;
 pub mod state;

@@ -19,8 +19,9 @@ pub const TOP_MAX: u32 = 5;
 const STOPS_MAX: usize = 4;
 /// Bytes of a text that stops an answer.
 const STOP_BYTES_MAX: usize = 1 << 10;
-/// Bytes of prompts of which each is told with what was thought of it, for all texts of a request.
-const JUDGED_BYTES_MAX: usize = 1 << 16;
+/// Bytes that are told with what was thought of each: of all texts of a request, and of prompts told with
+/// them.
+const JUDGED_BYTES_MAX: u64 = 1 << 16;
 /// OpenAI's default.
 const BYTES_DEFAULT: u64 = 16;
 
@@ -190,11 +191,8 @@ impl CompletionRequest {
     /// # Errors
     /// 404 for an unknown model, 400 for what is out of its range or is not offered.
     pub fn check(self, models: &Models) -> Result<Asked, Error> {
-        let Some(chosen) = models.chosen(&self.model) else {
-            let known = models.names().collect::<Vec<_>>().join(", ");
-            let detail = format!("there is no model '{}' here, only {known}", shown(&self.model));
-            return Err(Error::new(StatusCode::NOT_FOUND, detail));
-        };
+        let chosen = models.chosen(&self.model);
+        let chosen = chosen.ok_or_else(|| unknown(models, &self.model))?;
         let prompts = texts(self.prompt);
         let n = self.n.unwrap_or(1);
         if self.best_of.is_some_and(|best_of| best_of != n) {
@@ -235,10 +233,12 @@ impl CompletionRequest {
             stop,
         };
         drawn.check(&prompts).map_err(Error::bad_request)?;
-        let judged = prompts.iter().map(String::len).sum::<usize>().saturating_mul(n);
-        if echoes && self.logprobs.is_some() && judged > JUDGED_BYTES_MAX {
+        let told = |prompt: &String| max_tokens + if echoes { prompt.len() as u64 } else { 0 };
+        let judged = prompts.iter().map(told).sum::<u64>() * n as u64;
+        if self.logprobs.is_some() && judged > JUDGED_BYTES_MAX {
             return Err(Error::bad_request(format!(
-                "{judged} bytes of prompts would be told with logprobs: give {JUDGED_BYTES_MAX} at most"
+                "{judged} bytes of all texts, with prompts that are told too, would be told with logprobs: \
+                 ask for {JUDGED_BYTES_MAX} at most"
             )));
         }
         Ok(Asked {
@@ -255,6 +255,13 @@ impl CompletionRequest {
             top: self.logprobs.map(|top| top as usize),
         })
     }
+}
+
+/// Nobody here is called `name`.
+pub fn unknown(models: &Models, name: &str) -> Error {
+    let known = models.names().collect::<Vec<_>>().join(", ");
+    let detail = format!("there is no model '{}' here, only {known}", shown(name));
+    Error::new(StatusCode::NOT_FOUND, detail)
 }
 
 /// The texts of one or several.

@@ -4,7 +4,7 @@ use std::{future::Future, io, net::TcpListener, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Path, State, rejection::PathRejection},
     http::header,
     middleware,
     response::IntoResponse,
@@ -12,18 +12,22 @@ use axum::{
 };
 use serde::Serialize;
 use soma_http::{
+    Error,
     connections::{self, Bounds},
     contract::{Contract, DOCUMENT_PATH, admit, no_such_path},
     descriptors,
     document::Border,
     exposition,
 };
-use soma_types::ContentHash;
+use soma_types::{ContentHash, api::Problem};
 use utoipa::OpenApi;
 
 use crate::{
     completions::{__path_completions, completions},
     embeddings::{__path_embeddings, embeddings},
+    models::Models,
+    refusal::{InEither, in_either},
+    request::unknown,
     state::Serving,
 };
 
@@ -52,24 +56,42 @@ pub struct Served {
     pub weights: Vec<ContentHash>,
 }
 
-/// What may be asked for.
-#[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
-pub async fn list(State(serving): State<Serving>) -> Json<ModelList> {
-    let models = serving.current().models;
-    let served = |name: &str| {
+impl Served {
+    /// Who is called `name`; none where nobody is.
+    fn of(models: &Models, name: &str) -> Option<Self> {
         let chosen = models.chosen(name)?;
-        Some(Served {
+        Some(Self {
             id: name.to_owned(),
             object: "model",
             created: 0,
             owned_by: "soma",
             weights: models.of(&chosen).map(|expert| expert.weights).collect(),
         })
-    };
+    }
+}
+
+/// What may be asked for.
+#[utoipa::path(get, path = "/v1/models", responses((status = 200, body = ModelList)))]
+pub async fn list(State(serving): State<Serving>) -> Json<ModelList> {
+    let models = serving.current().models;
+    let served = models.names().filter_map(|name| Served::of(&models, name));
     Json(ModelList {
         object: "list",
-        data: models.names().filter_map(served).collect(),
+        data: served.collect(),
     })
+}
+
+/// One of them.
+#[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path, description = "Its name")),
+    responses((status = 200, body = Served), (status = 404, body = Problem)))]
+pub async fn retrieve(
+    State(serving): State<Serving>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Served>, Error> {
+    let Path(name) = id.map_err(Error::bad_request)?;
+    let models = serving.current().models;
+    let served = Served::of(&models, &name).ok_or_else(|| unknown(&models, &name))?;
+    Ok(Json(served))
 }
 
 /// What was done, in Prometheus's text format.
@@ -83,11 +105,11 @@ pub async fn metrics(State(serving): State<Serving>) -> impl IntoResponse {
 #[openapi(
     info(
         title = "SOMA models at work",
-        description = "Completions and embeddings after OpenAI's interface; a token is a byte. Errors are RFC 9457 problem details.",
+        description = "Completions and embeddings after OpenAI's interface; a token is a byte. Errors are RFC 9457 problem details, with OpenAI's `error` beside them.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    paths(list, completions, embeddings, metrics),
-    modifiers(&Border)
+    paths(list, retrieve, completions, embeddings, metrics),
+    modifiers(&Border, &InEither)
 )]
 struct Document;
 
@@ -95,6 +117,7 @@ struct Document;
 pub fn router(serving: Serving) -> Router {
     Router::new()
         .route("/v1/models", get(list))
+        .route("/v1/models/{id}", get(retrieve))
         .route("/v1/completions", post(completions))
         .route("/v1/embeddings", post(embeddings))
         .route("/metrics", get(metrics))
@@ -105,6 +128,7 @@ pub fn router(serving: Serving) -> Router {
             Arc::new(Contract::new(&Document::openapi())),
             admit,
         ))
+        .layer(middleware::from_fn(in_either))
 }
 
 /// Serves on `listener` until `stopped` ends.

@@ -4,19 +4,24 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from environments import environment
-from hosts import random_weights
+from hosts import NANO, random_weights
 from localnet import binary
+
+from soma_models.v1 import weights
 
 PROGRAM = """
 import json, sys
 from openai import BadRequestError, NotFoundError, OpenAI
 
 client = OpenAI(base_url=sys.argv[1], api_key="any", max_retries=0)
-assert [model.id for model in client.models.list()] == ["whole", "one", "two"]
+models = list(client.models.list())
+assert [model.id for model in models] == ["whole", "one", "two"]
+assert client.models.retrieve("two") == models[2]
 
 ask = {"model": "whole", "prompt": "Once upon", "max_tokens": 24, "temperature": 0.7, "seed": 5}
 answer = client.completions.create(**ask)
@@ -55,18 +60,29 @@ for wrong, error in (({"model": "none"}, NotFoundError), ({"temperature": -1}, B
         client.completions.create(**{**ask, **wrong})
         raise SystemExit(f"{wrong} was answered")
     except error as refused:
-        print(refused.response.json()["detail"])
+        assert refused.type == "invalid_request_error"
+        print(refused.body["message"])
 print(answer.to_json())
 """
 
+# The status was sent when the model overflows.
+FAILING = """
+import sys
+from openai import APIError, OpenAI
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    for seed, name in enumerate(("one", "two")):
-        (tmp_path / f"{name}.safetensors").write_bytes(random_weights(seed))
-    models = ["--weights", "one.safetensors,two.safetensors"]
-    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--json", *models]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+client = OpenAI(base_url=sys.argv[1], api_key="any", max_retries=0)
+try:
+    parts = list(client.completions.create(model="broken", prompt="az", stream=True))
+    raise SystemExit(f"an error is no part of an answer: {parts}")
+except APIError as error:
+    print(error.message)
+"""
+
+
+@contextmanager
+def serving(folder: Path, names: str) -> Iterator[str]:
+    command = [binary(), "serve", "--listen", "127.0.0.1:0", "--json", "--weights", names]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     told = ""
     while not told.endswith("}\n"):
@@ -79,16 +95,38 @@ def server(tmp_path: Path) -> Iterator[str]:
     assert process.wait(30) == 0
 
 
-def test_the_official_client_is_answered(server: str, tmp_path: Path) -> None:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    for seed, name in enumerate(("one", "two")):
+        (tmp_path / f"{name}.safetensors").write_bytes(random_weights(seed))
+    with serving(tmp_path, "one.safetensors,two.safetensors") as url:
+        yield url
+
+
+def official(program: str, url: str) -> list[str]:
+    """What a program prints that uses OpenAI's own client."""
     done = subprocess.run(
-        [environment("openai"), "-W", "error", "-c", PROGRAM, server],
+        [environment("openai"), "-W", "error", "-c", program, url],
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    none, wrong, *answer = done.stdout.splitlines()
+    return done.stdout.splitlines()
+
+
+def test_a_stream_that_fails_raises(tmp_path: Path) -> None:
+    tensors = weights.load_bytes(random_weights(0), NANO)
+    tensors["embedding.weight"][ord("z")] = 3e38
+    (tmp_path / "broken.safetensors").write_bytes(weights.save_bytes(tensors, NANO))
+    with serving(tmp_path, "broken.safetensors") as url:
+        (why,) = official(FAILING, url)
+    assert why.startswith("model 0: "), why
+
+
+def test_the_official_client_is_answered(server: str, tmp_path: Path) -> None:
+    none, wrong, *answer = official(PROGRAM, server)
     assert none == "there is no model 'none' here, only whole, one, two"
     assert wrong.startswith("a temperature of -1 is none")
     (tmp_path / "answer.json").write_text("\n".join(answer))

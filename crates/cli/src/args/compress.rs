@@ -12,7 +12,7 @@ pub struct CompressArgs {
     /// The file to compress, of any bytes; `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where it goes.
+    /// Where it goes; `-` for standard output.
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// The models.
@@ -26,7 +26,7 @@ pub struct DecompressArgs {
     /// What `soma compress` wrote; `-` for standard input.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// Where the text goes.
+    /// Where the text goes; `-` for standard output.
     #[arg(short, long, value_name = "FILE")]
     pub out: PathBuf,
     /// The models, in any order, and others beside them. Their architecture is the one that the file names.

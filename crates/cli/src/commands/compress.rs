@@ -2,20 +2,12 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, IsTerminal as _, Read, Write},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+    sync::atomic::Ordering,
 };
 
 use indicatif::ProgressBar;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-};
 use serde::Serialize;
 use soma_compress::{Expert, Header, Named, Sizes, blocks_at_once, compress as pack};
 use soma_files::{Output, sweep};
@@ -24,17 +16,15 @@ use soma_types::{Architecture, ContentHash};
 
 use super::{
     scoring::{shown, unreadable},
-    whole::{files, hash, load, require},
+    whole::{apart_from_models, files, hash, load, require},
 };
 use crate::{
-    args::{CompressArgs, DecompressArgs, WholeArgs},
+    args::{CompressArgs, DecompressArgs},
     error::{CliError, CliResult},
     interrupt::Interrupt,
     printer::Printer,
 };
 
-/// Between two looks whether it is to stop, while nothing comes.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How far it is, by what was read.
 const BAR: &str = "{bar:32} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left";
 
@@ -67,8 +57,9 @@ struct Loaded {
 
 /// `soma compress`.
 pub fn compress(printer: Printer, args: &CompressArgs, interrupt: &Interrupt) -> CliResult {
-    let out = place(&args.out, &args.file)?;
+    let out = output(&args.out, &args.file)?;
     let (architecture, files) = files(&args.models)?;
+    let out = apart_from_models(out, &args.models, &files)?;
     require_memory(printer, &architecture, &files)?;
     let mut loaded = Vec::with_capacity(files.len());
     for (path, stake) in files {
@@ -89,19 +80,22 @@ pub fn compress(printer: Printer, args: &CompressArgs, interrupt: &Interrupt) ->
         .collect();
     let (mut source, _bar) = open(printer, &args.file, interrupt)?;
     let scorer = Scorer::new()?;
+    let stopped = interrupt.flag();
     let sizes = written(&out, interrupt, |file| {
-        Ok(pack(&scorer, &experts, &mut source, file)?)
+        Ok(pack(&scorer, &experts, &mut source, file, &stopped)?)
     })?;
     tell(printer, &out, sizes, &loaded)
 }
 
 /// `soma decompress`.
 pub fn decompress(printer: Printer, args: &DecompressArgs, interrupt: &Interrupt) -> CliResult {
-    let out = place(&args.out, &args.file)?;
+    let out = output(&args.out, &args.file)?;
+    let (_, files) = files(&args.models)?;
+    let out = apart_from_models(out, &args.models, &files)?;
     let (mut source, _bar) = open(printer, &args.file, interrupt)?;
     let of_file = |error: CliError| error.while_doing(shown(&args.file));
     let header = Header::read(&mut source).map_err(|error| of_file(error.into()))?;
-    let files = chosen(&args.models, &header)?;
+    let files = chosen(files, &header)?;
     let architecture = *header.architecture();
     require_memory(printer, &architecture, &files)?;
     let mut loaded = Vec::with_capacity(files.len());
@@ -114,23 +108,16 @@ pub fn decompress(printer: Printer, args: &DecompressArgs, interrupt: &Interrupt
     }
     let models: Vec<&Model> = loaded.iter().map(|loaded| &loaded.model).collect();
     let scorer = Scorer::new()?;
+    let stopped = interrupt.flag();
     let sizes = written(&out, interrupt, |file| {
-        let sizes = header.decompress(&scorer, &models, &mut source, file);
+        let sizes = header.decompress(&scorer, &models, &mut source, file, &stopped);
         sizes.map_err(|error| of_file(error.into()))
     })?;
     tell(printer, &out, sizes, &loaded)
 }
 
-/// Where the result goes. What earlier ones left there that were killed is removed.
-fn place(out: &Path, file: &Path) -> CliResult<Output> {
-    let place = Output::check(out)?.apart_from(input(file))?;
-    sweep(out.parent().unwrap_or(Path::new(".")));
-    Ok(place)
-}
-
 /// The files of the models that a container names, in its order.
-fn chosen(args: &WholeArgs, header: &Header) -> CliResult<Vec<(PathBuf, u64)>> {
-    let (_, files) = files(args)?;
+fn chosen(files: Vec<(PathBuf, u64)>, header: &Header) -> CliResult<Vec<(PathBuf, u64)>> {
     let mut found = Vec::with_capacity(files.len());
     for (path, _) in files {
         found.push((hash(&path, header.architecture())?, path));
@@ -147,19 +134,37 @@ fn chosen(args: &WholeArgs, header: &Header) -> CliResult<Vec<(PathBuf, u64)>> {
     header.experts().iter().map(path_of).collect()
 }
 
-/// A file that is read, unless it is standard input.
-fn input(path: &Path) -> Option<&Path> {
-    (path != Path::new("-")).then_some(path)
+/// What both standard input and standard output are called.
+const STANDARD: &str = "-";
+
+/// What a path names, unless that is standard input or output.
+fn file_named(path: &Path) -> Option<&Path> {
+    (path != Path::new(STANDARD)).then_some(path)
 }
 
-/// What is to be read, drawing how far it is while the bar lives. Nothing more comes once Ctrl-C is pressed,
-/// so that nothing is left of the result; standard input, which may say nothing for long, is waited for only
-/// until then.
+/// Where the result goes, which is not what is read. It may be any bytes, so no terminal gets it.
+fn output(path: &Path, file: &Path) -> CliResult<Output> {
+    let named = file_named(path).unwrap_or(Path::new("/dev/stdout"));
+    let out = Output::check(named)?.apart_from(file_named(file))?;
+    if out.is_standard_output() && io::stdout().is_terminal() {
+        return Err(
+            CliError::usage("the result may be any bytes, which a terminal does not take")
+                .hint("name a file with -o, or send it on: -o - | ..."),
+        );
+    }
+    if let Some(path) = file_named(path) {
+        // What earlier ones left there that were killed.
+        sweep(path.parent().unwrap_or(Path::new(".")));
+    }
+    Ok(out)
+}
+
+/// What is to be read, drawing how far it is while the bar lives. While a file is read Ctrl-C asks the work
+/// to end; standard input may never give the next byte, so there it ends at once.
 fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<dyn Read>, Cleared)> {
-    let Some(path) = input(path) else {
-        interrupt.hold();
-        let file = io::BufReader::new(StandardInput(interrupt.flag()));
-        return Ok((Box::new(file), Cleared(ProgressBar::hidden())));
+    let Some(path) = file_named(path) else {
+        let bar = ProgressBar::hidden();
+        return Ok((Box::new(io::stdin().lock()), Cleared(bar)));
     };
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, &error))?;
@@ -169,65 +174,7 @@ fn open(printer: Printer, path: &Path, interrupt: &Interrupt) -> CliResult<(Box<
     }
     let bar = printer.progress(metadata.len(), BAR);
     interrupt.hold();
-    let file = UntilStopped {
-        file: io::BufReader::new(file),
-        stopped: interrupt.flag(),
-    };
-    Ok((Box::new(bar.wrap_read(file)), Cleared(bar)))
-}
-
-/// What can be neither read nor written any more once its flag is set.
-struct UntilStopped<T> {
-    file: T,
-    stopped: Arc<AtomicBool>,
-}
-
-impl<T> UntilStopped<T> {
-    fn goes_on(&mut self) -> io::Result<&mut T> {
-        if self.stopped.load(Ordering::Relaxed) {
-            return Err(io::Error::other("stopped"));
-        }
-        Ok(&mut self.file)
-    }
-}
-
-impl<T: Read> Read for UntilStopped<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.goes_on()?.read(buffer)
-    }
-}
-
-impl<T: Write> Write for UntilStopped<T> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.goes_on()?.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.goes_on()?.flush()
-    }
-}
-
-/// Standard input, which ends in an error once the flag is set, also while nothing comes.
-struct StandardInput(Arc<AtomicBool>);
-
-impl Read for StandardInput {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let input = io::stdin();
-        let look = Timespec::try_from(LOOK_EVERY).map_err(io::Error::other)?;
-        loop {
-            let mut file = UntilStopped {
-                file: (),
-                stopped: Arc::clone(&self.0),
-            };
-            file.goes_on()?;
-            let mut waiting = [PollFd::new(&input, PollFlags::IN)];
-            match poll(&mut waiting, Some(&look)) {
-                Ok(0) | Err(Errno::INTR) => {}
-                Ok(_) => return Ok(rustix::io::read(&input, buffer)?),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
+    Ok((Box::new(bar.wrap_read(io::BufReader::new(file))), Cleared(bar)))
 }
 
 /// A bar that leaves nothing behind.
@@ -253,19 +200,15 @@ fn written<T>(
     write: impl FnOnce(&mut &mut dyn Write) -> CliResult<T>,
 ) -> CliResult<T> {
     let mut result = None;
-    let placed = out.write_with(|file| {
-        let stopped = interrupt.flag();
-        let mut file = UntilStopped { file, stopped };
-        match write(&mut (&mut file as &mut dyn Write)) {
-            Ok(value) => {
-                result = Some(Ok(value));
-                Ok(())
-            }
-            Err(error) => {
-                let stopped = io::Error::other(error.to_string());
-                result = Some(Err(error));
-                Err(stopped)
-            }
+    let placed = out.write_with(|mut file| match write(&mut file) {
+        Ok(value) => {
+            result = Some(Ok(value));
+            Ok(())
+        }
+        Err(error) => {
+            let stopped = io::Error::other(error.to_string());
+            result = Some(Err(error));
+            Err(stopped)
         }
     });
     match result {

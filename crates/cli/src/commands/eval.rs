@@ -29,7 +29,7 @@ struct EvalOutput {
     documents: usize,
     /// Bytes that are predicted: all but the first of each chunk.
     predicted_bytes: u64,
-    /// What the whole needs.
+    /// What the whole needs; null where nothing is predicted.
     bits_per_byte: f64,
     experts: Vec<ExpertOutput>,
     /// Stretches of equal length, each with the mean weight of every model.
@@ -89,7 +89,12 @@ pub fn run(printer: Printer, args: &EvalArgs) -> CliResult {
     }
     let total = total.ok_or_else(|| CliError::new("there is no text"))?;
     let output = output(&experts, documents.len(), &total, &picture);
-    printer.show(&output, text)
+    printer.show(&output, text)?;
+    if output.predicted_bytes == 0 {
+        printer
+            .note("no byte is predicted: the first of a text no model knows, so give one of 2 bytes or more");
+    }
+    Ok(())
 }
 
 fn output(experts: &[Expert], documents: usize, total: &MixtureScore, picture: &Picture) -> EvalOutput {
@@ -154,11 +159,11 @@ impl Picture {
             .collect()
     }
 
-    /// Mean weights over all of the text.
+    /// Mean weights over all of the text; not numbers where nothing is seen.
     fn shares(&self) -> Vec<f64> {
         let of = |expert: usize| self.sums.iter().map(|cell| cell[expert]).sum::<f64>();
         (0..self.experts)
-            .map(|expert| of(expert) / self.bytes.max(1) as f64)
+            .map(|expert| of(expert) / self.bytes as f64)
             .collect()
     }
 }
@@ -181,25 +186,36 @@ fn letter(weights: &[f64]) -> char {
     }
 }
 
+/// A number as `shown`; a dash where there is none.
+fn number(value: f64, shown: impl FnOnce(f64) -> String) -> String {
+    if value.is_nan() {
+        return "-".to_owned();
+    }
+    shown(value)
+}
+
 fn text(output: &EvalOutput) -> String {
     let rows = output.experts.iter().enumerate().map(|(index, expert)| {
         let letter = LETTERS[index.min(LETTERS.len() - 1)].to_ascii_uppercase();
         vec![
             char::from(letter).to_string(),
             expert.file.clone(),
-            format!("{:.3}", expert.bits_per_byte),
-            format!("{:.0}%", 100.0 * expert.share),
+            number(expert.bits_per_byte, |bits| format!("{bits:.3}")),
+            number(expert.share, |share| format!("{:.0}%", 100.0 * share)),
         ]
     });
     let whole = vec![
         String::new(),
         "the whole".to_owned(),
-        format!("{:.3}", output.bits_per_byte),
+        number(output.bits_per_byte, |bits| format!("{bits:.3}")),
         "100%".to_owned(),
     ];
     let header = ["", "model", "bits/byte", "share"];
     let rows: Vec<Vec<String>> = rows.chain([whole]).collect();
     let mut text = table(&header, &header[2..], rows);
+    if output.cells.is_empty() {
+        return text;
+    }
     let letters: Vec<char> = output.cells.iter().map(|weights| letter(weights)).collect();
     text.push('\n');
     for line in letters.chunks(LINE) {

@@ -29,7 +29,8 @@ use crate::{
     printer::{Printer, count, facts, short, table},
 };
 
-const MANIFEST: &str = "manifest.json";
+/// What a folder of them is about.
+pub const MANIFEST: &str = "manifest.json";
 /// The network's first weights, in plain.
 const GENESIS: &str = "genesis.safetensors";
 /// Longest manifest that is read, in bytes.

@@ -26,12 +26,22 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 #[derive(Deserialize)]
 struct Answer {
     soma: Receipt,
+    #[serde(flatten)]
+    told: Told,
+}
+
+/// What stands beside a receipt.
+#[derive(Deserialize)]
+struct Told {
     #[serde(default)]
     choices: Vec<Choice>,
     usage: Option<Usage>,
+    /// Whether it ends a stream: the texts were told before it then.
+    #[serde(default)]
+    ends_stream: bool,
 }
 
-/// A text as it was told. In a stream's last event it is empty: it was told before.
+/// A text as it was told.
 #[derive(Deserialize)]
 struct Choice {
     text: String,
@@ -39,10 +49,11 @@ struct Choice {
     finish_reason: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq, Eq)]
 struct Usage {
     prompt_tokens: u64,
     completion_tokens: u64,
+    total_tokens: u64,
 }
 
 /// A text that was computed again.
@@ -55,8 +66,10 @@ struct Written {
 
 #[derive(Serialize)]
 struct RecomputeOutput {
-    /// Texts that came out as they stand in the answer.
+    /// Texts that these models write.
     texts: usize,
+    /// As many of them stand in the answer: none in the last event of a stream.
+    told: usize,
     /// Their bytes.
     bytes: usize,
     /// What names the answer.
@@ -66,11 +79,7 @@ struct RecomputeOutput {
 /// `soma recompute`.
 pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
     let bytes = answer(&args.answer)?;
-    let Answer {
-        soma: receipt,
-        choices,
-        usage,
-    } = serde_json::from_slice(&bytes).map_err(|error| {
+    let Answer { soma: receipt, told } = serde_json::from_slice(&bytes).map_err(|error| {
         CliError::new(format!(
             "{} is no answer of `soma serve`: {error}",
             shown(&args.answer)
@@ -132,25 +141,21 @@ pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
         check_shares(&receipt, place, &written.shares)?;
         all.push(written);
     }
-    for choice in &choices {
-        check_choice(&receipt, choice, &all)?;
-    }
-    let bytes = all.iter().map(|written| written.bytes.len()).sum();
-    if let Some(usage) = usage {
-        let prompts: usize = receipt.prompts.iter().map(String::len).sum();
-        if (usage.prompt_tokens, usage.completion_tokens) != (prompts as u64, bytes as u64) {
-            return Err(CliError::differs("the answer counts other bytes than it has"));
-        }
-    }
-    let texts = all.len();
+    check_told(&receipt, &told, &all)?;
     let output = RecomputeOutput {
-        texts,
-        bytes,
+        texts: all.len(),
+        told: if told.ends_stream { 0 } else { all.len() },
+        bytes: all.iter().map(|written| written.bytes.len()).sum(),
         hash: receipt.hash,
     };
     printer.show(&output, |output| {
+        let before = if told.ends_stream {
+            "\nit ends a stream: what was told before it is not looked at"
+        } else {
+            ""
+        };
         format!(
-            "these models write all of it: {}, {}, answer {}",
+            "these models write all of it: {}, {}, answer {}{before}",
             count(output.texts as u64, "text"),
             count(output.bytes as u64, "byte"),
             output.hash
@@ -200,21 +205,61 @@ fn check_shares(receipt: &Receipt, place: usize, shares: &[f64]) -> CliResult {
     )))
 }
 
+/// Whether everything was told as it was written: each text once, in order, with its end, and how many bytes
+/// they are. The end of a stream tells the last text's end only, and may leave the numbers to the next event.
+fn check_told(receipt: &Receipt, told: &Told, all: &[Written]) -> CliResult {
+    let expected = if told.ends_stream { 1 } else { all.len() };
+    let found = told.choices.len();
+    if found != expected {
+        return Err(CliError::differs(format!(
+            "the answer has {found} choices: {expected} were told"
+        )));
+    }
+    for (place, choice) in told.choices.iter().enumerate() {
+        if !told.ends_stream && choice.index != place {
+            return Err(CliError::differs(format!(
+                "choice {} stands in place {place}: the choices are in another order than they were told",
+                choice.index
+            )));
+        }
+        let differs =
+            |what: &str| CliError::differs(format!("{what} of choice {} is another one", choice.index));
+        let written = all.get(choice.index).ok_or_else(|| differs("the text"))?;
+        let is_told = if told.ends_stream {
+            choice.text.is_empty()
+        } else {
+            is_text(
+                &choice.text,
+                &receipt.prompts[choice.index / receipt.drawn.n],
+                written,
+            )
+        };
+        if !is_told {
+            return Err(differs("the text"));
+        }
+        let end = if written.by_length { "length" } else { "stop" };
+        if choice.finish_reason.as_deref() != Some(end) {
+            return Err(differs("the end"));
+        }
+    }
+    let prompt_tokens = receipt.prompts.iter().map(|prompt| prompt.len() as u64).sum();
+    let completion_tokens = all.iter().map(|written| written.bytes.len() as u64).sum();
+    let expected = Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: prompt_tokens + completion_tokens,
+    };
+    match &told.usage {
+        Some(usage) if *usage == expected => Ok(()),
+        None if told.ends_stream => Ok(()),
+        _ => Err(CliError::differs("the answer counts other bytes than it has")),
+    }
+}
+
 /// Whether a text was told as it was written, with its prompt or without.
-fn check_choice(receipt: &Receipt, choice: &Choice, all: &[Written]) -> CliResult {
-    let differs = |what: &str| CliError::differs(format!("{what} of choice {} is another one", choice.index));
-    let written = all.get(choice.index).ok_or_else(|| differs("the text"))?;
-    let prompt = &receipt.prompts[choice.index / receipt.drawn.n];
+fn is_text(told: &str, prompt: &str, written: &Written) -> bool {
     let text = String::from_utf8_lossy(&written.bytes);
-    let told = choice.text.strip_prefix(prompt.as_str()).unwrap_or(&choice.text);
-    if !choice.text.is_empty() && choice.text != text && told != text {
-        return Err(differs("the text"));
-    }
-    let reason = if written.by_length { "length" } else { "stop" };
-    match &choice.finish_reason {
-        Some(told) if told != reason => Err(differs("the end")),
-        _ => Ok(()),
-    }
+    told == text || told.strip_prefix(prompt) == Some(&*text)
 }
 
 fn answer(path: &Path) -> CliResult<Vec<u8>> {

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use soma_files::Output;
 use soma_model::{Model, Scorer};
 use soma_routing::RoutingTable;
 use soma_scoring::{
@@ -15,7 +16,7 @@ use soma_scoring::{
 use soma_types::{Architecture, ContentHash};
 
 use super::{
-    global::{TakenHome, bring, taken_home},
+    global::{MANIFEST, TakenHome, bring, taken_home},
     scoring::{self, require_memory, shown, unreadable},
 };
 use crate::{
@@ -176,6 +177,17 @@ pub fn files(args: &WholeArgs) -> CliResult<(Architecture, Vec<(PathBuf, u64)>)>
     };
     require_some(files.iter().map(|(path, _)| path))?;
     Ok((architecture, files))
+}
+
+/// The same, if writing there destroys nothing that is read for these models: none of their files, nor what
+/// says of which dimensions they are.
+pub fn apart_from_models(out: Output, args: &WholeArgs, files: &[(PathBuf, u64)]) -> CliResult<Output> {
+    let told = match &args.folder {
+        Some(folder) => folder.join(MANIFEST),
+        None => PathBuf::from(&args.arch),
+    };
+    let weights = files.iter().map(|(path, _)| path.as_path());
+    Ok(out.apart_from(weights.chain([told.as_path()]))?)
 }
 
 /// Refuses where a model's file is not there, or there is no model.

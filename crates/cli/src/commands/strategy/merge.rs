@@ -39,7 +39,7 @@ pub fn merge(printer: Printer, args: &MergeArgs) -> CliResult {
     let (mine, theirs) = (mine?, theirs?);
     sweep(args.out.parent().unwrap_or(Path::new(".")));
     let out = Output::check(&args.out)?
-        .apart_from([args.mine.as_path(), args.theirs.as_path()])?
+        .apart_from([args.mine.as_path(), args.theirs.as_path(), Path::new(&args.arch)])?
         .with_room(4 * architecture.parameters() + HEADER_BYTES_MAX)?;
     let mut refused = None;
     let written = out.write_with(|file| {
