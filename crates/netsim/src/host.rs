@@ -1,4 +1,5 @@
-//! A validator's machine: the simulated runtime with a disk of its own, whose process ends when a task panics.
+//! A validator's machine: the simulated runtime with a disk of its own, and a process that ends when a task
+//! panics.
 //!
 //! In production a panic of any task ends the process, and with it the validator alone. Here all validators
 //! share a process, so a panic is caught where it begins and noted, and whoever runs the world ends the rest.

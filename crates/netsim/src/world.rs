@@ -1,9 +1,11 @@
 //! A network in simulated time: what goes wrong is done to it, and what came of it is read from its storage.
 
+mod seats;
+mod trouble;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     pin::pin,
-    sync::Arc,
     time::Duration,
 };
 
@@ -15,31 +17,22 @@ use commonware_runtime::{Clock as _, Supervisor as _, deterministic::Context};
 use commonware_utils::{NZUsize, TryCollect as _, ordered::Set};
 use futures::future::{Either, select};
 use soma_ledger::view;
-use soma_node::{
-    consensus::Identity,
-    engine::{self, CHANNELS, channel_quota},
-    runtime::now_ms,
-};
+use soma_node::{consensus::Identity, engine, runtime::now_ms};
 
 use crate::{
-    byzantine::{self, BACKFILL, BLOCKS, Noise, Rule, VOTES},
     committee::Committee,
-    disk::{Condition, Disk, Full, OutOfDescriptors},
-    fault::Kind,
     findings::{Findings, Stored},
     load::{Load, SENDERS},
     log::Log,
     plant::Plant,
     scenario::Scenario,
-    validator::{Running, Setup},
+    validator::Running,
 };
 
 /// Between two looks at the world.
 const TICK: Duration = Duration::from_millis(50);
 /// Between two payments.
 const PAYMENT_INTERVAL_MS: u64 = 200;
-/// What ended is started again so much later, as a service's manager does.
-const RESTART_MS: u64 = 1_000;
 /// Blocks that every honest validator must finalize after healing, above the highest before.
 const BLOCKS_AFTER: u64 = 5;
 /// How long that may take after healing, in simulated milliseconds. A clock that was believed to be wrong
@@ -287,197 +280,5 @@ impl<'a> World<'a> {
             }
             self.update_disk(seat, now_ms);
         }
-    }
-
-    /// Whether a fault keeps a validator from running.
-    fn is_down(&self, seat: usize, now_ms: u64) -> bool {
-        if self.reading.is_some() {
-            return self.scenario.byzantine().contains(&seat);
-        }
-        self.scenario.at(now_ms).any(|kind| match kind {
-            Kind::Crash { validator } | Kind::Silent { validator } => *validator == seat,
-            Kind::Outage => true,
-            _ => false,
-        })
-    }
-
-    fn stop(&mut self, seat: usize, why: &str) {
-        let running = std::mem::take(&mut self.seats[seat].running);
-        if !running.is_empty() {
-            self.log.note(seat, self.now_ms(), why);
-        }
-        running.into_iter().for_each(Running::stop);
-    }
-
-    /// Ends what is left of a process that has ended by itself.
-    fn bury(&mut self, seat: usize, now_ms: u64) {
-        let running = &self.seats[seat].running;
-        let torn = running.iter().any(|one| one.disk.is_halted());
-        let ended = running
-            .iter()
-            .find_map(|one| Some((one.life.ended()?, one.disk.failures())));
-        let why = match (torn, ended) {
-            (true, _) => "crashed inside a storage operation".to_owned(),
-            (false, Some((reason, 0))) => {
-                self.ended.push((seat, reason.clone()));
-                format!("stopped, with a sound disk: {reason}")
-            }
-            (false, Some((reason, failures))) => {
-                format!("stopped after {failures} failures of its disk: {reason}")
-            }
-            (false, None) => return,
-        };
-        self.stop(seat, &why);
-        self.seats[seat].due_ms = now_ms + RESTART_MS;
-    }
-
-    fn update_disk(&mut self, seat: usize, now_ms: u64) {
-        let mut condition = Condition::default();
-        for (place, fault) in self.scenario.faults.iter().enumerate() {
-            let is_there = fault.is_there(now_ms) && self.reading.is_none();
-            match &fault.kind {
-                Kind::Torn {
-                    validator,
-                    operations,
-                } if *validator == seat => {
-                    for one in &self.seats[seat].running {
-                        if !is_there {
-                            one.disk.keep_whole();
-                        } else if self.begun.insert(place) {
-                            one.disk.tear_after(*operations);
-                        }
-                    }
-                }
-                Kind::FailingDisk { validator, permille } if *validator == seat && is_there => {
-                    condition.failing_permille = condition.failing_permille.max(*permille);
-                }
-                Kind::FullDisk { validator } if *validator == seat && is_there => condition.full = Some(Full),
-                Kind::NoDescriptors { validator } if *validator == seat && is_there => {
-                    condition.out_of_descriptors = Some(OutOfDescriptors);
-                }
-                Kind::SlowDisk { validator, delay_ms } if *validator == seat && is_there => {
-                    condition.delay_ms = condition.delay_ms.max(*delay_ms);
-                }
-                _ => {}
-            }
-        }
-        self.seats[seat]
-            .running
-            .iter()
-            .for_each(|one| one.disk.set(condition));
-    }
-
-    async fn update_links(&mut self, now_ms: u64) {
-        let names = self.committee.identities();
-        for from in 0..names.len() {
-            for to in (0..names.len()).filter(|to| *to != from) {
-                let link = match self.reading {
-                    Some(Reading) => None,
-                    None => self.scenario.link(from, to, now_ms),
-                };
-                let wanted = link
-                    .as_ref()
-                    .map(|link| (link.latency, link.jitter, format!("{:?}", link.success_rate)));
-                if self.links.get(&(from, to)) == wanted.as_ref() {
-                    continue;
-                }
-                if self.links.remove(&(from, to)).is_some() {
-                    let removed = self
-                        .oracle
-                        .remove_link(names[from].clone(), names[to].clone())
-                        .await;
-                    removed.expect("the link was there");
-                }
-                if let (Some(link), Some(wanted)) = (link, wanted) {
-                    let added = self
-                        .oracle
-                        .add_link(names[from].clone(), names[to].clone(), link)
-                        .await;
-                    added.expect("no link was there");
-                    self.links.insert((from, to), wanted);
-                }
-            }
-        }
-    }
-
-    async fn start(&mut self, seat: usize) {
-        let name = self.committee.identity(seat);
-        let mut channels = Vec::new();
-        for id in 0..=CHANNELS {
-            let registered = self
-                .oracle
-                .control(name.clone())
-                .register(id, channel_quota())
-                .await;
-            channels.push(registered.expect("the network runs"));
-        }
-        let Seat { boots, .. } = self.seats[seat];
-        self.seats[seat].boots += 1;
-        self.log.note(seat, self.now_ms(), "starts");
-        let context = self
-            .context
-            .child("validator")
-            .with_attribute("index", seat)
-            .with_attribute("boot", boots);
-        let role = self.scenario.faults.iter().map(|fault| &fault.kind);
-        let role = role.filter(|kind| kind.byzantine() == Some(seat)).next_back();
-        let rule = |id: usize| match role {
-            Some(Kind::Twins { .. }) => Rule::Halves(self.halves(seat)),
-            Some(Kind::Withholder { .. }) if [BACKFILL, BLOCKS].contains(&id) => Rule::Mute,
-            Some(_) => Rule::All,
-            None => Rule::Alone,
-        };
-        let shared = channels.into_iter().enumerate();
-        let shared = shared.map(|(id, channel)| byzantine::share(channel, context.child("ears"), &rule(id)));
-        let (firsts, seconds): (Vec<_>, Vec<_>) = shared.map(|[first, second]| (first, second)).unzip();
-        let seed = self.scenario.seed.wrapping_mul(1_000_003) ^ (seat as u64) << 32 ^ u64::from(boots);
-        let setup = |partition: String| {
-            let scenario = self.scenario.clone();
-            Setup {
-                index: seat,
-                boot: boots,
-                partition,
-                committee: self.committee.clone(),
-                offset: Arc::new(move |now_ms| scenario.ahead_ms(seat, now_ms)),
-                load: self.load.clone(),
-                log: self.log.clone(),
-                plant: self.plants.get(&seat).copied(),
-            }
-        };
-        let start = |setup: Setup, channels| {
-            let context = context.child("process");
-            Running::start(context, setup, Disk::new(seed), &self.oracle, channels)
-        };
-        let mut running = vec![start(setup(format!("validator-{seat}")), firsts)];
-        match role {
-            Some(Kind::Twins { .. }) => running.push(start(setup(format!("twin-{seat}")), seconds)),
-            Some(Kind::Equivocator { .. }) => {
-                let scheme = self
-                    .committee
-                    .dealt
-                    .scheme(&self.committee.genesis.chain_id().0, seat);
-                let votes = seconds.into_iter().nth(VOTES).expect("votes have a channel");
-                byzantine::equivocate(&context, seed, scheme, votes);
-            }
-            Some(kind @ (Kind::Garbage { .. } | Kind::Stale { .. })) => {
-                let noise = match kind {
-                    Kind::Garbage { .. } => Noise::Garbage,
-                    _ => Noise::Stale,
-                };
-                for (id, channel) in seconds.into_iter().enumerate() {
-                    byzantine::make_noise(&context, seed ^ id as u64, noise, channel);
-                }
-            }
-            _ => {}
-        }
-        self.seats[seat].running = running;
-    }
-
-    /// The others in two halves, which the seed chooses.
-    fn halves(&self, seat: usize) -> [BTreeSet<Identity>; 2] {
-        let others = (0..self.scenario.validators).filter(|one| *one != seat);
-        let (first, second): (Vec<usize>, Vec<usize>) =
-            others.partition(|one| (self.scenario.seed >> one) & 1 == 0);
-        [first, second].map(|half| half.into_iter().map(|one| self.committee.identity(one)).collect())
     }
 }
