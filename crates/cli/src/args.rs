@@ -57,7 +57,7 @@ pub use self::{
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
     serve::{RecomputeArgs, ServeModelsArgs},
     signer::Signer,
-    sim::{EconomyArgs, SimCommand},
+    sim::{EconomyArgs, NetworkArgs, SimCommand},
     stake::StakeCommand,
     strategy::{DistillArgs, GapsArgs, MergeArgs, SparseArgs},
     submit::{ScoutName, SubmitArgs},

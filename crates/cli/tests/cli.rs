@@ -53,6 +53,9 @@ fn usage_errors_exit_with_2() {
         &["validator", "commission", "10001"],
         &["validator", "report-model", "0x123456", "--fault", "ugly"],
         &["model", "set-commission", "0x123456", "half"],
+        &["sim", "network", "--seeds", "0"],
+        &["sim", "network", "--validators", "3"],
+        &["sim", "network", "--from", "18446744073709551615", "--seeds", "2"],
     ];
     let transcripts: Vec<String> = commands
         .iter()
@@ -804,4 +807,26 @@ fn storage_that_cannot_serve_is_refused_at_once() {
     refused("ftp://example.org", "new", "ftp://example.org");
     assert!(!bench.path("new").exists());
     refused("https://example.org", "file", "cannot make file");
+}
+
+/// One seed, as a person and as a program see it: what the whole says is held by the library's tests.
+#[test]
+fn a_simulated_network_is_told_of_and_repeats() {
+    let bench = Bench::new();
+    let command = ["sim", "network", "--seeds", "1", "--from", "3"];
+    let text = bench.run(&command);
+    assert_eq!(text.status.code(), Some(0), "{text:?}");
+    let shown = String::from_utf8(text.stdout).unwrap();
+    let last = shown.lines().last().unwrap();
+    assert!(
+        last.starts_with("one network from seed 3, 4 validators: ")
+            && last.ends_with("all 8 properties held"),
+        "{shown}"
+    );
+    let json = bench.run(&[&command[..], &["--json"]].concat());
+    assert_eq!(json.status.code(), Some(0), "{json:?}");
+    let report: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(report["failures"], json!([]));
+    let counts = format!("{} blocks, {} payments", report["blocks"], report["payments"]);
+    assert!(last.contains(&counts), "{last}, and then {counts}");
 }

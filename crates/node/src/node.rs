@@ -127,6 +127,7 @@ impl Node {
             config,
             network.channels,
             network.gossip,
+            |ledger| ledger,
             |stateful| stateful,
         )
         .await;

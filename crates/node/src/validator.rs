@@ -10,6 +10,7 @@ use commonware_cryptography::{Digestible as _, Signer as _, ed25519};
 use commonware_glue::stateful::Mailbox as StatefulMailbox;
 use commonware_p2p::{Blocker, Provider, Receiver, Sender};
 use commonware_runtime::Handle;
+use soma_ledger::BlockOutcome;
 use soma_types::genesis::Genesis;
 
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     index::Index,
     intake::Intake,
     ledger::LedgerMachine,
+    machine::Machine,
     mempool::{Limits, Mempool},
     query::Query,
     runtime::Runtime,
@@ -30,8 +32,8 @@ use crate::{
 /// How old metrics may be: whoever asks for them, and however often, has them encoded five times a second.
 const METRICS_AGE_MAX: Duration = Duration::from_millis(200);
 
-/// The application as the SOMA network runs it.
-pub type Application<E> = App<E, LedgerMachine, Mempool, Index<E>>;
+/// The application as the SOMA network runs it, on the machine `M`: the ledger.
+pub type Application<E, M> = App<E, M, Mempool, Index<E>>;
 
 /// What makes a validator itself.
 pub struct Config<C, B> {
@@ -79,19 +81,22 @@ fn lately(encode: impl Fn() -> String + Send + Sync + 'static) -> Arc<dyn Fn() -
     })
 }
 
-/// Starts a validator in `context`, which must be its own.
+/// Starts a validator in `context`, which must be its own. It runs what `machine` makes of the ledger: the
+/// ledger itself, or a broken one in a test of those who are to notice.
 ///
 /// # Panics
 /// If storage cannot be opened or is inconsistent.
-pub async fn start<E, C, B, S, R, W>(
+pub async fn start<E, M, C, B, S, R, W>(
     context: E,
     config: Config<C, B>,
     channels: Channels<S, R>,
     gossip: Channel<S, R>,
-    wrap: impl FnOnce(StatefulMailbox<E, Application<E>>) -> W,
+    machine: impl FnOnce(LedgerMachine) -> M,
+    wrap: impl FnOnce(StatefulMailbox<E, Application<E, M>>) -> W,
 ) -> Validator<E>
 where
     E: Runtime,
+    M: Machine<Outcome = BlockOutcome>,
     C: Provider<PublicKey = Identity>,
     B: Blocker<PublicKey = Identity> + Sync,
     S: Sender<PublicKey = Identity>,
@@ -102,7 +107,7 @@ where
     let mempool = Mempool::new(chain, Limits::default());
     let gossiping = context.child("gossip");
     let index = Index::open(context.child("chain"), &config.partition).await;
-    let ledger = LedgerMachine::new(config.genesis.clone(), mempool.clone());
+    let ledger = machine(LedgerMachine::new(config.genesis.clone(), mempool.clone()));
     let network_key = {
         use commonware_codec::Encode as _;
         let encoded = config.scheme.identity().encode();

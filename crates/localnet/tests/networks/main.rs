@@ -1,5 +1,5 @@
-//! Whole networks: on sockets and disks, as clients, strangers and those who run them see them, and in
-//! simulated time.
+//! Whole networks on sockets and disks, as clients, strangers and those who run them see them. In simulated time:
+//! soma-netsim.
 
 mod clients;
 mod common;
@@ -12,7 +12,5 @@ mod raw;
 mod reading;
 mod scoring;
 mod seeds;
-mod simulated;
-mod simulation;
 mod upgrade;
 mod watching;
