@@ -66,7 +66,7 @@ impl Stored {
                     parent: header.parent,
                     state_root: header.state_root,
                     timestamp_ms: header.timestamp_ms,
-                    bytes: block.transactions().iter().map(|one| one.len()).sum(),
+                    bytes: block.transactions().iter().map(bytes::Bytes::len).sum(),
                     transactions: transactions.map(|one| hash(one)).collect::<Result<_, _>>()?,
                 },
             );

@@ -1,7 +1,7 @@
 //! Faults that are planted in a ledger, to see that they are found.
 
 use bytes::Bytes;
-use soma_ledger::{BlockOutcome, Missing, State, view};
+use soma_ledger::{BlockOutcome, State as _, keys, view};
 use soma_node::{
     consensus::Digest,
     execution::{Bridge, Source, retry},
@@ -31,26 +31,6 @@ pub struct Planted {
     pub plant: Option<Plant>,
 }
 
-/// Tells which key a view reads first.
-#[derive(Default)]
-struct Asked(Vec<u8>);
-
-impl State for Asked {
-    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Missing> {
-        self.0 = key.to_vec();
-        Err(Missing)
-    }
-
-    fn set(&mut self, _: &[u8], _: Option<Vec<u8>>) {}
-}
-
-/// Where the first account's object is.
-fn first_account() -> Vec<u8> {
-    let mut asked = Asked::default();
-    let _ = view::account(&mut asked, load::sender(0).address());
-    asked.0
-}
-
 impl Machine for Planted {
     type Outcome = BlockOutcome;
 
@@ -78,7 +58,7 @@ impl Machine for Planted {
                 let bytes = borsh::to_vec(&account).expect("an account can be encoded");
                 bridge
                     .run(|state| {
-                        state.set(&first_account(), Some(bytes.clone()));
+                        state.set(&keys::account(&address), Some(bytes.clone()));
                         Ok(())
                     })
                     .await;
@@ -86,6 +66,10 @@ impl Machine for Planted {
             _ => {}
         }
         Ok(executed)
+    }
+
+    fn receipts_root(&self, outcome: &BlockOutcome) -> Digest {
+        self.ledger.receipts_root(outcome)
     }
 
     fn is_worth_preparing(&self, outcome: &BlockOutcome) -> bool {

@@ -82,6 +82,9 @@ pub async fn list(State(serving): State<Serving>) -> Json<ModelList> {
 }
 
 /// One of them.
+///
+/// # Errors
+/// When there is none of that name.
 #[utoipa::path(get, path = "/v1/models/{id}", params(("id" = String, Path, description = "Its name")),
     responses((status = 200, body = Served), (status = 404, body = Problem)))]
 pub async fn retrieve(
