@@ -160,7 +160,7 @@ impl Disk {
     /// Returns while the machine runs; never after it has stopped.
     pub async fn alive(&self) {
         if self.is_halted() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }
