@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use soma_ledger::view;
 use soma_node::{consensus::Digest, query::Query};
 use soma_types::{Shannons, TransactionHash};
@@ -66,7 +67,7 @@ impl Stored {
                     parent: header.parent,
                     state_root: header.state_root,
                     timestamp_ms: header.timestamp_ms,
-                    bytes: block.transactions().iter().map(bytes::Bytes::len).sum(),
+                    bytes: block.transactions().iter().map(Bytes::len).sum(),
                     transactions: transactions.map(|one| hash(one)).collect::<Result<_, _>>()?,
                 },
             );

@@ -69,8 +69,8 @@ impl World<'_> {
             .child("validator")
             .with_attribute("index", seat)
             .with_attribute("boot", boots);
-        let mut role = self.scenario.faults.iter().map(|fault| &fault.kind);
-        let role = role.rfind(|kind| kind.byzantine() == Some(seat));
+        let mut kinds = self.scenario.faults.iter().map(|fault| &fault.kind);
+        let role = kinds.rfind(|kind| kind.byzantine() == Some(seat));
         let rule = |id: usize| match role {
             Some(Kind::Twins { .. }) => Rule::Halves(self.halves(seat)),
             Some(Kind::Withholder { .. }) if [BACKFILL, BLOCKS].contains(&id) => Rule::Mute,
