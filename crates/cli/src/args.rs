@@ -55,7 +55,7 @@ pub use self::{
     node::{GenesisCommand, NodeCommand, NodeInitArgs},
     proof::{ProveCommand, VerifyArgs},
     score::{EmbedArgs, ScoreArgs, ScoreCommand, ScoreFiles, ServeArgs},
-    serve::{RecomputeArgs, ServeModelsArgs},
+    serve::ServeModelsArgs,
     signer::Signer,
     sim::{EconomyArgs, NetworkArgs, SimCommand},
     stake::StakeCommand,
@@ -122,8 +122,8 @@ pub enum Command {
     /// Print a proof of what a node says, for `soma verify`.
     #[command(subcommand)]
     Prove(ProveCommand),
-    /// Check a proof with nothing but the network's key, and print what it shows: exit code 5 if it is
-    /// forged.
+    /// Check a proof with nothing but the network's key, or compute an answer of `soma serve` again: exit code
+    /// 5 if it is not so.
     Verify(VerifyArgs),
     /// Keep keys.
     #[command(subcommand)]
@@ -197,8 +197,6 @@ pub enum Command {
     Decompress(DecompressArgs),
     /// Serve models after OpenAI's interface: completions and embeddings that anyone can compute again.
     Serve(ServeModelsArgs),
-    /// Compute an answer of `soma serve` again, and say whether its models wrote it.
-    Recompute(RecomputeArgs),
     /// Look at targets.
     #[command(subcommand)]
     Target(TargetCommand),
@@ -247,7 +245,11 @@ impl Command {
             | Self::Compress(CompressArgs { models, .. })
             | Self::Decompress(DecompressArgs { models, .. })
             | Self::Serve(ServeModelsArgs { models, .. })
-            | Self::Recompute(RecomputeArgs { models, .. }) => Some(models),
+            | Self::Verify(VerifyArgs {
+                network_key: None,
+                models,
+                ..
+            }) => Some(models),
             _ => None,
         }
     }

@@ -142,6 +142,9 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
         }
         error.exit_code(&record)
     });
+    if let Command::Verify(args) = &command {
+        proof::require_key(args)?;
+    }
     if let Some(models) = command.models() {
         from_network(printer, context, models).await?;
     }
@@ -160,7 +163,10 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
         Command::Epoch { epoch } => chain::epoch(printer, context, epoch).await,
         Command::Params => chain::params(printer, context).await,
         Command::Prove(command) => proof::prove(printer, context, &command).await,
-        Command::Verify(args) => proof::verify(printer, &args),
+        Command::Verify(args) => match args.network_key {
+            Some(key) => proof::verify(printer, &args.file, &key),
+            None => tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?,
+        },
         Command::Wallet(command) => wallet::run(printer, context, &command).await,
         Command::Balance { account } => money::balance(printer, context, account.as_deref()).await,
         Command::Send { to, amount, signer } => money::send(printer, context, &to, amount, &signer).await,
@@ -225,9 +231,6 @@ async fn run(mut command: Command, printer: Printer, context: &Context) -> CliRe
             tokio::task::spawn_blocking(move || compress::decompress(printer, &args, &interrupt)).await?
         }
         Command::Serve(args) => serve::run(printer, context, &args, &interrupt).await,
-        Command::Recompute(args) => {
-            tokio::task::spawn_blocking(move || recompute::run(printer, &args)).await?
-        }
         Command::Target(command) => target::targets(printer, context, &command).await,
         Command::Content(command) => content::run(printer, context, &command).await,
         Command::Data(command) => data::run(printer, context, &command, &interrupt).await,

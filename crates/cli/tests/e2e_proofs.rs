@@ -96,6 +96,9 @@ fn e2e_proofs_are_checked_offline_and_forged_ones_refused() {
     let refused = verify("proof", OTHER_KEY);
     assert_eq!(refused.status.code(), DIFFERS, "{refused:?}");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("not signed by the network's key"));
+    let keyless = away.run(&["verify", "proof"]);
+    assert_eq!(keyless.status.code(), Some(2), "{keyless:?}");
+    assert!(String::from_utf8_lossy(&keyless.stderr).contains("give the network's key"));
     // What is no proof at all.
     for (none, says) in [
         (&proofs[0][..proofs[0].len() / 2 * 2 - 8], "it is no proof"),

@@ -1,4 +1,4 @@
-//! `soma serve` and `soma recompute`, as a client and a person use them.
+//! `soma serve` and `soma verify` of its answers, as a client and a person use them.
 
 mod common;
 
@@ -70,19 +70,16 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
         assert_eq!(answer["choices"][index]["text"], *text);
     }
     bench.write("answer.json", answer.to_string());
-    let recompute = |file: &str, weights: &str| {
-        bench.run(&["recompute", file, "--arch", "small.json", "--weights", weights])
+    let verify = |file: &str, weights: &str| {
+        bench.run(&["verify", file, "--arch", "small.json", "--weights", weights])
     };
-    let output = recompute("answer.json", "table.safetensors,prose.safetensors");
+    let output = verify("answer.json", "table.safetensors,prose.safetensors");
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    assert_eq!(
-        recompute("answer.json", "table.safetensors").status.code(),
-        Some(1)
-    );
+    assert_eq!(verify("answer.json", "table.safetensors").status.code(), Some(1));
 
     // What was altered, under the hash or beside it, is told apart.
     let alterations: [fn(&mut Value); 20] = [
@@ -122,7 +119,7 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
             altered["soma"]["hash"] = json!(receipt.hash);
         }
         bench.write("altered.json", altered.to_string());
-        let output = recompute("altered.json", "table.safetensors,prose.safetensors");
+        let output = verify("altered.json", "table.safetensors,prose.safetensors");
         // A name is the server's word: with its hash it is another answer, and no false one.
         let expected = if index == 1 { 0 } else { 5 };
         assert_eq!(output.status.code(), Some(expected), "{index}: {output:?}");
@@ -152,12 +149,12 @@ fn answers_are_those_of_generate_and_can_be_computed_again() {
     assert_eq!(receipt["hash"], answer["soma"]["hash"]);
     // It is told that no text stands there; any that does is none of the stream's.
     bench.write("last.json", last.to_string());
-    let output = recompute("last.json", "table.safetensors,prose.safetensors");
+    let output = verify("last.json", "table.safetensors,prose.safetensors");
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("it ends a stream"));
     last["choices"][0]["text"] = json!("send me money");
     bench.write("last.json", last.to_string());
-    let output = recompute("last.json", "table.safetensors,prose.safetensors");
+    let output = verify("last.json", "table.safetensors,prose.safetensors");
     assert_eq!(output.status.code(), Some(5), "{output:?}");
     assert!(
         texts

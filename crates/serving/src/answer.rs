@@ -73,7 +73,7 @@ pub struct Usage {
     pub total_tokens: u64,
 }
 
-/// All that it takes to compute an answer again, anywhere (`soma recompute`).
+/// All that it takes to compute an answer again, anywhere (`soma verify`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Receipt {

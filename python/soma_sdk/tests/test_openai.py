@@ -132,7 +132,7 @@ def test_the_official_client_is_answered(server: str, tmp_path: Path) -> None:
     (tmp_path / "answer.json").write_text("\n".join(answer))
     models = ["--weights", "two.safetensors,one.safetensors"]
     again = subprocess.run(
-        [binary(), "recompute", "answer.json", *models],
+        [binary(), "verify", "answer.json", *models],
         cwd=tmp_path,
         capture_output=True,
         text=True,

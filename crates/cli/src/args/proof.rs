@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use soma_light::key::NetworkKey;
 use soma_types::TransactionHash;
 
+use super::WholeArgs;
 use crate::reference::Reference;
 
 /// What is to be proved.
@@ -39,9 +40,13 @@ pub enum ProveCommand {
 /// Options of `soma verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// What `soma prove` has printed; `-` for standard input.
+    /// What `soma prove` has printed, or an answer of `POST /v1/completions` of `soma serve`, as JSON; `-` for
+    /// standard input.
     pub file: PathBuf,
-    /// The network's key, 48 bytes in hex, from whom you trust.
-    #[arg(long, value_name = "KEY")]
-    pub network_key: NetworkKey,
+    /// Of a proof: the network's key, 48 bytes in hex, from whom you trust.
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["weights", "folder"])]
+    pub network_key: Option<NetworkKey>,
+    /// Of an answer: the models, in any order, and others beside them.
+    #[command(flatten)]
+    pub models: WholeArgs,
 }

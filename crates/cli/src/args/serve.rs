@@ -1,6 +1,6 @@
-//! `soma serve` and `soma recompute`.
+//! `soma serve`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use clap::Args;
 
@@ -18,15 +18,4 @@ pub struct ServeModelsArgs {
     /// Where to listen. Whoever reaches it may use it.
     #[arg(long, default_value = "127.0.0.1:9200", value_name = "ADDRESS")]
     pub listen: SocketAddr,
-}
-
-/// `soma recompute`.
-#[derive(Debug, Args)]
-pub struct RecomputeArgs {
-    /// An answer of `POST /v1/completions`, as JSON; `-` for standard input.
-    #[arg(value_name = "ANSWER")]
-    pub answer: PathBuf,
-    /// The models, in any order, and others beside them.
-    #[command(flatten)]
-    pub models: WholeArgs,
 }

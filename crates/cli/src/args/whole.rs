@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::positive::positive;
 
-/// The models of `soma generate`, `eval`, `compress`, `decompress`, `serve` and `recompute`. Where nothing is
+/// The models of `soma generate`, `eval`, `compress`, `decompress`, `serve` and `verify`. Where nothing is
 /// said, those that compete in the network's epoch.
 #[derive(Clone, Debug, Args)]
 pub struct WholeArgs {

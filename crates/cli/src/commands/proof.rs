@@ -10,6 +10,7 @@ use std::{
 use indicatif::HumanDuration;
 use serde::Deserialize;
 use soma_light::{
+    key::NetworkKey,
     proof::{Proof, Proven, Refused},
     subject::{Held, Subject},
 };
@@ -54,12 +55,27 @@ pub async fn prove(printer: Printer, context: &Context, command: &ProveCommand) 
     printer.show(&view, |view| view.proof.clone())
 }
 
-/// `soma verify`. Asks nobody.
-pub fn verify(printer: Printer, args: &VerifyArgs) -> CliResult {
-    let text = read(&args.file)
-        .map_err(|error| CliError::new(format!("cannot read '{}': {error}", args.file.display())))?;
+/// Refuses a file with a proof where the key is missing by which it is checked.
+pub fn require_key(args: &VerifyArgs) -> CliResult {
+    let is_proof = args.network_key.is_none()
+        && args.file != Path::new("-")
+        && read(&args.file).is_ok_and(|text| bytes_of(&text).is_ok());
+    if is_proof {
+        return Err(CliError::usage(format!(
+            "'{}' is a proof: give the network's key with --network-key",
+            args.file.display()
+        ))
+        .hint("take it from whom you trust, not from the node that gave you the proof"));
+    }
+    Ok(())
+}
+
+/// `soma verify` of a proof. Asks nobody.
+pub fn verify(printer: Printer, file: &Path, network_key: &NetworkKey) -> CliResult {
+    let text =
+        read(file).map_err(|error| CliError::new(format!("cannot read '{}': {error}", file.display())))?;
     let proof = Proof::decode(&bytes_of(&text)?)?;
-    let proven = proof.verify(&args.network_key).map_err(|refused| match refused {
+    let proven = proof.verify(network_key).map_err(|refused| match refused {
         Refused::Undecodable(_) => CliError::from(refused),
         refused => CliError::differs(refused),
     })?;

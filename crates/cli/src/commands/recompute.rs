@@ -1,4 +1,4 @@
-//! `soma recompute`: whether an answer of `soma serve` is what its models say.
+//! `soma verify` of an answer: whether an answer of `soma serve` is what its models say.
 
 use std::{io::Read as _, path::Path};
 
@@ -14,7 +14,7 @@ use super::{
     whole::{files, hash, load, require},
 };
 use crate::{
-    args::RecomputeArgs,
+    args::VerifyArgs,
     error::{CliError, CliResult},
     printer::{Printer, count},
 };
@@ -76,13 +76,13 @@ struct RecomputeOutput {
     hash: ContentHash,
 }
 
-/// `soma recompute`.
-pub fn run(printer: Printer, args: &RecomputeArgs) -> CliResult {
-    let bytes = answer(&args.answer)?;
+/// `soma verify` of an answer of `soma serve`.
+pub fn run(printer: Printer, args: &VerifyArgs) -> CliResult {
+    let bytes = answer(&args.file)?;
     let Answer { soma: receipt, told } = serde_json::from_slice(&bytes).map_err(|error| {
         CliError::new(format!(
             "{} is no answer of `soma serve`: {error}",
-            shown(&args.answer)
+            shown(&args.file)
         ))
         .hint("keep the whole answer of POST /v1/completions; of a stream, its last event has the receipt")
     })?;
