@@ -122,8 +122,8 @@ pub enum Command {
     /// Print a proof of what a node says, for `soma verify`.
     #[command(subcommand)]
     Prove(ProveCommand),
-    /// Check a proof with nothing but the network's key, or compute an answer of `soma serve` again: exit code
-    /// 5 if it is not so.
+    /// Check a proof with nothing but the network's key, or compute an answer of `soma serve` again: exit
+    /// code 5 if it is not so.
     Verify(VerifyArgs),
     /// Keep keys.
     #[command(subcommand)]

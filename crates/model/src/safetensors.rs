@@ -153,7 +153,7 @@ pub fn read(mut source: impl Read, size: u64, specs: &[TensorSpec]) -> Result<Ve
     Ok(tensors.into_iter().flatten().collect())
 }
 
-/// Reads a source of `size` bytes to its end, one tensor at a time, and keeps nothing: whether [`read`] would.
+/// Whether [`read`] would read a source of `size` bytes. One tensor is in memory at a time.
 ///
 /// # Errors
 /// As [`read`].

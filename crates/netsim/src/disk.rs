@@ -18,9 +18,9 @@ const WRITTEN_BACK_PERCENT: u64 = 30;
 pub enum Operation {
     /// Opens or makes a file.
     Open,
-    /// Reads.
+    /// Reads bytes.
     Read,
-    /// Writes.
+    /// Writes bytes.
     Write,
     /// Makes what was written durable, or changes a length.
     Sync,

@@ -13,7 +13,7 @@ use crate::findings::{Findings, Stored};
 pub struct Broken {
     /// Which one.
     pub property: &'static str,
-    /// How.
+    /// How it failed.
     pub detail: String,
 }
 

@@ -4,9 +4,9 @@
 //! Upon anything: what earlier calls have handed in, and whose end they did not learn, is waited for first.
 //! What the ledger says of models may be over once it is included.
 //!
-//! Upon a container that is none, or whose weights are not the network's architecture's as far as its key is
-//! known here: an error. What validators could not use costs a tenth of the stake, and what is not encrypted is
-//! nobody's secret any more.
+//! Upon a container that is none, or whose weights are not the network's architecture's as far as its key
+//! is known here: an error. What validators could not use costs a tenth of the stake, and what is not
+//! encrypted is nobody's secret any more.
 //!
 //! Upon a commit of a container that is committed or revealed already: nothing is sent. By another model, at
 //! another address or with another commission than is asked for: an error.

@@ -40,8 +40,8 @@ pub enum ProveCommand {
 /// Options of `soma verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// What `soma prove` has printed, or an answer of `POST /v1/completions` of `soma serve`, as JSON; `-` for
-    /// standard input.
+    /// What `soma prove` has printed, or an answer of `POST /v1/completions` of `soma serve`, as JSON; `-`
+    /// for standard input.
     pub file: PathBuf,
     /// Of a proof: the network's key, 48 bytes in hex, from whom you trust.
     #[arg(long, value_name = "KEY", conflicts_with_all = ["weights", "folder"])]

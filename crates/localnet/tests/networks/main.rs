@@ -1,5 +1,5 @@
-//! Whole networks on sockets and disks, as clients, strangers and those who run them see them. In simulated time:
-//! soma-netsim.
+//! Whole networks on sockets and disks, as clients, strangers and those who run them see them. In simulated
+//! time: soma-netsim.
 
 mod clients;
 mod common;
